@@ -1,0 +1,122 @@
+//! The measured facts that a problem or a plan rests on: its profiles, read once and looked up by name.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::finding::{Code, Finding, Findings};
+use crate::format::{Loaded, load, read, sha256};
+use crate::plan::{InputRole, Plan, Resource};
+use crate::profile::{Answers, Curve, Profile, Service, Variant};
+
+/// Profiles with their answers and curves.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The profiles, in the order in which they were named.
+    pub profiles: Vec<Loaded<Profile>>,
+    answers: Vec<Option<Answers>>,
+    curves: BTreeMap<(String, String), Curve>,
+}
+
+impl Facts {
+    /// Loads profiles and, where they name them, their answers.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the findings of every file that cannot be used, or a variant that two profiles name.
+    pub fn load(paths: &[PathBuf]) -> Result<Self, Error> {
+        let mut facts = Self::default();
+        let mut findings = Findings::default();
+        for path in paths {
+            match load::<Profile>(path).and_then(|profile| Ok((load_answers(&profile)?, profile))) {
+                Ok((answers, profile)) => facts.add(profile, answers, &mut findings),
+                Err(Error::Input(more)) => findings.extend(more),
+                Err(other) => return Err(other),
+            }
+        }
+        findings.or(facts).map_err(Error::from)
+    }
+
+    /// Returns facts from profiles that are already in memory; for tests and for callers without files.
+    ///
+    /// # Errors
+    /// Findings where two profiles name the same variant.
+    pub fn of(profiles: Vec<(Loaded<Profile>, Option<Answers>)>) -> Result<Self, Findings> {
+        let mut facts = Self::default();
+        let mut findings = Findings::default();
+        for (profile, answers) in profiles {
+            facts.add(profile, answers, &mut findings);
+        }
+        findings.or(facts)
+    }
+
+    /// Loads the profiles that a plan names in its provenance, found relative to the plan's folder.
+    ///
+    /// # Errors
+    /// As [`Facts::load`].
+    pub fn of_plan(plan: &Plan, plan_path: &Path) -> Result<Self, Error> {
+        let folder = plan_path.parent().unwrap_or(Path::new(""));
+        let profiles = plan.provenance.inputs.iter().filter(|input| input.role == InputRole::Profile);
+        Self::load(&profiles.map(|input| folder.join(&input.path)).collect::<Vec<_>>())
+    }
+
+    fn add(&mut self, profile: Loaded<Profile>, answers: Option<Answers>, findings: &mut Findings) {
+        for variant in &profile.document.variants {
+            if self.variant(&variant.name).is_some() {
+                let cause = format!("`{}` is also in another profile", variant.name);
+                let finding = Finding::error(Code::DuplicateName, "variants", cause, "rename it in one model list");
+                findings.extend(Findings::from(finding).in_file(&profile.path));
+            }
+            for point in profile.document.points_of(&variant.name) {
+                let key = (variant.name.clone(), point.device.clone());
+                if !self.curves.contains_key(&key)
+                    && let Some(curve) = Curve::of(&profile.document, &variant.name, &point.device)
+                {
+                    self.curves.insert(key, curve);
+                }
+            }
+        }
+        self.profiles.push(profile);
+        self.answers.push(answers);
+    }
+
+    /// Returns every variant, in file order.
+    pub fn variants(&self) -> impl Iterator<Item = &Variant> {
+        self.profiles.iter().flat_map(|profile| &profile.document.variants)
+    }
+
+    /// Returns the variant of that name.
+    #[must_use]
+    pub fn variant(&self, name: &str) -> Option<&Variant> {
+        self.variants().find(|variant| variant.name == name)
+    }
+
+    /// Returns the latency surface of a variant on a device.
+    #[must_use]
+    pub fn curve(&self, variant: &str, device: &str) -> Option<&Curve> {
+        self.curves.get(&(variant.to_owned(), device.to_owned()))
+    }
+
+    /// Returns the service time of one call of `batch` samples on one replica, or `None` where it was not measured.
+    #[must_use]
+    pub fn service(&self, variant: &str, on: &Resource, batch: u32) -> Option<Service> {
+        self.curve(variant, on.device())?.at(on.cores(), batch)
+    }
+
+    /// Returns the answers file that holds a variant's answers.
+    #[must_use]
+    pub fn answers(&self, variant: &str) -> Option<&Answers> {
+        self.answers.iter().flatten().find(|answers| answers.of(variant).is_some())
+    }
+}
+
+fn load_answers(profile: &Loaded<Profile>) -> Result<Option<Answers>, Error> {
+    let Some(named) = &profile.document.answers else { return Ok(None) };
+    let path = profile.path.parent().unwrap_or(Path::new("")).join(&named.file);
+    let bytes = read(&path)?;
+    if sha256(&bytes) != named.sha256 {
+        let cause = "the answers are not those that the profile was written with";
+        let finding = Finding::error(Code::FactsChanged, "", cause, "restore the file or profile again");
+        return Err(Findings::from(finding).in_file(&path).into());
+    }
+    Ok(Some(Answers::from_csv_gz(&bytes, &path)?))
+}

@@ -1,0 +1,21 @@
+//! Plans ML inference serving offline: measured facts in, a checked and tried plan out.
+//!
+//! ```text
+//! Profile ──▶ Problem ──▶ Plan ──▶ Report
+//! measured    asked       to do    what would happen
+//! ```
+//!
+//! The library returns data; it never prints, exits, or reads the environment. The binary does.
+
+pub mod error;
+pub mod facts;
+pub mod finding;
+pub mod format;
+pub mod plan;
+pub mod problem;
+pub mod profile;
+pub mod simulate;
+pub mod units;
+
+pub use error::Error;
+pub use finding::{Code, Finding, Findings, Severity};

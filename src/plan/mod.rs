@@ -1,0 +1,434 @@
+//! What to do: a placement that stays, and gears that change with load.
+//!
+//! ```text
+//! request ─▶ stage ─▶ dispatch ─▶ lane (variant on a pool, with a batch rule) ─▶ exit early? ─▶ next stage ─▶ answer
+//! ```
+//!
+//! Every room's answer is such a walk, and nothing downstream asks which room it came from. This file holds the nouns
+//! of `planner.plan/1`; each verb is a sibling file.
+
+mod validate;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::problem::{Problem, Room, Slo};
+use crate::profile::Trust;
+use crate::units::{Accuracy, Certainty, Factor, Megabytes, Millis, Rate, Share, Usd};
+
+/// The name and version of the plan format.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PlanFormat {
+    /// The only version so far.
+    #[default]
+    #[serde(rename = "planner.plan/1")]
+    V1,
+}
+
+/// A decision, the claims it makes, and how it was found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Always `planner.plan/1`.
+    pub format: PlanFormat,
+    /// A name for people.
+    pub name: String,
+    /// The latency objective that requests are judged by.
+    pub slo: Slo,
+    /// Every pool that any gear uses.
+    pub placement: Vec<Pool>,
+    /// What to do at which load, in increasing order of load.
+    pub gears: Vec<Gear>,
+    /// When to change gear.
+    pub switch: Switch,
+    /// How the plan was found, and from what.
+    pub provenance: Provenance,
+}
+
+/// Replicas of one kind that host the same variants.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// The name used by lanes.
+    pub name: String,
+    /// What one replica runs on.
+    pub on: Resource,
+    /// Most replicas that are ever up.
+    #[schemars(range(min = 1))]
+    pub replicas: u32,
+    /// Variants that every replica holds in memory.
+    pub hosts: Vec<String>,
+}
+
+/// What one replica runs on, and what it costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Resource {
+    /// Cores of a machine that is there anyway.
+    Cores {
+        /// Cores of one replica; one call at a time uses them all.
+        #[schemars(range(min = 1))]
+        cores: u32,
+        /// Price of one core for an hour.
+        #[serde(default)]
+        price_usd_per_core_hour: Usd,
+    },
+    /// An accelerator.
+    Gpu {
+        /// The device name that profile points carry.
+        device: String,
+        /// Price of one accelerator for an hour.
+        #[serde(default)]
+        price_usd_per_hour: Usd,
+    },
+    /// A virtual machine that boots before it serves and is paid while it is up.
+    Vm {
+        /// Cores that serve one call.
+        #[schemars(range(min = 1))]
+        cores: u32,
+        /// Time from asking for the machine to its first call; it is paid from the asking.
+        boot_ms: Millis,
+        /// Price of one machine for an hour.
+        price_usd_per_hour: Usd,
+    },
+    /// A function: as many calls at once as `replicas` allows, paid by the call.
+    Function {
+        /// Cores that its memory size is worth.
+        #[schemars(range(min = 1))]
+        cores: u32,
+        /// Memory that is paid for.
+        memory_mb: Megabytes,
+        /// Time that a call waits where no warm instance is free.
+        cold_start_ms: Millis,
+        /// Time that an idle instance stays warm.
+        keep_alive_ms: Millis,
+        /// Price of one gigabyte for one second.
+        price_usd_per_gb_second: Usd,
+        /// Price of one million calls.
+        price_usd_per_million_calls: Usd,
+    },
+}
+
+/// What to do up to a load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gear {
+    /// The highest rate that this gear carries; the previous gear's is where it begins.
+    pub up_to_rps: Rate,
+    /// Replicas that are up, for each pool that is not up in full; a pool left out has all its replicas up.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub replicas: BTreeMap<String, u32>,
+    /// What a request passes through.
+    pub stages: Vec<Stage>,
+    /// What the plan promises for this gear at its highest rate.
+    #[serde(default)]
+    pub claims: Claims,
+    /// How good the gear is, and how that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Certificate>,
+}
+
+/// One step of a request's walk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// A name, unique in its gear.
+    pub name: String,
+    /// Stages that must have finished; the stage before it in the list where left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// Mean number of calls that one request makes here (fan-out); a fraction is drawn at random.
+    #[serde(default = "one_call", skip_serializing_if = "is_one_call")]
+    pub calls: Factor,
+    /// How a lane is picked.
+    pub dispatch: Dispatch,
+    /// Where calls can go.
+    pub lanes: Vec<Lane>,
+    /// Who leaves after this stage; nobody leaves early where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Exit>,
+}
+
+fn one_call() -> Factor {
+    Factor::saturating(1.0)
+}
+
+fn is_one_call(calls: &Factor) -> bool {
+    *calls == one_call()
+}
+
+/// How a stage picks a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dispatch {
+    /// At random, with the lanes' shares.
+    Share,
+    /// The first lane that has a free replica; the last lane takes what is left.
+    Spill,
+    /// The first lane that is expected to answer within the SLO, given what waits; the last lane where none is.
+    Deadline,
+}
+
+/// A variant on a pool, with a batch rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lane {
+    /// The variant that answers.
+    pub variant: String,
+    /// The pool that runs it.
+    pub pool: String,
+    /// Most calls that are served together.
+    #[serde(default = "one_at_a_time")]
+    #[schemars(range(min = 1))]
+    pub batch: u32,
+    /// Longest time that the first call waits for companions while a replica is free.
+    #[serde(default)]
+    pub hold_ms: Millis,
+    /// Part of the stage's calls, for `share` dispatch; the shares of a stage sum to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
+}
+
+fn one_at_a_time() -> u32 {
+    1
+}
+
+/// Who leaves early.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Exit {
+    /// A request leaves with its answer when the certainty is at least this.
+    pub certainty_at_least: Certainty,
+}
+
+/// When to change gear.
+///
+/// Every `window_ms` the rate of the window is measured. Up: at once, to the gear that carries the rate ÷ `up`.
+/// Down: when the rate has stayed below `down` × the lower gear's highest rate for `dwell_ms`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Switch {
+    /// Length of the measurement window.
+    pub window_ms: Millis,
+    /// Part of a gear's highest rate at which the next gear is called.
+    pub up: Share,
+    /// Part of the lower gear's highest rate below which it may be taken.
+    pub down: Share,
+    /// Time that the rate must stay low before a change down.
+    pub dwell_ms: Millis,
+    /// What happens to requests that are under way.
+    pub drain: Drain,
+}
+
+impl Default for Switch {
+    /// Returns one-second windows, a change up at 90 %, down at 80 % after 10 s.
+    fn default() -> Self {
+        Self {
+            window_ms: Millis::saturating(1e3),
+            up: Share::saturating(0.9),
+            down: Share::saturating(0.8),
+            dwell_ms: Millis::saturating(1e4),
+            drain: Drain::OwnGear,
+        }
+    }
+}
+
+/// What happens to requests that are under way at a gear change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Drain {
+    /// They finish under the gear they started with.
+    OwnGear,
+}
+
+/// What a gear promises at its highest rate. A claim left out is not made.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Claims {
+    /// Part of requests answered rightly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<AccuracyClaim>,
+    /// Response time at the SLO's quantile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<LatencyClaim>,
+    /// Price of the gear at its highest rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd_per_hour: Option<Usd>,
+    /// Cores that are up (of pools on cores and machines).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores: Option<u32>,
+    /// Busy part of each pool's replicas.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub utilisation: BTreeMap<String, Share>,
+}
+
+/// A claimed accuracy.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccuracyClaim {
+    /// Expected part of requests answered rightly.
+    pub value: Accuracy,
+    /// Lower end of the 95 % interval, from the labelled samples.
+    pub low: Accuracy,
+    /// Upper end of the 95 % interval.
+    pub high: Accuracy,
+    /// The least trusted number it rests on.
+    pub trust: Trust,
+}
+
+/// A claimed response time at the SLO's quantile.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LatencyClaim {
+    /// The response time.
+    pub value_ms: Millis,
+    /// The least trusted number it rests on.
+    pub trust: Trust,
+}
+
+/// How good a gear is, and how that is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// Value of the goal at the gear's highest rate; higher is better.
+    pub objective: f64,
+    /// No plan of this problem can be better than this at that rate.
+    pub bound: f64,
+    /// bound − objective.
+    pub gap: f64,
+    /// The search that proved it.
+    pub method: String,
+}
+
+/// How a plan was found, and from what. The only place for facts about the making.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// Program and version, or `by hand`.
+    pub tool: String,
+    /// The room that planned it.
+    pub room: Room,
+    /// Seed of whatever was random.
+    pub seed: u64,
+    /// Files that it was made from, relative to the plan.
+    pub inputs: Vec<Input>,
+    /// The problem as it was solved, after `--set`; its profile paths are relative to the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// A file that a plan was made from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// What it is.
+    pub role: InputRole,
+    /// Where it is, relative to the plan.
+    pub path: PathBuf,
+    /// SHA-256 of the file, in hexadecimal; empty in plans written by hand.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sha256: String,
+}
+
+/// What an input of a plan is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum InputRole {
+    /// A planning problem.
+    Problem,
+    /// Measured facts.
+    Profile,
+    /// The running plan that this one was planned to follow.
+    Plan,
+}
+
+impl Plan {
+    /// Returns the pool of that name.
+    #[must_use]
+    pub fn pool(&self, name: &str) -> Option<&Pool> {
+        self.placement.iter().find(|pool| pool.name == name)
+    }
+
+    /// Returns the index of the gear that carries `rate`: the first whose highest rate is not below it, else the last.
+    #[must_use]
+    pub fn gear_at(&self, rate: f64) -> usize {
+        let carries = |gear: &Gear| gear.up_to_rps.get() >= rate;
+        self.gears.iter().position(carries).unwrap_or(self.gears.len().saturating_sub(1))
+    }
+
+    /// Returns the highest rate that any gear carries.
+    #[must_use]
+    pub fn max_rps(&self) -> f64 {
+        self.gears.last().map_or(0.0, |gear| gear.up_to_rps.get())
+    }
+}
+
+impl Gear {
+    /// Returns how many replicas of a pool are up in this gear.
+    #[must_use]
+    pub fn replicas_of(&self, pool: &Pool) -> u32 {
+        self.replicas.get(&pool.name).copied().unwrap_or(pool.replicas)
+    }
+
+    /// Returns for each stage the indices of the stages that it waits for.
+    ///
+    /// # Panics
+    /// Where the gear was not validated and `after` names an unknown stage.
+    #[must_use]
+    pub fn predecessors(&self) -> Vec<Vec<usize>> {
+        let named = |name: &String| {
+            self.stages.iter().position(|stage| stage.name == *name).expect("validation knows every stage in `after`")
+        };
+        let of_stage = |(index, stage): (usize, &Stage)| match (stage.after.is_empty(), index) {
+            (true, 0) => Vec::new(),
+            (true, _) => vec![index - 1],
+            (false, _) => stage.after.iter().map(named).collect(),
+        };
+        self.stages.iter().enumerate().map(of_stage).collect()
+    }
+}
+
+impl Resource {
+    /// Returns the device name that profile points carry.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        match self {
+            Self::Gpu { device, .. } => device,
+            Self::Cores { .. } | Self::Vm { .. } | Self::Function { .. } => "cpu",
+        }
+    }
+
+    /// Returns the cores that serve one call; an accelerator is measured with one.
+    #[must_use]
+    pub const fn cores(&self) -> u32 {
+        match self {
+            Self::Cores { cores, .. } | Self::Vm { cores, .. } | Self::Function { cores, .. } => *cores,
+            Self::Gpu { .. } => 1,
+        }
+    }
+
+    /// Returns what one replica costs for an hour while it is up; a function costs nothing until it is called.
+    #[must_use]
+    pub fn usd_per_hour(&self) -> f64 {
+        match self {
+            Self::Cores { cores, price_usd_per_core_hour } => f64::from(*cores) * price_usd_per_core_hour.get(),
+            Self::Gpu { price_usd_per_hour, .. } | Self::Vm { price_usd_per_hour, .. } => price_usd_per_hour.get(),
+            Self::Function { .. } => 0.0,
+        }
+    }
+
+    /// Returns what one call that keeps an instance busy for `busy_ms` costs; only functions are paid by the call.
+    #[must_use]
+    pub fn usd_per_call(&self, busy_ms: f64) -> f64 {
+        match self {
+            Self::Function { memory_mb, price_usd_per_gb_second, price_usd_per_million_calls, .. } => {
+                let gb_seconds = memory_mb.get() / 1e3 * busy_ms.ceil() / 1e3;
+                gb_seconds * price_usd_per_gb_second.get() + price_usd_per_million_calls.get() / 1e6
+            }
+            Self::Cores { .. } | Self::Gpu { .. } | Self::Vm { .. } => 0.0,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The rules that hold between the fields of a plan, each a small function.
+
+use std::collections::BTreeSet;
+
+use super::{Dispatch, Gear, Plan, Stage};
+use crate::finding::{Code, Finding, Findings};
+
+/// How far the shares of a stage may be from 1 in sum.
+const SHARE_TOLERANCE: f64 = 1e-6;
+
+impl Plan {
+    /// Returns everything that is wrong in the plan itself; facts and claims are looked at by `check`.
+    #[must_use]
+    pub fn validate(&self) -> Findings {
+        let mut findings = Findings::default();
+        lists_are_not_empty(self, &mut findings);
+        pools_are_unique(self, &mut findings);
+        objective_is_possible(self, &mut findings);
+        gears_increase(self, &mut findings);
+        for (index, gear) in self.gears.iter().enumerate() {
+            let key = format!("gears[{index}]");
+            replicas_fit_the_placement(self, gear, &key, &mut findings);
+            stage_names_are_unique(gear, &key, &mut findings);
+            for (index, stage) in gear.stages.iter().enumerate() {
+                let key = format!("{key}.stages[{index}]");
+                stages_wait_for_earlier_ones(gear, index, &key, &mut findings);
+                lanes_find_their_variant(self, gear, stage, &key, &mut findings);
+                shares_sum_to_one(stage, &key, &mut findings);
+                the_last_stage_answers(gear, index, &key, &mut findings);
+            }
+        }
+        switch_leaves_a_band(self, &mut findings);
+        findings
+    }
+}
+
+fn lists_are_not_empty(plan: &Plan, findings: &mut Findings) {
+    let mut lists =
+        vec![("placement".to_owned(), plan.placement.is_empty()), ("gears".to_owned(), plan.gears.is_empty())];
+    for (index, pool) in plan.placement.iter().enumerate() {
+        lists.push((format!("placement[{index}].hosts"), pool.hosts.is_empty()));
+    }
+    for (index, gear) in plan.gears.iter().enumerate() {
+        lists.push((format!("gears[{index}].stages"), gear.stages.is_empty()));
+        for (stage_index, stage) in gear.stages.iter().enumerate() {
+            lists.push((format!("gears[{index}].stages[{stage_index}].lanes"), stage.lanes.is_empty()));
+        }
+    }
+    for (key, empty) in lists {
+        if empty {
+            findings.push(Finding::error(
+                Code::Empty,
+                key,
+                "the list is empty",
+                "a plan needs at least one entry here",
+            ));
+        }
+    }
+}
+
+fn pools_are_unique(plan: &Plan, findings: &mut Findings) {
+    let mut seen = BTreeSet::new();
+    for (index, pool) in plan.placement.iter().enumerate() {
+        if !seen.insert(&pool.name) {
+            let cause = format!("`{}` names two pools", pool.name);
+            findings.push(Finding::error(Code::DuplicateName, format!("placement[{index}].name"), cause, "rename one"));
+        }
+    }
+}
+
+fn objective_is_possible(plan: &Plan, findings: &mut Findings) {
+    if plan.slo.latency_ms.get() <= 0.0 {
+        let action = "a time above 0";
+        findings.push(Finding::error(Code::OutOfRange, "slo.latency_ms", "no answer takes no time", action));
+    }
+    if plan.slo.quantile.get() <= 0.0 || plan.slo.quantile.get() >= 1.0 {
+        let action = "a part between 0 and 1, both excluded, like 0.99";
+        findings.push(Finding::error(Code::OutOfRange, "slo.quantile", plan.slo.quantile.to_string(), action));
+    }
+}
+
+fn gears_increase(plan: &Plan, findings: &mut Findings) {
+    let mut before = 0.0;
+    for (index, gear) in plan.gears.iter().enumerate() {
+        let rate = gear.up_to_rps.get();
+        if rate <= before {
+            let cause = format!("{rate} is not above {before}, where the gear begins");
+            let action = "sort the gears by load; each carries more than the one before";
+            findings.push(Finding::error(Code::Order, format!("gears[{index}].up_to_rps"), cause, action));
+        }
+        before = rate;
+    }
+}
+
+fn replicas_fit_the_placement(plan: &Plan, gear: &Gear, key: &str, findings: &mut Findings) {
+    for (name, &up) in &gear.replicas {
+        let key = format!("{key}.replicas.{name}");
+        match plan.pool(name) {
+            None => findings.push(unknown_pool(plan, name, key)),
+            Some(pool) if up > pool.replicas => {
+                let cause = format!("{up} replicas are up, but the placement has {}", pool.replicas);
+                findings.push(Finding::error(
+                    Code::TooManyReplicas,
+                    key,
+                    cause,
+                    "raise the placement or lower the gear",
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn unknown_pool(plan: &Plan, name: &str, key: String) -> Finding {
+    let known: Vec<_> = plan.placement.iter().map(|pool| pool.name.as_str()).collect();
+    let action = format!("pools are {}", known.join(", "));
+    Finding::error(Code::UnknownName, key, format!("no pool is called `{name}`"), action)
+}
+
+fn stage_names_are_unique(gear: &Gear, key: &str, findings: &mut Findings) {
+    let mut seen = BTreeSet::new();
+    for (index, stage) in gear.stages.iter().enumerate() {
+        if !seen.insert(&stage.name) {
+            let cause = format!("`{}` names two stages", stage.name);
+            let key = format!("{key}.stages[{index}].name");
+            findings.push(Finding::error(Code::DuplicateName, key, cause, "rename one"));
+        }
+    }
+}
+
+fn stages_wait_for_earlier_ones(gear: &Gear, index: usize, key: &str, findings: &mut Findings) {
+    for name in &gear.stages[index].after {
+        if !gear.stages[..index].iter().any(|stage| stage.name == *name) {
+            let cause = format!("`{name}` is no earlier stage of this gear");
+            let action = "list the stages so that each comes after those it waits for";
+            findings.push(Finding::error(Code::StageOrder, format!("{key}.after"), cause, action));
+        }
+    }
+    if gear.stages[index].calls.get() <= 0.0 {
+        let cause = "a stage that is never called";
+        findings.push(Finding::error(Code::OutOfRange, format!("{key}.calls"), cause, "a number above 0"));
+    }
+}
+
+fn lanes_find_their_variant(plan: &Plan, gear: &Gear, stage: &Stage, key: &str, findings: &mut Findings) {
+    for (index, lane) in stage.lanes.iter().enumerate() {
+        let key = format!("{key}.lanes[{index}]");
+        let Some(pool) = plan.pool(&lane.pool) else {
+            findings.push(unknown_pool(plan, &lane.pool, format!("{key}.pool")));
+            continue;
+        };
+        if !pool.hosts.contains(&lane.variant) {
+            let cause = format!("pool `{}` does not host `{}`", pool.name, lane.variant);
+            let action = format!("it hosts {}", pool.hosts.join(", "));
+            findings.push(Finding::error(Code::NotHosted, format!("{key}.variant"), cause, action));
+        }
+        if gear.replicas_of(pool) == 0 {
+            let cause = format!("pool `{}` has no replica up in this gear", pool.name);
+            findings.push(Finding::error(Code::BadLane, format!("{key}.pool"), cause, "bring one up or drop the lane"));
+        }
+        if lane.batch == 1 && lane.hold_ms.get() > 0.0 {
+            let cause = format!("holds {} ms for companions but serves one call at a time", lane.hold_ms);
+            let action = "raise `batch` or remove `hold_ms`";
+            findings.push(Finding::error(Code::BadLane, format!("{key}.hold_ms"), cause, action));
+        }
+    }
+}
+
+fn shares_sum_to_one(stage: &Stage, key: &str, findings: &mut Findings) {
+    let given = stage.lanes.iter().filter(|lane| lane.share.is_some()).count();
+    if stage.dispatch != Dispatch::Share {
+        if given > 0 {
+            let cause = "only `dispatch = \"share\"` looks at shares";
+            findings.push(Finding::error(Code::NoEffect, format!("{key}.lanes"), cause, "remove the shares"));
+        }
+        return;
+    }
+    // A lone lane takes everything, said or not.
+    if given == 0 && stage.lanes.len() == 1 {
+        return;
+    }
+    let sum: f64 = stage.lanes.iter().filter_map(|lane| lane.share).map(f64::from).sum();
+    if given < stage.lanes.len() || (sum - 1.0).abs() > SHARE_TOLERANCE {
+        let cause = format!("{given} of {} lanes have a share, in sum {sum}", stage.lanes.len());
+        findings.push(Finding::error(
+            Code::ShareSum,
+            format!("{key}.lanes"),
+            cause,
+            "give every lane a share, 1 in sum",
+        ));
+    }
+}
+
+fn the_last_stage_answers(gear: &Gear, index: usize, key: &str, findings: &mut Findings) {
+    if index + 1 == gear.stages.len() && gear.stages[index].exit.is_some() {
+        let cause = "nothing comes after the last stage, so nobody can leave early";
+        findings.push(Finding::error(Code::BadLane, format!("{key}.exit"), cause, "remove the exit"));
+    }
+}
+
+fn switch_leaves_a_band(plan: &Plan, findings: &mut Findings) {
+    let switch = &plan.switch;
+    if switch.window_ms.get() <= 0.0 {
+        let cause = "a rate needs some time to be measured";
+        findings.push(Finding::error(Code::OutOfRange, "switch.window_ms", cause, "a time above 0"));
+    }
+    if switch.down > switch.up {
+        let cause = format!("changes down at {} but up at {} of a border: it would swing", switch.down, switch.up);
+        findings.push(Finding::error(Code::Order, "switch.down", cause, "lower `down` to `up` or less"));
+    }
+    if switch.up.get() <= 0.0 {
+        findings.push(Finding::error(Code::OutOfRange, "switch.up", "0 calls the last gear always", "a part above 0"));
+    }
+}

@@ -1,0 +1,232 @@
+//! What is asked: profiles, workload, SLO, inventory, goal and the room that answers.
+//!
+//! This file holds the nouns of `planner.problem/1`, written by hand in TOML (JSON is accepted).
+
+mod validate;
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Accuracy, Factor, Millis, Rate, Share, Usd};
+
+/// The name and version of the problem format.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ProblemFormat {
+    /// The only version so far.
+    #[default]
+    #[serde(rename = "planner.problem/1")]
+    V1,
+}
+
+/// A planning problem.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Problem {
+    /// Always `planner.problem/1`.
+    pub format: ProblemFormat,
+    /// A name for people; the plan carries it.
+    pub name: String,
+    /// Which planner answers.
+    pub room: Room,
+    /// The paper's model, or ours.
+    #[serde(default)]
+    pub formulation: Formulation,
+    /// Profiles to plan with, relative to this file.
+    pub profiles: Vec<PathBuf>,
+    /// Variants that may be used; all of the profiles where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variants: Option<Vec<String>>,
+    /// The load to plan for.
+    pub workload: Workload,
+    /// The latency objective.
+    pub slo: Slo,
+    /// What may be used, and what it costs.
+    pub inventory: Inventory,
+    /// What to make best.
+    pub goal: Goal,
+    /// Settings of `formulation = "published"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Published>,
+}
+
+/// The planners of this house.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Room {
+    /// Variants side by side (InfAdapter).
+    VariantSet,
+    /// A chain or graph of tasks (IPA).
+    Pipeline,
+    /// A cascade of variants with gears (CascadeServe).
+    Cascade,
+    /// One network, a chosen part of its nodes (SLO-NN).
+    Dropout,
+    /// An early-exit network over machines and functions (SERFLOW).
+    Offload,
+}
+
+impl Room {
+    /// Returns the room's name as files spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::VariantSet => "variant-set",
+            Self::Pipeline => "pipeline",
+            Self::Cascade => "cascade",
+            Self::Dropout => "dropout",
+            Self::Offload => "offload",
+        }
+    }
+}
+
+/// Whose model of the problem is solved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Formulation {
+    /// Ours: capacities from measured service times with waiting in the model.
+    #[default]
+    TailAware,
+    /// The paper's: a straight line through measured capacities, one core per worker, a hand factor.
+    Published,
+}
+
+/// The load to plan for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Workload {
+    /// The highest rate that the plan must carry.
+    pub max_rps: Rate,
+}
+
+/// A latency objective: a quantile of the response times and its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Slo {
+    /// The part of requests that must be answered in time, like 0.99.
+    pub quantile: Share,
+    /// Time from arrival to answer.
+    pub latency_ms: Millis,
+}
+
+/// What may be used, and what it costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Inventory {
+    /// Cores for all variants together.
+    #[schemars(range(min = 1))]
+    pub cores: u32,
+    /// Price of one core for an hour.
+    #[serde(default)]
+    pub price_usd_per_core_hour: Usd,
+    /// Fewest cores that a deployed variant gets.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1))]
+    pub min_cores_per_variant: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// What to make best, and the limits beside the SLO.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Goal {
+    /// What to make best.
+    pub kind: GoalKind,
+    /// `weighted`: how much each term counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Weights>,
+    /// `cheapest`: the least accuracy over requests, at every load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy_at_least: Option<Accuracy>,
+    /// `most-accurate`: the most cores that may be used; the whole inventory where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub cores_at_most: Option<u32>,
+    /// How much of the objective a gear may give away below its highest load because its shares are fixed.
+    #[serde(default = "half_a_point")]
+    pub gear_loss_at_most: Factor,
+}
+
+fn half_a_point() -> Factor {
+    Factor::saturating(0.005)
+}
+
+/// What a goal makes best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GoalKind {
+    /// The published objective: accuracy − resource − loading, each with its weight.
+    Weighted,
+    /// Fewest cores with at least the asked accuracy; among those the most accurate.
+    Cheapest,
+    /// Most accurate within the cores; among those the fewest cores.
+    MostAccurate,
+}
+
+/// Weights of the published objective `accuracy·AA − (resource·RC + loading·LC)`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Weights {
+    /// Weight of the average accuracy AA (0 to 1).
+    #[serde(default = "default_accuracy_weight")]
+    pub accuracy: Factor,
+    /// Weight of RC, the part of the core budget in use.
+    #[serde(default = "default_resource_weight")]
+    pub resource: Factor,
+    /// Weight of LC, the longest load time among variants that start or resize ÷ the longest of all.
+    #[serde(default = "default_loading_weight")]
+    pub loading: Factor,
+}
+
+fn default_accuracy_weight() -> Factor {
+    Factor::saturating(1.0)
+}
+
+fn default_resource_weight() -> Factor {
+    Factor::saturating(0.05)
+}
+
+fn default_loading_weight() -> Factor {
+    Factor::saturating(0.001)
+}
+
+impl Default for Weights {
+    /// Returns the published weights: 1, 0.05, 0.001.
+    fn default() -> Self {
+        Self {
+            accuracy: default_accuracy_weight(),
+            resource: default_resource_weight(),
+            loading: default_loading_weight(),
+        }
+    }
+}
+
+/// Settings of the published formulation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// Safety factor on the fitted capacity line (0.8 in the paper).
+    #[serde(default = "capacity_factor")]
+    pub capacity_factor: Share,
+    /// Cores at which capacity is taken before the line is fitted (1, 2, 4, 8, 16 in the paper).
+    #[serde(default = "fit_cores")]
+    pub fit_cores: Vec<u32>,
+}
+
+fn capacity_factor() -> Share {
+    Share::saturating(0.8)
+}
+
+fn fit_cores() -> Vec<u32> {
+    vec![1, 2, 4, 8, 16]
+}
+
+impl Default for Published {
+    fn default() -> Self {
+        Self { capacity_factor: capacity_factor(), fit_cores: fit_cores() }
+    }
+}

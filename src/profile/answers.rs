@@ -1,0 +1,167 @@
+//! What every variant answered to every labelled sample, and how certain it was.
+//!
+//! The file is a gzipped CSV: `label`, then for each variant `<variant>_pred` and `<variant>_certainty`. Samples stand in
+//! the same order for every variant, so that correlation of hardness between variants is kept.
+
+use std::io::{Read, Write};
+use std::path::Path;
+
+use flate2::read::GzDecoder;
+use flate2::{Compression, GzBuilder};
+
+use crate::finding::{Code, Finding, Findings};
+
+/// One variant's answer to one sample.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answer {
+    /// Class number that scored best.
+    pub predicted: u32,
+    /// Certainty, 0 to 1.
+    pub certainty: f32,
+}
+
+/// Labels and answers of a family of variants on one set of samples.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Answers {
+    /// True class of each sample.
+    pub labels: Vec<u32>,
+    /// For each variant its name and one answer per sample.
+    pub variants: Vec<(String, Vec<Answer>)>,
+}
+
+impl Answers {
+    /// Returns the number of samples.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Returns the answers of a variant.
+    #[must_use]
+    pub fn of(&self, variant: &str) -> Option<&[Answer]> {
+        self.variants.iter().find(|(name, _)| name == variant).map(|(_, answers)| answers.as_slice())
+    }
+
+    /// Returns how many samples a variant answers rightly.
+    #[must_use]
+    pub fn correct(&self, variant: &str) -> Option<u64> {
+        let answers = self.of(variant)?;
+        Some(answers.iter().zip(&self.labels).filter(|(answer, label)| answer.predicted == **label).count() as u64)
+    }
+
+    /// Returns the gzipped CSV; the same answers give the same bytes.
+    ///
+    /// # Panics
+    /// Never: writing to memory does not fail.
+    #[must_use]
+    pub fn to_csv_gz(&self) -> Vec<u8> {
+        let gz = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
+        let mut csv = csv::Writer::from_writer(gz);
+        let mut header = vec!["label".to_owned()];
+        for (name, _) in &self.variants {
+            header.extend([format!("{name}_pred"), format!("{name}_certainty")]);
+        }
+        csv.write_record(&header).expect("memory takes all bytes");
+        for (sample, label) in self.labels.iter().enumerate() {
+            let mut row = vec![label.to_string()];
+            for (_, answers) in &self.variants {
+                let answer = answers[sample];
+                row.extend([answer.predicted.to_string(), format!("{:.5}", answer.certainty)]);
+            }
+            csv.write_record(&row).expect("memory takes all bytes");
+        }
+        let mut gz = csv.into_inner().map_err(|error| error.to_string()).expect("memory takes all bytes");
+        gz.flush().expect("memory takes all bytes");
+        gz.finish().expect("memory takes all bytes")
+    }
+
+    /// Reads a gzipped CSV of answers.
+    ///
+    /// # Errors
+    /// Findings with the line and column that cannot be understood.
+    pub fn from_csv_gz(bytes: &[u8], file: &Path) -> Result<Self, Findings> {
+        let mut text = String::new();
+        GzDecoder::new(bytes).read_to_string(&mut text).map_err(|error| {
+            let action = "answers are a gzipped CSV; measure them again with `planner profile`";
+            Findings::from(Finding::error(Code::Syntax, "", error.to_string(), action)).in_file(file)
+        })?;
+        parse(&text).map_err(|finding| Findings::from(finding).in_file(file))
+    }
+}
+
+fn parse(text: &str) -> Result<Answers, Finding> {
+    let syntax = |key: String, cause: String| {
+        Finding::error(Code::Syntax, key, cause, "columns are `label`, then `<variant>_pred`, `<variant>_certainty`")
+    };
+    let mut csv = csv::Reader::from_reader(text.as_bytes());
+    let header = csv.headers().map_err(|error| syntax("header".into(), error.to_string()))?.clone();
+    let mut columns = header.iter();
+    if columns.next() != Some("label") {
+        return Err(syntax("header".into(), "the first column is not `label`".into()));
+    }
+    let mut answers = Answers::default();
+    while let Some(prediction) = columns.next() {
+        let name = prediction
+            .strip_suffix("_pred")
+            .filter(|name| columns.next() == Some(format!("{name}_certainty").as_str()))
+            .ok_or_else(|| syntax("header".into(), format!("column `{prediction}` and its neighbour are no pair")))?;
+        answers.variants.push((name.to_owned(), Vec::new()));
+    }
+    for (index, record) in csv.records().enumerate() {
+        let line = index + 2;
+        let record = record.map_err(|error| syntax(format!("line {line}"), error.to_string()))?;
+        let class = |column: usize| {
+            record[column].parse::<u32>().map_err(|_| {
+                syntax(format!("line {line}, {}", &header[column]), format!("`{}` is no class number", &record[column]))
+            })
+        };
+        answers.labels.push(class(0)?);
+        for (variant, (_, of_variant)) in answers.variants.iter_mut().enumerate() {
+            let (pred, sure) = (1 + 2 * variant, 2 + 2 * variant);
+            let certainty = record[sure].parse::<f32>().ok().filter(|c| (0.0..=1.0).contains(c)).ok_or_else(|| {
+                syntax(format!("line {line}, {}", &header[sure]), format!("`{}` is not from 0 to 1", &record[sure]))
+            })?;
+            of_variant.push(Answer { predicted: class(pred)?, certainty });
+        }
+    }
+    Ok(answers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Answers};
+    use std::path::Path;
+
+    fn two_variants() -> Answers {
+        let answer = |predicted, certainty| Answer { predicted, certainty };
+        Answers {
+            labels: vec![3, 1, 4],
+            variants: vec![
+                ("small".into(), vec![answer(3, 0.5), answer(2, 0.25), answer(4, 1.0)]),
+                ("large_2".into(), vec![answer(3, 0.75), answer(1, 0.125), answer(4, 0.0)]),
+            ],
+        }
+    }
+
+    #[test]
+    fn survives_the_round_trip_byte_for_byte() {
+        let bytes = two_variants().to_csv_gz();
+        let read = Answers::from_csv_gz(&bytes, Path::new("a.csv.gz")).expect("own bytes are readable");
+        assert_eq!(read, two_variants());
+        assert_eq!(read.to_csv_gz(), bytes);
+    }
+
+    #[test]
+    fn counts_right_answers() {
+        assert_eq!(two_variants().correct("small"), Some(2));
+        assert_eq!(two_variants().correct("large_2"), Some(3));
+        assert_eq!(two_variants().correct("absent"), None);
+    }
+
+    #[test]
+    fn names_the_line_and_column_that_is_wrong() {
+        let text = "label,a_pred,a_certainty\n1,1,0.5\n2,2,1.5\n";
+        let finding = super::parse(text).expect_err("1.5 is no certainty");
+        assert_eq!(finding.key, "line 3, a_certainty");
+    }
+}

@@ -1,0 +1,305 @@
+//! Measured facts, with the host they were measured on. No later step edits them.
+//!
+//! ```text
+//! models.toml ──▶ measure ──▶ Profile { variants, points, answers, host }
+//!                   │                      │
+//!                 Engine               Curve: latency of (cores, batch) inside the measured range
+//! ```
+//!
+//! This file holds the nouns of `planner.profile/1`; each verb is a sibling file.
+
+mod answers;
+mod curve;
+mod histogram;
+mod validate;
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Accuracy, Factor, Megabytes, Millis, Rate, Share};
+
+pub use answers::{Answer, Answers};
+pub use curve::{Curve, Residual, Service};
+pub use histogram::{Distribution, Histogram};
+
+/// The name and version of the profile format.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ProfileFormat {
+    /// The only version so far.
+    #[default]
+    #[serde(rename = "planner.profile/1")]
+    V1,
+}
+
+/// Everything measured about a family of variants that do one task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Always `planner.profile/1`.
+    pub format: ProfileFormat,
+    /// What the variants do, in a word; variants of one task can stand in for each other.
+    pub task: String,
+    /// The variants, in the order of the model list.
+    pub variants: Vec<Variant>,
+    /// One measured point for each variant × batch × cores × device.
+    pub points: Vec<Point>,
+    /// Where the per-sample answers are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<AnswersFile>,
+    /// The machine that measured.
+    pub host: Host,
+    /// How and when it was measured.
+    pub provenance: ProfileProvenance,
+}
+
+/// One model file that does the task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Variant {
+    /// The name used everywhere else.
+    pub name: String,
+    /// The model file, relative to the model list.
+    pub file: PathBuf,
+    /// SHA-256 of the model file, in hexadecimal; empty for imported facts.
+    pub sha256: String,
+    /// The engine that measured it.
+    pub engine: String,
+    /// How often it is right.
+    pub accuracy: AccuracyFact,
+    /// Time to bring the variant up: read the file, build the session, answer the first call.
+    pub load_time_ms: Millis,
+    /// Resident memory that the loaded variant adds after its first call.
+    pub memory_mb: Megabytes,
+}
+
+/// An accuracy with its interval and its origin.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccuracyFact {
+    /// Right answers ÷ samples.
+    pub value: Accuracy,
+    /// Lower end of the 95 % interval (Wilson score).
+    pub low: Accuracy,
+    /// Upper end of the 95 % interval (Wilson score).
+    pub high: Accuracy,
+    /// Labelled samples behind it; 0 where it was declared.
+    pub samples: u64,
+    /// Where it comes from.
+    pub trust: Trust,
+}
+
+/// Where a number comes from. Sorted from most to least trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// Measured on the host named in the profile.
+    Measured,
+    /// Read off the curve between measured points.
+    Interpolated,
+    /// Beyond what was measured.
+    Extrapolated,
+    /// Taken over from another tool's result.
+    Imported,
+    /// Stated by the user.
+    Declared,
+}
+
+/// One measured configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Point {
+    /// Name of the variant.
+    pub variant: String,
+    /// Samples in one call.
+    #[schemars(range(min = 1))]
+    pub batch: u32,
+    /// Intra-op threads, each pinned to a core of its own.
+    #[schemars(range(min = 1))]
+    pub cores: u32,
+    /// `cpu`, or the name of an accelerator.
+    #[serde(default = "cpu")]
+    pub device: String,
+    /// Calls measured, warm-up not counted.
+    #[schemars(range(min = 1))]
+    pub count: u64,
+    /// Wall time of one call of the whole batch.
+    pub latency: Latency,
+    /// Samples per second of one replica that never waits: batch ÷ mean latency.
+    pub throughput_rps: Rate,
+    /// CPU time of one call, over all threads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ms: Option<Millis>,
+    /// Every measured call, so that any quantile can be computed again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub histogram: Option<Histogram>,
+    /// What was seen of the host while measuring.
+    pub conditions: Conditions,
+}
+
+fn cpu() -> String {
+    "cpu".to_owned()
+}
+
+/// Wall time of a call: moments and quantiles.
+///
+/// Quantiles are order statistics (nearest rank) of all calls; with fewer than 100 calls the p99 is the maximum.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Latency {
+    /// Arithmetic mean.
+    pub mean_ms: Millis,
+    /// Standard deviation.
+    pub std_ms: Millis,
+    /// Fastest call.
+    pub min_ms: Millis,
+    /// Slowest call.
+    pub max_ms: Millis,
+    /// Median.
+    pub p50: Quantile,
+    /// 90th percentile.
+    pub p90: Quantile,
+    /// 95th percentile.
+    pub p95: Quantile,
+    /// 99th percentile.
+    pub p99: Quantile,
+    /// 99.9th percentile.
+    pub p999: Quantile,
+}
+
+/// A quantile with its 95 % interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Quantile {
+    /// The nearest-rank estimate.
+    pub value_ms: Millis,
+    /// Lower end of the 95 % interval, from order statistics.
+    pub low_ms: Millis,
+    /// Upper end of the 95 % interval; equals the maximum where the calls are too few to bound it.
+    pub high_ms: Millis,
+}
+
+/// Why measuring stopped, and how quiet the host was.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Conditions {
+    /// Calls thrown away as warm-up.
+    pub warmup: u64,
+    /// Why no more calls were made.
+    pub stopped: Stopped,
+    /// Times that the kernel took the processor away from the measuring threads.
+    pub involuntary_switches: u64,
+    /// Part of the time in which runnable threads of the machine waited for a processor (PSI), where the kernel tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_pressure: Option<Share>,
+    /// Whether somebody else was using the machine; such a point is not to be trusted.
+    pub contended: bool,
+}
+
+/// Why measuring a point stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stopped {
+    /// The interval of the median became narrow enough.
+    Interval,
+    /// The time budget was spent.
+    Budget,
+    /// Not measured here: an imported point.
+    Imported,
+}
+
+/// Where the per-sample answers are kept, and what they are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnswersFile {
+    /// Gzipped CSV beside the profile, relative to it.
+    pub file: PathBuf,
+    /// SHA-256 of that file, in hexadecimal.
+    pub sha256: String,
+    /// Labelled samples, the same and in the same order for every variant.
+    pub samples: u64,
+    /// How certainty was measured.
+    pub certainty: CertaintyMeasure,
+}
+
+/// How the certainty of an answer is measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CertaintyMeasure {
+    /// Probability of the best class minus that of the second best (after a softmax of the outputs).
+    #[default]
+    TopOneMinusTopTwo,
+}
+
+/// The machine that measured.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// CPU model name.
+    pub cpu: String,
+    /// Instruction-set flags that matter for inference, sorted.
+    pub cpu_flags: Vec<String>,
+    /// Cores that the machine has.
+    pub cores_visible: u32,
+    /// Cores that the measuring process was allowed to use (affinity, cgroup quota).
+    pub cores_allowed: u32,
+    /// Hardware threads on each core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads_per_core: Option<u32>,
+    /// NUMA nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numa_nodes: Option<u32>,
+    /// Frequency governor, where the kernel tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub governor: Option<String>,
+    /// Memory of the machine.
+    pub memory_mb: Megabytes,
+    /// Operating system and kernel release.
+    pub kernel: String,
+    /// Engine and library versions, `name version`, sorted.
+    pub libraries: Vec<String>,
+    /// Environment variables that steer thread counts, `NAME=value`, sorted.
+    pub thread_variables: Vec<String>,
+    /// Load average over one minute when measuring began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_average: Option<Factor>,
+    /// Processor time stolen by the hypervisor while measuring, as a part of the machine's time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steal: Option<Share>,
+}
+
+/// How and when a profile was measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileProvenance {
+    /// Program and version.
+    pub tool: String,
+    /// When measuring ended, RFC 3339; empty where it was not measured by this program.
+    pub measured_at: String,
+    /// The model list, relative to the profile.
+    pub models: PathBuf,
+    /// SHA-256 of the model list.
+    pub models_sha256: String,
+    /// Digest of images and labels that gave the answers.
+    pub data_sha256: String,
+    /// Largest time spent on one point.
+    pub budget_ms: Millis,
+    /// Asked half-width of the median's interval, relative to the median.
+    pub precision: Share,
+    /// Seed of the random inputs and of the order of points.
+    pub seed: u64,
+}
+
+impl Profile {
+    /// Returns the variant of that name.
+    #[must_use]
+    pub fn variant(&self, name: &str) -> Option<&Variant> {
+        self.variants.iter().find(|variant| variant.name == name)
+    }
+
+    /// Returns the measured points of a variant, in file order.
+    pub fn points_of<'a>(&'a self, variant: &'a str) -> impl Iterator<Item = &'a Point> {
+        self.points.iter().filter(move |point| point.variant == variant)
+    }
+}

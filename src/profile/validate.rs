@@ -1,0 +1,139 @@
+//! The rules that hold between the fields of a profile, each a small function.
+
+use std::collections::BTreeSet;
+
+use super::{Point, Profile};
+use crate::finding::{Code, Finding, Findings, Severity};
+
+impl Profile {
+    /// Returns everything that is wrong or doubtful in the profile.
+    #[must_use]
+    pub fn validate(&self) -> Findings {
+        let mut findings = Findings::default();
+        has_variants(self, &mut findings);
+        variant_names_are_unique(self, &mut findings);
+        points_are_unique(self, &mut findings);
+        for (index, point) in self.points.iter().enumerate() {
+            let key = format!("points[{index}]");
+            point_names_a_variant(self, point, &key, &mut findings);
+            quantiles_increase(point, &key, &mut findings);
+            histogram_counts_every_call(point, &key, &mut findings);
+            throughput_follows_from_latency(point, &key, &mut findings);
+        }
+        accuracies_lie_in_their_intervals(self, &mut findings);
+        host_was_quiet(self, &mut findings);
+        findings
+    }
+}
+
+fn has_variants(profile: &Profile, findings: &mut Findings) {
+    for (key, empty) in [("variants", profile.variants.is_empty()), ("points", profile.points.is_empty())] {
+        if empty {
+            let action = "measure with `planner profile`; `--resume` completes an interrupted one";
+            findings.push(Finding::error(Code::Empty, key, "nothing was measured", action));
+        }
+    }
+}
+
+fn variant_names_are_unique(profile: &Profile, findings: &mut Findings) {
+    let mut seen = BTreeSet::new();
+    for (index, variant) in profile.variants.iter().enumerate() {
+        if !seen.insert(&variant.name) {
+            let cause = format!("`{}` names two variants", variant.name);
+            findings.push(Finding::error(
+                Code::DuplicateName,
+                format!("variants[{index}].name"),
+                cause,
+                "rename one of them",
+            ));
+        }
+    }
+}
+
+fn points_are_unique(profile: &Profile, findings: &mut Findings) {
+    let mut seen = BTreeSet::new();
+    for (index, point) in profile.points.iter().enumerate() {
+        if !seen.insert((&point.variant, point.batch, point.cores, &point.device)) {
+            let cause = format!(
+                "`{}` at batch {} on {} cores of {} is measured twice",
+                point.variant, point.batch, point.cores, point.device
+            );
+            findings.push(Finding::error(
+                Code::DuplicateName,
+                format!("points[{index}]"),
+                cause,
+                "keep one of the two",
+            ));
+        }
+    }
+}
+
+fn point_names_a_variant(profile: &Profile, point: &Point, key: &str, findings: &mut Findings) {
+    if profile.variant(&point.variant).is_none() {
+        let known: Vec<_> = profile.variants.iter().map(|variant| variant.name.as_str()).collect();
+        let cause = format!("no variant is called `{}`", point.variant);
+        let action = format!("variants are {}", known.join(", "));
+        findings.push(Finding::error(Code::UnknownName, format!("{key}.variant"), cause, action));
+    }
+}
+
+fn quantiles_increase(point: &Point, key: &str, findings: &mut Findings) {
+    let latency = &point.latency;
+    let quantiles = [latency.p50, latency.p90, latency.p95, latency.p99, latency.p999];
+    let mut ladder = vec![latency.min_ms.get()];
+    ladder.extend(quantiles.iter().map(|quantile| quantile.value_ms.get()));
+    ladder.push(latency.max_ms.get());
+    let inside =
+        quantiles.iter().all(|quantile| quantile.low_ms <= quantile.value_ms && quantile.value_ms <= quantile.high_ms);
+    if !ladder.is_sorted() || !inside || latency.mean_ms.get() <= 0.0 {
+        let cause = format!("min, quantiles and max do not increase: {ladder:?}, or an interval misses its value");
+        findings.push(Finding::error(Code::Inconsistent, format!("{key}.latency"), cause, "measure the point again"));
+    }
+}
+
+fn histogram_counts_every_call(point: &Point, key: &str, findings: &mut Findings) {
+    let Some(histogram) = &point.histogram else { return };
+    let calls: u64 = histogram.count.iter().sum();
+    let ordered = histogram.value_ns.is_sorted_by(|a, b| a < b);
+    if calls != point.count || histogram.value_ns.len() != histogram.count.len() || !ordered {
+        let cause = format!(
+            "the histogram holds {calls} calls in {} buckets, the point {}",
+            histogram.count.len(),
+            point.count
+        );
+        findings.push(Finding::error(Code::Inconsistent, format!("{key}.histogram"), cause, "measure the point again"));
+    }
+}
+
+fn throughput_follows_from_latency(point: &Point, key: &str, findings: &mut Findings) {
+    let expected = 1e3 * f64::from(point.batch) / point.latency.mean_ms.get();
+    if (point.throughput_rps.get() / expected - 1.0).abs() > 1e-6 {
+        let cause = format!("throughput is {} but batch ÷ mean latency is {expected}", point.throughput_rps);
+        findings.push(Finding::error(
+            Code::Inconsistent,
+            format!("{key}.throughput_rps"),
+            cause,
+            "measure the point again",
+        ));
+    }
+}
+
+fn accuracies_lie_in_their_intervals(profile: &Profile, findings: &mut Findings) {
+    for (index, variant) in profile.variants.iter().enumerate() {
+        let fact = variant.accuracy;
+        if fact.low > fact.value || fact.value > fact.high {
+            let cause = format!("{} is not inside {} to {}", fact.value, fact.low, fact.high);
+            let key = format!("variants[{index}].accuracy");
+            findings.push(Finding::error(Code::Inconsistent, key, cause, "count the answers again"));
+        }
+    }
+}
+
+fn host_was_quiet(profile: &Profile, findings: &mut Findings) {
+    let contended = profile.points.iter().filter(|point| point.conditions.contended).count();
+    if contended > 0 {
+        let cause = format!("{contended} of {} points were measured on a disturbed host", profile.points.len());
+        let action = "measure again on a quiet machine: `planner profile --resume --retry-contended`";
+        findings.push(Finding::error(Code::Contended, "points", cause, action).with_severity(Severity::Warning));
+    }
+}

@@ -1,0 +1,185 @@
+//! What a simulation or a replay saw: the nouns of `planner.report/1`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::problem::Slo;
+use crate::units::{Accuracy, Millis, Rate, Share, Usd};
+
+/// The name and version of the report format.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ReportFormat {
+    /// The only version so far.
+    #[default]
+    #[serde(rename = "planner.report/1")]
+    V1,
+}
+
+/// Everything that was counted while a plan was tried.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// Always `planner.report/1`.
+    pub format: ReportFormat,
+    /// Name of the plan that was tried.
+    pub plan: String,
+    /// How it was tried.
+    pub source: Source,
+    /// Arrivals in words, like `poisson 200 rps` or a trace's file name.
+    pub arrivals: String,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Time from the first moment to the last counted event.
+    pub duration_ms: Millis,
+    /// The latency objective that requests were judged by.
+    pub slo: Slo,
+    /// All requests together.
+    pub whole: Summary,
+    /// Requests by the gear under which they arrived, in the order of the plan.
+    pub gears: Vec<GearReport>,
+    /// What each pool did, in the order of the placement.
+    pub pools: Vec<PoolReport>,
+    /// Gear changes, in the order of time.
+    pub changes: Vec<Change>,
+    /// The trial cut into equal windows of time.
+    pub windows: Vec<Window>,
+}
+
+/// How a plan was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// By event simulation.
+    Simulation,
+    /// On real engines, in real time.
+    Replay,
+}
+
+/// What happened to a group of requests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// Requests that arrived.
+    pub arrived: u64,
+    /// Requests that were answered before the trial ended.
+    pub answered: u64,
+    /// Requests still under way at the end; those older than the SLO count as violations.
+    pub unfinished: u64,
+    /// Answers per second over the whole trial.
+    pub throughput_rps: Rate,
+    /// Response times of answered requests, from arrival to answer; absent where none was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<ResponseTimes>,
+    /// Requests that were not answered within the SLO's time.
+    pub violations: u64,
+    /// Violations ÷ requests that arrived.
+    pub violation_share: Share,
+    /// Whether the SLO's quantile was kept: the share of violations is at most 1 − quantile.
+    pub slo_met: bool,
+    /// Part of answered requests that were right; absent without per-sample answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Accuracy>,
+    /// For each stage of the gear, the part of requests that got there; empty for the whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reach: Vec<Share>,
+}
+
+/// Response times of a group of requests. Quantiles are within 1 % (HDR, two significant figures).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResponseTimes {
+    /// Arithmetic mean.
+    pub mean_ms: Millis,
+    /// Median.
+    pub p50_ms: Millis,
+    /// 90th percentile.
+    pub p90_ms: Millis,
+    /// 95th percentile.
+    pub p95_ms: Millis,
+    /// 99th percentile.
+    pub p99_ms: Millis,
+    /// 99.9th percentile.
+    pub p999_ms: Millis,
+    /// Slowest.
+    pub max_ms: Millis,
+    /// The quantile that the SLO asks for.
+    pub at_slo_quantile_ms: Millis,
+}
+
+/// What happened under one gear.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GearReport {
+    /// The gear's highest rate.
+    pub up_to_rps: Rate,
+    /// Part of the time in which it routed requests.
+    pub time_share: Share,
+    /// Its requests.
+    pub summary: Summary,
+}
+
+/// What one pool did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PoolReport {
+    /// Name of the pool.
+    pub name: String,
+    /// Busy time ÷ time that replicas were up.
+    pub utilisation: Share,
+    /// Mean number of replicas that were up or starting.
+    pub mean_replicas: f64,
+    /// Mean number of calls waiting.
+    pub mean_waiting: f64,
+    /// Mean number of calls waiting or in service.
+    pub mean_present: f64,
+    /// Calls served.
+    pub calls: u64,
+    /// Mean calls served together.
+    pub mean_batch: f64,
+    /// Price per hour, averaged over the trial.
+    pub cost_usd_per_hour: Usd,
+}
+
+/// A change of gear.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// When the new gear began to route requests.
+    pub at_ms: Millis,
+    /// Index of the old gear.
+    pub from: u32,
+    /// Index of the new gear.
+    pub to: u32,
+    /// Time from the decision until its replicas were up.
+    pub waited_ms: Millis,
+}
+
+/// One window of the trial; requests count where they arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// Start of the window.
+    pub start_ms: Millis,
+    /// Arrivals per second.
+    pub rate_rps: Rate,
+    /// Gear that routed requests at the end of the window.
+    pub gear: u32,
+    /// 99th percentile of the response times; absent where nothing was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99_ms: Option<Millis>,
+    /// Requests that were not answered within the SLO's time.
+    pub violations: u64,
+    /// Part of answered requests that were right; absent without per-sample answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Accuracy>,
+    /// Price per hour of the replicas that were up.
+    pub cost_usd_per_hour: Usd,
+}
+
+impl Report {
+    /// Returns the price per hour of all pools, averaged over the trial.
+    #[must_use]
+    pub fn cost_usd_per_hour(&self) -> f64 {
+        self.pools.iter().map(|pool| pool.cost_usd_per_hour.get()).sum()
+    }
+}

@@ -1,0 +1,4 @@
+//! Tests from the outside, one module a theme.
+
+#[path = "integration/schemas.rs"]
+mod schemas;
