@@ -11,6 +11,7 @@ pub mod error;
 pub mod facts;
 pub mod finding;
 pub mod format;
+pub mod optimize;
 pub mod plan;
 pub mod problem;
 pub mod profile;

@@ -2,3 +2,5 @@
 
 #[path = "integration/schemas.rs"]
 mod schemas;
+#[path = "integration/variant_set.rs"]
+mod variant_set;

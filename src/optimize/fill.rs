@@ -1,0 +1,307 @@
+//! Our exact search: one dynamic programme answers every goal at every load at once.
+//!
+//! Given the cores, quotas fill the most accurate variant first. So with variants sorted by accuracy, the most answers
+//! that can be right per second with at most `R` cores, as a function of the load `r` still to be placed, is
+//!
+//! ```text
+//! H_j(R, r) = max over allotments (n, cap) of variant j:   a_j·r                              where r ≤ cap
+//!                                                          a_j·cap + H_{j+1}(R − n, r − cap)  beyond
+//! ```
+//!
+//! Each `H_j(R, ·)` is piecewise linear in the load, so the programme is run on whole functions: shift, then take the
+//! upper envelope. Average accuracy is `H_1(R, λ) ÷ λ`, and every objective times λ is linear on each piece:
+//!
+//! ```text
+//! weighted       λ·V = (w_acc·slope − w_res·R/B − w_load·L)·λ + w_acc·intercept    max over R and load-time level L
+//! cheapest       λ·V = −(R/B)·λ   where H_1(R, λ) ≥ x·λ                            max over R
+//! most accurate  λ·V = H_1(R, λ)                                                   max over R, fewest cores first
+//! ```
+//!
+//! The upper envelope of these is the optimum at every load, and its corners are the exact breakpoints. The load-time
+//! term is handled by levels: at level `L` only variants that load within `L` may start or resize, the others keep their
+//! cores or go.
+
+use super::{ACCURACY_SLACK, Instance, LOAD_SLACK, Objective, Solution};
+
+/// The optimum at every load up to the highest that can be carried.
+#[derive(Debug, Clone)]
+pub struct Ladder<'a> {
+    instance: &'a Instance,
+    order: Vec<usize>,
+    levels: Vec<Level>,
+    optimum: Function<Root>,
+}
+
+/// A range of loads over which the same cores are optimal and the same variant takes what is left.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rung {
+    /// The range begins above this load.
+    pub from: f64,
+    /// The highest load of the range.
+    pub to: f64,
+    /// The optimum at `to`.
+    pub solution: Solution,
+    /// Average accuracy at a load λ of the range is `accuracy_slope + accuracy_intercept ÷ λ`.
+    pub accuracy_slope: f64,
+    /// See `accuracy_slope`; in answers per second.
+    pub accuracy_intercept: f64,
+}
+
+/// One run of the dynamic programme: which variants may start or resize.
+#[derive(Debug, Clone)]
+struct Level {
+    /// For each variant in order of accuracy its allowed allotments.
+    options: Vec<Vec<super::Allotment>>,
+    /// `tables[j][R]` is H_j(R, ·).
+    tables: Vec<Vec<Function<Choice>>>,
+}
+
+/// Index into a variant's options plus one; 0 leaves the variant out.
+type Choice = usize;
+
+/// Where a piece of the optimum comes from: level and cores.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Root {
+    level: usize,
+    cores: usize,
+}
+
+/// A piecewise linear function of the load on (0, end], upper semicontinuous; undefined beyond its end.
+#[derive(Debug, Clone, PartialEq)]
+struct Function<T> {
+    pieces: Vec<Piece<T>>,
+}
+
+/// `intercept + slope·load` up to and including `to`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Piece<T> {
+    to: f64,
+    slope: f64,
+    intercept: f64,
+    tag: T,
+}
+
+impl<'a> Ladder<'a> {
+    /// Solves the instance for every load.
+    #[must_use]
+    pub fn solve(instance: &'a Instance) -> Self {
+        let order = instance.by_accuracy();
+        let mut levels = Vec::new();
+        let mut optimum = Function { pieces: Vec::new() };
+        for threshold in load_time_levels(instance) {
+            let level = Level::solve(instance, &order, threshold);
+            for (cores, accuracy_mass) in level.tables[0].iter().enumerate() {
+                let root = Root { level: levels.len(), cores };
+                optimum = optimum.max(goal_function(instance, accuracy_mass, threshold, root));
+            }
+            levels.push(level);
+        }
+        Self { instance, order, levels, optimum }
+    }
+
+    /// Returns the highest load that can be carried; 0 where none can.
+    #[must_use]
+    pub fn max_load(&self) -> f64 {
+        self.optimum.pieces.last().map_or(0.0, |piece| piece.to)
+    }
+
+    /// Returns the optimum at a load, or `None` beyond the highest load.
+    #[must_use]
+    pub fn at(&self, load: f64) -> Option<Solution> {
+        let piece = self.optimum.piece_at(load)?;
+        self.instance.evaluate(&self.cores_of(piece.tag, load), load)
+    }
+
+    /// Returns the ranges of loads up to `max_load` over which the optimum keeps its cores and its order of filling.
+    #[must_use]
+    pub fn rungs(&self, max_load: f64) -> Vec<Rung> {
+        let mut rungs: Vec<Rung> = Vec::new();
+        let mut from = 0.0;
+        for piece in &self.optimum.pieces {
+            let to = piece.to.min(max_load);
+            if to > from * (1.0 + LOAD_SLACK)
+                && let Some(solution) = self.instance.evaluate(&self.cores_of(piece.tag, to), to)
+            {
+                let mass = self.levels[piece.tag.level].tables[0][piece.tag.cores].piece_at(to);
+                let (accuracy_slope, accuracy_intercept) = mass.map_or((0.0, 0.0), |mass| (mass.slope, mass.intercept));
+                rungs.push(Rung { from, to, solution, accuracy_slope, accuracy_intercept });
+                from = to;
+            }
+        }
+        rungs
+    }
+
+    /// Follows the choices of the dynamic programme from the root down.
+    fn cores_of(&self, root: Root, load: f64) -> Vec<u32> {
+        let level = &self.levels[root.level];
+        let mut cores = vec![0; self.instance.items.len()];
+        let (mut budget, mut left) = (root.cores, load);
+        for (position, &index) in self.order.iter().enumerate() {
+            if left <= load * LOAD_SLACK {
+                break;
+            }
+            let Some(piece) = level.tables[position][budget].piece_at(left) else { break };
+            if piece.tag > 0 {
+                let option = level.options[position][piece.tag - 1];
+                cores[index] = option.cores;
+                budget -= option.cores as usize;
+                left -= option.capacity.min(left);
+            }
+        }
+        cores
+    }
+}
+
+/// Returns the thresholds of the load-time term, increasing; one that allows everything where the term does not count.
+fn load_time_levels(instance: &Instance) -> Vec<f64> {
+    let counts = matches!(instance.objective, Objective::Weighted { loading, .. } if loading > 0.0);
+    if !counts {
+        return vec![f64::INFINITY];
+    }
+    let mut levels: Vec<f64> = instance.items.iter().map(|item| item.load_time).chain([0.0]).collect();
+    levels.sort_by(f64::total_cmp);
+    levels.dedup();
+    levels
+}
+
+/// Returns λ × the objective as a function of the load λ, for plans within a number of cores and a load-time level.
+fn goal_function(instance: &Instance, mass: &Function<Choice>, threshold: f64, root: Root) -> Function<Root> {
+    let used = root.cores as f64 / f64::from(instance.budget);
+    let retag = |slope: f64, intercept: f64, to: f64| Piece { to, slope, intercept, tag: root };
+    let pieces = mass.pieces.iter();
+    match instance.objective {
+        Objective::MostAccurate => Function { pieces: pieces.map(|p| retag(p.slope, p.intercept, p.to)).collect() },
+        Objective::Weighted { accuracy, resource, loading } => {
+            let scale = instance.longest_load();
+            let load = if threshold.is_finite() && scale > 0.0 { loading * threshold / scale } else { 0.0 };
+            let fixed = resource * used + load;
+            let weigh = |p: &Piece<Choice>| retag(accuracy * p.slope - fixed, accuracy * p.intercept, p.to);
+            Function { pieces: pieces.map(weigh).collect() }
+        }
+        Objective::Cheapest { accuracy_at_least } => {
+            let mut kept = Vec::new();
+            for piece in &mass.pieces {
+                // slope + intercept ÷ λ ≥ x holds up to the λ of equality; accuracy only falls with load.
+                let short = accuracy_at_least - ACCURACY_SLACK - piece.slope;
+                let until = if short <= 0.0 { piece.to } else { piece.to.min(piece.intercept / short) };
+                if until > kept.last().map_or(0.0, |last: &Piece<Root>| last.to) {
+                    kept.push(retag(-used, 0.0, until));
+                }
+                if until < piece.to {
+                    break;
+                }
+            }
+            Function { pieces: kept }
+        }
+    }
+}
+
+impl Level {
+    fn solve(instance: &Instance, order: &[usize], threshold: f64) -> Self {
+        let options: Vec<Vec<_>> = order
+            .iter()
+            .map(|&index| {
+                let item = &instance.items[index];
+                let allowed = |n: u32| n <= instance.budget && (item.load_time <= threshold || n == item.current_cores);
+                item.options.iter().copied().filter(|option| allowed(option.cores) && option.capacity > 0.0).collect()
+            })
+            .collect();
+        let budgets = instance.budget as usize + 1;
+        let nothing_left = vec![Function { pieces: Vec::new() }; budgets];
+        let mut tables = vec![nothing_left];
+        for (position, &index) in order.iter().enumerate().rev() {
+            let accuracy = instance.items[index].accuracy;
+            let rest = tables.last().expect("begins with one");
+            let stage = (0..budgets).map(|budget| bellman(accuracy, &options[position], rest, budget)).collect();
+            tables.push(stage);
+        }
+        tables.reverse();
+        Self { options, tables }
+    }
+}
+
+/// Returns H_j(budget, ·) from H_{j+1}.
+fn bellman(accuracy: f64, options: &[super::Allotment], rest: &[Function<Choice>], budget: usize) -> Function<Choice> {
+    let mut best = rest[budget].retagged(0);
+    for (index, option) in options.iter().enumerate() {
+        if option.cores as usize <= budget {
+            let after = &rest[budget - option.cores as usize];
+            best = best.max(after.behind(option.capacity, accuracy, index + 1));
+        }
+    }
+    best
+}
+
+impl<T: Copy> Function<T> {
+    /// Returns the piece that holds `load`, with slack for loads that are sums of capacities.
+    fn piece_at(&self, load: f64) -> Option<&Piece<T>> {
+        let first = self.pieces.partition_point(|piece| piece.to < load - load.abs() * LOAD_SLACK);
+        self.pieces.get(first)
+    }
+
+    fn retagged<U>(&self, tag: U) -> Function<U>
+    where
+        U: Copy,
+    {
+        let pieces = self.pieces.iter();
+        Function { pieces: pieces.map(|p| Piece { to: p.to, slope: p.slope, intercept: p.intercept, tag }).collect() }
+    }
+
+    /// Returns the function that first fills `capacity` at `accuracy`, then goes on with this one.
+    fn behind<U: Copy>(&self, capacity: f64, accuracy: f64, tag: U) -> Function<U> {
+        let mut pieces = Vec::with_capacity(self.pieces.len() + 1);
+        pieces.push(Piece { to: capacity, slope: accuracy, intercept: 0.0, tag });
+        pieces.extend(self.pieces.iter().map(|piece| Piece {
+            to: piece.to + capacity,
+            slope: piece.slope,
+            intercept: piece.intercept + (accuracy - piece.slope) * capacity,
+            tag,
+        }));
+        Function { pieces }
+    }
+
+    /// Returns the upper envelope of two functions; this one wins where they are equal.
+    fn max(self, other: Self) -> Self {
+        let mut pieces: Vec<Piece<T>> = Vec::with_capacity(self.pieces.len() + other.pieces.len());
+        let (mut i, mut j, mut from) = (0, 0, 0.0);
+        while let (Some(a), Some(b)) = (self.pieces.get(i), other.pieces.get(j)) {
+            let to = a.to.min(b.to);
+            push_larger(&mut pieces, a, b, from, to);
+            from = to;
+            i += usize::from(a.to <= to);
+            j += usize::from(b.to <= to);
+        }
+        pieces.extend_from_slice(&self.pieces[i..]);
+        pieces.extend_from_slice(&other.pieces[j..]);
+        Self { pieces }
+    }
+}
+
+impl<T: Copy> Piece<T> {
+    fn value(&self, load: f64) -> f64 {
+        self.intercept + self.slope * load
+    }
+}
+
+/// Pushes the larger of two lines on (from, to], cut in two where they cross inside.
+fn push_larger<T: Copy>(pieces: &mut Vec<Piece<T>>, a: &Piece<T>, b: &Piece<T>, from: f64, to: f64) {
+    // Differences below this are rounding: the lines count as equal, and `a` wins.
+    let noise = 1e-13 * (1.0 + to);
+    let ahead = |load: f64| b.value(load) - a.value(load);
+    let (at_from, at_to) = (ahead(from), ahead(to));
+    let cut = |piece: &Piece<T>, to: f64| Piece { to, ..*piece };
+    match (at_from > noise, at_to > noise) {
+        (false, false) => pieces.push(cut(a, to)),
+        (true, true) => pieces.push(cut(b, to)),
+        (b_first, _) => {
+            let crossing = (from + (to - from) * (at_from / (at_from - at_to))).clamp(from, to);
+            let (first, second) = if b_first { (b, a) } else { (a, b) };
+            if crossing > from {
+                pieces.push(cut(first, crossing));
+            }
+            if to > crossing {
+                pieces.push(cut(second, to));
+            }
+        }
+    }
+}

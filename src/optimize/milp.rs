@@ -1,0 +1,106 @@
+//! The same integer program through HiGHS: the second opinion. The only file that names a solver crate.
+//!
+//! Written in `good_lp`, which reads like the formula; solved through `highs`, which tells bound and nodes.
+
+use good_lp::{Expression, ProblemVariables, Solver, SolverModel, Variable, constraint, variable};
+use highs::HighsModelStatus;
+
+use super::{Instance, Objective, Solution};
+use crate::error::Error;
+
+/// What HiGHS found, with its proof.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Milp {
+    /// The best solution, evaluated exactly from its integer part.
+    pub solution: Solution,
+    /// HiGHS's bound on the objective; no plan is better.
+    pub bound: f64,
+}
+
+/// Solves the instance at one load, or returns `None` where HiGHS proves that no plan exists.
+///
+/// # Errors
+/// [`Error::Solver`] where HiGHS stops without a proof.
+pub fn solve(instance: &Instance, load: f64) -> Result<Option<Milp>, Error> {
+    let mut variables = ProblemVariables::new();
+    // chosen[m][o]: item m gets its option o.   share[m]: its part of the load.   longest: LC.
+    let chosen: Vec<Vec<Variable>> = instance
+        .items
+        .iter()
+        .map(|item| item.options.iter().map(|_| variables.add(variable().binary())).collect())
+        .collect();
+    let share: Vec<Variable> = instance.items.iter().map(|_| variables.add(variable().min(0.0).max(1.0))).collect();
+    let longest = variables.add(variable().min(0.0));
+
+    let cores = sum(instance, &chosen, |_, option| f64::from(option.cores));
+    let accuracy: Expression = instance.items.iter().zip(&share).map(|(item, &share)| item.accuracy * share).sum();
+    let used = cores.clone() / f64::from(instance.budget);
+    let goal = match instance.objective {
+        Objective::MostAccurate => accuracy.clone(),
+        Objective::Cheapest { .. } => -used,
+        Objective::Weighted { accuracy: weight, resource, loading } => {
+            weight * accuracy.clone() - resource * used - loading * longest
+        }
+    };
+
+    let mut model = good_lp::highs(variables.maximise(goal));
+    model.set_verbose(false);
+    model.add_constraint(constraint!(cores <= instance.budget));
+    model.add_constraint(constraint!(share.iter().copied().sum::<Expression>() == 1.0));
+    if let Objective::Cheapest { accuracy_at_least } = instance.objective {
+        model.add_constraint(constraint!(accuracy >= accuracy_at_least));
+    }
+    let scale = instance.longest_load();
+    for (item, (chosen, &share)) in instance.items.iter().zip(chosen.iter().zip(&share)) {
+        let pairs = || item.options.iter().zip(chosen.iter().copied());
+        let capacity: Expression = pairs().map(|(option, y)| option.capacity / load * y).sum();
+        let changed: Expression =
+            pairs().filter(|(option, _)| option.cores != item.current_cores).map(|(_, y)| y).sum();
+        model.add_constraint(constraint!(chosen.iter().copied().sum::<Expression>() <= 1.0));
+        model.add_constraint(constraint!(share <= capacity));
+        if scale > 0.0 {
+            model.add_constraint(constraint!(longest >= item.load_time / scale * changed));
+        }
+    }
+
+    let mut model = model.into_inner();
+    for option in ["mip_rel_gap", "mip_abs_gap"] {
+        model.set_option(option, 0.0);
+    }
+    for option in ["mip_feasibility_tolerance", "primal_feasibility_tolerance", "dual_feasibility_tolerance"] {
+        model.set_option(option, 1e-10);
+    }
+    model.set_option("threads", 1);
+    let solved = model.try_solve().map_err(|status| failure(format!("{status:?}")))?;
+    match solved.status() {
+        HighsModelStatus::Optimal => {}
+        HighsModelStatus::Infeasible => return Ok(None),
+        other => return Err(failure(format!("stopped with {other:?}"))),
+    }
+    let bound = solved.double_info_value(c"mip_dual_bound").map_err(|status| failure(format!("{status:?}")))?;
+    let columns = solved.get_solution().columns().to_vec();
+    let mut rest = columns.as_slice();
+    let mut picked = Vec::new();
+    for item in &instance.items {
+        let (own, others) = rest.split_at(item.options.len());
+        rest = others;
+        picked.push(item.options.iter().zip(own).find(|(_, y)| **y > 0.5).map_or(0, |(option, _)| option.cores));
+    }
+    let solution = instance
+        .evaluate(&picked, load)
+        .ok_or_else(|| failure(format!("cores {picked:?} do not carry {load} requests/s")))?;
+    Ok(Some(Milp { solution, bound }))
+}
+
+fn sum(
+    instance: &Instance,
+    chosen: &[Vec<Variable>],
+    weight: impl Fn(&super::Item, &super::Allotment) -> f64,
+) -> Expression {
+    let rows = instance.items.iter().zip(chosen);
+    rows.flat_map(|(item, row)| item.options.iter().zip(row).map(|(option, &y)| weight(item, option) * y)).sum()
+}
+
+fn failure(message: String) -> Error {
+    Error::Solver { solver: "HiGHS", message }
+}

@@ -1,0 +1,150 @@
+//! Exact optimisation, beside the rooms: our own search, the same problem as a MILP, and enumeration as the oracle.
+
+pub mod enumerate;
+pub mod fill;
+#[cfg(feature = "milp")]
+pub mod milp;
+
+/// A variant as the integer program sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    /// Name, for people.
+    pub name: String,
+    /// Part of its answers that are right (a_m in InfAdapter).
+    pub accuracy: f64,
+    /// Time to start or resize it (rt_m); any unit, the same for all.
+    pub load_time: f64,
+    /// Cores that it holds now (n'_m); 0 where it is not running.
+    pub current_cores: u32,
+    /// What it can carry, by cores, increasing in both; leaving it out is always possible.
+    pub options: Vec<Allotment>,
+}
+
+/// Cores given to a variant, and the rate that it then carries (th_m(n)).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Allotment {
+    /// Cores.
+    pub cores: u32,
+    /// Highest rate within the SLO, in requests per second.
+    pub capacity: f64,
+}
+
+/// What to make best (section 1 of the paper, and ours).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Objective {
+    /// `accuracy·AA − resource·RC − loading·LC`, with `RC` relative to the core budget and `LC` to the longest load time.
+    Weighted {
+        /// Weight of the average accuracy.
+        accuracy: f64,
+        /// Weight of the part of the budget in use.
+        resource: f64,
+        /// Weight of the longest load among variants that start or resize.
+        loading: f64,
+    },
+    /// Fewest cores with an average accuracy of at least this; the value is −cores ÷ budget.
+    Cheapest {
+        /// The least average accuracy.
+        accuracy_at_least: f64,
+    },
+    /// Highest average accuracy; the value is the accuracy. Among equals the fewest cores.
+    MostAccurate,
+}
+
+/// The integer program of the room `variant-set`, for any load.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instance {
+    /// The variants, in the order of the user.
+    pub items: Vec<Item>,
+    /// Cores for all of them (B).
+    pub budget: u32,
+    /// What to make best.
+    pub objective: Objective,
+}
+
+/// Cores for every variant and the rate that each carries.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Solution {
+    /// Value of the objective; higher is better.
+    pub value: f64,
+    /// Average accuracy over requests (AA).
+    pub accuracy: f64,
+    /// Cores of each item, in the order of the instance (n_m).
+    pub cores: Vec<u32>,
+    /// Rate of each item (λ_m); they sum to the load.
+    pub quotas: Vec<f64>,
+}
+
+/// Slack that rounding may cost when loads are compared with capacities, relative to the load.
+pub(crate) const LOAD_SLACK: f64 = 1e-9;
+
+/// Slack that rounding may cost when accuracies are compared with the asked one.
+pub(crate) const ACCURACY_SLACK: f64 = 1e-12;
+
+impl Instance {
+    /// Returns the solution with these cores at this load: quotas filled most accurate first, which is optimal as only
+    /// the average accuracy depends on them. `None` where capacity or accuracy does not suffice, or cores are too many.
+    #[must_use]
+    pub fn evaluate(&self, cores: &[u32], load: f64) -> Option<Solution> {
+        if cores.iter().sum::<u32>() > self.budget {
+            return None;
+        }
+        let mut quotas = vec![0.0; self.items.len()];
+        let mut left = load;
+        for index in self.by_accuracy() {
+            quotas[index] = left.min(self.items[index].capacity(cores[index])?);
+            left -= quotas[index];
+        }
+        if left > load * LOAD_SLACK {
+            return None;
+        }
+        let mass: f64 = self.items.iter().zip(&quotas).map(|(item, quota)| item.accuracy * quota).sum();
+        let accuracy = mass / (load - left.max(0.0));
+        let value = self.value(cores, accuracy)?;
+        Some(Solution { value, accuracy, cores: cores.to_vec(), quotas })
+    }
+
+    /// Returns the indices of the items, the most accurate first; the order of the user decides between equals.
+    #[must_use]
+    pub fn by_accuracy(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.items.len()).collect();
+        order.sort_by(|&a, &b| self.items[b].accuracy.total_cmp(&self.items[a].accuracy));
+        order
+    }
+
+    /// Returns the longest load time of all items (the scale of LC).
+    #[must_use]
+    pub fn longest_load(&self) -> f64 {
+        self.items.iter().map(|item| item.load_time).fold(0.0, f64::max)
+    }
+
+    fn value(&self, cores: &[u32], accuracy: f64) -> Option<f64> {
+        let used = f64::from(cores.iter().sum::<u32>()) / f64::from(self.budget);
+        match self.objective {
+            Objective::MostAccurate => Some(accuracy),
+            Objective::Cheapest { accuracy_at_least } => {
+                (accuracy >= accuracy_at_least - ACCURACY_SLACK).then_some(-used)
+            }
+            Objective::Weighted { accuracy: weight, resource, loading } => {
+                Some(weight * accuracy - (resource * used + loading * self.loading(cores)))
+            }
+        }
+    }
+
+    /// Returns LC: the longest load time among items that start or resize ÷ the longest of all. Removal is free.
+    fn loading(&self, cores: &[u32]) -> f64 {
+        let changed = self.items.iter().zip(cores).filter(|&(item, &n)| n > 0 && n != item.current_cores);
+        let longest = changed.map(|(item, _)| item.load_time).fold(0.0, f64::max);
+        let scale = self.longest_load();
+        if scale > 0.0 { longest / scale } else { 0.0 }
+    }
+}
+
+impl Item {
+    /// Returns what the item carries on that many cores: 0 on none, `None` where it is no option.
+    fn capacity(&self, cores: u32) -> Option<f64> {
+        if cores == 0 {
+            return Some(0.0);
+        }
+        self.options.iter().find(|option| option.cores == cores).map(|option| option.capacity)
+    }
+}
