@@ -15,6 +15,7 @@ pub mod optimize;
 pub mod plan;
 pub mod problem;
 pub mod profile;
+pub mod rooms;
 pub mod simulate;
 pub mod units;
 

@@ -2,7 +2,11 @@
 //!
 //! stdout is the answer; progress, warnings and hints go to stderr. Exit 0 yes, 1 the answer is no, 2 it could not be done.
 
+mod check;
+mod diff;
+mod explain;
 mod schema;
+mod solve;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -22,6 +26,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Solve(solve::Args),
+    Check(check::Args),
+    Diff(diff::Args),
+    Explain(explain::Args),
     Schema(schema::Args),
 }
 
@@ -41,6 +49,10 @@ impl Cli {
     /// Whatever kept it from being done.
     pub fn run(self) -> Result<Answer, Error> {
         match self.command {
+            Command::Solve(args) => solve::run(&args),
+            Command::Check(args) => check::run(&args),
+            Command::Diff(args) => diff::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Schema(args) => schema::run(&args),
         }
     }

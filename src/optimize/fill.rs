@@ -112,6 +112,18 @@ impl<'a> Ladder<'a> {
         self.instance.evaluate(&self.cores_of(piece.tag, load), load)
     }
 
+    /// Returns the instance that was solved.
+    #[must_use]
+    pub const fn instance(&self) -> &Instance {
+        self.instance
+    }
+
+    /// Returns the proved upper bound on the objective at a load, or `None` beyond the highest load.
+    #[must_use]
+    pub fn bound_at(&self, load: f64) -> Option<f64> {
+        self.optimum.piece_at(load).map(|piece| piece.value(load) / load)
+    }
+
     /// Returns the ranges of loads up to `max_load` over which the optimum keeps its cores and its order of filling.
     #[must_use]
     pub fn rungs(&self, max_load: f64) -> Vec<Rung> {

@@ -2,7 +2,7 @@
 //!
 //! Written in `good_lp`, which reads like the formula; solved through `highs`, which tells bound and nodes.
 
-use good_lp::{Expression, ProblemVariables, Solver, SolverModel, Variable, constraint, variable};
+use good_lp::{Expression, ProblemVariables, SolverModel, Variable, constraint, variable};
 use highs::HighsModelStatus;
 
 use super::{Instance, Objective, Solution};

@@ -7,6 +7,8 @@
 //! Every room's answer is such a walk, and nothing downstream asks which room it came from. This file holds the nouns
 //! of `planner.plan/1`; each verb is a sibling file.
 
+mod check;
+mod diff;
 pub mod estimate;
 mod validate;
 
@@ -19,6 +21,9 @@ use serde::{Deserialize, Serialize};
 use crate::problem::{Problem, Room, Slo};
 use crate::profile::Trust;
 use crate::units::{Accuracy, Certainty, Factor, Megabytes, Millis, Rate, Share, Usd};
+
+pub use check::{Tolerance, check, facts_changed};
+pub use diff::{GearDiff, PlanDiff, Side, diff};
 
 /// The name and version of the plan format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

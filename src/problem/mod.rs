@@ -146,13 +146,13 @@ pub struct Goal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub cores_at_most: Option<u32>,
-    /// How much of the objective a gear may give away below its highest load because its shares are fixed.
-    #[serde(default = "half_a_point")]
+    /// How much accuracy a gear may give away below its highest load because its shares are fixed.
+    #[serde(default = "one_point")]
     pub gear_loss_at_most: Factor,
 }
 
-fn half_a_point() -> Factor {
-    Factor::saturating(0.005)
+fn one_point() -> Factor {
+    Factor::saturating(0.01)
 }
 
 /// What a goal makes best.

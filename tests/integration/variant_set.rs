@@ -142,3 +142,72 @@ fn more_cores_never_hurt_and_fewer_limits_never_refuse() {
         }
     }
 }
+
+/// The reference instances beside the repository; the paper's own optimum for each.
+#[test]
+fn reproduces_the_published_optimum() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/reference");
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        eprintln!("skipped: {} is not here", folder.display());
+        return;
+    };
+    let mut solved = 0;
+    for path in entries.map(|entry| entry.expect("listed").path()) {
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let reference: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        if reference["kind"] != "infadapter" {
+            continue;
+        }
+        let published: planner::rooms::Published = serde_json::from_value(reference["inputs"].clone()).expect("inputs");
+        let instance = published.instance();
+        let ours = Ladder::solve(&instance).at(published.lambda_rps);
+        let expected = &reference["expected"];
+        assert_eq!(ours.is_some(), expected["feasible"] == true, "{}", path.display());
+        let Some(ours) = ours else { continue };
+        let objective = expected["objective"].as_f64().expect("an objective");
+        assert!((ours.value - objective).abs() <= 1e-9, "{}: {} against {objective}", path.display(), ours.value);
+        solved += 1;
+    }
+    assert!(solved > 0, "no instance of kind `infadapter` in {}", folder.display());
+}
+
+/// InfAdapter §5: five ResNets (slope, intercept as fitted there), budget 20, at loads 5, 10, … 380 and three weights.
+#[test]
+fn the_papers_resnets_at_every_load_equal_enumeration() {
+    let resnets = [
+        ("resnet18", 0.69758, 6.44, 24.446237, -6.0),
+        ("resnet34", 0.73314, 6.79, 13.044355, -1.0),
+        ("resnet50", 0.7613, 6.82, 10.321237, -3.0),
+        ("resnet101", 0.77374, 7.77, 5.090054, 0.0),
+        ("resnet152", 0.78312, 8.52, 3.814516, -2.0),
+    ];
+    let item = |(name, accuracy, load_time, slope, intercept): (&str, f64, f64, f64, f64)| Item {
+        name: name.to_owned(),
+        accuracy,
+        load_time,
+        current_cores: 0,
+        options: (2..=20)
+            .map(|cores| Allotment {
+                cores,
+                capacity: planner::rooms::published_capacity(slope, intercept, 0.8, cores),
+            })
+            .filter(|option| option.capacity > 0.0)
+            .collect(),
+    };
+    for resource in [0.0125, 0.05, 0.2] {
+        let objective = Objective::Weighted { accuracy: 1.0, resource, loading: 0.001 };
+        let instance = Instance { items: resnets.into_iter().map(item).collect(), budget: 20, objective };
+        let ladder = Ladder::solve(&instance);
+        let every = if cfg!(debug_assertions) { 25 } else { 5 };
+        for load in (5..=380).step_by(every).map(f64::from) {
+            let truth = enumerate::solve(&instance, load).map(|solution| solution.value);
+            let ours = ladder.at(load).map(|solution| solution.value);
+            match (truth, ours) {
+                (Some(truth), Some(ours)) => {
+                    assert!((truth - ours).abs() <= 1e-9, "load {load}: {ours} against {truth}")
+                }
+                (truth, ours) => assert_eq!(truth, ours, "load {load}"),
+            }
+        }
+    }
+}

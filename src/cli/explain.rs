@@ -1,0 +1,82 @@
+//! `planner explain`: why a gear is as it is.
+
+use std::path::PathBuf;
+
+use planner::Error;
+use planner::format::{load, to_bytes};
+use planner::plan::Plan;
+use planner::rooms::{self, Explanation};
+
+use super::solve::{facts_of, problem_of};
+use super::{Answer, Layout, print, table};
+
+/// Explain a gear: which limits bind, what loosening them would buy, and what came second
+///
+/// Example: planner explain plans/digits.json --gear 2
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The plan
+    plan: PathBuf,
+    /// Index of the gear; the last one where left out
+    #[arg(long)]
+    gear: Option<usize>,
+    /// The problem; the one kept in the plan where left out
+    #[arg(long, value_name = "FILE")]
+    problem: Option<PathBuf>,
+    /// Profiles; those named in the plan where left out
+    #[arg(long, value_name = "FILE")]
+    profile: Vec<PathBuf>,
+    /// How to print the explanation
+    #[arg(long, value_enum, default_value_t)]
+    format: Layout,
+}
+
+pub fn run(args: &Args) -> Result<Answer, Error> {
+    let plan = load::<Plan>(&args.plan)?;
+    let problem = problem_of(&plan, args.problem.as_deref())?.ok_or_else(|| Error::Unsupported {
+        what: "the plan keeps no problem to explain it from".to_owned(),
+        hint: "name one with --problem".to_owned(),
+    })?;
+    let facts = facts_of(&plan, &args.profile)?;
+    let gear = args.gear.unwrap_or(plan.document.gears.len() - 1);
+    let explanation = rooms::explain(&plan.document, &problem, &facts, gear)?;
+    match args.format {
+        Layout::Json => print(&to_bytes(&explanation))?,
+        Layout::Table => print(describe(&explanation).as_bytes())?,
+    }
+    Ok(Answer::Yes)
+}
+
+fn describe(explanation: &Explanation) -> String {
+    let mut text = format!(
+        "gear {} at {:.1} requests/s: accuracy {:.4} on {} cores, objective {:.6}\n\n",
+        explanation.gear, explanation.load_rps, explanation.accuracy, explanation.cores, explanation.objective
+    );
+    let mut rows = table(&["limit", "is", "at", "binds", "accuracy", "cores", "objective"]);
+    for limit in &explanation.limits {
+        rows.add_row([
+            limit.key.to_owned(),
+            limit.value.to_string(),
+            format!("{:.4}", limit.loosened_to),
+            if limit.binds { "yes" } else { "no" }.to_owned(),
+            format!("{:+.4}", limit.accuracy_gain),
+            format!("{:+}", limit.cores_change),
+            format!("{:+.6}", limit.objective_gain),
+        ]);
+    }
+    text.push_str(&format!("{rows}\n\n"));
+    match &explanation.runner_up {
+        Some(second) => {
+            let cores: Vec<_> = second.cores.iter().map(|(name, cores)| format!("{name} on {cores}")).collect();
+            text.push_str(&format!(
+                "runner-up without one of the chosen allotments: {}; accuracy {:.4}, objective {:.6} ({:+.6})\n",
+                cores.join(", "),
+                second.accuracy,
+                second.objective,
+                second.objective - explanation.objective
+            ));
+        }
+        None => text.push_str("no other plan carries this load\n"),
+    }
+    text
+}

@@ -1,0 +1,165 @@
+//! `planner solve`: a problem becomes a plan.
+
+use std::path::{Component, Path, PathBuf};
+
+use planner::facts::Facts;
+use planner::format::{self, Loaded, load, to_bytes};
+use planner::plan::{Input, InputRole, Plan};
+use planner::problem::Problem;
+use planner::rooms::{self, Context};
+use planner::{Code, Error, Finding, Findings};
+
+use super::{Answer, Output, print, say, say_findings, table};
+
+/// Solve a problem: turn profiles, workload, SLO, inventory and goal into a plan
+///
+/// Example: planner solve problems/digits.toml -o plans/digits.json
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The problem (TOML or JSON, `planner.problem/1`)
+    problem: PathBuf,
+    /// Change a key of the problem, like `workload.max_rps=500`; the last one wins
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// The plan that is running now: starting or resizing variants costs load time (goal `weighted`)
+    #[arg(long, value_name = "PLAN")]
+    from: Option<PathBuf>,
+    /// Solve every gear again through HiGHS and refuse to answer where the two disagree
+    #[arg(long)]
+    verify: bool,
+    /// Load and validate everything, print the resolved problem, and stop
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub fn run(args: &Args) -> Result<Answer, Error> {
+    args.output.check()?;
+    let problem = resolved(&args.problem, &args.set)?;
+    say_findings(&problem.findings);
+    let folder = args.problem.parent().unwrap_or(Path::new("")).to_owned();
+    let profiles: Vec<PathBuf> = problem.document.profiles.iter().map(|path| folder.join(path)).collect();
+    let facts = Facts::load(&profiles)?;
+    for profile in &facts.profiles {
+        say_findings(&profile.findings);
+    }
+    let from = args.from.as_deref().map(load::<Plan>).transpose()?;
+    if args.dry_run {
+        print(&to_bytes(&problem.document))?;
+        return Ok(Answer::Yes);
+    }
+    let context = Context { from: from.as_ref().map(|plan| &plan.document), verify: args.verify };
+    let mut plan = match rooms::solve(&problem.document, &facts, context)? {
+        rooms::Answer::Plan(plan) => *plan,
+        rooms::Answer::Infeasible(conflict) => {
+            say(&conflict);
+            return Ok(Answer::No);
+        }
+    };
+    provenance(&mut plan, args, &problem, &facts, from.as_ref());
+    args.output.write(&to_bytes(&plan))?;
+    if !args.output.is_stdout() {
+        print(summary(&plan).as_bytes())?;
+    }
+    Ok(Answer::Yes)
+}
+
+/// Loads a problem and applies `--set`.
+fn resolved(path: &Path, set: &[String]) -> Result<Loaded<Problem>, Error> {
+    let bytes = format::read(path)?;
+    let mut value = format::parse_value(path, &bytes)?;
+    for assignment in set {
+        assign(&mut value, assignment)?;
+    }
+    let (document, findings) = format::from_value(value).map_err(|findings| findings.in_file(path))?;
+    Ok(Loaded { document, findings: findings.in_file(path), path: path.to_owned(), sha256: format::sha256(&bytes) })
+}
+
+/// Sets `a.b.c=value` in a JSON value; a value that is not JSON is a string.
+fn assign(value: &mut serde_json::Value, assignment: &str) -> Result<(), Error> {
+    let wrong = |cause: String| -> Error {
+        Finding::error(Code::Syntax, "--set", cause, "write `--set path.to.key=value`").into()
+    };
+    let (key, text) = assignment.split_once('=').ok_or_else(|| wrong(format!("`{assignment}` has no `=`")))?;
+    let mut place = value;
+    for part in key.split('.') {
+        let table =
+            place.as_object_mut().ok_or_else(|| wrong(format!("`{key}` goes through a value that is no table")))?;
+        place = table.entry(part).or_insert_with(|| serde_json::json!({}));
+    }
+    *place = serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::from(text));
+    Ok(())
+}
+
+fn provenance(plan: &mut Plan, args: &Args, problem: &Loaded<Problem>, facts: &Facts, from: Option<&Loaded<Plan>>) {
+    let base =
+        if args.output.is_stdout() { Path::new("") } else { args.output.output.parent().unwrap_or(Path::new("")) };
+    let input = |role, path: &Path, sha256: &str| Input { role, path: relative(path, base), sha256: sha256.to_owned() };
+    let mut inputs = vec![input(InputRole::Problem, &problem.path, &problem.sha256)];
+    inputs.extend(facts.profiles.iter().map(|profile| input(InputRole::Profile, &profile.path, &profile.sha256)));
+    inputs.extend(from.map(|plan| input(InputRole::Plan, &plan.path, &plan.sha256)));
+    let mut resolved = problem.document.clone();
+    resolved.profiles = facts.profiles.iter().map(|profile| relative(&profile.path, base)).collect();
+    plan.provenance.inputs = inputs;
+    plan.provenance.problem = Some(resolved);
+}
+
+/// Returns `path` as seen from the folder `base`; both are taken relative to the working folder.
+fn relative(path: &Path, base: &Path) -> PathBuf {
+    let (Ok(path), Ok(base)) = (std::path::absolute(path), std::path::absolute(base)) else { return path.to_owned() };
+    let parts = |path: &Path| {
+        let mut plain: Vec<std::ffi::OsString> = Vec::new();
+        for part in path.components() {
+            match part {
+                Component::ParentDir => drop(plain.pop()),
+                Component::CurDir => {}
+                other => plain.push(other.as_os_str().to_owned()),
+            }
+        }
+        plain
+    };
+    let (path, base) = (parts(&path), parts(&base));
+    let common = path.iter().zip(&base).take_while(|(a, b)| a == b).count();
+    base[common..].iter().map(|_| std::ffi::OsString::from("..")).chain(path[common..].iter().cloned()).collect()
+}
+
+fn summary(plan: &Plan) -> String {
+    let mut rows = table(&["gear", "up to rps", "lanes", "accuracy", "latency ms", "cores", "usd/h"]);
+    let side = planner::plan::diff(plan, plan);
+    let number = |value: Option<f64>, digits: usize| value.map_or("–".into(), |value| format!("{value:.digits$}"));
+    for range in side.ranges {
+        let Some(gear) = range.after else { continue };
+        rows.add_row([
+            gear.gear.to_string(),
+            format!("{:.1}", range.to_rps),
+            gear.lanes.join("\n"),
+            number(gear.accuracy, 4),
+            number(gear.latency_ms, 2),
+            gear.cores.map_or("–".into(), |cores| cores.to_string()),
+            number(gear.cost_usd_per_hour, 4),
+        ]);
+    }
+    let proved = plan.gears.iter().filter_map(|gear| gear.certificate.as_ref());
+    let gap = proved.map(|certificate| certificate.gap).fold(0.0, f64::max);
+    format!("{rows}\nproved optimal: largest gap {gap:.1e}\n")
+}
+
+/// Loads the problem that a plan was made from: the given file, or the one kept in the plan.
+pub fn problem_of(plan: &Loaded<Plan>, given: Option<&Path>) -> Result<Option<Problem>, Error> {
+    match given {
+        Some(path) => Ok(Some(load::<Problem>(path)?.document)),
+        None => Ok(plan.document.provenance.problem.clone()),
+    }
+}
+
+/// Loads the facts of a plan: the given profiles, or those named in the plan.
+pub fn facts_of(plan: &Loaded<Plan>, given: &[PathBuf]) -> Result<Facts, Error> {
+    let facts = if given.is_empty() { Facts::of_plan(&plan.document, &plan.path)? } else { Facts::load(given)? };
+    if facts.profiles.is_empty() {
+        let action = "name one with --profile";
+        let finding = Finding::error(Code::NotMeasured, "provenance.inputs", "the plan names no profile", action);
+        return Err(Findings::from(finding).in_file(&plan.path).into());
+    }
+    Ok(facts)
+}

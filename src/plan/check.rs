@@ -1,0 +1,310 @@
+//! Recomputes every claim of a plan from the facts, in closed form and without solver code.
+//!
+//! What no closed form covers is reported as such ([`Code::ClaimUnchecked`]), never passed over in silence.
+
+use crate::facts::Facts;
+use crate::finding::{Code, Finding, Findings, Severity};
+use crate::problem::Problem;
+use crate::profile::{Service, Trust};
+
+use super::estimate::{Queue, mixture_quantile_ms};
+use super::{Dispatch, Gear, Lane, Plan, Resource, Stage};
+
+/// How far a recomputed number may be from its claim: relative for times and prices, absolute for parts of 1.
+#[derive(Debug, Clone, Copy)]
+pub struct Tolerance {
+    /// For times and prices.
+    pub relative: f64,
+    /// For accuracies, shares and utilisations.
+    pub absolute: f64,
+}
+
+impl Default for Tolerance {
+    /// Returns what rounding needs: 1e-4 relative, 1e-6 absolute.
+    fn default() -> Self {
+        Self { relative: 1e-4, absolute: 1e-6 }
+    }
+}
+
+/// Checks a plan against its facts and, where given, its problem. An empty list means that everything was confirmed.
+#[must_use]
+pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: Tolerance) -> Findings {
+    let mut findings = plan.validate();
+    facts_are_measured(plan, facts, &mut findings);
+    if findings.has_errors() {
+        return findings;
+    }
+    for (index, gear) in plan.gears.iter().enumerate() {
+        let checker = Checker { plan, gear, facts, tolerance, key: format!("gears[{index}]") };
+        checker.accuracy(&mut findings);
+        checker.latency(&mut findings);
+        checker.cost(&mut findings);
+        checker.cores(&mut findings);
+        checker.utilisation(&mut findings);
+        checker.trust(&mut findings);
+        if let Some(problem) = problem {
+            checker.limits(problem, &mut findings);
+        }
+    }
+    if let Some(problem) = problem {
+        load_is_covered(plan, problem, &mut findings);
+    }
+    findings
+}
+
+/// Compares the digests in the provenance with the files as they are now.
+#[must_use]
+pub fn facts_changed(plan: &Plan, facts: &Facts) -> Findings {
+    let mut findings = Findings::default();
+    let inputs = plan.provenance.inputs.iter().enumerate();
+    let profiles = inputs.filter(|(_, input)| input.role == super::InputRole::Profile && !input.sha256.is_empty());
+    for (index, input) in profiles {
+        if !facts.profiles.iter().any(|profile| profile.sha256 == input.sha256) {
+            let cause = format!("{} has changed since the plan was made", input.path.display());
+            let key = format!("provenance.inputs[{index}]");
+            let finding = Finding::error(Code::FactsChanged, key, cause, "solve again, or restore the profile");
+            findings.push(finding.with_severity(Severity::Warning));
+        }
+    }
+    findings
+}
+
+fn facts_are_measured(plan: &Plan, facts: &Facts, findings: &mut Findings) {
+    for (index, gear) in plan.gears.iter().enumerate() {
+        for (stage_index, stage) in gear.stages.iter().enumerate() {
+            for (lane_index, lane) in stage.lanes.iter().enumerate() {
+                let Some(pool) = plan.pool(&lane.pool) else { continue };
+                if facts.service(&lane.variant, &pool.on, lane.batch).is_none() {
+                    let key = format!("gears[{index}].stages[{stage_index}].lanes[{lane_index}]");
+                    let cause = format!(
+                        "`{}` at batch {} on {} cores of {} was not measured",
+                        lane.variant,
+                        lane.batch,
+                        pool.on.cores(),
+                        pool.on.device()
+                    );
+                    findings.push(Finding::error(Code::NotMeasured, key, cause, "profile it, or name another profile"));
+                }
+            }
+        }
+    }
+}
+
+fn load_is_covered(plan: &Plan, problem: &Problem, findings: &mut Findings) {
+    let (asked, carried) = (problem.workload.max_rps.get(), plan.max_rps());
+    if carried < asked * (1.0 - 1e-9) {
+        let cause = format!("the last gear carries {carried} of the {asked} requests/s that were asked for");
+        findings.push(Finding::error(Code::LimitBroken, "gears", cause, "solve again"));
+    }
+}
+
+struct Checker<'a> {
+    plan: &'a Plan,
+    gear: &'a Gear,
+    facts: &'a Facts,
+    tolerance: Tolerance,
+    key: String,
+}
+
+/// A lane with what it is given at the gear's highest rate.
+struct Flow<'a> {
+    lane: &'a Lane,
+    service: Service,
+    servers: u32,
+    share: f64,
+}
+
+impl Flow<'_> {
+    fn queue(&self) -> Queue<'_> {
+        let hold_ms = self.lane.hold_ms.get();
+        Queue { service: &self.service.law, servers: self.servers, batch: self.lane.batch, hold_ms }
+    }
+}
+
+impl Checker<'_> {
+    fn accuracy(&self, findings: &mut Findings) {
+        let Some(claim) = self.gear.claims.accuracy else { return };
+        match self.expected_accuracy() {
+            Some(truth) if (truth - claim.value.get()).abs() <= self.tolerance.absolute => {}
+            Some(truth) => findings.push(self.refuted("accuracy", claim.value.get(), truth)),
+            None => findings.push(self.unchecked("accuracy")),
+        }
+        if !(claim.low <= claim.value && claim.value <= claim.high) {
+            let cause = format!("{} is not inside {} to {}", claim.value, claim.low, claim.high);
+            let key = format!("{}.claims.accuracy", self.key);
+            findings.push(Finding::error(Code::Inconsistent, key, cause, "solve again"));
+        }
+    }
+
+    /// Counts answers sample by sample through a chain of stages; a lone stage needs only the variants' accuracies.
+    fn expected_accuracy(&self) -> Option<f64> {
+        let stages = &self.gear.stages;
+        if let [stage] = stages.as_slice() {
+            let shares = shares(stage)?;
+            let of_lane =
+                |(lane, share): (&Lane, f64)| Some(share * self.facts.variant(&lane.variant)?.accuracy.value.get());
+            return stage.lanes.iter().zip(shares).map(of_lane).sum();
+        }
+        let is_chain = stages
+            .iter()
+            .enumerate()
+            .all(|(i, stage)| stage.after.is_empty() || (i > 0 && stage.after == [stages[i - 1].name.clone()]));
+        let first = self.facts.answers(&stages.first()?.lanes.first()?.variant)?;
+        if !is_chain || first.samples() == 0 {
+            return None;
+        }
+        let shares: Vec<Vec<f64>> = stages.iter().map(shares).collect::<Option<_>>()?;
+        let mut right = 0.0;
+        for sample in 0..first.samples() {
+            let mut here = 1.0;
+            for (stage, shares) in stages.iter().zip(&shares) {
+                let mut goes_on = 0.0;
+                for (lane, share) in stage.lanes.iter().zip(shares) {
+                    let answer = first.of(&lane.variant)?[sample];
+                    let leaves =
+                        stage.exit.is_some_and(|exit| f64::from(answer.certainty) >= exit.certainty_at_least.get());
+                    let is_last = std::ptr::eq(stage, stages.last()?);
+                    if leaves || is_last {
+                        right += here * share * f64::from(u8::from(answer.predicted == first.labels[sample]));
+                    } else {
+                        goes_on += share;
+                    }
+                }
+                here *= goes_on;
+            }
+        }
+        Some(right / first.samples() as f64)
+    }
+
+    fn latency(&self, findings: &mut Findings) {
+        let Some(claim) = self.gear.claims.latency else { return };
+        let Some(flows) = self.flows() else {
+            findings.push(self.unchecked("latency"));
+            return;
+        };
+        let rate = self.gear.up_to_rps.get();
+        let tails: Vec<_> =
+            flows.iter().map(|flow| (flow.share, move |t: f64| flow.queue().tail(flow.share * rate, t))).collect();
+        let parts: Vec<_> = tails.iter().map(|(share, tail)| (*share, tail as &dyn Fn(f64) -> f64)).collect();
+        let truth = mixture_quantile_ms(&parts, self.plan.slo.quantile.get());
+        if (truth / claim.value_ms.get() - 1.0).abs() > self.tolerance.relative {
+            findings.push(self.refuted("latency.value_ms", claim.value_ms.get(), truth));
+        }
+        if truth > self.plan.slo.latency_ms.get() * (1.0 + self.tolerance.relative) {
+            let cause = format!(
+                "p{} is {truth:.3} ms, the SLO {} ms",
+                100.0 * self.plan.slo.quantile.get(),
+                self.plan.slo.latency_ms
+            );
+            findings.push(Finding::error(Code::LimitBroken, self.key.clone(), cause, "solve again"));
+        }
+    }
+
+    fn cost(&self, findings: &mut Findings) {
+        let Some(claim) = self.gear.claims.cost_usd_per_hour else { return };
+        if self.plan.placement.iter().any(|pool| matches!(pool.on, Resource::Function { .. })) {
+            findings.push(self.unchecked("cost_usd_per_hour"));
+            return;
+        }
+        let cost = |pool: &super::Pool| f64::from(self.gear.replicas_of(pool)) * pool.on.usd_per_hour();
+        let truth: f64 = self.plan.placement.iter().map(cost).sum();
+        if (truth - claim.get()).abs() > self.tolerance.relative * truth.max(self.tolerance.absolute) {
+            findings.push(self.refuted("cost_usd_per_hour", claim.get(), truth));
+        }
+    }
+
+    fn cores(&self, findings: &mut Findings) {
+        let Some(claim) = self.gear.claims.cores else { return };
+        let truth = self.cores_up();
+        if truth != claim {
+            findings.push(self.refuted("cores", f64::from(claim), f64::from(truth)));
+        }
+    }
+
+    fn cores_up(&self) -> u32 {
+        let owned = |pool: &&super::Pool| matches!(pool.on, Resource::Cores { .. } | Resource::Vm { .. });
+        self.plan.placement.iter().filter(owned).map(|pool| self.gear.replicas_of(pool) * pool.on.cores()).sum()
+    }
+
+    fn utilisation(&self, findings: &mut Findings) {
+        let claims = &self.gear.claims.utilisation;
+        if claims.is_empty() {
+            return;
+        }
+        let Some(flows) = self.flows() else {
+            findings.push(self.unchecked("utilisation"));
+            return;
+        };
+        for (pool, claim) in claims {
+            let of_pool = flows.iter().filter(|flow| flow.lane.pool == *pool);
+            let truth: f64 = of_pool.map(|flow| flow.queue().utilisation(flow.share * self.gear.up_to_rps.get())).sum();
+            if (truth - claim.get()).abs() > self.tolerance.absolute {
+                findings.push(self.refuted(&format!("utilisation.{pool}"), claim.get(), truth));
+            }
+        }
+    }
+
+    fn trust(&self, findings: &mut Findings) {
+        let Some(claim) = self.gear.claims.latency else { return };
+        let worst = self.flows().into_iter().flatten().map(|flow| flow.service.trust).max().unwrap_or(Trust::Measured);
+        if claim.trust < worst {
+            let cause = format!("claims to be {:?} but rests on a number that is {worst:?}", claim.trust);
+            let key = format!("{}.claims.latency.trust", self.key);
+            findings.push(Finding::error(Code::ClaimRefuted, key, cause, "solve again"));
+        }
+    }
+
+    fn limits(&self, problem: &Problem, findings: &mut Findings) {
+        let up = self.cores_up();
+        let most = problem.goal.cores_at_most.map_or(problem.inventory.cores, |most| most.min(problem.inventory.cores));
+        if up > most {
+            let cause = format!("{up} cores are up, {most} may be used");
+            findings.push(Finding::error(Code::LimitBroken, self.key.clone(), cause, "solve again"));
+        }
+        if let (Some(least), Some(truth)) = (problem.goal.accuracy_at_least, self.expected_accuracy())
+            && truth < least.get() - self.tolerance.absolute
+        {
+            let cause = format!("accuracy is {truth:.4}, at least {least} was asked for");
+            findings.push(Finding::error(Code::LimitBroken, self.key.clone(), cause, "solve again"));
+        }
+    }
+
+    /// Returns the lanes with their flows where the closed form holds: one stage, dispatched by share, a pool a lane.
+    fn flows(&self) -> Option<Vec<Flow<'_>>> {
+        let [stage] = self.gear.stages.as_slice() else { return None };
+        let shares = shares(stage)?;
+        let alone = |lane: &Lane| stage.lanes.iter().filter(|other| other.pool == lane.pool).count() == 1;
+        if stage.calls.get() != 1.0 || !stage.lanes.iter().all(alone) {
+            return None;
+        }
+        let flow = |(lane, share): (&'_ Lane, f64)| {
+            let pool = self.plan.pool(&lane.pool)?;
+            let service = self.facts.service(&lane.variant, &pool.on, lane.batch)?;
+            Some((service, self.gear.replicas_of(pool), share))
+        };
+        let found: Option<Vec<_>> = stage.lanes.iter().zip(shares).map(flow).collect();
+        let flows = found?.into_iter().zip(&stage.lanes);
+        Some(flows.map(|((service, servers, share), lane)| Flow { lane, service, servers, share }).collect())
+    }
+
+    fn refuted(&self, claim: &str, claimed: f64, truth: f64) -> Finding {
+        let cause = format!("claims {claimed}, recomputed {truth}");
+        let key = format!("{}.claims.{claim}", self.key);
+        Finding::error(Code::ClaimRefuted, key, cause, "solve again, or correct the claim")
+    }
+
+    fn unchecked(&self, claim: &str) -> Finding {
+        let cause = "no closed form covers this walk";
+        let key = format!("{}.claims.{claim}", self.key);
+        Finding::error(Code::ClaimUnchecked, key, cause, "try it with `planner simulate`").with_severity(Severity::Note)
+    }
+}
+
+/// Returns the share of each lane, or `None` where the dispatch depends on the state of the queues.
+fn shares(stage: &Stage) -> Option<Vec<f64>> {
+    if stage.lanes.len() == 1 {
+        return Some(vec![1.0]);
+    }
+    (stage.dispatch == Dispatch::Share)
+        .then(|| stage.lanes.iter().map(|lane| lane.share.map_or(0.0, f64::from)).collect())
+}

@@ -1,0 +1,90 @@
+//! The planners: each room turns a problem and its facts into a plan, or says which limits conflict.
+
+mod explain;
+mod variant_set;
+
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::plan::Plan;
+use crate::problem::{Problem, Room};
+
+pub use explain::{Explanation, LimitPrice, RunnerUp, explain};
+pub use variant_set::{Published, VariantSet, published_capacity};
+
+/// A room's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// A plan that carries every load up to the asked one.
+    Plan(Box<Plan>),
+    /// Proof that there is none.
+    Infeasible(Conflict),
+}
+
+/// Why there is no plan: limits that cannot hold together, each with what it would have to become.
+///
+/// The set is minimal: without any one of them there is a plan.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Conflict {
+    /// The limits in conflict.
+    pub limits: Vec<ConflictingLimit>,
+}
+
+/// A limit in conflict with others.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct ConflictingLimit {
+    /// The key in the problem file.
+    pub key: &'static str,
+    /// What it asks for.
+    pub asked: f64,
+    /// The nearest value that admits a plan while the others stay; absent where no value does.
+    pub would_have_to_be: Option<f64>,
+}
+
+/// What a planner may know beside the problem.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Context<'a> {
+    /// The plan that is running now: moving away from it costs load time.
+    pub from: Option<&'a Plan>,
+    /// Solve every gear again through HiGHS and refuse to answer where the two disagree.
+    pub verify: bool,
+}
+
+/// A room.
+pub trait Planner {
+    /// Returns a plan with its proof, or the conflict that rules one out. The plan's inputs are left to the caller.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where facts are missing, [`Error::Solver`] where no proof was reached.
+    fn plan(&self, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error>;
+}
+
+/// Solves a problem in its room.
+///
+/// # Errors
+/// As [`Planner::plan`]; [`Error::Unsupported`] for rooms that do not plan yet.
+pub fn solve(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
+    match problem.room {
+        Room::VariantSet => VariantSet.plan(problem, facts, context),
+        other => Err(Error::Unsupported {
+            what: format!("the room `{}` does not plan yet", other.as_str()),
+            hint: "room = \"variant-set\" does; plans of every room can be simulated".to_owned(),
+        }),
+    }
+}
+
+impl std::fmt::Display for Conflict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "infeasible: these limits cannot hold together; changing any one as shown admits a plan")?;
+        for (index, limit) in self.limits.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "  {} = {}", limit.key, limit.asked)?;
+            match limit.would_have_to_be {
+                Some(value) => write!(f, "  would have to be {value}")?,
+                None => write!(f, "  no value helps while the others stay")?,
+            }
+        }
+        Ok(())
+    }
+}

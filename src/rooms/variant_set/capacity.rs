@@ -1,0 +1,86 @@
+//! What a variant can carry within the SLO on a number of cores, and how: replicas × cores × batch × hold.
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::finding::{Code, Finding};
+use crate::optimize::Allotment;
+use crate::plan::estimate::Queue;
+use crate::problem::{Problem, Slo};
+use crate::profile::Service;
+
+/// A way to run a variant: so many replicas of so many cores, with a batch rule.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::rooms) struct Candidate {
+    /// Cores of one replica.
+    pub cores_each: u32,
+    /// Replicas.
+    pub replicas: u32,
+    /// Most calls served together.
+    pub batch: u32,
+    /// Longest wait of the first call for companions.
+    pub hold_ms: f64,
+    /// Highest rate within the SLO.
+    pub capacity: f64,
+    /// Measured law of a full batch.
+    pub service: Service,
+}
+
+impl Candidate {
+    pub(in crate::rooms) fn cores(&self) -> u32 {
+        self.cores_each * self.replicas
+    }
+
+    pub(in crate::rooms) fn allotment(&self) -> Allotment {
+        Allotment { cores: self.cores(), capacity: self.capacity }
+    }
+
+    pub(in crate::rooms) fn queue(&self) -> Queue<'_> {
+        Queue { service: &self.service.law, servers: self.replicas, batch: self.batch, hold_ms: self.hold_ms }
+    }
+
+    /// Works out the capacity of a way to run a variant.
+    ///
+    /// The hold is the mean service time ÷ replicas: at saturation that is the time in which a batch fills.
+    fn new(service: Service, cores_each: u32, replicas: u32, batch: u32, slo: &Slo) -> Self {
+        let hold_ms = if batch > 1 { service.law.mean_ms() / f64::from(replicas) } else { 0.0 };
+        let mut candidate = Self { cores_each, replicas, batch, hold_ms, capacity: 0.0, service };
+        candidate.capacity = candidate.queue().capacity_rps(slo);
+        candidate
+    }
+}
+
+/// Returns the ways to run a variant that are worth their cores: increasing in cores and in capacity.
+///
+/// Only measured (cores, batch) pairs enter; a replica never has more cores than were measured.
+pub(super) fn candidates(problem: &Problem, facts: &Facts, variant: &str) -> Result<Vec<Candidate>, Error> {
+    let curve = facts.curve(variant, "cpu").ok_or_else(|| not_measured(variant))?;
+    let budget = super::budget(problem);
+    let ways: Vec<(u32, u32, u32)> = curve
+        .measured()
+        .flat_map(|(cores, batch)| (1..=budget / cores).map(move |replicas| (cores, batch, replicas)))
+        .filter(|(cores, _, replicas)| cores * replicas >= problem.inventory.min_cores_per_variant)
+        .collect();
+    let mut all: Vec<Candidate> = ways
+        .into_par_iter()
+        .filter_map(|(cores, batch, replicas)| {
+            let service = curve.at(cores, batch)?;
+            Some(Candidate::new(service, cores, replicas, batch, &problem.slo))
+        })
+        .collect();
+    // Fewer cores first; among equals the larger capacity, then the simpler way.
+    all.sort_by(|a, b| (a.cores().cmp(&b.cores())).then(b.capacity.total_cmp(&a.capacity)).then(a.batch.cmp(&b.batch)));
+    let mut kept: Vec<Candidate> = Vec::new();
+    for candidate in all {
+        if candidate.capacity > kept.last().map_or(0.0, |best| best.capacity) {
+            kept.push(candidate);
+        }
+    }
+    Ok(kept)
+}
+
+pub(super) fn not_measured(variant: &str) -> Error {
+    let cause = format!("`{variant}` has no point measured on `cpu`");
+    Finding::error(Code::NotMeasured, "profiles", cause, "measure it with `planner profile`, or leave it out").into()
+}

@@ -1,0 +1,140 @@
+//! Why no plan exists: the smallest set of limits in conflict, and what each would have to become.
+
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::optimize::LOAD_SLACK;
+use crate::optimize::fill::Ladder;
+use crate::problem::Problem;
+use crate::rooms::{Conflict, ConflictingLimit};
+use crate::units::{Accuracy, Millis, Rate};
+
+use super::Model;
+
+/// A latency so long that only saturation limits a replica.
+const NO_LATENCY_LIMIT_MS: f64 = 1e9;
+
+/// Inventories this many times larger than the asked one are looked at, up to the second number of cores.
+const MORE_CORES: (f64, f64) = (8.0, 256.0);
+
+/// A limit that can be dropped or moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Limit {
+    Rate,
+    Cores,
+    Latency,
+    Accuracy,
+}
+
+impl Limit {
+    const ALL: [Self; 4] = [Self::Accuracy, Self::Latency, Self::Cores, Self::Rate];
+
+    const fn key(self, problem: &Problem) -> &'static str {
+        match self {
+            Self::Rate => "workload.max_rps",
+            Self::Cores if problem.goal.cores_at_most.is_some() => "goal.cores_at_most",
+            Self::Cores => "inventory.cores",
+            Self::Latency => "slo.latency_ms",
+            Self::Accuracy => "goal.accuracy_at_least",
+        }
+    }
+
+    fn asked(self, problem: &Problem) -> Option<f64> {
+        match self {
+            Self::Rate => Some(problem.workload.max_rps.get()),
+            Self::Cores => Some(f64::from(super::budget(problem))),
+            Self::Latency => Some(problem.slo.latency_ms.get()),
+            Self::Accuracy => problem.goal.accuracy_at_least.map(Accuracy::get),
+        }
+    }
+
+    /// Returns the problem with the limit at another value.
+    fn moved(self, problem: &Problem, value: f64) -> Problem {
+        let mut moved = problem.clone();
+        match self {
+            Self::Rate => moved.workload.max_rps = Rate::saturating(value),
+            Self::Cores => {
+                moved.inventory.cores = value as u32;
+                moved.goal.cores_at_most = moved.goal.cores_at_most.map(|_| value as u32);
+            }
+            Self::Latency => moved.slo.latency_ms = Millis::saturating(value),
+            Self::Accuracy => moved.goal.accuracy_at_least = Some(Accuracy::saturating(value)),
+        }
+        moved
+    }
+
+    /// Returns the value at which the limit no longer limits.
+    fn loosest(self, problem: &Problem) -> f64 {
+        let cores = f64::from(super::budget(problem));
+        match self {
+            Self::Rate | Self::Accuracy => 0.0,
+            Self::Cores => (MORE_CORES.0 * cores).min(MORE_CORES.1).max(cores),
+            Self::Latency => NO_LATENCY_LIMIT_MS,
+        }
+    }
+}
+
+/// Finds the smallest conflict by deletion: a limit whose absence leaves the problem infeasible is not part of it.
+pub(super) fn find(problem: &Problem, facts: &Facts) -> Result<Conflict, Error> {
+    let mut reduced = problem.clone();
+    let mut kept = Vec::new();
+    for limit in Limit::ALL.into_iter().filter(|limit| limit.asked(problem).is_some()) {
+        let without = limit.moved(&reduced, limit.loosest(problem));
+        if feasible(&without, facts)? {
+            kept.push(limit);
+        } else {
+            reduced = without;
+        }
+    }
+    let mut limits = Vec::new();
+    for limit in kept {
+        limits.push(ConflictingLimit {
+            key: limit.key(problem),
+            asked: limit.asked(problem).expect("only limits that were asked for are kept"),
+            would_have_to_be: nearest(limit, problem, facts)?,
+        });
+    }
+    Ok(Conflict { limits })
+}
+
+fn max_load(problem: &Problem, facts: &Facts) -> Result<f64, Error> {
+    Ok(Ladder::solve(&Model::new(problem, facts)?.instance).max_load())
+}
+
+fn feasible(problem: &Problem, facts: &Facts) -> Result<bool, Error> {
+    let asked = problem.workload.max_rps.get();
+    Ok(max_load(problem, facts)? >= asked * (1.0 - LOAD_SLACK))
+}
+
+/// Returns the value nearest to the asked one that admits a plan while the other limits stay.
+fn nearest(limit: Limit, problem: &Problem, facts: &Facts) -> Result<Option<f64>, Error> {
+    if limit == Limit::Rate {
+        return Ok(Some(max_load(problem, facts)?).filter(|&load| load > 0.0));
+    }
+    let asked = limit.asked(problem).expect("checked by the caller");
+    if !feasible(&limit.moved(problem, limit.loosest(problem)), facts)? {
+        return Ok(None);
+    }
+    let (mut refused, mut admitted) = (asked, limit.loosest(problem));
+    // Double away from the asked value first, so that few expensive instances are solved.
+    if limit != Limit::Accuracy {
+        let mut step = asked * 1.5 + 1.0;
+        while step < admitted {
+            if feasible(&limit.moved(problem, step.floor()), facts)? {
+                admitted = step.floor();
+            } else {
+                refused = step.floor();
+                step *= 1.5;
+            }
+        }
+    }
+    let fine = |a: f64, b: f64| match limit {
+        Limit::Cores => (a - b).abs() <= 1.0,
+        _ => (a - b).abs() <= 1e-4 * a.abs().max(1e-3),
+    };
+    while !fine(refused, admitted) {
+        let middle = 0.5 * (refused + admitted);
+        let middle = if limit == Limit::Cores { middle.floor() } else { middle };
+        if feasible(&limit.moved(problem, middle), facts)? { admitted = middle } else { refused = middle }
+    }
+    Ok(Some(admitted))
+}

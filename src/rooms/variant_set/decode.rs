@@ -1,0 +1,216 @@
+//! From the ladder of optimal allotments to the gears of a plan.
+
+use std::collections::BTreeMap;
+
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::optimize::fill::{Ladder, Rung};
+use crate::optimize::{LOAD_SLACK, Solution};
+use crate::plan::estimate::mixture_quantile_ms;
+use crate::plan::{
+    AccuracyClaim, Certificate, Claims, Dispatch, Gear, Lane, LatencyClaim, Plan, PlanFormat, Pool, Provenance,
+    Resource, Stage, Switch,
+};
+use crate::problem::Problem;
+use crate::profile::Trust;
+use crate::units::{Accuracy, Millis, Rate, Share, Usd};
+
+use super::Model;
+use super::capacity::Candidate;
+
+/// Name of the room's only stage.
+const STAGE: &str = "answer";
+
+/// A gear with the pools that it needs.
+pub(super) struct Decoded {
+    gear: Gear,
+    lanes: Vec<(String, Candidate)>,
+}
+
+/// Returns a gear for every range of loads in (from, until], cut finer where fixed shares would give away accuracy.
+pub(super) fn gears(
+    problem: &Problem,
+    model: &Model,
+    ladder: &Ladder<'_>,
+    from: f64,
+    until: f64,
+    verify: bool,
+) -> Result<Vec<Decoded>, Error> {
+    let mut decoded = Vec::new();
+    for rung in ladder.rungs(until).iter().filter(|rung| rung.to > from * (1.0 + LOAD_SLACK)) {
+        for load in borders(rung, rung.from.max(from), problem.goal.gear_loss_at_most.get()) {
+            let instance = ladder.instance();
+            let solution = instance.evaluate(&rung.solution.cores, load).expect("less load always fits");
+            let bound = ladder.bound_at(load).unwrap_or(solution.value).max(solution.value);
+            let method = if verify { verified(ladder, load, solution.value)? } else { METHOD.to_owned() };
+            decoded.push(gear(problem, model, &solution, load, bound, method));
+        }
+    }
+    Ok(decoded)
+}
+
+const METHOD: &str = "exact: dynamic programme over piecewise linear functions of the load";
+
+#[cfg(feature = "milp")]
+fn verified(ladder: &Ladder<'_>, load: f64, value: f64) -> Result<String, Error> {
+    let highs = crate::optimize::milp::solve(ladder.instance(), load)?.map(|milp| milp.solution.value);
+    if highs.is_some_and(|highs| (highs - value).abs() <= 1e-9) {
+        return Ok(format!("{METHOD}; HiGHS agrees"));
+    }
+    let message = format!("at {load} requests/s HiGHS finds {highs:?}, the own search {value}");
+    Err(Error::Solver { solver: "HiGHS", message })
+}
+
+#[cfg(not(feature = "milp"))]
+fn verified(_: &Ladder<'_>, _: f64, _: f64) -> Result<String, Error> {
+    Err(Error::Unsupported {
+        what: "this build has no MILP solver to verify with".to_owned(),
+        hint: "build with `--features milp`".to_owned(),
+    })
+}
+
+/// Returns the loads, increasing, at which to cut a rung so that the accuracy at the lower end of each part exceeds
+/// that of the part's fixed shares by at most `loss`.
+fn borders(rung: &Rung, from: f64, loss: f64) -> Vec<f64> {
+    let mut loads = vec![rung.to];
+    // Accuracy at load λ is slope + intercept ÷ λ: the next border down is where it has risen by `loss`.
+    let mass = rung.accuracy_intercept;
+    let next_below = |load: f64| if mass > 0.0 && loss > 0.0 { mass / (mass / load + loss) } else { 0.0 };
+    let mut next = next_below(rung.to);
+    while next > from * (1.0 + LOAD_SLACK) && next > 0.0 {
+        loads.push(next);
+        next = next_below(next);
+    }
+    loads.reverse();
+    loads
+}
+
+fn gear(problem: &Problem, model: &Model, solution: &Solution, load: f64, bound: f64, method: String) -> Decoded {
+    let mut lanes = Vec::new();
+    let mut chosen = Vec::new();
+    for (index, &cores) in solution.cores.iter().enumerate().filter(|(_, cores)| **cores > 0) {
+        let found = model.candidates[index].iter().find(|candidate| candidate.cores() == cores);
+        let candidate = found.expect("the program only offers candidates");
+        let name = &model.instance.items[index].name;
+        lanes.push(lane(name, candidate, solution.quotas[index] / load));
+        chosen.push((name.clone(), candidate.clone()));
+    }
+    level_shares(&mut lanes);
+    let gear = Gear {
+        up_to_rps: Rate::saturating(load),
+        replicas: BTreeMap::new(),
+        claims: claims(problem, solution, &lanes, &chosen, load),
+        stages: vec![Stage {
+            name: STAGE.to_owned(),
+            after: Vec::new(),
+            calls: crate::units::Factor::saturating(1.0),
+            dispatch: Dispatch::Share,
+            lanes,
+            exit: None,
+        }],
+        certificate: Some(Certificate { objective: solution.value, bound, gap: bound - solution.value, method }),
+    };
+    Decoded { gear, lanes: chosen }
+}
+
+fn lane(variant: &str, candidate: &Candidate, share: f64) -> Lane {
+    Lane {
+        variant: variant.to_owned(),
+        pool: pool_name(variant, candidate),
+        batch: candidate.batch,
+        hold_ms: Millis::saturating(candidate.hold_ms),
+        share: Some(Share::saturating(share)),
+    }
+}
+
+/// Makes the shares sum to 1 exactly as far as rounding allows, by giving the rest to the largest.
+fn level_shares(lanes: &mut [Lane]) {
+    let sum: f64 = lanes.iter().filter_map(|lane| lane.share).map(f64::from).sum();
+    let largest = lanes.iter_mut().filter_map(|lane| lane.share.as_mut()).max_by(|a, b| a.get().total_cmp(&b.get()));
+    if let Some(share) = largest {
+        *share = Share::saturating(share.get() + 1.0 - sum);
+    }
+}
+
+fn pool_name(variant: &str, candidate: &Candidate) -> String {
+    format!("{variant}-{}c", candidate.cores_each)
+}
+
+fn claims(problem: &Problem, solution: &Solution, lanes: &[Lane], chosen: &[(String, Candidate)], load: f64) -> Claims {
+    let share = |lane: &Lane| lane.share.map_or(0.0, f64::from);
+    let queues: Vec<_> = lanes.iter().zip(chosen).map(|(lane, (_, way))| (share(lane), way.queue())).collect();
+    let tails: Vec<_> =
+        queues.iter().map(|&(share, queue)| (share, move |t: f64| queue.tail(share * load, t))).collect();
+    let parts: Vec<(f64, &dyn Fn(f64) -> f64)> =
+        tails.iter().map(|(share, tail)| (*share, tail as &dyn Fn(f64) -> f64)).collect();
+    let latency = mixture_quantile_ms(&parts, problem.slo.quantile.get());
+    let trust = chosen.iter().map(|(_, way)| way.service.trust).max().unwrap_or(Trust::Measured);
+    let cores: u32 = solution.cores.iter().sum();
+    let price = problem.inventory.price_usd_per_core_hour.get();
+    let utilisation = lanes.iter().zip(&queues);
+    Claims {
+        accuracy: None,
+        latency: Some(LatencyClaim { value_ms: Millis::saturating(latency), trust }),
+        cost_usd_per_hour: Some(Usd::saturating(f64::from(cores) * price)),
+        cores: Some(cores),
+        utilisation: utilisation
+            .map(|(lane, (share, queue))| (lane.pool.clone(), Share::saturating(queue.utilisation(share * load))))
+            .collect(),
+    }
+}
+
+/// Puts the gears together: pools as large as any gear needs, and claims that rest on labelled samples.
+pub(super) fn plan(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) -> Plan {
+    let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
+    for (variant, way) in decoded.iter().flat_map(|gear| &gear.lanes) {
+        let name = pool_name(variant, way);
+        let on = Resource::Cores {
+            cores: way.cores_each,
+            price_usd_per_core_hour: problem.inventory.price_usd_per_core_hour,
+        };
+        let fresh = Pool { name: name.clone(), on, replicas: 0, hosts: vec![variant.clone()] };
+        let pool = pools.entry(name).or_insert(fresh);
+        pool.replicas = pool.replicas.max(way.replicas);
+    }
+    let placement: Vec<Pool> = pools.into_values().collect();
+    let mut gears: Vec<Gear> = Vec::new();
+    for Decoded { mut gear, lanes } in decoded {
+        for pool in &placement {
+            let up = lanes.iter().filter(|(variant, way)| pool_name(variant, way) == pool.name);
+            gear.replicas.insert(pool.name.clone(), up.map(|(_, way)| way.replicas).sum());
+        }
+        gear.claims.accuracy = accuracy_claim(facts, &gear.stages[0].lanes);
+        gears.push(gear);
+    }
+    Plan {
+        format: PlanFormat::V1,
+        name: problem.name.clone(),
+        slo: problem.slo,
+        placement,
+        gears,
+        switch: Switch::default(),
+        provenance: Provenance {
+            tool: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
+            room: problem.room,
+            seed: 0,
+            inputs: Vec::new(),
+            problem: None,
+        },
+    }
+}
+
+/// Mixes the variants' accuracies and intervals by share (the interval is that of the worst case: all errors align).
+fn accuracy_claim(facts: &Facts, lanes: &[Lane]) -> Option<AccuracyClaim> {
+    let mut sums = [0.0; 3];
+    let mut trust = Trust::Measured;
+    for lane in lanes {
+        let fact = facts.variant(&lane.variant)?.accuracy;
+        let share = lane.share.map_or(1.0, f64::from);
+        for (sum, part) in sums.iter_mut().zip([fact.low, fact.value, fact.high]) {
+            *sum += share * part.get();
+        }
+        trust = trust.max(fact.trust);
+    }
+    let [low, value, high] = sums.map(Accuracy::saturating);
+    Some(AccuracyClaim { value, low, high, trust })
+}

@@ -1,0 +1,151 @@
+//! The room `variant-set` (InfAdapter): which variants side by side, how many cores each, what share of traffic each.
+//!
+//! ```text
+//! measured service times ─▶ capacity of (variant, cores) within the SLO ─▶ exact ladder over all loads ─▶ gears
+//! ```
+//!
+//! `capacity` turns facts into the integer program of [`crate::optimize`], `decode` turns its ladder into gears,
+//! `conflict` says why there is none, `published` is the paper's own model of capacity.
+
+mod capacity;
+mod conflict;
+mod decode;
+mod published;
+
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::finding::{Code, Finding};
+use crate::optimize::fill::Ladder;
+use crate::optimize::{Instance, Item, LOAD_SLACK, Objective};
+use crate::plan::Plan;
+use crate::problem::{Formulation, GoalKind, Problem};
+
+use super::{Answer, Context, Planner};
+use capacity::{Candidate, candidates};
+
+pub use published::{Published, capacity as published_capacity};
+
+/// The planner of the room.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct VariantSet;
+
+/// A problem with its facts worked in: what each variant can carry, and how.
+#[derive(Debug, Clone)]
+pub(super) struct Model {
+    /// For each variant its candidates, by cores.
+    pub candidates: Vec<Vec<Candidate>>,
+    /// The integer program with nothing running.
+    pub instance: Instance,
+}
+
+impl Planner for VariantSet {
+    fn plan(&self, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
+        let model = Model::new(problem, facts)?;
+        let max_load = problem.workload.max_rps.get();
+        let mut gears = Vec::new();
+        let mut carried = 0.0;
+        for (until, current) in running_ranges(context.from, max_load) {
+            let instance = model.instance_from(&current);
+            let ladder = Ladder::solve(&instance);
+            gears.extend(decode::gears(problem, &model, &ladder, carried, until, context.verify)?);
+            carried = ladder.max_load().min(until);
+            if carried < until * (1.0 - LOAD_SLACK) {
+                return Ok(Answer::Infeasible(conflict::find(problem, facts)?));
+            }
+        }
+        Ok(Answer::Plan(Box::new(decode::plan(problem, facts, gears))))
+    }
+}
+
+impl Model {
+    pub(super) fn new(problem: &Problem, facts: &Facts) -> Result<Self, Error> {
+        let names = variants_of(problem, facts)?;
+        let mut items = Vec::new();
+        let mut all = Vec::new();
+        for name in names {
+            let variant = facts.variant(&name).expect("variants_of returns known names");
+            let of_variant = match problem.formulation {
+                Formulation::TailAware => candidates(problem, facts, &name)?,
+                Formulation::Published => published::candidates(problem, facts, &name)?,
+            };
+            items.push(Item {
+                name,
+                accuracy: variant.accuracy.value.get(),
+                load_time: variant.load_time_ms.get(),
+                current_cores: 0,
+                options: of_variant.iter().map(Candidate::allotment).collect(),
+            });
+            all.push(of_variant);
+        }
+        let instance = Instance { items, budget: budget(problem), objective: objective(problem) };
+        Ok(Self { candidates: all, instance })
+    }
+
+    /// Returns the integer program where some variants hold cores already.
+    fn instance_from(&self, current: &[(String, u32)]) -> Instance {
+        let mut instance = self.instance.clone();
+        for item in &mut instance.items {
+            let held = current.iter().filter(|(name, _)| *name == item.name).map(|(_, cores)| cores);
+            item.current_cores = held.sum();
+        }
+        instance
+    }
+}
+
+/// Returns the cores that the goal may use.
+fn budget(problem: &Problem) -> u32 {
+    problem.goal.cores_at_most.map_or(problem.inventory.cores, |most| most.min(problem.inventory.cores))
+}
+
+fn objective(problem: &Problem) -> Objective {
+    match problem.goal.kind {
+        GoalKind::MostAccurate => Objective::MostAccurate,
+        GoalKind::Cheapest => Objective::Cheapest {
+            accuracy_at_least: problem.goal.accuracy_at_least.map_or(0.0, crate::units::Accuracy::get),
+        },
+        GoalKind::Weighted => {
+            let weights = problem.goal.weights.unwrap_or_default();
+            Objective::Weighted {
+                accuracy: weights.accuracy.get(),
+                resource: weights.resource.get(),
+                loading: weights.loading.get(),
+            }
+        }
+    }
+}
+
+/// Returns the variants that may be used, in the order of the facts.
+fn variants_of(problem: &Problem, facts: &Facts) -> Result<Vec<String>, Error> {
+    let known: Vec<String> = facts.variants().map(|variant| variant.name.clone()).collect();
+    let Some(wanted) = &problem.variants else { return Ok(known) };
+    let mut findings = crate::finding::Findings::default();
+    for (index, name) in wanted.iter().enumerate().filter(|(_, name)| !known.contains(name)) {
+        let action = format!("the profiles hold {}", known.join(", "));
+        let cause = format!("no profile holds `{name}`");
+        findings.push(Finding::error(Code::UnknownName, format!("variants[{index}]"), cause, action));
+    }
+    findings.or(known.into_iter().filter(|name| wanted.contains(name)).collect()).map_err(Error::from)
+}
+
+/// Returns the loads up to which each gear of the running plan serves, with the cores that its variants hold then.
+fn running_ranges(from: Option<&Plan>, max_load: f64) -> Vec<(f64, Vec<(String, u32)>)> {
+    let Some(plan) = from else { return vec![(max_load, Vec::new())] };
+    let mut ranges = Vec::new();
+    for gear in &plan.gears {
+        let until = gear.up_to_rps.get().min(max_load);
+        if ranges.last().is_none_or(|(last, _)| *last < until) {
+            let held = plan.placement.iter().flat_map(|pool| {
+                let cores = gear.replicas_of(pool) * pool.on.cores();
+                pool.hosts.iter().map(move |variant| (variant.clone(), cores))
+            });
+            ranges.push((until, held.collect()));
+        }
+    }
+    // Beyond the running plan its last gear is what is up.
+    if let Some((last, held)) = ranges.last().cloned()
+        && last < max_load
+    {
+        ranges.push((max_load, held));
+    }
+    ranges
+}
