@@ -12,6 +12,7 @@ pub mod facts;
 pub mod finding;
 pub mod format;
 pub mod plan;
+pub mod plot;
 pub mod problem;
 pub mod profile;
 pub mod simulate;
