@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use plotters::coord::Shift;
 use plotters::prelude::{
-    Cartesian2d, ChartBuilder, ChartContext, DashedLineSeries, DrawingArea, DrawingBackend, LineSeries, Rectangle, Text,
+    Cartesian2d, ChartBuilder, ChartContext, DashedLineSeries, DrawingArea, DrawingBackend, EmptyElement, LineSeries,
+    Rectangle, Text,
 };
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, ShapeStyle};
@@ -16,7 +17,9 @@ const HEAD: u32 = 62;
 const PANEL: u32 = 170;
 /// What the name and the ticks of the shared axis take below the last panel.
 const FOOT: u32 = 46;
-const LEFT: u32 = 84;
+const LEFT: u32 = 72;
+/// Keeps the names of vertical axes off the edge.
+const EDGE: u32 = 14;
 const RIGHT: u32 = 24;
 
 /// A picture of panels over one axis.
@@ -91,7 +94,8 @@ impl Stack {
         last: bool,
     ) -> Drawn<DB> {
         let mut chart = ChartBuilder::on(area)
-            .margin_top(10)
+            .margin_top(16)
+            .margin_left(EDGE)
             .margin_right(RIGHT)
             .x_label_area_size(if last { FOOT } else { 0 })
             .y_label_area_size(LEFT)
@@ -127,7 +131,7 @@ impl Stack {
     /// Names the bands from left to right; a name that would touch the one before it is left out.
     fn draw_band_labels<DB: DrawingBackend>(&self, chart: &mut Chart<'_, DB>, top: f64) -> Drawn<DB> {
         let range = self.range();
-        let pixels = f64::from(WIDTH - LEFT - RIGHT) / (range.end - range.start);
+        let pixels = f64::from(WIDTH - EDGE - LEFT - RIGHT) / (range.end - range.start);
         let style = text::small().pos(Pos::new(HPos::Center, VPos::Top));
         let mut free_from = f64::NEG_INFINITY;
         for (band, name) in &self.bands {
@@ -146,7 +150,8 @@ impl Stack {
         let style: ShapeStyle = LIMIT.stroke_width(2);
         chart.draw_series(DashedLineSeries::new([(range.start, value), (range.end, value)], 7, 5, style))?;
         let label = text::small().color(&LIMIT).pos(Pos::new(HPos::Right, VPos::Bottom));
-        chart.draw_series([Text::new(name.to_owned(), (range.end, value), label)]).map(drop)
+        let above = EmptyElement::at((range.end, value)) + Text::new(name.to_owned(), (-4, -3), label);
+        chart.draw_series([above]).map(drop)
     }
 }
 
