@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use plotters::coord::Shift;
+use plotters::coord::combinators::{BindKeyPoints, LogCoord, WithKeyPoints};
 use plotters::prelude::{
     ChartBuilder, Circle, DrawingArea, DrawingBackend, EmptyElement, IntoLogRange, LineSeries, PathElement, Text,
 };
@@ -71,8 +72,8 @@ impl Curves {
     fn draw_lines<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Drawn<DB> {
         let mut chart =
             ChartBuilder::on(area).margin(10).x_label_area_size(46).y_label_area_size(74).build_cartesian_2d(
-                self.range(|mark| mark.throughput).log_scale(),
-                self.range(|mark| mark.latency).log_scale(),
+                log_axis(self.range(|mark| mark.throughput)),
+                log_axis(self.range(|mark| mark.latency)),
             )?;
         chart
             .configure_mesh()
@@ -127,6 +128,20 @@ impl Mark {
         let (throughput, latency) = (point.throughput_rps.get(), point.latency.p50.value_ms.get());
         Self { throughput, latency, batch: point.batch }
     }
+}
+
+fn log_axis(range: Range<f64>) -> WithKeyPoints<LogCoord<f64>> {
+    let ticks = log_ticks(&range);
+    range.log_scale().with_key_points(ticks)
+}
+
+/// Returns the powers of ten inside a range, and where they are few their two- and fivefold too.
+fn log_ticks(range: &Range<f64>) -> Vec<f64> {
+    let decades = (range.end / range.start).log10();
+    let steps: &[f64] = if decades > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+    let powers = (range.start.log10().floor() as i32)..=(range.end.log10().ceil() as i32);
+    let ticks = powers.flat_map(|power| steps.iter().map(move |step| step * 10f64.powi(power)));
+    ticks.filter(|tick| range.contains(tick)).collect()
 }
 
 /// Tells whether a point has a place on log axes.

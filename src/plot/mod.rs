@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A picture is first plain data and then drawn by one function for all backends. The same input gives the same bytes:
-//! letters come from two fonts inside the program, so no font of the machine plays a part.
+//! text is laid out, and in PNG drawn, with two fonts inside the program, so no font of the machine plays a part.
 
 mod curves;
 mod palette;

@@ -110,7 +110,7 @@ impl Stack {
             chart.draw_series(LineSeries::new(line, style))?;
         }
         match &panel.limit {
-            Some((value, name)) => self.draw_limit(&mut chart, *value, name),
+            Some(limit) => self.draw_limit(&mut chart, limit, panel.range().end),
             None => Ok(()),
         }
     }
@@ -145,13 +145,19 @@ impl Stack {
         Ok(())
     }
 
-    fn draw_limit<DB: DrawingBackend>(&self, chart: &mut Chart<'_, DB>, value: f64, name: &str) -> Drawn<DB> {
+    fn draw_limit<DB: DrawingBackend>(
+        &self,
+        chart: &mut Chart<'_, DB>,
+        (value, name): &(f64, String),
+        top: f64,
+    ) -> Drawn<DB> {
         let range = self.range();
         let style: ShapeStyle = LIMIT.stroke_width(2);
-        chart.draw_series(DashedLineSeries::new([(range.start, value), (range.end, value)], 7, 5, style))?;
-        let label = text::small().color(&LIMIT).pos(Pos::new(HPos::Right, VPos::Bottom));
-        let above = EmptyElement::at((range.end, value)) + Text::new(name.to_owned(), (-4, -3), label);
-        chart.draw_series([above]).map(drop)
+        chart.draw_series(DashedLineSeries::new([(range.start, *value), (range.end, *value)], 7, 5, style))?;
+        // The corner is free: the axis leaves room above both the values and the limit.
+        let label = text::small().color(&LIMIT).pos(Pos::new(HPos::Right, VPos::Top));
+        let corner = EmptyElement::at((range.end, top)) + Text::new(format!("- - {name}"), (-4, 2), label);
+        chart.draw_series([corner]).map(drop)
     }
 }
 
