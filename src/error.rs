@@ -37,6 +37,9 @@ pub enum Error {
         /// What it said.
         message: String,
     },
+    /// A picture could not be drawn.
+    #[error("cannot draw the picture: {0}")]
+    Plot(String),
     /// Asked for something that this build or this version does not do.
     #[error("{what}\n  hint: {hint}")]
     Unsupported {

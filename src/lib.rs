@@ -13,6 +13,7 @@ pub mod finding;
 pub mod format;
 pub mod optimize;
 pub mod plan;
+pub mod plot;
 pub mod problem;
 pub mod profile;
 pub mod rooms;

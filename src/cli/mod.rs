@@ -5,6 +5,7 @@
 mod check;
 mod diff;
 mod explain;
+mod plot;
 mod schema;
 mod solve;
 
@@ -30,6 +31,7 @@ enum Command {
     Check(check::Args),
     Diff(diff::Args),
     Explain(explain::Args),
+    Plot(plot::Args),
     Schema(schema::Args),
 }
 
@@ -53,6 +55,7 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Diff(args) => diff::run(&args),
             Command::Explain(args) => explain::run(&args),
+            Command::Plot(args) => plot::run(&args),
             Command::Schema(args) => schema::run(&args),
         }
     }
