@@ -3,6 +3,7 @@
 //! stdout is the answer; progress, warnings and hints go to stderr. Exit 0 yes, 1 the answer is no, 2 it could not be done.
 
 mod schema;
+mod simulate;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Schema(schema::Args),
+    Simulate(simulate::Args),
 }
 
 /// What a command that could be done answers.
@@ -42,6 +44,7 @@ impl Cli {
     pub fn run(self) -> Result<Answer, Error> {
         match self.command {
             Command::Schema(args) => schema::run(&args),
+            Command::Simulate(args) => simulate::run(&args),
         }
     }
 }
