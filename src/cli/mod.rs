@@ -8,6 +8,7 @@ mod explain;
 mod plot;
 mod schema;
 mod solve;
+mod simulate;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ enum Command {
     Explain(explain::Args),
     Plot(plot::Args),
     Schema(schema::Args),
+    Simulate(simulate::Args),
 }
 
 /// What a command that could be done answers.
@@ -57,6 +59,7 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Plot(args) => plot::run(&args),
             Command::Schema(args) => schema::run(&args),
+            Command::Simulate(args) => simulate::run(&args),
         }
     }
 }

@@ -1,0 +1,144 @@
+//! The moving part of a pool: who is up, who is busy, who waits, and what it has cost.
+
+use super::report::PoolReport;
+use super::walk::PoolWalk;
+use crate::units::{Share, Usd};
+
+/// The state of one pool and its time integrals, in units of nanoseconds.
+#[derive(Debug, Default)]
+pub struct Pool {
+    /// Replicas that take new calls.
+    pub up: u32,
+    /// Replicas that were asked for and cannot serve yet.
+    pub starting: u32,
+    /// Replicas that are serving; above `up` while surplus ones finish.
+    pub busy: u32,
+    /// Calls that wait.
+    pub waiting: u32,
+    /// Calls in service.
+    serving: u32,
+    /// Mean work of the calls that wait, in nanoseconds of one replica.
+    pub queued_ns: f64,
+    /// Mean work of the calls in service, in full.
+    pub begun_ns: f64,
+    /// When each idle function instance became idle, oldest first.
+    idle_since: Vec<u64>,
+    touched: u64,
+    sums: Sums,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Sums {
+    waiting: u64,
+    present: u64,
+    busy: u64,
+    up: u64,
+    billed: u64,
+    calls: u64,
+    batches: u64,
+    per_call_usd: f64,
+}
+
+impl Pool {
+    /// Brings the integrals up to `now`; called before every change of state.
+    #[inline]
+    pub fn touch(&mut self, now: u64) {
+        let time = now - self.touched;
+        if time == 0 {
+            return;
+        }
+        self.touched = now;
+        let up = u64::from(self.up.max(self.busy));
+        self.sums.waiting += time * u64::from(self.waiting);
+        self.sums.present += time * u64::from(self.waiting + self.serving);
+        self.sums.busy += time * u64::from(self.busy);
+        self.sums.up += time * up;
+        self.sums.billed += time * (up + u64::from(self.starting));
+    }
+
+    /// Forgets what was counted so far: the warm-up is over.
+    pub fn restart(&mut self, now: u64) {
+        self.touch(now);
+        self.sums = Sums::default();
+    }
+
+    /// Tells whether a replica could take a call now.
+    #[inline]
+    pub const fn has_free(&self) -> bool {
+        self.busy < self.up
+    }
+
+    /// A call joins the queue.
+    #[inline]
+    pub fn joins(&mut self, now: u64, work_ns: f64) {
+        self.touch(now);
+        self.waiting += 1;
+        self.queued_ns += work_ns;
+    }
+
+    /// Some calls leave the queue together and are served.
+    #[inline]
+    pub fn begins(&mut self, now: u64, calls: u32, work_ns: f64, mean_ns: f64) {
+        self.touch(now);
+        self.waiting -= calls;
+        self.serving += calls;
+        self.busy += 1;
+        // Sums of floats drift; an empty queue has no work.
+        self.queued_ns = if self.waiting == 0 { 0.0 } else { self.queued_ns - work_ns };
+        self.begun_ns += mean_ns;
+        self.sums.calls += u64::from(calls);
+        self.sums.batches += 1;
+    }
+
+    /// A replica has finished.
+    #[inline]
+    pub fn ends(&mut self, now: u64, calls: u32, mean_ns: f64) {
+        self.touch(now);
+        self.serving -= calls;
+        self.busy -= 1;
+        self.begun_ns = if self.busy == 0 { 0.0 } else { self.begun_ns - mean_ns };
+    }
+
+    /// Takes the instance that was used last, if it is still warm; older ones are colder.
+    pub fn takes_warm(&mut self, now: u64, keep_ns: u64) -> bool {
+        match self.idle_since.pop() {
+            Some(since) if now - since <= keep_ns => true,
+            _ => {
+                self.idle_since.clear();
+                false
+            }
+        }
+    }
+
+    /// A function instance becomes idle.
+    pub fn idles(&mut self, now: u64) {
+        self.idle_since.push(now);
+    }
+
+    /// Adds the price of one call.
+    pub fn pays(&mut self, usd: f64) {
+        self.sums.per_call_usd += usd;
+    }
+
+    /// Returns what the pool has cost since counting began.
+    pub fn cost_usd(&self, walk: &PoolWalk) -> f64 {
+        walk.on.usd_per_hour() * self.sums.billed as f64 / 3.6e12 + self.sums.per_call_usd
+    }
+
+    /// Returns what the pool did in `time_ns`.
+    pub fn report(&self, walk: &PoolWalk, time_ns: u64) -> PoolReport {
+        let sums = &self.sums;
+        let mean = |sum: u64| sum as f64 / time_ns.max(1) as f64;
+        let ratio = |a: u64, b: u64| if b == 0 { 0.0 } else { a as f64 / b as f64 };
+        PoolReport {
+            name: walk.name.clone(),
+            utilisation: Share::saturating(ratio(sums.busy, sums.up)),
+            mean_replicas: mean(sums.billed),
+            mean_waiting: mean(sums.waiting),
+            mean_present: mean(sums.present),
+            calls: sums.calls,
+            mean_batch: ratio(sums.calls, sums.batches),
+            cost_usd_per_hour: Usd::saturating(self.cost_usd(walk) * 3.6e12 / time_ns.max(1) as f64),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! When to change gear: up at once, down after the dwell.
+
+use super::ids::{GearId, Id};
+use super::walk::nanos;
+use crate::plan::Plan;
+
+/// The state of gear changing. While one change is under way no other is decided.
+#[derive(Debug)]
+pub struct Shift {
+    pub window_ns: u64,
+    dwell_ns: u64,
+    /// Arrivals in the current switch window.
+    pub arrivals: u64,
+    /// Start of the first of the latest windows that were all low.
+    low_since: Option<u64>,
+    /// The next gear and when it was decided.
+    next: Option<(GearId, u64)>,
+}
+
+impl Shift {
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            window_ns: nanos(plan.switch.window_ms.duration()).max(1),
+            dwell_ns: nanos(plan.switch.dwell_ms.duration()),
+            arrivals: 0,
+            low_since: None,
+            next: None,
+        }
+    }
+
+    /// Returns the gear to change to at the end of a window. Down goes one gear at a time, each after its own dwell.
+    pub fn decide(&mut self, plan: &Plan, gear: GearId, now: u64) -> Option<GearId> {
+        let rate = self.arrivals as f64 * 1e9 / self.window_ns as f64;
+        self.arrivals = 0;
+        let index = gear.index();
+        let switch = &plan.switch;
+        let lower = index.checked_sub(1).map(|lower| plan.gears[lower].up_to_rps.get());
+        if lower.is_some_and(|lower| rate < switch.down.get() * lower) {
+            self.low_since.get_or_insert(now - self.window_ns);
+        } else {
+            self.low_since = None;
+        }
+        if self.next.is_some() {
+            return None;
+        }
+        if rate > switch.up.get() * plan.gears[index].up_to_rps.get() {
+            let to = plan.gear_at(rate / switch.up.get());
+            return (to > index).then(|| GearId::of(to));
+        }
+        let rested = self.low_since.is_some_and(|since| now - since >= self.dwell_ns);
+        rested.then(|| GearId::of(index - 1))
+    }
+
+    /// A change was decided.
+    pub fn begins(&mut self, to: GearId, now: u64) {
+        self.next = Some((to, now));
+        self.low_since = None;
+    }
+
+    /// The replicas are up: returns the gear and when it was decided.
+    pub fn ends(&mut self) -> Option<(GearId, u64)> {
+        // What was low for the old gear need not be low for the new one.
+        self.low_since = None;
+        self.next.take()
+    }
+
+    /// Tells whether no change is under way.
+    pub const fn is_quiet(&self) -> bool {
+        self.next.is_none()
+    }
+}

@@ -1,0 +1,120 @@
+//! What is counted about requests: by gear, by window of arrival, and for the whole.
+
+use hdrhistogram::Histogram;
+
+use super::report::{ResponseTimes, Summary};
+use crate::problem::Slo;
+use crate::units::{Accuracy, Millis, Rate, Share};
+
+/// Response times above two hours count as two hours.
+const HIGHEST_NS: u64 = 7_200_000_000_000;
+
+/// A group of requests.
+#[derive(Debug)]
+pub struct Tally {
+    pub arrived: u64,
+    pub answered: u64,
+    pub late: u64,
+    judged: u64,
+    right: u64,
+    sum_ns: u64,
+    max_ns: u64,
+    times: Histogram<u64>,
+    reached: Vec<u64>,
+}
+
+impl Tally {
+    pub fn new(stages: usize) -> Self {
+        let times =
+            Histogram::new_with_bounds(1, HIGHEST_NS, 2).expect("1 < 2 × 1 ≤ highest and two figures are allowed");
+        Self {
+            arrived: 0,
+            answered: 0,
+            late: 0,
+            judged: 0,
+            right: 0,
+            sum_ns: 0,
+            max_ns: 0,
+            times,
+            reached: vec![0; stages],
+        }
+    }
+
+    /// A request gets to a stage.
+    #[inline]
+    pub fn reaches(&mut self, stage: usize) {
+        self.reached[stage] += 1;
+    }
+
+    /// A request is answered.
+    #[inline]
+    pub fn answers(&mut self, took_ns: u64, slo_ns: u64, right: Option<bool>) {
+        self.answered += 1;
+        self.late += u64::from(took_ns > slo_ns);
+        self.judged += u64::from(right.is_some());
+        self.right += u64::from(right == Some(true));
+        self.sum_ns += took_ns;
+        self.max_ns = self.max_ns.max(took_ns);
+        self.times.saturating_record(took_ns.max(1));
+    }
+
+    /// Adds another group; stages are not compared across gears.
+    pub fn add(&mut self, other: &Self) {
+        self.arrived += other.arrived;
+        self.answered += other.answered;
+        self.late += other.late;
+        self.judged += other.judged;
+        self.right += other.right;
+        self.sum_ns += other.sum_ns;
+        self.max_ns = self.max_ns.max(other.max_ns);
+        self.times.add(&other.times).expect("all tallies have the same bounds");
+    }
+
+    /// Returns the part of judged answers that were right.
+    pub fn accuracy(&self) -> Option<Accuracy> {
+        (self.judged > 0).then(|| Accuracy::saturating(self.right as f64 / self.judged as f64))
+    }
+
+    /// Returns a quantile of the response times.
+    pub fn quantile(&self, q: f64) -> Option<Millis> {
+        (self.answered > 0).then(|| millis(self.times.value_at_quantile(q).min(self.max_ns)))
+    }
+
+    /// Returns the group as reports show it.
+    pub fn summary(&self, slo: &Slo, time_ns: u64) -> Summary {
+        let share = |part: u64| Share::saturating(part as f64 / self.arrived.max(1) as f64);
+        let allowed = 1.0 - slo.quantile.get();
+        let violation_share = share(self.late);
+        Summary {
+            arrived: self.arrived,
+            answered: self.answered,
+            unfinished: self.arrived - self.answered,
+            throughput_rps: Rate::saturating(self.answered as f64 / time_ns.max(1) as f64 * 1e9),
+            latency: self.response_times(slo),
+            violations: self.late,
+            violation_share,
+            // 1 − 0.99 is a little less than 0.01; exactly one in a hundred is allowed.
+            slo_met: violation_share.get() <= allowed + 1e-12,
+            accuracy: self.accuracy(),
+            reach: self.reached.iter().map(|&count| share(count)).collect(),
+        }
+    }
+
+    fn response_times(&self, slo: &Slo) -> Option<ResponseTimes> {
+        Some(ResponseTimes {
+            mean_ms: Millis::saturating(self.sum_ns as f64 / self.answered.max(1) as f64 / 1e6),
+            p50_ms: self.quantile(0.5)?,
+            p90_ms: self.quantile(0.9)?,
+            p95_ms: self.quantile(0.95)?,
+            p99_ms: self.quantile(0.99)?,
+            p999_ms: self.quantile(0.999)?,
+            max_ms: millis(self.max_ns),
+            at_slo_quantile_ms: self.quantile(slo.quantile.get())?,
+        })
+    }
+}
+
+/// Returns nanoseconds as milliseconds.
+pub fn millis(ns: u64) -> Millis {
+    Millis::saturating(ns as f64 / 1e6)
+}

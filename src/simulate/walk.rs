@@ -1,0 +1,176 @@
+//! A plan with names turned into indices: the fixed part of a simulation.
+
+use std::collections::BTreeMap;
+
+use super::ids::{GearId, Id, LaneId, PoolId, StageId, Table, VariantId};
+use super::world::{World, variants_of};
+use crate::plan::{Dispatch, Gear, Lane, Plan, Resource, Stage};
+
+/// The whole plan.
+#[derive(Debug)]
+pub struct Walk {
+    pub gears: Table<GearId, GearWalk>,
+    pub stages: Table<StageId, StageWalk>,
+    pub lanes: Table<LaneId, LaneWalk>,
+    pub pools: Table<PoolId, PoolWalk>,
+    /// Most stages of any gear.
+    pub stride: usize,
+}
+
+/// What a request of one gear passes.
+#[derive(Debug)]
+pub struct GearWalk {
+    pub first: usize,
+    pub stages: Vec<StageId>,
+    pub replicas: Table<PoolId, u32>,
+    pub uses: Table<PoolId, bool>,
+}
+
+/// One stage.
+#[derive(Debug)]
+pub struct StageWalk {
+    /// Position in its gear.
+    pub position: usize,
+    pub waits_for: u32,
+    pub then: Vec<StageId>,
+    pub calls: u32,
+    /// Chance of one call more.
+    pub one_more: f64,
+    pub dispatch: Dispatch,
+    pub lanes: Vec<LaneId>,
+    /// Shares of the lanes, summed up from the first.
+    pub shares: Vec<f64>,
+    pub exit_at: Option<f32>,
+}
+
+/// One lane.
+#[derive(Debug)]
+pub struct LaneWalk {
+    pub stage: StageId,
+    pub variant: VariantId,
+    pub pool: PoolId,
+    pub batch: u32,
+    pub hold_ns: u64,
+    /// Mean time of a call of one, two, … samples, in nanoseconds.
+    pub mean_ns: Vec<f64>,
+}
+
+/// One pool.
+#[derive(Debug)]
+pub struct PoolWalk {
+    pub name: String,
+    pub on: Resource,
+    pub lanes: Vec<LaneId>,
+    /// Time until a replica that was asked for can serve, in nanoseconds.
+    pub ready_ns: u64,
+    pub function: Option<FunctionWalk>,
+}
+
+/// How a function keeps its instances.
+#[derive(Debug, Clone, Copy)]
+pub struct FunctionWalk {
+    pub cold_ns: u64,
+    pub keep_ns: u64,
+}
+
+impl Walk {
+    pub fn new<W: World>(plan: &Plan, world: &W) -> Self {
+        let mut walk = Self {
+            gears: Table::new(),
+            stages: Table::new(),
+            lanes: Table::new(),
+            pools: pools_of(plan, world),
+            stride: plan.gears.iter().map(|gear| gear.stages.len()).max().unwrap_or(0),
+        };
+        let names = Names::of(plan);
+        for gear in &plan.gears {
+            walk.add_gear(plan, gear, &names, world);
+        }
+        walk
+    }
+
+    fn add_gear<W: World>(&mut self, plan: &Plan, gear: &Gear, names: &Names<'_>, world: &W) {
+        let first = self.stages.0.len();
+        let before = gear.predecessors();
+        for (position, stage) in gear.stages.iter().enumerate() {
+            let mut walk = stage_walk(stage, position);
+            walk.waits_for = u32::try_from(before[position].len()).expect("few stages");
+            let follows = |later: &usize| before[*later].contains(&position);
+            walk.then = (0..before.len()).filter(follows).map(|later| StageId::of(first + later)).collect();
+            let id = self.stages.push(walk);
+            for lane in &stage.lanes {
+                self.add_lane(lane, id, names, world);
+            }
+        }
+        let stages: Vec<_> = (first..self.stages.0.len()).map(StageId::of).collect();
+        let used = |pool: PoolId| {
+            stages.iter().flat_map(|&stage| &self.stages[stage].lanes).any(|&lane| self.lanes[lane].pool == pool)
+        };
+        let uses = self.pools.ids().map(used).collect();
+        let replicas = plan.placement.iter().map(|pool| gear.replicas_of(pool)).collect();
+        self.gears.push(GearWalk { first, stages, replicas, uses });
+    }
+
+    fn add_lane<W: World>(&mut self, lane: &Lane, stage: StageId, names: &Names<'_>, world: &W) {
+        let (variant, pool) = (names.variants[lane.variant.as_str()], names.pools[lane.pool.as_str()]);
+        let mean_ns = (1..=lane.batch).map(|batch| world.mean_service_ns(variant, pool, batch)).collect();
+        let hold_ns = nanos(lane.hold_ms.duration());
+        let id = self.lanes.push(LaneWalk { stage, variant, pool, batch: lane.batch, hold_ns, mean_ns });
+        self.stages[stage].lanes.push(id);
+        self.pools[pool].lanes.push(id);
+    }
+}
+
+/// Returns nanoseconds; five hundred years are enough.
+pub fn nanos(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+struct Names<'a> {
+    variants: BTreeMap<&'a str, VariantId>,
+    pools: BTreeMap<&'a str, PoolId>,
+}
+
+impl<'a> Names<'a> {
+    fn of(plan: &'a Plan) -> Self {
+        let variants = variants_of(plan).into_iter().enumerate().map(|(index, name)| (name, VariantId::of(index)));
+        let pools = plan.placement.iter().enumerate().map(|(index, pool)| (pool.name.as_str(), PoolId::of(index)));
+        Self { variants: variants.collect(), pools: pools.collect() }
+    }
+}
+
+fn stage_walk(stage: &Stage, position: usize) -> StageWalk {
+    let mut sum = 0.0;
+    let mut summed = |share: f64| {
+        sum += share;
+        sum
+    };
+    StageWalk {
+        position,
+        waits_for: 0,
+        then: Vec::new(),
+        calls: stage.calls.get().floor() as u32,
+        one_more: stage.calls.get().fract(),
+        dispatch: stage.dispatch,
+        lanes: Vec::new(),
+        shares: stage.lanes.iter().map(|lane| summed(lane.share.map_or(0.0, f64::from))).collect(),
+        exit_at: stage.exit.map(|exit| exit.certainty_at_least.get() as f32),
+    }
+}
+
+fn pools_of<W: World>(plan: &Plan, world: &W) -> Table<PoolId, PoolWalk> {
+    let names = Names::of(plan);
+    let of_pool = |pool: &crate::plan::Pool| {
+        let load = pool.hosts.iter().map(|host| world.load_ns(names.variants[host.as_str()])).max().unwrap_or(0);
+        let (ready_ns, function) = match &pool.on {
+            Resource::Cores { .. } | Resource::Gpu { .. } => (load, None),
+            Resource::Vm { boot_ms, .. } => (load + nanos(boot_ms.duration()), None),
+            Resource::Function { cold_start_ms, keep_alive_ms, .. } => {
+                let cold_ns = nanos(cold_start_ms.duration());
+                (0, Some(FunctionWalk { cold_ns, keep_ns: nanos(keep_alive_ms.duration()) }))
+            }
+        };
+        PoolWalk { name: pool.name.clone(), on: pool.on.clone(), lanes: Vec::new(), ready_ns, function }
+    };
+    plan.placement.iter().map(of_pool).collect()
+}

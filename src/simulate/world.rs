@@ -1,0 +1,326 @@
+//! What a simulation does not decide itself: how long calls take and what variants answer.
+
+use std::collections::BTreeMap;
+
+use super::dice::Dice;
+use super::ids::{Id, PoolId, VariantId};
+use crate::facts::Facts;
+use crate::finding::{Code, Finding, Findings};
+use crate::plan::Plan;
+use crate::profile::{Answers, Distribution};
+
+/// How long calls take and what variants answer.
+pub trait World {
+    /// Draws the time of one call of `batch` samples, in nanoseconds.
+    fn service_ns(&self, variant: VariantId, pool: PoolId, batch: u32, dice: &mut Dice) -> u64;
+
+    /// Returns the mean time of one call of `batch` samples, in nanoseconds.
+    fn mean_service_ns(&self, variant: VariantId, pool: PoolId, batch: u32) -> f64;
+
+    /// Returns how certain a variant is of its answer to a sample, and whether it is right; `None` where nobody knows.
+    fn answer(&self, variant: VariantId, sample: u32) -> Option<(f32, bool)>;
+
+    /// Returns the number of samples that requests are drawn from; 0 where there are none.
+    fn samples(&self) -> u32;
+
+    /// Returns the time to bring a variant up, in nanoseconds.
+    fn load_ns(&self, variant: VariantId) -> u64;
+}
+
+/// Returns the variants that any pool hosts, in the order in which the placement first names them.
+#[must_use]
+pub fn variants_of(plan: &Plan) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for host in plan.placement.iter().flat_map(|pool| &pool.hosts) {
+        if !names.contains(&host.as_str()) {
+            names.push(host);
+        }
+    }
+    names
+}
+
+/// The world as it was measured: histograms, answers and load times of profiles.
+#[derive(Debug)]
+pub struct Measured {
+    /// For each variant, pool and batch (from 1) the law of a call.
+    laws: Vec<Vec<Vec<Law>>>,
+    answers: Vec<Option<Vec<(f32, bool)>>>,
+    samples: u32,
+    load_ns: Vec<u64>,
+}
+
+impl Measured {
+    /// Returns the world of a plan, with every law that its lanes can need.
+    ///
+    /// # Errors
+    /// A finding for every call, load time or certainty that the plan needs and nobody measured.
+    pub fn new(plan: &Plan, facts: &Facts) -> Result<Self, Findings> {
+        let mut findings = Findings::default();
+        let variants = variants_of(plan);
+        let laws = variants.iter().map(|variant| laws_of(plan, facts, variant, &mut findings)).collect();
+        let load_ns = variants.iter().map(|variant| load_of(facts, variant, &mut findings)).collect();
+        let answers: Vec<_> = variants.iter().map(|variant| Some(judged(facts.answers(variant)?, variant))).collect();
+        certainties_are_known(plan, facts, &mut findings);
+        let samples = answers.iter().flatten().map(Vec::len).max().unwrap_or(0);
+        findings.or(Self { laws, answers, samples: u32::try_from(samples).unwrap_or(u32::MAX), load_ns })
+    }
+
+    #[inline]
+    fn law(&self, variant: VariantId, pool: PoolId, batch: u32) -> &Law {
+        &self.laws[variant.index()][pool.index()][batch as usize - 1]
+    }
+}
+
+fn laws_of(plan: &Plan, facts: &Facts, variant: &str, findings: &mut Findings) -> Vec<Vec<Law>> {
+    let of_pool = |(index, pool): (usize, &crate::plan::Pool)| {
+        let lanes = plan.gears.iter().flat_map(|gear| &gear.stages).flat_map(|stage| &stage.lanes);
+        let uses = lanes.filter(|lane| lane.variant == variant && lane.pool == pool.name);
+        let batches = 1..=uses.map(|lane| lane.batch).max().unwrap_or(0);
+        let services: Vec<_> = batches.map(|batch| (batch, facts.service(variant, &pool.on, batch))).collect();
+        let missing: Vec<_> = services.iter().filter(|(_, law)| law.is_none()).map(|(b, _)| b.to_string()).collect();
+        if !missing.is_empty() {
+            let (cores, device) = (pool.on.cores(), pool.on.device());
+            let cause = format!("`{variant}` on {cores} cores of {device} with batch {}", missing.join(", "));
+            let action = "profile those, or pass a profile that has them with --profile";
+            findings.push(Finding::error(Code::NotMeasured, format!("placement[{index}]"), cause, action));
+        }
+        services.into_iter().filter_map(|(_, service)| Some(Law::of(&service?.law))).collect()
+    };
+    plan.placement.iter().enumerate().map(of_pool).collect()
+}
+
+fn load_of(facts: &Facts, variant: &str, findings: &mut Findings) -> u64 {
+    let Some(fact) = facts.variant(variant) else {
+        let known: Vec<_> = facts.variants().map(|variant| variant.name.as_str()).collect();
+        let action = format!("profiles have: {}", known.join(", "));
+        findings.push(Finding::error(Code::NotMeasured, "placement", format!("nobody measured `{variant}`"), action));
+        return 0;
+    };
+    ns(fact.load_time_ms.get())
+}
+
+fn judged(answers: &Answers, variant: &str) -> Vec<(f32, bool)> {
+    let of_variant = answers.of(variant).unwrap_or_default();
+    of_variant.iter().zip(&answers.labels).map(|(a, label)| (a.certainty, a.predicted == *label)).collect()
+}
+
+fn certainties_are_known(plan: &Plan, facts: &Facts, findings: &mut Findings) {
+    for (index, gear) in plan.gears.iter().enumerate() {
+        for (position, stage) in gear.stages.iter().enumerate().filter(|(_, stage)| stage.exit.is_some()) {
+            for lane in stage.lanes.iter().filter(|lane| facts.answers(&lane.variant).is_none_or(|a| a.samples() == 0))
+            {
+                let key = format!("gears[{index}].stages[{position}].exit");
+                let cause = format!("nobody measured how certain `{}` is", lane.variant);
+                findings.push(Finding::error(Code::NotMeasured, key, cause, "profile it with calibration data"));
+            }
+        }
+    }
+}
+
+impl World for Measured {
+    #[inline]
+    fn service_ns(&self, variant: VariantId, pool: PoolId, batch: u32, dice: &mut Dice) -> u64 {
+        self.law(variant, pool, batch).draw(dice)
+    }
+
+    fn mean_service_ns(&self, variant: VariantId, pool: PoolId, batch: u32) -> f64 {
+        self.law(variant, pool, batch).mean_ns
+    }
+
+    /// Variants of another task may have fewer samples; they begin again after the last.
+    #[inline]
+    fn answer(&self, variant: VariantId, sample: u32) -> Option<(f32, bool)> {
+        let answers = self.answers[variant.index()].as_ref()?;
+        let sample = sample as usize;
+        answers.get(if sample < answers.len() { sample } else { sample % answers.len().max(1) }).copied()
+    }
+
+    fn samples(&self) -> u32 {
+        self.samples
+    }
+
+    fn load_ns(&self, variant: VariantId) -> u64 {
+        self.load_ns[variant.index()]
+    }
+}
+
+fn ns(ms: f64) -> u64 {
+    (ms * 1e6 + 0.5) as u64
+}
+
+/// A measured law as an alias table: every draw takes one random number and one look (Walker 1977, Vose 1991).
+#[derive(Debug)]
+struct Law {
+    cells: Vec<Cell>,
+    mean_ns: f64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Cell {
+    own_ns: u64,
+    other_ns: u64,
+    /// Part of the cell that is its own, of 2^32.
+    own: u64,
+}
+
+impl Law {
+    fn of(law: &Distribution) -> Self {
+        let atoms = law.atoms();
+        let n = atoms.len() as f64;
+        let mut cells: Vec<Cell> =
+            atoms.iter().map(|&(ms, _)| Cell { own_ns: ns(ms), other_ns: ns(ms), own: 1 << 32 }).collect();
+        let mut weights: Vec<f64> = atoms.iter().map(|&(_, p)| p * n).collect();
+        let (mut small, mut large): (Vec<usize>, Vec<usize>) = (0..atoms.len()).partition(|&i| weights[i] < 1.0);
+        while let (Some(poor), Some(&rich)) = (small.pop(), large.last()) {
+            cells[poor].own = (weights[poor] * 4_294_967_296.0) as u64;
+            cells[poor].other_ns = cells[rich].own_ns;
+            weights[rich] -= 1.0 - weights[poor];
+            if weights[rich] < 1.0 {
+                large.pop();
+                small.push(rich);
+            }
+        }
+        Self { cells, mean_ns: law.mean_ms() * 1e6 }
+    }
+
+    #[inline]
+    fn draw(&self, dice: &mut Dice) -> u64 {
+        let bits = dice.bits();
+        let cell = self.cells[(((bits >> 32) * self.cells.len() as u64) >> 32) as usize];
+        if (bits & 0xffff_ffff) < cell.own { cell.own_ns } else { cell.other_ns }
+    }
+}
+
+/// A world from a queueing textbook, where theory knows the answer. Batches take as long as one call.
+#[derive(Debug, Clone)]
+pub struct Textbook {
+    laws: Vec<TextbookLaw>,
+    answers: Vec<Vec<(f32, bool)>>,
+    load_ns: u64,
+}
+
+/// A law of service times that theory is written about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum TextbookLaw {
+    /// Always the same.
+    Constant {
+        /// The time in milliseconds.
+        ms: f64,
+    },
+    /// Exponential.
+    Exponential {
+        /// Mean in milliseconds.
+        mean_ms: f64,
+    },
+    /// One of two exponentials.
+    HyperExponential {
+        /// Part of the calls that are of the first kind.
+        share: f64,
+        /// Mean of the first kind in milliseconds.
+        first_ms: f64,
+        /// Mean of the second kind in milliseconds.
+        second_ms: f64,
+    },
+}
+
+impl TextbookLaw {
+    fn mean_ms(self) -> f64 {
+        match self {
+            Self::Constant { ms: mean_ms } | Self::Exponential { mean_ms } => mean_ms,
+            Self::HyperExponential { share, first_ms, second_ms } => share * first_ms + (1.0 - share) * second_ms,
+        }
+    }
+
+    #[inline]
+    fn draw_ms(self, dice: &mut Dice) -> f64 {
+        match self {
+            Self::Constant { ms } => ms,
+            Self::Exponential { mean_ms } => mean_ms * dice.exponential(),
+            Self::HyperExponential { share, first_ms, second_ms } => {
+                let mean = if dice.unit() < share { first_ms } else { second_ms };
+                mean * dice.exponential()
+            }
+        }
+    }
+}
+
+impl Textbook {
+    /// Returns the world of a plan whose variants follow these laws.
+    ///
+    /// # Errors
+    /// A finding for every variant without a law.
+    pub fn new(plan: &Plan, laws: &BTreeMap<String, TextbookLaw>) -> Result<Self, Findings> {
+        let mut findings = Findings::default();
+        let mut of_variants = Vec::new();
+        for variant in variants_of(plan) {
+            match laws.get(variant) {
+                Some(law) => of_variants.push(*law),
+                None => {
+                    let cause = format!("`{variant}` has no law");
+                    findings.push(Finding::error(Code::NotMeasured, "placement", cause, "give it one"));
+                }
+            }
+        }
+        let answers = vec![Vec::new(); of_variants.len()];
+        findings.or(Self { laws: of_variants, answers, load_ns: 0 })
+    }
+
+    /// Returns the same world with answers of one variant: for each sample how certain it is and whether it is right.
+    #[must_use]
+    pub fn with_answers(mut self, variant: usize, answers: Vec<(f32, bool)>) -> Self {
+        self.answers[variant] = answers;
+        self
+    }
+
+    /// Returns the same world where every variant takes this long to come up.
+    #[must_use]
+    pub fn with_load_ms(mut self, ms: f64) -> Self {
+        self.load_ns = ns(ms);
+        self
+    }
+}
+
+impl World for Textbook {
+    #[inline]
+    fn service_ns(&self, variant: VariantId, _: PoolId, _: u32, dice: &mut Dice) -> u64 {
+        ns(self.laws[variant.index()].draw_ms(dice))
+    }
+
+    fn mean_service_ns(&self, variant: VariantId, _: PoolId, _: u32) -> f64 {
+        self.laws[variant.index()].mean_ms() * 1e6
+    }
+
+    #[inline]
+    fn answer(&self, variant: VariantId, sample: u32) -> Option<(f32, bool)> {
+        self.answers[variant.index()].get(sample as usize).copied()
+    }
+
+    fn samples(&self) -> u32 {
+        u32::try_from(self.answers.iter().map(Vec::len).max().unwrap_or(0)).unwrap_or(u32::MAX)
+    }
+
+    fn load_ns(&self, _: VariantId) -> u64 {
+        self.load_ns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Dice, Law};
+    use crate::profile::Distribution;
+
+    #[test]
+    fn an_alias_table_draws_the_law() {
+        let law = Law::of(&Distribution::new(vec![(1.0, 0.5), (2.0, 0.3), (10.0, 0.2)]));
+        let mut dice = Dice::new(3, 0);
+        let mut seen = [0.0_f64; 3];
+        for _ in 0..200_000 {
+            let index = [1_000_000, 2_000_000, 10_000_000].iter().position(|&ns| ns == law.draw(&mut dice));
+            seen[index.unwrap_or_default()] += 1.0 / 200_000.0;
+        }
+        let wanted = [0.5, 0.3, 0.2];
+        for (seen, wanted) in seen.iter().zip(wanted) {
+            assert!((seen - wanted).abs() < 0.01, "{seen} for {wanted}");
+        }
+    }
+}
