@@ -7,8 +7,8 @@ mod diff;
 mod explain;
 mod plot;
 mod schema;
-mod solve;
 mod simulate;
+mod solve;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};

@@ -1,0 +1,80 @@
+//! Deliberately broken inputs: each is answered by a clear message and the right exit code, and leaves nothing behind.
+//! Messages are kept as a reviewed snapshot; `INSTA_UPDATE=always cargo test broken` writes it anew.
+
+use std::fmt::Write;
+
+use assert_cmd::Command;
+
+/// Every case: the arguments after `planner`, run in `tests/broken`.
+const CASES: &[&str] = &[
+    "solve missing-profile.toml",
+    "solve wrong-unit.toml",
+    "solve nan.toml",
+    "solve infinite.toml",
+    "solve unknown-field.toml",
+    "solve zero-cores.toml",
+    "solve negative-rate.toml",
+    "solve percent.toml",
+    "solve unknown-goal.toml",
+    "solve goal-without-limit.toml",
+    "solve goal-with-wrong-limit.toml",
+    "solve unknown-variant.toml",
+    "solve duplicate-variants.toml",
+    "solve no-profiles.toml",
+    "solve wrong-format.toml",
+    "solve text-for-number.toml",
+    "solve several.toml",
+    "solve impossible-slo.toml",
+    "solve not-toml.toml",
+    "solve other-room.toml",
+    "solve absent.toml",
+    "solve several.toml --set workload.max_rps",
+    "check plan-share-sum.json",
+    "check plan-truncated.json",
+    "check plan-unknown-resource.json",
+    "simulate ../../plans/samples/variant-set.json --trace empty-trace.csv",
+    "simulate ../../plans/samples/variant-set.json --trace bad-trace.csv",
+    "plot plan-truncated.json -o never.svg",
+    "profile models-missing-file.toml -o never.json",
+    "profile models-labels-mismatch.toml -o never.json",
+];
+
+fn listing() -> Vec<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/broken");
+    let entries = std::fs::read_dir(folder).expect("the fixtures are here");
+    let mut names: Vec<_> = entries.map(|entry| entry.expect("listed").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn answer(arguments: &str) -> String {
+    let mut command = Command::cargo_bin("planner").expect("the binary is built");
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/broken")).args(arguments.split(' '));
+    let output = command.output().expect("it runs");
+    let code = output.status.code().expect("it was not killed");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(code == 1 || code == 2, "{arguments}: exit code {code}");
+    assert!(!said.contains("panicked"), "{arguments}: {said}");
+    assert!(!said.trim().is_empty(), "{arguments}: nothing was said");
+    format!("$ planner {arguments}\n{said}exit {code}\n")
+}
+
+#[test]
+fn broken_inputs_are_answered_in_the_users_words() {
+    let before = listing();
+    let mut text = String::new();
+    for case in CASES {
+        writeln!(text, "{}", answer(case)).expect("strings take all bytes");
+    }
+    assert_eq!(listing(), before, "something was left behind");
+    insta::assert_snapshot!(text);
+}
+
+#[cfg(feature = "rten")]
+#[test]
+fn a_file_that_is_no_model_is_named() {
+    let before = listing();
+    let said = answer("profile models-not-onnx.toml -o never.json");
+    assert!(said.contains("not-a-model.onnx"), "{said}");
+    assert_eq!(listing(), before, "something was left behind");
+}
