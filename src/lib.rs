@@ -11,6 +11,8 @@ pub mod error;
 pub mod facts;
 pub mod finding;
 pub mod format;
+#[cfg(feature = "polars")]
+pub mod frames;
 pub mod plan;
 pub mod plot;
 pub mod problem;
