@@ -12,6 +12,8 @@ pub mod facts;
 pub mod finding;
 pub mod format;
 pub mod optimize;
+#[cfg(feature = "polars")]
+pub mod frames;
 pub mod plan;
 pub mod plot;
 pub mod problem;

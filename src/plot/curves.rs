@@ -7,6 +7,7 @@ use plotters::coord::combinators::{BindKeyPoints, LogCoord, WithKeyPoints};
 use plotters::prelude::{
     ChartBuilder, Circle, DrawingArea, DrawingBackend, EmptyElement, IntoLogRange, LineSeries, PathElement, Text,
 };
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, ShapeStyle};
 
 use super::palette::{GRID, INK, PAPER, series};
@@ -93,11 +94,25 @@ impl Curves {
             chart.draw_series(LineSeries::new(line.marks.iter().map(at), colour.stroke_width(2)))?;
             chart.draw_series(line.marks.iter().map(|mark| dot(at(mark), PAPER.filled())))?;
             chart.draw_series(line.marks.iter().map(|mark| dot(at(mark), outline(colour, filled))))?;
-            let batch =
-                |mark: &Mark| EmptyElement::at(at(mark)) + Text::new(mark.batch.to_string(), (6, 3), text::small());
-            chart.draw_series(line.marks.iter().map(batch))?;
         }
-        Ok(())
+        let label = |mark: &Mark| {
+            let (offset, side) = if self.is_crowded(mark) { (-7, HPos::Right) } else { (7, HPos::Left) };
+            let style = text::small().pos(Pos::new(side, VPos::Top));
+            EmptyElement::at((mark.throughput, mark.latency)) + Text::new(mark.batch.to_string(), (offset, 2), style)
+        };
+        chart.draw_series(self.marks().map(label)).map(drop)
+    }
+
+    /// Tells whether another mark stands where the label to the right of this one would.
+    fn is_crowded(&self, mark: &Mark) -> bool {
+        self.marks().any(|other| {
+            let (right, up) = (other.throughput / mark.throughput, other.latency / mark.latency);
+            right > 1.0 && right < 1.25 && (0.8..1.25).contains(&up)
+        })
+    }
+
+    fn marks(&self) -> impl Iterator<Item = &Mark> {
+        self.lines.iter().flat_map(|line| &line.marks)
     }
 
     fn draw_legend<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Drawn<DB> {
@@ -116,7 +131,7 @@ impl Curves {
 
     /// Returns the range of a coordinate over all marks, with a margin that looks even on a log axis.
     fn range(&self, of: impl Fn(&Mark) -> f64) -> Range<f64> {
-        let all = || self.lines.iter().flat_map(|line| &line.marks).map(&of);
+        let all = || self.marks().map(&of);
         let low = all().fold(f64::INFINITY, f64::min);
         let high = all().fold(0.0, f64::max);
         if high > 0.0 { low / 1.4..high * 1.4 } else { 0.1..10.0 }
