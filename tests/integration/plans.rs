@@ -1,0 +1,126 @@
+//! Plans made from the shipped profile: each passes `check`, is the same twice, and a refusal says what would help.
+
+use std::path::Path;
+
+use planner::facts::Facts;
+use planner::format::{from_value, to_bytes};
+use planner::plan::{Plan, Tolerance, check, diff};
+use planner::problem::Problem;
+use planner::rooms::{Answer, Conflict, Context, solve};
+use serde_json::{Value, json};
+
+fn facts() -> Facts {
+    let profile = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/digits.json");
+    Facts::load(&[profile]).expect("the shipped profile loads")
+}
+
+fn problem(max_rps: f64, latency_ms: f64, cores: u32, goal: &Value) -> Problem {
+    let value = json!({
+        "format": "planner.problem/1", "name": "test", "room": "variant-set", "profiles": ["x"],
+        "workload": { "max_rps": max_rps }, "slo": { "quantile": 0.99, "latency_ms": latency_ms },
+        "inventory": { "cores": cores, "price_usd_per_core_hour": 0.05 }, "goal": goal
+    });
+    from_value(value).expect("a good problem").0
+}
+
+fn goals() -> [Value; 3] {
+    [
+        json!({ "kind": "weighted" }),
+        json!({ "kind": "cheapest", "accuracy_at_least": 0.9 }),
+        json!({ "kind": "most-accurate", "cores_at_most": 5 }),
+    ]
+}
+
+fn planned(problem: &Problem, facts: &Facts) -> Result<Plan, Conflict> {
+    match solve(problem, facts, Context::default()).expect("a proof") {
+        Answer::Plan(plan) => Ok(*plan),
+        Answer::Infeasible(conflict) => Err(conflict),
+    }
+}
+
+#[test]
+fn every_plan_passes_its_check_and_is_the_same_twice() {
+    let facts = facts();
+    for goal in goals() {
+        for formulation in ["tail-aware", "published"] {
+            for (max_rps, latency_ms) in [(50.0, 40.0), (900.0, 25.0)] {
+                let mut problem = problem(max_rps, latency_ms, 6, &goal);
+                problem.formulation = serde_json::from_value(json!(formulation)).expect("known");
+                let Ok(plan) = planned(&problem, &facts) else { panic!("{goal} {formulation} {max_rps}: infeasible") };
+                let findings = check(&plan, &facts, Some(&problem), Tolerance::default());
+                assert!(!findings.has_errors(), "{goal} {formulation} {max_rps}: {findings}");
+                assert_eq!(plan.max_rps(), max_rps);
+                let again = planned(&problem, &facts).expect("as before");
+                assert_eq!(to_bytes(&plan), to_bytes(&again), "{goal}: another plan the second time");
+                assert!(diff(&plan, &again).same);
+                for gear in &plan.gears {
+                    let certificate = gear.certificate.as_ref().expect("every gear is certified");
+                    assert!(certificate.gap.abs() <= 1e-9, "{goal}: gap {}", certificate.gap);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_overstated_claim_is_refuted() {
+    let facts = facts();
+    let problem = problem(200.0, 40.0, 6, &goals()[0]);
+    let mut plan = planned(&problem, &facts).expect("feasible");
+    let claim = plan.gears[0].claims.accuracy.as_mut().expect("claimed");
+    claim.value = planner::units::Accuracy::saturating(claim.value.get() + 0.01);
+    claim.high = planner::units::Accuracy::saturating(1.0);
+    plan.gears[0].claims.cores = Some(0);
+    let findings = check(&plan, &facts, Some(&problem), Tolerance::default());
+    let keys: Vec<_> = findings.0.iter().map(|finding| finding.key.as_str()).collect();
+    assert_eq!(keys, ["gears[0].claims.accuracy", "gears[0].claims.cores"]);
+}
+
+#[test]
+fn a_conflict_is_minimal_and_each_way_out_works() {
+    let facts = facts();
+    let refused = problem(3000.0, 15.0, 2, &json!({ "kind": "cheapest", "accuracy_at_least": 0.94 }));
+    let conflict = planned(&refused, &facts).expect_err("two cores cannot do that");
+    assert!(conflict.limits.len() >= 2, "{conflict}");
+    for limit in &conflict.limits {
+        let Some(value) = limit.would_have_to_be else { continue };
+        let mut eased = refused.clone();
+        match limit.key {
+            "workload.max_rps" => eased.workload.max_rps = planner::units::Rate::saturating(value),
+            "inventory.cores" => eased.inventory.cores = value as u32,
+            "slo.latency_ms" => eased.slo.latency_ms = planner::units::Millis::saturating(value),
+            "goal.accuracy_at_least" => {
+                eased.goal.accuracy_at_least = Some(planner::units::Accuracy::saturating(value));
+            }
+            other => panic!("no such limit: {other}"),
+        }
+        assert!(planned(&eased, &facts).is_ok(), "{} = {value} does not help", limit.key);
+    }
+}
+
+#[cfg(feature = "milp")]
+#[test]
+fn highs_agrees_on_every_gear() {
+    let facts = facts();
+    let problem = problem(900.0, 25.0, 6, &goals()[0]);
+    let context = Context { verify: true, ..Context::default() };
+    let Answer::Plan(plan) = solve(&problem, &facts, context).expect("both agree") else { panic!("feasible") };
+    assert!(plan.gears.iter().all(|gear| gear.certificate.as_ref().is_some_and(|c| c.method.ends_with("HiGHS agrees"))));
+}
+
+/// Running variants are kept when the price of loading outweighs what a change would gain.
+#[test]
+fn a_running_plan_is_kept_when_loading_is_dear() {
+    let facts = facts();
+    let running = planned(&problem(300.0, 40.0, 6, &goals()[1]), &facts).expect("feasible");
+    let goal = json!({ "kind": "weighted", "weights": { "accuracy": 1.0, "resource": 0.05, "loading": 100.0 } });
+    let wanted = problem(running.max_rps(), 40.0, 6, &goal);
+    let context = Context { from: Some(&running), verify: false };
+    let Answer::Plan(plan) = solve(&wanted, &facts, context).expect("a proof") else { panic!("feasible") };
+    for gear in &plan.gears {
+        let held = |plan: &Plan, gear: usize| plan.gears[gear].claims.cores;
+        let index = plan.gears.iter().position(|other| other == gear).expect("its own");
+        let before = running.gear_at(gear.up_to_rps.get());
+        assert!(held(&plan, index) <= held(&running, before), "starts something at {}", gear.up_to_rps);
+    }
+}
