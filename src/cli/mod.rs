@@ -2,6 +2,7 @@
 //!
 //! stdout is the answer; progress, warnings and hints go to stderr. Exit 0 yes, 1 the answer is no, 2 it could not be done.
 
+mod profile;
 mod schema;
 
 use std::io::{IsTerminal, Write};
@@ -22,6 +23,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Profile(profile::Args),
     Schema(schema::Args),
 }
 
@@ -41,6 +43,7 @@ impl Cli {
     /// Whatever kept it from being done.
     pub fn run(self) -> Result<Answer, Error> {
         match self.command {
+            Command::Profile(args) => profile::run(&args),
             Command::Schema(args) => schema::run(&args),
         }
     }
