@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::finding::{Code, Finding, Findings};
 use crate::plan::Plan;
 use crate::problem::Problem;
-use crate::profile::Profile;
+use crate::profile::{ModelList, Profile};
 use crate::simulate::Report;
 
 /// A noun that lives in files of its own.
@@ -40,6 +40,14 @@ pub trait Document: Serialize + DeserializeOwned + JsonSchema {
 impl Document for Profile {
     const FORMAT: &'static str = "planner.profile/1";
     const NOUN: &'static str = "profile";
+    fn rules(&self) -> Findings {
+        self.validate()
+    }
+}
+
+impl Document for ModelList {
+    const FORMAT: &'static str = "planner.models/1";
+    const NOUN: &'static str = "models";
     fn rules(&self) -> Findings {
         self.validate()
     }

@@ -6,6 +6,7 @@ mod check;
 mod diff;
 mod explain;
 mod plot;
+mod profile;
 mod schema;
 mod simulate;
 mod solve;
@@ -33,6 +34,7 @@ enum Command {
     Diff(diff::Args),
     Explain(explain::Args),
     Plot(plot::Args),
+    Profile(profile::Args),
     Schema(schema::Args),
     Simulate(simulate::Args),
 }
@@ -58,6 +60,7 @@ impl Cli {
             Command::Diff(args) => diff::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Plot(args) => plot::run(&args),
+            Command::Profile(args) => profile::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Simulate(args) => simulate::run(&args),
         }

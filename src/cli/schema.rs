@@ -5,7 +5,7 @@ use planner::Error;
 use planner::format::{schema, to_bytes};
 use planner::plan::Plan;
 use planner::problem::Problem;
-use planner::profile::Profile;
+use planner::profile::{ModelList, Profile};
 use planner::simulate::Report;
 
 use super::{Answer, print};
@@ -19,6 +19,7 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
+    Models,
     Profile,
     Problem,
     Plan,
@@ -27,6 +28,7 @@ enum Format {
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
     let schema = match args.format {
+        Format::Models => schema::<ModelList>(),
         Format::Profile => schema::<Profile>(),
         Format::Problem => schema::<Problem>(),
         Format::Plan => schema::<Plan>(),

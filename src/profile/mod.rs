@@ -10,7 +10,17 @@
 
 mod answers;
 mod curve;
+pub mod engine;
+#[cfg(feature = "ort")]
+pub mod engine_ort;
+#[cfg(feature = "rten")]
+pub mod engine_rten;
 mod histogram;
+pub mod host;
+mod idx;
+mod measure;
+mod models;
+pub mod sample;
 mod validate;
 
 use std::path::PathBuf;
@@ -23,6 +33,9 @@ use crate::units::{Accuracy, Factor, Megabytes, Millis, Rate, Share};
 pub use answers::{Answer, Answers};
 pub use curve::{Curve, Residual, Service};
 pub use histogram::{Distribution, Histogram};
+pub use idx::{Samples, read_samples};
+pub use measure::{Context, Event, Save, Settings, Watch, measure};
+pub use models::{DataFiles, Family, ModelList, ModelsFormat, VariantFile};
 
 /// The name and version of the profile format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

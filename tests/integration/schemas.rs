@@ -4,7 +4,7 @@
 use planner::format::{Document, schema, to_bytes};
 use planner::plan::Plan;
 use planner::problem::Problem;
-use planner::profile::Profile;
+use planner::profile::{ModelList, Profile};
 use planner::simulate::Report;
 
 fn is_fresh<T: Document>() {
@@ -19,6 +19,7 @@ fn is_fresh<T: Document>() {
 
 #[test]
 fn schemas_are_fresh() {
+    is_fresh::<ModelList>();
     is_fresh::<Profile>();
     is_fresh::<Problem>();
     is_fresh::<Plan>();

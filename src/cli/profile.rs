@@ -1,0 +1,277 @@
+//! `planner profile`: measure a family of models on this machine.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+use planner::Error;
+use planner::format::{self, write_atomic};
+use planner::profile::engine::Engine;
+use planner::profile::{Answers, Context, Event, Family, Point, Profile, Settings, measure};
+use planner::units::{Millis, Share};
+
+use super::{Answer, Output, on_terminal, print, say, say_findings, table};
+
+/// Variables that change how many threads an engine uses
+const THREAD_VARIABLES: [&str; 5] =
+    ["MKL_NUM_THREADS", "OMP_NUM_THREADS", "ORT_NUM_THREADS", "RAYON_NUM_THREADS", "RTEN_NUM_THREADS"];
+
+/// Measure latency, accuracy and certainty of every variant of a model list
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The model list (`planner.models/1`)
+    models: PathBuf,
+    #[command(flatten)]
+    output: Output,
+    /// Samples in one call
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16,32", value_parser = clap::value_parser!(u32).range(1..))]
+    batches: Vec<u32>,
+    /// Threads of one replica, each pinned to a core of its own
+    #[arg(long, value_delimiter = ',', default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    cores: Vec<u32>,
+    /// Stop a point when the median's interval is within this part of it
+    #[arg(long, default_value = "0.02", value_parser = share)]
+    precision: Share,
+    /// Largest time for one point
+    #[arg(long, value_name = "MS", default_value = "300", value_parser = millis)]
+    budget_ms: Millis,
+    /// What runs the models
+    #[arg(long, value_enum, default_value_t)]
+    engine: EngineName,
+    /// The ONNX Runtime library, where ORT_DYLIB_PATH does not name it
+    #[arg(long, value_name = "FILE")]
+    ort_lib: Option<PathBuf>,
+    /// Seed of the choice of inputs
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Go on with the profile that is there
+    #[arg(long)]
+    resume: bool,
+    /// With --resume, measure contended points again
+    #[arg(long, requires = "resume")]
+    retry_contended: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum EngineName {
+    #[default]
+    Rten,
+    Ort,
+}
+
+pub fn run(args: &Args) -> Result<Answer, Error> {
+    check_output(args)?;
+    let engine = engine(args)?;
+    let family = Family::load(&args.models)?;
+    let earlier = if args.resume { earlier(&args.output.output)? } else { None };
+    let settings = settings(args);
+    let mut progress = Progress::new();
+    let mut save = |profile: &Profile, answers: &Answers| save(profile, answers, &args.output.output);
+    let (profile, answers) =
+        measure(&family, engine.as_ref(), &settings, earlier, &mut |event| progress.tell(&event), &mut save)?;
+    save(&profile, &answers)?;
+    say_findings(&profile.validate());
+    print(summary(&profile).as_bytes())?;
+    Ok(Answer::Yes)
+}
+
+fn check_output(args: &Args) -> Result<(), Error> {
+    if args.output.is_stdout() {
+        return Err(Error::Unsupported {
+            what: "a profile is two files, which stdout cannot take".to_owned(),
+            hint: "name the profile: -o profiles/name.json".to_owned(),
+        });
+    }
+    if args.resume { Ok(()) } else { args.output.check() }
+}
+
+fn engine(args: &Args) -> Result<Box<dyn Engine>, Error> {
+    match args.engine {
+        #[cfg(feature = "rten")]
+        EngineName::Rten => Ok(Box::new(planner::profile::engine_rten::Rten)),
+        #[cfg(feature = "ort")]
+        EngineName::Ort => {
+            let library = args.ort_lib.clone().or_else(|| std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from));
+            Ok(Box::new(planner::profile::engine_ort::Ort::load(library.as_deref())?))
+        }
+        #[cfg(not(all(feature = "rten", feature = "ort")))]
+        other => Err(Error::Unsupported {
+            what: format!("this build has no engine {other:?} (library {:?})", args.ort_lib),
+            hint: "build with `--features rten,ort`".to_owned(),
+        }),
+    }
+}
+
+fn settings(args: &Args) -> Settings {
+    let sorted = |numbers: &[u32]| {
+        let unique: std::collections::BTreeSet<u32> = numbers.iter().copied().collect();
+        unique.into_iter().collect()
+    };
+    let variables = THREAD_VARIABLES.iter().filter_map(|name| Some(format!("{name}={}", std::env::var(name).ok()?)));
+    Settings {
+        batches: sorted(&args.batches),
+        cores: sorted(&args.cores),
+        precision: args.precision,
+        budget: args.budget_ms,
+        seed: args.seed,
+        retry_contended: args.retry_contended,
+        context: Context {
+            tool: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
+            models: relative_to(&args.models, &args.output.output),
+            answers: answers_path(&args.output.output).file_name().map(PathBuf::from).unwrap_or_default(),
+            thread_variables: variables.collect(),
+        },
+    }
+}
+
+fn earlier(path: &Path) -> Result<Option<(Profile, Answers)>, Error> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let profile = format::load::<Profile>(path)?.document;
+    let file = answers_path(path);
+    let answers = Answers::from_csv_gz(&format::read(&file)?, &file)?;
+    Ok(Some((profile, answers)))
+}
+
+/// Writes the answers first: a profile never names answers that are not there.
+fn save(profile: &Profile, answers: &Answers, path: &Path) -> Result<(), Error> {
+    let mut profile = profile.clone();
+    profile.provenance.measured_at = rfc3339(SystemTime::now());
+    write_atomic(&answers_path(path), &answers.to_csv_gz())?;
+    write_atomic(path, &format::to_bytes(&profile))
+}
+
+fn answers_path(profile: &Path) -> PathBuf {
+    profile.with_extension("answers.csv.gz")
+}
+
+/// Returns the way from the folder of `from` to `to`, or the absolute path where there is none.
+fn relative_to(to: &Path, from: &Path) -> PathBuf {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let (to, from) = (absolute(to), absolute(from));
+    let from = from.parent().unwrap_or(Path::new("/"));
+    let common = to.components().zip(from.components()).take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(common).map(|_| Path::new("..").to_owned());
+    let down = to.components().skip(common).map(|part| PathBuf::from(part.as_os_str()));
+    up.chain(down).collect()
+}
+
+/// Draws a bar on a terminal, lines elsewhere.
+struct Progress {
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { bar: on_terminal().then(ProgressBar::no_length) }
+    }
+
+    fn tell(&mut self, event: &Event<'_>) {
+        let line = match event {
+            Event::Begun { points, kept } => {
+                if let Some(bar) = &self.bar {
+                    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {eta} {msg}");
+                    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+                    bar.set_length(*points as u64);
+                }
+                format!("{points} points to measure, {kept} already there")
+            }
+            Event::Answered(variant) => format!("{} answers {} rightly", variant.name, variant.accuracy.value),
+            Event::Measured(point) => {
+                if let Some(bar) = &self.bar {
+                    bar.inc(1);
+                }
+                line_of(point)
+            }
+        };
+        match &self.bar {
+            Some(bar) => bar.set_message(line),
+            None => say(line),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn line_of(point: &Point) -> String {
+    let contended = if point.conditions.contended { ", contended" } else { "" };
+    let p50 = point.latency.p50.value_ms.get();
+    format!("{} batch {} cores {}: {p50:.3} ms{contended}", point.variant, point.batch, point.cores)
+}
+
+fn summary(profile: &Profile) -> String {
+    let mut table = table(&["variant", "batch", "cores", "p50 ms", "p99 ms", "samples/s", "accuracy", ""]);
+    for point in &profile.points {
+        let accuracy = profile.variant(&point.variant).map_or(0.0, |variant| variant.accuracy.value.get());
+        table.add_row([
+            point.variant.clone(),
+            point.batch.to_string(),
+            point.cores.to_string(),
+            format!("{:.3}", point.latency.p50.value_ms.get()),
+            format!("{:.3}", point.latency.p99.value_ms.get()),
+            format!("{:.0}", point.throughput_rps.get()),
+            format!("{accuracy:.4}"),
+            if point.conditions.contended { "contended".to_owned() } else { String::new() },
+        ]);
+    }
+    format!("{table}\n")
+}
+
+fn share(text: &str) -> Result<Share, String> {
+    let number = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    Share::new(number).map_err(|error| error.to_string())
+}
+
+fn millis(text: &str) -> Result<Millis, String> {
+    let number = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    Millis::new(number).map_err(|error| error.to_string())
+}
+
+/// Returns the moment in UTC, to the second.
+fn rfc3339(moment: SystemTime) -> String {
+    let seconds = moment.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+    let (days, of_day) = (seconds / 86_400, seconds % 86_400);
+    // Hinnant, chrono-compatible low-level date algorithms, `civil_from_days`, for days after 1970.
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * march + 2) / 5 + 1;
+    let month = if march < 10 { march + 3 } else { march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{relative_to, rfc3339};
+    use std::path::Path;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    #[test]
+    fn writes_moments_as_rfc_3339() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_827_696, "2000-02-29T12:34:56Z"),
+            (1_795_434_000, "2026-11-23T11:40:00Z"),
+        ] {
+            assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn finds_the_way_from_the_profile_to_the_models() {
+        let way = relative_to(Path::new("/a/models/m.toml"), Path::new("/a/profiles/p.json"));
+        assert_eq!(way, Path::new("../models/m.toml"));
+    }
+}

@@ -1,0 +1,105 @@
+//! What runs a model: the traits, and a scripted engine that makes measuring testable without a clock.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::finding::{Code, Finding, Findings};
+
+/// Input samples of one call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Size in each dimension; the first is the number of samples.
+    pub shape: Vec<usize>,
+    /// The numbers, row-major.
+    pub data: Vec<f32>,
+}
+
+impl Batch {
+    /// Returns the number of samples.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        self.shape.first().copied().unwrap_or(0)
+    }
+}
+
+/// What one call gave, and how long it took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// Scores of each class for each sample, row-major.
+    pub scores: Vec<f32>,
+    /// Classes in each row.
+    pub classes: usize,
+    /// Wall time of the call as the engine measured it.
+    pub wall: Duration,
+}
+
+/// Something that runs model files.
+pub trait Engine {
+    /// Returns the name, like `rten`.
+    fn name(&self) -> &'static str;
+
+    /// Returns the version.
+    fn version(&self) -> String;
+
+    /// Opens a model on `cores` threads, which inherit the caller's affinity mask.
+    ///
+    /// `output` names the output with the scores; without it, it is the model's only or first one.
+    ///
+    /// # Errors
+    /// A finding where the file is no model or has no such output; [`Error::Engine`] where the engine fails.
+    fn open(&self, model: &Path, output: Option<&str>, cores: u32) -> Result<Box<dyn Session>, Error>;
+}
+
+/// An opened model.
+pub trait Session {
+    /// Runs one batch.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] where the engine fails.
+    fn run(&mut self, input: &Batch) -> Result<Run, Error>;
+}
+
+/// Returns the finding that a file is no model this engine can run.
+#[must_use]
+pub fn bad_model(engine: &str, model: &Path, cause: impl std::fmt::Display) -> Error {
+    let action = format!("it must be an ONNX classifier that {engine} can run, with one input and scores per class");
+    let finding = Finding::error(Code::BadModel, "", format!("{engine}: {cause}"), action);
+    Findings::from(finding).in_file(model).into()
+}
+
+/// An engine for tests: plays given times and scores in turn, whatever the file or the input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scripted {
+    /// Wall times, played in turn and from the start again.
+    pub walls: Vec<Duration>,
+    /// Scores of each class, the same for every sample.
+    pub scores: Vec<f32>,
+}
+
+impl Engine for Scripted {
+    fn name(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn version(&self) -> String {
+        "1".to_owned()
+    }
+
+    fn open(&self, _: &Path, _: Option<&str>, _: u32) -> Result<Box<dyn Session>, Error> {
+        Ok(Box::new(ScriptedSession { script: self.clone(), calls: 0 }))
+    }
+}
+
+struct ScriptedSession {
+    script: Scripted,
+    calls: usize,
+}
+
+impl Session for ScriptedSession {
+    fn run(&mut self, input: &Batch) -> Result<Run, Error> {
+        let wall = self.script.walls[self.calls % self.script.walls.len()];
+        self.calls += 1;
+        Ok(Run { scores: self.script.scores.repeat(input.samples()), classes: self.script.scores.len(), wall })
+    }
+}

@@ -1,0 +1,86 @@
+//! ONNX Runtime, from a library that the user names.
+
+use std::path::Path;
+use std::time::Instant;
+
+use ort::environment::Environment;
+use ort::session::Session as OrtRuntimeSession;
+use ort::value::TensorRef;
+
+use super::engine::{Batch, Engine, Run, Session, bad_model};
+use crate::error::Error;
+
+const NAME: &str = "ort";
+
+/// ONNX Runtime on the CPU.
+#[derive(Debug, Clone)]
+pub struct Ort {
+    environment: Environment,
+}
+
+impl Ort {
+    /// Loads the library; once in a process.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] with a hint where there is no library at that path, or it is none.
+    pub fn load(library: Option<&Path>) -> Result<Self, Error> {
+        const HINT: &str = "\n  hint: `pip install onnxruntime`, then pass its capi/libonnxruntime.so.* with --ort-lib \
+                            or ORT_DYLIB_PATH; or use --engine rten";
+        let failed = |message: String| Error::Engine { engine: NAME, message: message + HINT };
+        let library = library.ok_or_else(|| failed("no ONNX Runtime library was named".to_owned()))?;
+        let builder = ort::environment::init_from(library)
+            .map_err(|error| failed(format!("{} cannot be loaded: {error}", library.display())))?;
+        let environment = builder.with_name("planner").build().map_err(|error| failed(error.to_string()))?;
+        Ok(Self { environment })
+    }
+}
+
+impl Engine for Ort {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn version(&self) -> String {
+        // "ORT Build Info: git-branch=..., git-commit-id=..., ..." names the build exactly.
+        ort::info().trim_start_matches("ORT Build Info: ").to_owned()
+    }
+
+    fn open(&self, file: &Path, output: Option<&str>, cores: u32) -> Result<Box<dyn Session>, Error> {
+        let bad = |cause: String| bad_model(NAME, file, cause);
+        let session = OrtRuntimeSession::builder(&self.environment)
+            .map_err(|error| bad(error.to_string()))?
+            .with_intra_threads(cores as usize)
+            .map_err(|error| bad(error.to_string()))?
+            .with_inter_threads(1)
+            .map_err(|error| bad(error.to_string()))?
+            .commit_from_file(file)
+            .map_err(|error| bad(error.to_string()))?;
+        let names = || session.outputs().iter().map(|outlet| outlet.name().to_owned());
+        let output = match output {
+            Some(name) => names().position(|known| known == name).ok_or_else(|| {
+                bad(format!("no output is called {name}; there are {}", names().collect::<Vec<_>>().join(", ")))
+            })?,
+            None => 0,
+        };
+        Ok(Box::new(OrtSession { session, output }))
+    }
+}
+
+struct OrtSession {
+    session: OrtRuntimeSession,
+    output: usize,
+}
+
+impl Session for OrtSession {
+    fn run(&mut self, input: &Batch) -> Result<Run, Error> {
+        let failed = |error: ort::Error| Error::Engine { engine: NAME, message: error.to_string() };
+        let tensor = TensorRef::from_array_view((input.shape.clone(), input.data.as_slice())).map_err(failed)?;
+        let begin = Instant::now();
+        let outputs = self.session.run(ort::inputs![tensor]);
+        let wall = begin.elapsed();
+        let outputs = outputs.map_err(failed)?;
+        let (shape, scores) = outputs[self.output].try_extract_tensor::<f32>().map_err(failed)?;
+        let classes = shape.iter().skip(1).map(|&size| usize::try_from(size).unwrap_or(0)).product();
+        Ok(Run { scores: scores.to_vec(), classes, wall })
+    }
+}

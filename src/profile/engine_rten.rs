@@ -1,0 +1,62 @@
+//! The embedded engine: rten, in pure Rust.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rten::{Model, NodeId, RunOptions, ThreadPool};
+use rten_tensor::prelude::{AsView, Layout};
+use rten_tensor::{Tensor, TensorView};
+
+use super::engine::{Batch, Engine, Run, Session, bad_model};
+use crate::error::Error;
+
+const NAME: &str = "rten";
+
+/// The engine that is always there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rten;
+
+impl Engine for Rten {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn version(&self) -> String {
+        // rten does not tell its version at run time; Cargo.toml pins the minor version.
+        "0.27".to_owned()
+    }
+
+    fn open(&self, file: &Path, output: Option<&str>, cores: u32) -> Result<Box<dyn Session>, Error> {
+        let model = Model::load_file(file).map_err(|error| bad_model(NAME, file, error))?;
+        let first = |ids: &[NodeId], what: &str| ids.first().copied().ok_or_else(|| bad_model(NAME, file, what));
+        let input = first(model.input_ids(), "the model has no input")?;
+        let output = match output {
+            Some(name) => model.node_id(name).map_err(|error| bad_model(NAME, file, format!("{name}: {error}")))?,
+            None => first(model.output_ids(), "the model has no output")?,
+        };
+        let pool = Arc::new(ThreadPool::with_num_threads(cores as usize));
+        Ok(Box::new(RtenSession { model, input, output, pool }))
+    }
+}
+
+struct RtenSession {
+    model: Model,
+    input: NodeId,
+    output: NodeId,
+    pool: Arc<ThreadPool>,
+}
+
+impl Session for RtenSession {
+    fn run(&mut self, input: &Batch) -> Result<Run, Error> {
+        let failed = |message: String| Error::Engine { engine: NAME, message };
+        let view = TensorView::from_data(input.shape.as_slice(), input.data.as_slice());
+        let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)));
+        let begin = Instant::now();
+        let outputs = self.model.run(vec![(self.input, view.into())], &[self.output], Some(options));
+        let wall = begin.elapsed();
+        let output = outputs.map_err(|error| failed(error.to_string()))?.remove(0);
+        let scores: Tensor<f32> = output.try_into().map_err(|_| failed("the scores are not 32-bit floats".into()))?;
+        Ok(Run { classes: scores.shape().iter().skip(1).product(), scores: scores.to_vec(), wall })
+    }
+}

@@ -1,0 +1,144 @@
+//! Labelled samples from IDX files, the format of MNIST: a magic of 4 bytes, big-endian sizes, then the bytes.
+
+use std::io::Read;
+use std::path::Path;
+
+use flate2::read::GzDecoder;
+
+use super::engine::Batch;
+use crate::error::Error;
+use crate::finding::{Code, Finding, Findings};
+use crate::format;
+
+/// Images and the class of each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Samples {
+    /// Size of one sample in each dimension, channels first.
+    pub shape: Vec<usize>,
+    /// All pixels, byte ÷ 255.
+    pub pixels: Vec<f32>,
+    /// Class number of each sample.
+    pub labels: Vec<u32>,
+    /// SHA-256 over the bytes of both files as they are on disk.
+    pub sha256: String,
+}
+
+impl Samples {
+    /// Returns a batch of the samples with these numbers.
+    ///
+    /// # Panics
+    /// Where a number is not below the number of labels.
+    #[must_use]
+    pub fn batch(&self, numbers: impl IntoIterator<Item = usize>) -> Batch {
+        let size: usize = self.shape.iter().product();
+        let mut data = Vec::new();
+        let mut samples = 0;
+        for number in numbers {
+            data.extend_from_slice(&self.pixels[number * size..(number + 1) * size]);
+            samples += 1;
+        }
+        let mut shape = vec![samples];
+        shape.extend(&self.shape);
+        Batch { shape, data }
+    }
+}
+
+/// Reads images and labels.
+///
+/// # Errors
+/// Findings for what is no IDX file of bytes, is cut short, or does not fit together.
+pub fn read_samples(images: &Path, labels: &Path) -> Result<Samples, Error> {
+    let (image_bytes, label_bytes) = (format::read(images)?, format::read(labels)?);
+    let image_idx = parse(images, &image_bytes)?;
+    let label_idx = parse(labels, &label_bytes)?;
+    let bad = |file: &Path, cause: String, action: &str| {
+        Error::from(Findings::from(Finding::error(Code::BadData, "", cause, action)).in_file(file))
+    };
+    if label_idx.sizes.len() != 1 {
+        return Err(bad(labels, format!("labels have {} dimensions", label_idx.sizes.len()), "labels have one"));
+    }
+    let (samples, labelled) = (image_idx.sizes[0], label_idx.sizes[0]);
+    if samples != labelled || samples == 0 {
+        return Err(bad(labels, format!("{labelled} labels for {samples} images"), "each image has one label"));
+    }
+    let mut shape = image_idx.sizes[1..].to_vec();
+    if shape.len() == 2 {
+        // Grey images of height × width: models expect a channel.
+        shape.insert(0, 1);
+    }
+    let pixels = image_idx.bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+    let labels = label_idx.bytes.iter().map(|&byte| u32::from(byte)).collect();
+    let sha256 = format::sha256(&[image_bytes, label_bytes].concat());
+    Ok(Samples { shape, pixels, labels, sha256 })
+}
+
+struct Idx {
+    sizes: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+fn parse(file: &Path, raw: &[u8]) -> Result<Idx, Findings> {
+    let bad = |cause: String| {
+        let action = "data files are IDX files of unsigned bytes (magic 00 00 08 and the number of dimensions)";
+        Findings::from(Finding::error(Code::BadData, "", cause, action)).in_file(file)
+    };
+    let mut bytes = Vec::new();
+    if file.extension().is_some_and(|extension| extension == "gz") {
+        GzDecoder::new(raw).read_to_end(&mut bytes).map_err(|error| bad(format!("not gzip, or cut short: {error}")))?;
+    } else {
+        bytes.extend_from_slice(raw);
+    }
+    let &[0, 0, 8, dimensions @ 1..=4] = bytes.first_chunk::<4>().unwrap_or(&[0; 4]) else {
+        return Err(bad(format!("the magic is {:02x?}", &bytes[..bytes.len().min(4)])));
+    };
+    let start = 4 + 4 * usize::from(dimensions);
+    let header = bytes.get(4..start).ok_or_else(|| bad("the sizes are cut short".into()))?;
+    let sizes: Vec<usize> =
+        header.chunks_exact(4).map(|size| size.iter().fold(0, |size, &byte| (size << 8) | usize::from(byte))).collect();
+    let wanted = sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
+    let found = bytes.len() - start;
+    if wanted != Some(found) {
+        return Err(bad(format!("{found} bytes follow where the sizes {sizes:?} promise others")));
+    }
+    Ok(Idx { sizes, bytes: bytes.split_off(start) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_samples;
+    use std::fs;
+
+    const IMAGES: &[u8] = &[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 0, 51, 102, 255];
+    const LABELS: &[u8] = &[0, 0, 8, 1, 0, 0, 0, 2, 7, 3];
+
+    fn read(images: &[u8], labels: &[u8]) -> Result<super::Samples, String> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (i, l) = (folder.path().join("i.idx"), folder.path().join("l.idx"));
+        fs::write(&i, images).expect("writable");
+        fs::write(&l, labels).expect("writable");
+        read_samples(&i, &l).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn reads_pixels_and_labels() {
+        let samples = read(IMAGES, LABELS).expect("well-formed");
+        assert_eq!((samples.shape.as_slice(), samples.labels.as_slice()), (&[1, 1, 2][..], &[7, 3][..]));
+        let batch = samples.batch([1]);
+        assert_eq!((batch.shape, batch.data), (vec![1, 1, 1, 2], vec![0.4, 1.0]));
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_the_data() {
+        let cases: [(&[u8], &[u8], &str); 5] = [
+            (b"PNG!", LABELS, "the magic is"),
+            (b"", LABELS, "the magic is"),
+            (&IMAGES[..10], LABELS, "sizes are cut short"),
+            (&IMAGES[..19], LABELS, "3 bytes follow"),
+            (IMAGES, &[0, 0, 8, 1, 0, 0, 0, 1, 7], "1 labels for 2 images"),
+        ];
+        for (images, labels, cause) in cases {
+            let message = read(images, labels).expect_err(cause);
+            assert!(message.contains("bad-data") && message.contains(cause), "{message}");
+        }
+    }
+}
