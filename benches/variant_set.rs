@@ -48,6 +48,9 @@ fn thousand_loads_5x20(bencher: divan::Bencher<'_, '_>) {
     bencher.bench_local(|| {
         let ladder = Ladder::solve(divan::black_box(&instance));
         let top = ladder.max_load();
-        (1..=1000).filter_map(|step| ladder.at(top * f64::from(step) / 1000.0)).map(|solution| solution.value).sum::<f64>()
+        (1..=1000)
+            .filter_map(|step| ladder.at(top * f64::from(step) / 1000.0))
+            .map(|solution| solution.value)
+            .sum::<f64>()
     });
 }

@@ -11,9 +11,9 @@ pub mod error;
 pub mod facts;
 pub mod finding;
 pub mod format;
-pub mod optimize;
 #[cfg(feature = "polars")]
 pub mod frames;
+pub mod optimize;
 pub mod plan;
 pub mod plot;
 pub mod problem;

@@ -47,6 +47,16 @@ pub struct Rung {
     pub accuracy_intercept: f64,
 }
 
+impl Rung {
+    /// Tells whether `next` keeps the cores and the order of filling.
+    fn continues(&self, next: &Self) -> bool {
+        let close = |a: f64, b: f64| (a - b).abs() <= 1e-9 * (1.0 + a.abs());
+        self.solution.cores == next.solution.cores
+            && close(self.accuracy_slope, next.accuracy_slope)
+            && close(self.accuracy_intercept, next.accuracy_intercept)
+    }
+}
+
 /// One run of the dynamic programme: which variants may start or resize.
 #[derive(Debug, Clone)]
 struct Level {
@@ -136,7 +146,12 @@ impl<'a> Ladder<'a> {
             {
                 let mass = self.levels[piece.tag.level].tables[0][piece.tag.cores].piece_at(to);
                 let (accuracy_slope, accuracy_intercept) = mass.map_or((0.0, 0.0), |mass| (mass.slope, mass.intercept));
-                rungs.push(Rung { from, to, solution, accuracy_slope, accuracy_intercept });
+                let rung = Rung { from, to, solution, accuracy_slope, accuracy_intercept };
+                match rungs.last_mut() {
+                    // Pieces are also cut where variants that are left out would have changed.
+                    Some(last) if last.continues(&rung) => *last = Rung { from: last.from, ..rung },
+                    _ => rungs.push(rung),
+                }
                 from = to;
             }
         }

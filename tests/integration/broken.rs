@@ -42,7 +42,8 @@ const CASES: &[&str] = &[
 fn listing() -> Vec<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/broken");
     let entries = std::fs::read_dir(folder).expect("the fixtures are here");
-    let mut names: Vec<_> = entries.map(|entry| entry.expect("listed").file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("listed").file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }

@@ -105,7 +105,9 @@ fn highs_agrees_on_every_gear() {
     let problem = problem(900.0, 25.0, 6, &goals()[0]);
     let context = Context { verify: true, ..Context::default() };
     let Answer::Plan(plan) = solve(&problem, &facts, context).expect("both agree") else { panic!("feasible") };
-    assert!(plan.gears.iter().all(|gear| gear.certificate.as_ref().is_some_and(|c| c.method.ends_with("HiGHS agrees"))));
+    assert!(
+        plan.gears.iter().all(|gear| gear.certificate.as_ref().is_some_and(|c| c.method.ends_with("HiGHS agrees")))
+    );
 }
 
 /// Running variants are kept when the price of loading outweighs what a change would gain.
