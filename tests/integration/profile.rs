@@ -1,0 +1,172 @@
+//! Measuring: counts that must be exact, resuming, and refusals.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use planner::profile::engine::{Engine, Scripted};
+use planner::profile::{Answers, Context, Event, Family, Profile, Settings, measure};
+use planner::units::{Millis, Share};
+
+fn digits() -> Family {
+    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits/models.toml");
+    Family::load(&list).expect("the shipped list is sound")
+}
+
+fn settings(batches: &[u32]) -> Settings {
+    Settings {
+        batches: batches.to_vec(),
+        cores: vec![1],
+        precision: Share::new(0.05).expect("a share"),
+        budget: Millis::new(5.0).expect("a time"),
+        seed: 42,
+        retry_contended: false,
+        context: Context::default(),
+    }
+}
+
+fn script() -> Scripted {
+    Scripted { walls: [2, 4].map(Duration::from_millis).to_vec(), scores: vec![0.0, 1.0, 0.0] }
+}
+
+/// Measures and returns the result with the numbers of measured and kept points and of saves.
+fn measured(
+    family: &Family,
+    engine: &dyn Engine,
+    settings: &Settings,
+    earlier: Option<(Profile, Answers)>,
+) -> ((Profile, Answers), [usize; 3]) {
+    let mut seen = [0; 3];
+    let mut saves = 0;
+    let result = measure(
+        family,
+        engine,
+        settings,
+        earlier,
+        &mut |event| {
+            if let Event::Begun { points, kept } = event {
+                (seen[0], seen[1]) = (points, kept);
+            }
+        },
+        &mut |_, _| {
+            saves += 1;
+            Ok(())
+        },
+    );
+    seen[2] = saves;
+    (result.expect("measurable"), seen)
+}
+
+#[test]
+fn a_script_gives_its_own_statistics() {
+    let mut family = digits();
+    family.list.variants.truncate(1);
+    let ((profile, answers), _) = measured(&family, &script(), &settings(&[1, 8]), None);
+    let point = &profile.points[1];
+    assert_eq!((point.batch, point.count), (8, 5), "five calls, although two of them spend the budget");
+    assert_eq!(point.latency.p50.value_ms.get(), 4.0);
+    assert!((point.throughput_rps.get() - 8e3 / point.latency.mean_ms.get()).abs() < 1e-9);
+    assert!(point.conditions.contended, "a script takes no CPU time, so it looks as if it waited");
+    let ones = family.samples.labels.iter().filter(|label| **label == 1).count() as u64;
+    assert_eq!(answers.correct("linear"), Some(ones));
+    assert!(!profile.validate().has_errors(), "{}", profile.validate());
+}
+
+#[test]
+fn resuming_measures_only_what_is_missing() {
+    let mut family = digits();
+    family.list.variants.truncate(2);
+    let (first, seen) = measured(&family, &script(), &settings(&[1]), None);
+    assert_eq!(seen, [2, 0, 2]);
+    let (second, seen) = measured(&family, &script(), &settings(&[1, 2]), Some(first.clone()));
+    assert_eq!(seen, [2, 2, 2]);
+    assert_eq!(second.0.points.iter().map(|point| point.batch).collect::<Vec<_>>(), [1, 2, 1, 2]);
+    assert_eq!(second.1, first.1);
+
+    let retry = Settings { retry_contended: true, ..settings(&[1, 2]) };
+    let (_, seen) = measured(&family, &script(), &retry, Some(second));
+    assert_eq!(seen, [4, 0, 4], "all points of a script look contended");
+
+    family.model_sha256[0] = "another file".into();
+    let (_, seen) = measured(&family, &script(), &settings(&[1]), Some(first));
+    assert_eq!(seen, [1, 1, 1], "a changed model is measured again");
+}
+
+#[test]
+fn resuming_with_other_settings_is_refused() {
+    let family = digits();
+    let (first, _) = measured(&family, &script(), &settings(&[1]), None);
+    let other = Settings { seed: 7, ..settings(&[1]) };
+    let error = measure(&family, &script(), &other, Some(first), &mut |_| {}, &mut |_, _| Ok(()));
+    assert!(error.expect_err("another seed").to_string().contains("another seed"));
+}
+
+#[test]
+fn nonsense_scores_are_a_finding() {
+    let mut family = digits();
+    family.list.variants.truncate(1);
+    let engine = Scripted { scores: vec![0.0, f32::NAN], ..script() };
+    let error = measure(&family, &engine, &settings(&[1]), None, &mut |_| {}, &mut |_, _| Ok(()));
+    let message = error.expect_err("NaN is no score").to_string();
+    assert!(message.contains("bad-model") && message.contains("sample 0 are not finite"), "{message}");
+}
+
+#[cfg(feature = "rten")]
+#[test]
+fn accuracy_is_a_direct_count_to_the_last_sample() {
+    let mut family = digits();
+    family.list.variants.retain(|variant| ["linear", "cnn_s", "mlp_m", "early_exit"].contains(&variant.name.as_str()));
+    let rten = planner::profile::engine_rten::Rten;
+    let quick = Settings { budget: Millis::new(1.0).expect("a time"), ..settings(&[1]) };
+    let ((profile, answers), _) = measured(&family, &rten, &quick, None);
+    for entry in &family.list.variants {
+        // One sample a call and the plain best score: another road to the same count.
+        let file = family.folder.join(&entry.file);
+        let mut session = rten.open(&file, entry.output.as_deref(), 1).expect("a sound model");
+        let mut right = 0;
+        for (number, label) in family.samples.labels.iter().enumerate() {
+            let scores = session.run(&family.samples.batch([number])).expect("it runs").scores;
+            let best = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b])).expect("ten classes");
+            right += u64::from(best as u32 == *label);
+        }
+        assert_eq!(answers.correct(&entry.name), Some(right), "{}", entry.name);
+        let accuracy = profile.variant(&entry.name).expect("measured").accuracy;
+        assert_eq!(accuracy.value.get(), right as f64 / 2000.0, "{}", entry.name);
+    }
+}
+
+#[cfg(feature = "rten")]
+#[test]
+fn a_file_that_is_no_model_is_a_finding_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let digits = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits");
+    let list = format!(
+        "format = \"planner.models/1\"\ntask = \"t\"\n[data]\nimages = {0:?}\nlabels = {1:?}\n\
+         [[variants]]\nname = \"bad\"\nfile = \"bad.onnx\"\n",
+        digits.join("test-images.idx.gz"),
+        digits.join("test-labels.idx.gz"),
+    );
+    let (models, profile) = (folder.path().join("models.toml"), folder.path().join("p.json"));
+    fs::write(&models, list).expect("writable");
+    fs::write(folder.path().join("bad.onnx"), "this is no model").expect("writable");
+    let mut command = assert_cmd::Command::cargo_bin("planner").expect("built");
+    let run = command.arg("profile").arg(&models).arg("-o").arg(&profile).assert().code(2);
+    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert!(stderr.contains("error[bad-model]") && stderr.contains("bad.onnx"), "{stderr}");
+    let left: Vec<_> =
+        fs::read_dir(folder.path()).expect("readable").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left.len(), 2, "only the list and the bad file: {left:?}");
+}
+
+#[test]
+fn missing_files_are_told_all_at_once() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let list = "format = \"planner.models/1\"\ntask = \"t\"\n[data]\nimages = \"i\"\nlabels = \"l\"\n\
+                [[variants]]\nname = \"a\"\nfile = \"a.onnx\"\n";
+    let path = folder.path().join("models.toml");
+    fs::write(&path, list).expect("writable");
+    let message = Family::load(&path).expect_err("no file exists").to_string();
+    for key in ["data.images", "data.labels", "variants[0].file"] {
+        assert!(message.contains(key), "{message}");
+    }
+}
