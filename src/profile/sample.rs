@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Latency, Quantile};
 use crate::units::{Accuracy, Millis};
 
-/// Calls below which a narrow interval is luck.
-pub const FEWEST_CALLS: usize = 30;
+/// Calls below which a narrow interval is luck, and the p99 would be the maximum.
+pub const FEWEST_CALLS: usize = 100;
 
 /// The normal quantile of a two-sided 95 % interval.
 const Z95: f64 = 1.959_963_984_540_054;
@@ -140,8 +140,8 @@ mod tests {
     }
 
     #[test]
-    fn stops_when_narrow_and_not_before_thirty() {
-        let steady = vec![Duration::from_millis(5); 29];
+    fn stops_when_narrow_and_not_before_the_fewest() {
+        let steady = vec![Duration::from_millis(5); super::FEWEST_CALLS - 1];
         assert!(!is_precise(&steady, 0.5));
         assert!(is_precise(&[steady, vec![Duration::from_millis(5)]].concat(), 0.01));
         assert!(!is_precise(&millis(1..=100), 0.1));
