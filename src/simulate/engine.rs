@@ -86,7 +86,7 @@ impl<'a, W: World> Engine<'a, W> {
         let end = warmup + nanos(settings.duration);
         let rate = settings.arrivals.initial_rate(plan.switch.window_ms.get() / 1e3);
         let gear = GearId::of(plan.gear_at(rate / plan.switch.up.get()));
-        let pools = walk.gears[gear].replicas.0.iter().map(|&up| Pool { up, ..Pool::default() }).collect();
+        let pools = walk.gears[gear].replicas.0.iter().map(|&up| Pool::new(up)).collect();
         Self {
             plan,
             world,

@@ -40,6 +40,11 @@ struct Sums {
 }
 
 impl Pool {
+    /// Returns an idle pool.
+    pub fn new(up: u32) -> Self {
+        Self { up, ..Self::default() }
+    }
+
     /// Brings the integrals up to `now`; called before every change of state.
     #[inline]
     pub fn touch(&mut self, now: u64) {

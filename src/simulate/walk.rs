@@ -20,7 +20,6 @@ pub struct Walk {
 /// What a request of one gear passes.
 #[derive(Debug)]
 pub struct GearWalk {
-    pub first: usize,
     pub stages: Vec<StageId>,
     pub replicas: Table<PoolId, u32>,
     pub uses: Table<PoolId, bool>,
@@ -108,7 +107,7 @@ impl Walk {
         };
         let uses = self.pools.ids().map(used).collect();
         let replicas = plan.placement.iter().map(|pool| gear.replicas_of(pool)).collect();
-        self.gears.push(GearWalk { first, stages, replicas, uses });
+        self.gears.push(GearWalk { stages, replicas, uses });
     }
 
     fn add_lane<W: World>(&mut self, lane: &Lane, stage: StageId, names: &Names<'_>, world: &W) {

@@ -1,0 +1,209 @@
+//! The simulator answers to queueing theory before it answers to us.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use planner::plan::Plan;
+use planner::simulate::{Arrivals, Report, Settings, Textbook, TextbookLaw, Trace, simulate};
+use serde_json::{Value, json};
+
+/// A plan with one gear.
+fn plan(pools: &Value, stages: &Value) -> Plan {
+    geared(pools, &json!([{ "up_to_rps": 1000, "stages": stages }]))
+}
+
+fn geared(pools: &Value, gears: &Value) -> Plan {
+    let plan: Plan = serde_json::from_value(json!({
+        "format": "planner.plan/1", "name": "theory", "slo": { "quantile": 0.9, "latency_ms": 100 },
+        "placement": pools, "gears": gears,
+        "switch": { "window_ms": 1000, "up": 0.9, "down": 0.5, "dwell_ms": 3000, "drain": "own-gear" },
+        "provenance": { "tool": "by hand", "room": "cascade", "seed": 0, "inputs": [] }
+    }))
+    .expect("a plan");
+    assert!(plan.validate().0.is_empty(), "{}", plan.validate());
+    plan
+}
+
+fn pool(name: &str, replicas: u32) -> Value {
+    json!({ "name": name, "on": { "kind": "cores", "cores": 1 }, "replicas": replicas, "hosts": [name] })
+}
+
+fn stage(name: &str) -> Value {
+    json!({ "name": name, "dispatch": "share", "lanes": [{ "variant": name, "pool": name }] })
+}
+
+fn world(plan: &Plan, laws: &[(&str, TextbookLaw)]) -> Textbook {
+    let laws: BTreeMap<_, _> = laws.iter().map(|&(name, law)| (name.to_owned(), law)).collect();
+    Textbook::new(plan, &laws).expect("every variant has a law")
+}
+
+fn settings(rate_rps: f64, requests: f64) -> Settings {
+    Settings {
+        arrivals: Arrivals::Poisson { rate_rps },
+        duration: Duration::from_secs_f64(requests / rate_rps),
+        warmup: Duration::from_secs(10),
+        seed: 5,
+    }
+}
+
+fn mean_ms(report: &Report) -> f64 {
+    report.whole.latency.expect("requests were answered").mean_ms.get()
+}
+
+fn close(what: &str, seen: f64, wanted: f64) {
+    assert!((seen / wanted - 1.0).abs() < 0.01, "{what}: {seen} against {wanted}");
+}
+
+const EXPONENTIAL: TextbookLaw = TextbookLaw::Exponential { mean_ms: 1.0 };
+
+#[test]
+fn one_server_waits_as_pollaczek_and_khinchine_say() {
+    struct Case {
+        name: &'static str,
+        law: TextbookLaw,
+        /// E[S²] ÷ E[S]², with E[S] = 1 ms.
+        second_moment: f64,
+    }
+    let hyper = TextbookLaw::HyperExponential { share: 0.5, first_ms: 0.5, second_ms: 1.5 };
+    let cases = [
+        Case { name: "M/M/1", law: EXPONENTIAL, second_moment: 2.0 },
+        Case { name: "M/D/1", law: TextbookLaw::Constant { ms: 1.0 }, second_moment: 1.0 },
+        Case { name: "M/H2/1", law: hyper, second_moment: 2.5 },
+    ];
+    let plan = plan(&json!([pool("a", 1)]), &json!([stage("a")]));
+    for case in cases {
+        let report = simulate(&plan, &world(&plan, &[("a", case.law)]), &settings(700.0, 4e6));
+        let wait = 0.7 * case.second_moment / (2.0 * 0.3);
+        close(case.name, mean_ms(&report) - 1.0, wait);
+        close("utilisation", report.pools[0].utilisation.get(), 0.7);
+    }
+}
+
+#[test]
+fn four_servers_wait_as_erlang_c_says() {
+    let plan = plan(&json!([pool("a", 4)]), &json!([stage("a")]));
+    let report = simulate(&plan, &world(&plan, &[("a", EXPONENTIAL)]), &settings(3200.0, 6e6));
+    let offered: f64 = 3.2;
+    let terms: Vec<f64> = (0..5).map(|k| offered.powi(k) / (1..=k).map(f64::from).product::<f64>()).collect();
+    let tail = terms[4] / (1.0 - 0.8);
+    let must_wait = tail / (terms[..4].iter().sum::<f64>() + tail);
+    close("mean wait", mean_ms(&report) - 1.0, must_wait / (4.0 - 3.2));
+}
+
+#[test]
+fn calls_spill_as_erlang_b_says() {
+    let function = json!({
+        "name": "b", "hosts": ["a"], "replicas": 1000,
+        "on": { "kind": "function", "cores": 1, "memory_mb": 1000, "cold_start_ms": 0, "keep_alive_ms": 1000,
+                "price_usd_per_gb_second": 0.00002, "price_usd_per_million_calls": 0.2 }
+    });
+    let stages = json!([{ "name": "s", "dispatch": "spill",
+        "lanes": [{ "variant": "a", "pool": "a" }, { "variant": "a", "pool": "b" }] }]);
+    let plan = plan(&json!([pool("a", 3), function]), &stages);
+    let report = simulate(&plan, &world(&plan, &[("a", EXPONENTIAL)]), &settings(2000.0, 3e6));
+    // B(c, a) = a B(c−1, a) ÷ (c + a B(c−1, a)).
+    let blocked = (1..=3).fold(1.0, |b, c| 2.0 * b / (f64::from(c) + 2.0 * b));
+    let calls: Vec<_> = report.pools.iter().map(|pool| pool.calls as f64).collect();
+    close("spilled", calls[1] / (calls[0] + calls[1]), blocked);
+    assert!(report.pools[1].cost_usd_per_hour.get() > 0.0);
+}
+
+#[test]
+fn littles_law_holds_in_a_tandem_with_batches() {
+    let batched = json!({ "name": "b", "dispatch": "share",
+        "lanes": [{ "variant": "b", "pool": "b", "batch": 4, "hold_ms": 2 }] });
+    let plan = plan(&json!([pool("a", 2), pool("b", 1)]), &json!([stage("a"), batched]));
+    let report = simulate(&plan, &world(&plan, &[("a", EXPONENTIAL), ("b", EXPONENTIAL)]), &settings(1000.0, 1e6));
+    let present: f64 = report.pools.iter().map(|pool| pool.mean_present).sum();
+    close("L = λW", present, report.whole.throughput_rps.get() * mean_ms(&report) / 1e3);
+    assert!(report.pools[1].mean_batch > 1.5, "{}", report.pools[1].mean_batch);
+}
+
+#[test]
+fn requests_leave_a_cascade_by_their_own_certainty() {
+    let mut first = stage("a");
+    first["exit"] = json!({ "certainty_at_least": 0.25 });
+    let plan = plan(&json!([pool("a", 1), pool("b", 1)]), &json!([first, stage("b")]));
+    // One sample in four is hard; easy ones are right, hard ones are right only with `b`.
+    let of_a = (0..100_u8).map(|sample| (f32::from(sample) / 100.0, sample >= 25)).collect();
+    let of_b = (0..100_u8).map(|sample| (1.0, sample < 25)).collect();
+    let world = world(&plan, &[("a", EXPONENTIAL), ("b", EXPONENTIAL)]).with_answers(0, of_a).with_answers(1, of_b);
+    let report = simulate(&plan, &world, &settings(200.0, 5e5));
+    let reach = &report.gears[0].summary.reach;
+    assert_eq!(reach[0].get(), 1.0);
+    close("reach", reach[1].get(), 0.25);
+    assert_eq!(report.whole.accuracy.expect("answers are known").get(), 1.0);
+}
+
+#[test]
+fn forks_wait_for_both_branches_and_fan_out_for_all_calls() {
+    let mut left = stage("b");
+    left["after"] = json!(["a"]);
+    left["calls"] = json!(2.5);
+    let mut right = stage("c");
+    right["after"] = json!(["a"]);
+    let mut join = stage("d");
+    join["after"] = json!(["b", "c"]);
+    let pools = json!([pool("a", 99), pool("b", 99), pool("c", 99), pool("d", 99)]);
+    let plan = plan(&pools, &json!([stage("a"), left, right, join]));
+    let ms = |ms| TextbookLaw::Constant { ms };
+    let world = world(&plan, &[("a", ms(1.0)), ("b", ms(2.0)), ("c", ms(5.0)), ("d", ms(1.0))]);
+    let report = simulate(&plan, &world, &settings(100.0, 1e5));
+    assert_eq!(mean_ms(&report), 7.0);
+    close("calls", report.pools[1].calls as f64 / report.pools[0].calls as f64, 2.5);
+}
+
+#[test]
+fn deadlines_send_calls_to_faster_variants_as_the_queue_grows() {
+    let both = json!({ "name": "p", "on": { "kind": "cores", "cores": 1 }, "replicas": 1, "hosts": ["slow", "fast"] });
+    let stages = json!([{ "name": "s", "dispatch": "deadline",
+        "lanes": [{ "variant": "slow", "pool": "p" }, { "variant": "fast", "pool": "p" }] }]);
+    let plan = plan(&json!([both]), &stages);
+    let ms = |ms| TextbookLaw::Constant { ms };
+    let of = |right| vec![(1.0, right)];
+    let world =
+        world(&plan, &[("slow", ms(40.0)), ("fast", ms(1.0))]).with_answers(0, of(true)).with_answers(1, of(false));
+    let slow_share = |rate| {
+        let report = simulate(&plan, &world, &settings(rate, 1e5));
+        assert!(report.whole.slo_met, "{rate} rps: {}", report.whole.violation_share);
+        report.whole.accuracy.expect("answers are known").get()
+    };
+    let (quiet, busy) = (slow_share(2.0), slow_share(200.0));
+    assert!(quiet > 0.99 && busy < 0.3 && busy > 0.01, "{quiet}, {busy}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_report() {
+    let plan = plan(&json!([pool("a", 1)]), &json!([stage("a")]));
+    let world = world(&plan, &[("a", EXPONENTIAL)]);
+    let with_seed = |seed| simulate(&plan, &world, &Settings { seed, ..settings(700.0, 1e4) });
+    assert_eq!(with_seed(1), with_seed(1));
+    assert_ne!(with_seed(1).whole, with_seed(2).whole);
+}
+
+#[test]
+fn gears_follow_a_step_and_break_nothing() {
+    let lane = |name: &str| json!([stage(name)]);
+    let gears = json!([
+        { "up_to_rps": 100, "replicas": { "b": 0 }, "stages": lane("a") },
+        { "up_to_rps": 500, "replicas": { "a": 0 }, "stages": lane("b") }
+    ]);
+    let plan = geared(&json!([pool("a", 1), pool("b", 2)]), &gears);
+    let world = world(&plan, &[("a", EXPONENTIAL), ("b", EXPONENTIAL)]).with_load_ms(1500.0);
+    let rates = [vec![40.0; 20], vec![300.0; 20], vec![20.0; 20]].concat();
+    let trace = Trace { name: "step".into(), rates, scale: 1.0 };
+    let settings = Settings {
+        arrivals: Arrivals::Trace(trace),
+        duration: Duration::from_secs(60),
+        warmup: Duration::ZERO,
+        seed: 1,
+    };
+    let report = simulate(&plan, &world, &settings);
+    let seen: Vec<_> = report.changes.iter().map(|c| (c.from, c.to, c.at_ms.get(), c.waited_ms.get())).collect();
+    // Up: known at 21 s, up at 22.5 s. Down: low from 40 s to 43 s, then `a` loads.
+    assert_eq!(seen, [(0, 1, 22_500.0, 1500.0), (1, 0, 44_500.0, 1500.0)]);
+    assert_eq!(report.whole.unfinished + report.whole.answered, report.whole.arrived);
+    assert!(report.whole.slo_met && report.whole.unfinished < 3);
+    assert_eq!(report.windows.len(), 60);
+    assert_eq!((report.windows[10].gear, report.windows[30].gear, report.windows[50].gear), (0, 1, 0));
+}
