@@ -315,8 +315,9 @@ mod tests {
         let mut dice = Dice::new(3, 0);
         let mut seen = [0.0_f64; 3];
         for _ in 0..200_000 {
-            let index = [1_000_000, 2_000_000, 10_000_000].iter().position(|&ns| ns == law.draw(&mut dice));
-            seen[index.unwrap_or_default()] += 1.0 / 200_000.0;
+            let drawn = law.draw(&mut dice);
+            let index = [1_000_000, 2_000_000, 10_000_000].iter().position(|&ns| ns == drawn);
+            seen[index.expect("one of the atoms")] += 1.0 / 200_000.0;
         }
         let wanted = [0.5, 0.3, 0.2];
         for (seen, wanted) in seen.iter().zip(wanted) {
