@@ -1,7 +1,17 @@
 //! Tests from the outside, one module a theme.
 
+#[path = "integration/broken.rs"]
+mod broken;
+#[path = "integration/errors_page.rs"]
+mod errors_page;
+#[path = "integration/plans.rs"]
+mod plans;
+#[path = "integration/plot.rs"]
+mod plot;
 #[path = "integration/profile.rs"]
 mod profile;
+#[path = "integration/samples.rs"]
+mod samples;
 #[path = "integration/schemas.rs"]
 mod schemas;
 #[path = "integration/theory.rs"]
