@@ -1,5 +1,7 @@
 //! Tests from the outside, one module a theme.
 
+// Two of the messages come from the engine.
+#[cfg(feature = "rten")]
 #[path = "integration/broken.rs"]
 mod broken;
 #[path = "integration/errors_page.rs"]

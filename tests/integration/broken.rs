@@ -71,7 +71,6 @@ fn broken_inputs_are_answered_in_the_users_words() {
     insta::assert_snapshot!(text);
 }
 
-#[cfg(feature = "rten")]
 #[test]
 fn a_file_that_is_no_model_is_named() {
     let before = listing();
