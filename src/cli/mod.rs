@@ -4,7 +4,9 @@
 
 mod check;
 mod diff;
+mod engine;
 mod explain;
+mod footprint;
 mod plot;
 mod profile;
 mod schema;
@@ -33,6 +35,8 @@ enum Command {
     Check(check::Args),
     Diff(diff::Args),
     Explain(explain::Args),
+    #[command(hide = true)]
+    Footprint(footprint::Args),
     Plot(plot::Args),
     Profile(profile::Args),
     Schema(schema::Args),
@@ -59,6 +63,7 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Diff(args) => diff::run(&args),
             Command::Explain(args) => explain::run(&args),
+            Command::Footprint(args) => footprint::run(&args),
             Command::Plot(args) => plot::run(&args),
             Command::Profile(args) => profile::run(&args),
             Command::Schema(args) => schema::run(&args),

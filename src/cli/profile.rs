@@ -3,14 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use planner::Error;
 use planner::format::{self, write_atomic};
 use planner::profile::engine::Engine;
-use planner::profile::{Answers, Context, Event, Family, Point, Profile, Settings, measure};
+use planner::profile::host::allowed_cores;
+use planner::profile::{
+    Answers, Attendant, Context, Event, Family, Footprint, Point, Profile, Settings, footprint, measure,
+};
 use planner::units::{Millis, Share};
 
+use super::engine::EngineChoice;
+use super::footprint::in_new_process;
 use super::{Answer, Output, on_terminal, print, say, say_findings, table};
 
 /// Variables that change how many threads an engine uses
@@ -27,8 +31,8 @@ pub struct Args {
     /// Samples in one call
     #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16,32", value_parser = clap::value_parser!(u32).range(1..))]
     batches: Vec<u32>,
-    /// Threads of one replica, each pinned to a core of its own
-    #[arg(long, value_delimiter = ',', default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Threads of one replica, each pinned to a core of its own [default: 1, 2, 4 and so on up to the cores allowed]
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
     cores: Vec<u32>,
     /// Stop a point when the median's interval is within this part of it
     #[arg(long, default_value = "0.02", value_parser = share)]
@@ -36,12 +40,8 @@ pub struct Args {
     /// Largest time for one point
     #[arg(long, value_name = "MS", default_value = "300", value_parser = millis)]
     budget_ms: Millis,
-    /// What runs the models
-    #[arg(long, value_enum, default_value_t)]
-    engine: EngineName,
-    /// The ONNX Runtime library, where ORT_DYLIB_PATH does not name it
-    #[arg(long, value_name = "FILE")]
-    ort_lib: Option<PathBuf>,
+    #[command(flatten)]
+    engine: EngineChoice,
     /// Seed of the choice of inputs
     #[arg(long, default_value_t = 42)]
     seed: u64,
@@ -53,24 +53,16 @@ pub struct Args {
     retry_contended: bool,
 }
 
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum EngineName {
-    #[default]
-    Rten,
-    Ort,
-}
-
 pub fn run(args: &Args) -> Result<Answer, Error> {
     check_output(args)?;
-    let engine = engine(args)?;
+    let engine = args.engine.open()?;
     let family = Family::load(&args.models)?;
     let earlier = if args.resume { earlier(&args.output.output)? } else { None };
     let settings = settings(args);
-    let mut progress = Progress::new();
-    let mut save = |profile: &Profile, answers: &Answers| save(profile, answers, &args.output.output);
-    let (profile, answers) =
-        measure(&family, engine.as_ref(), &settings, earlier, &mut |event| progress.tell(&event), &mut save)?;
-    save(&profile, &answers)?;
+    let mut desk = Desk { args, progress: Progress::new() };
+    let (profile, answers) = measure(&family, engine.as_ref(), &settings, earlier, &mut desk)?;
+    desk.save(&profile, &answers)?;
+    drop(desk);
     say_findings(&profile.validate());
     print(summary(&profile).as_bytes())?;
     Ok(Answer::Yes)
@@ -86,23 +78,6 @@ fn check_output(args: &Args) -> Result<(), Error> {
     if args.resume { Ok(()) } else { args.output.check() }
 }
 
-fn engine(args: &Args) -> Result<Box<dyn Engine>, Error> {
-    match args.engine {
-        #[cfg(feature = "rten")]
-        EngineName::Rten => Ok(Box::new(planner::profile::engine_rten::Rten)),
-        #[cfg(feature = "ort")]
-        EngineName::Ort => {
-            let library = args.ort_lib.clone().or_else(|| std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from));
-            Ok(Box::new(planner::profile::engine_ort::Ort::load(library.as_deref())?))
-        }
-        #[cfg(not(all(feature = "rten", feature = "ort")))]
-        other => Err(Error::Unsupported {
-            what: format!("this build has no engine {other:?} (library {:?})", args.ort_lib),
-            hint: "build with `--features rten,ort`".to_owned(),
-        }),
-    }
-}
-
 fn settings(args: &Args) -> Settings {
     let sorted = |numbers: &[u32]| {
         let unique: std::collections::BTreeSet<u32> = numbers.iter().copied().collect();
@@ -111,13 +86,17 @@ fn settings(args: &Args) -> Settings {
     let variables = THREAD_VARIABLES.iter().filter_map(|name| Some(format!("{name}={}", std::env::var(name).ok()?)));
     Settings {
         batches: sorted(&args.batches),
-        cores: sorted(&args.cores),
+        cores: if args.cores.is_empty() { powers_of_two(allowed_cores().len() as u32) } else { sorted(&args.cores) },
         precision: args.precision,
         budget: args.budget_ms,
         seed: args.seed,
         retry_contended: args.retry_contended,
         context: Context {
-            tool: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
+            tool: format!(
+                "planner {}{}",
+                env!("CARGO_PKG_VERSION"),
+                if cfg!(debug_assertions) { " (debug build)" } else { "" }
+            ),
             models: relative_to(&args.models, &args.output.output),
             answers: answers_path(&args.output.output).file_name().map(PathBuf::from).unwrap_or_default(),
             thread_variables: variables.collect(),
@@ -135,12 +114,46 @@ fn earlier(path: &Path) -> Result<Option<(Profile, Answers)>, Error> {
     Ok(Some((profile, answers)))
 }
 
-/// Writes the answers first: a profile never names answers that are not there.
-fn save(profile: &Profile, answers: &Answers, path: &Path) -> Result<(), Error> {
-    let mut profile = profile.clone();
-    profile.provenance.measured_at = rfc3339(SystemTime::now());
-    write_atomic(&answers_path(path), &answers.to_csv_gz())?;
-    write_atomic(path, &format::to_bytes(&profile))
+fn powers_of_two(most: u32) -> Vec<u32> {
+    (0..u32::BITS).map(|power| 1 << power).take_while(|&cores| cores <= most).collect()
+}
+
+/// Tells, keeps and weighs while measuring goes on.
+struct Desk<'a> {
+    args: &'a Args,
+    progress: Progress,
+}
+
+impl Attendant for Desk<'_> {
+    fn tell(&mut self, event: Event<'_>) {
+        self.progress.tell(&event);
+    }
+
+    /// Writes the answers first: a profile never names answers that are not there.
+    fn save(&mut self, profile: &Profile, answers: &Answers) -> Result<(), Error> {
+        let path = &self.args.output.output;
+        let mut profile = profile.clone();
+        profile.provenance.measured_at = rfc3339(SystemTime::now());
+        write_atomic(&answers_path(path), &answers.to_csv_gz())?;
+        write_atomic(path, &format::to_bytes(&profile))
+    }
+
+    /// A new process owes nothing to models loaded before. Where it fails this process tries, and says why.
+    fn footprint(
+        &mut self,
+        engine: &dyn Engine,
+        family: &Family,
+        index: usize,
+        cores: u32,
+    ) -> Result<Footprint, Error> {
+        if let Some(cost) = in_new_process(&self.args.models, &self.args.engine, index, cores) {
+            return Ok(cost);
+        }
+        let cost = footprint(engine, family, index, cores)?;
+        let name = &family.list.variants[index].name;
+        say(format!("note: {name}: load time and memory are of this process, as no new one could be started"));
+        Ok(cost)
+    }
 }
 
 fn answers_path(profile: &Path) -> PathBuf {

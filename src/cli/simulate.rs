@@ -124,7 +124,7 @@ fn text(report: &Report) -> String {
 fn gears(report: &Report) -> comfy_table::Table {
     let mut gears = table(&["gear", "up to rps", "time", "requests", "p50 ms", "p95 ms", "p99 ms", "late", "accuracy"]);
     for (index, gear) in report.gears.iter().enumerate() {
-        let range = format!("{}", gear.up_to_rps);
+        let range = format!("{:.1}", gear.up_to_rps.get());
         gears.add_row(row(index.to_string(), range, gear.time_share.get(), &gear.summary));
     }
     gears.add_row(row("all".to_owned(), String::new(), 1.0, &report.whole));

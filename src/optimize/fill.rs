@@ -21,6 +21,9 @@
 //! term is handled by levels: at level `L` only variants that load within `L` may start or resize, the others keep their
 //! cores or go.
 
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
 use super::{ACCURACY_SLACK, Instance, LOAD_SLACK, Objective, Solution};
 
 /// The optimum at every load up to the highest that can be carried.
@@ -62,8 +65,8 @@ impl Rung {
 struct Level {
     /// For each variant in order of accuracy its allowed allotments.
     options: Vec<Vec<super::Allotment>>,
-    /// `tables[j][R]` is H_j(R, ·).
-    tables: Vec<Vec<Function<Choice>>>,
+    /// `tables[j][R]` is H_j(R, ·); levels share what is the same in both.
+    tables: Vec<Arc<Vec<Function<Choice>>>>,
 }
 
 /// Index into a variant's options plus one; 0 leaves the variant out.
@@ -95,14 +98,28 @@ impl<'a> Ladder<'a> {
     /// Solves the instance for every load.
     #[must_use]
     pub fn solve(instance: &'a Instance) -> Self {
+        Self::between(0.0, f64::INFINITY, instance)
+    }
+
+    /// Solves the instance at one load; about twice as fast as for every load.
+    #[must_use]
+    pub fn only_at(load: f64, instance: &'a Instance) -> Self {
+        Self::between(load, load, instance)
+    }
+
+    /// Solves the instance for every load from `least` to `most`; what it says of other loads is not to be used.
+    #[must_use]
+    pub fn between(least: f64, most: f64, instance: &'a Instance) -> Self {
         let order = instance.by_accuracy();
-        let mut levels = Vec::new();
+        let mut levels: Vec<Level> = Vec::new();
         let mut optimum = Function { pieces: Vec::new() };
+        let mut scratch = Vec::new();
         for threshold in load_time_levels(instance) {
-            let level = Level::solve(instance, &order, threshold);
+            let level = Level::solve(instance, &order, threshold, least..=most, levels.last());
             for (cores, accuracy_mass) in level.tables[0].iter().enumerate() {
                 let root = Root { level: levels.len(), cores };
-                optimum = optimum.max(goal_function(instance, accuracy_mass, threshold, root));
+                let goal = goal_function(instance, accuracy_mass, threshold, root);
+                optimum.raise(0.0, goal.pieces.into_iter(), &mut scratch);
             }
             levels.push(level);
         }
@@ -224,110 +241,163 @@ fn goal_function(instance: &Instance, mass: &Function<Choice>, threshold: f64, r
 }
 
 impl Level {
-    fn solve(instance: &Instance, order: &[usize], threshold: f64) -> Self {
-        let options: Vec<Vec<_>> = order
-            .iter()
-            .map(|&index| {
-                let item = &instance.items[index];
-                let allowed = |n: u32| n <= instance.budget && (item.load_time <= threshold || n == item.current_cores);
-                item.options.iter().copied().filter(|option| allowed(option.cores) && option.capacity > 0.0).collect()
-            })
-            .collect();
+    /// Runs the programme for some loads. `lower` is the level below, if any.
+    fn solve(
+        instance: &Instance,
+        order: &[usize],
+        threshold: f64,
+        loads: RangeInclusive<f64>,
+        lower: Option<&Self>,
+    ) -> Self {
+        let most = *loads.end();
+        let options: Vec<Vec<_>> =
+            order.iter().map(|&index| worth_looking_at(instance, index, threshold, most)).collect();
         let budgets = instance.budget as usize + 1;
-        let nothing_left = vec![Function { pieces: Vec::new() }; budgets];
-        let mut tables = vec![nothing_left];
+        let mut tables = vec![Arc::new(vec![Function { pieces: Vec::new() }; budgets])];
+        let mut same = lower;
         for (position, &index) in order.iter().enumerate().rev() {
-            let accuracy = instance.items[index].accuracy;
-            let rest = tables.last().expect("begins with one");
-            let stage = (0..budgets).map(|budget| bellman(accuracy, &options[position], rest, budget)).collect();
-            tables.push(stage);
+            // From the least accurate variant on, tables are those of the level below until an option differs.
+            same = same.filter(|lower| lower.options[position] == options[position]);
+            tables.push(same.map_or_else(
+                || {
+                    let accuracy = instance.items[index].accuracy;
+                    let rest = tables.last().expect("begins with one");
+                    // Only the first variant sees the load itself; the others see what is left of it, however little.
+                    let loads = if position == 0 { loads.clone() } else { 0.0..=most };
+                    let at = |budget| bellman(accuracy, &options[position], rest, budget, &loads);
+                    Arc::new((0..budgets).map(at).collect())
+                },
+                |lower| Arc::clone(&lower.tables[position]),
+            ));
         }
         tables.reverse();
         Self { options, tables }
     }
 }
 
-/// Returns H_j(budget, ·) from H_{j+1}.
-fn bellman(accuracy: f64, options: &[super::Allotment], rest: &[Function<Choice>], budget: usize) -> Function<Choice> {
-    let mut best = rest[budget].retagged(0);
+/// Returns the allotments of a variant at a load-time level; one that carries `most` makes all larger ones useless.
+fn worth_looking_at(instance: &Instance, index: usize, threshold: f64, most: f64) -> Vec<super::Allotment> {
+    let item = &instance.items[index];
+    let allowed = |n: u32| n <= instance.budget && (item.load_time <= threshold || n == item.current_cores);
+    let options = item.options.iter().copied().filter(|option| allowed(option.cores) && option.capacity > 0.0);
+    let mut kept: Vec<super::Allotment> = Vec::new();
+    for option in options {
+        if kept.last().is_some_and(|last| last.capacity >= most) {
+            break;
+        }
+        kept.push(option);
+    }
+    kept
+}
+
+/// Returns H_j(budget, ·) from H_{j+1}, for some loads.
+fn bellman(
+    accuracy: f64,
+    options: &[super::Allotment],
+    rest: &[Function<Choice>],
+    budget: usize,
+    loads: &RangeInclusive<f64>,
+) -> Function<Choice> {
+    let least = loads.start() * (1.0 - LOAD_SLACK);
+    let own = rest[budget].pieces.iter().filter(|piece| piece.to >= least);
+    let mut best = Function { pieces: own.map(|piece| piece.retagged(0)).collect() };
+    let mut scratch = Vec::new();
+    // Up to here every answer is the variant's own, the most accurate one left: no larger allotment does better.
+    let mut settled = 0.0;
     for (index, option) in options.iter().enumerate() {
         if option.cores as usize <= budget {
             let after = &rest[budget - option.cores as usize];
-            best = best.max(after.behind(option.capacity, accuracy, index + 1));
+            let filled = after.behind(option.capacity, accuracy, index + 1, *loads.end());
+            best.raise(settled, filled.skip_while(|piece| piece.to < least), &mut scratch);
+            settled = option.capacity;
         }
     }
     best
 }
 
-impl<T: Copy> Function<T> {
+impl<T: Copy + PartialEq> Function<T> {
     /// Returns the piece that holds `load`, with slack for loads that are sums of capacities.
     fn piece_at(&self, load: f64) -> Option<&Piece<T>> {
         let first = self.pieces.partition_point(|piece| piece.to < load - load.abs() * LOAD_SLACK);
         self.pieces.get(first)
     }
 
-    fn retagged<U>(&self, tag: U) -> Function<U>
-    where
-        U: Copy,
-    {
-        let pieces = self.pieces.iter();
-        Function { pieces: pieces.map(|p| Piece { to: p.to, slope: p.slope, intercept: p.intercept, tag }).collect() }
+    /// Returns the pieces of the function that first fills `capacity` at `accuracy`, then goes on with this one, for loads
+    /// up to `most`.
+    fn behind<U: Copy>(&self, capacity: f64, accuracy: f64, tag: U, most: f64) -> impl Iterator<Item = Piece<U>> {
+        let first = Piece { to: capacity.min(most), slope: accuracy, intercept: 0.0, tag };
+        let reached = first.to;
+        let later = self.pieces.iter().scan(reached, move |reached, piece| {
+            let from = std::mem::replace(reached, (piece.to + capacity).min(most));
+            let intercept = piece.intercept + (accuracy - piece.slope) * capacity;
+            (from < most).then_some(Piece { to: *reached, slope: piece.slope, intercept, tag })
+        });
+        std::iter::once(first).chain(later)
     }
 
-    /// Returns the function that first fills `capacity` at `accuracy`, then goes on with this one.
-    fn behind<U: Copy>(&self, capacity: f64, accuracy: f64, tag: U) -> Function<U> {
-        let mut pieces = Vec::with_capacity(self.pieces.len() + 1);
-        pieces.push(Piece { to: capacity, slope: accuracy, intercept: 0.0, tag });
-        pieces.extend(self.pieces.iter().map(|piece| Piece {
-            to: piece.to + capacity,
-            slope: piece.slope,
-            intercept: piece.intercept + (accuracy - piece.slope) * capacity,
-            tag,
-        }));
-        Function { pieces }
-    }
-
-    /// Returns the upper envelope of two functions; this one wins where they are equal.
-    fn max(self, other: Self) -> Self {
-        let mut pieces: Vec<Piece<T>> = Vec::with_capacity(self.pieces.len() + other.pieces.len());
-        let (mut i, mut j, mut from) = (0, 0, 0.0);
-        while let (Some(a), Some(b)) = (self.pieces.get(i), other.pieces.get(j)) {
+    /// Becomes the upper envelope of this function and another beyond the load `settled`; this one wins where they are
+    /// equal. `scratch` lends its memory.
+    fn raise(&mut self, settled: f64, other: impl Iterator<Item = Piece<T>>, scratch: &mut Vec<Piece<T>>) {
+        let kept = self.pieces.partition_point(|piece| piece.to <= settled);
+        scratch.clear();
+        scratch.extend(self.pieces.drain(kept..));
+        let mut from = self.pieces.last().map_or(0.0, |piece| piece.to);
+        let mut own = scratch.iter().peekable();
+        let mut other = other.skip_while(move |piece| piece.to <= from).peekable();
+        while let (Some(a), Some(b)) = (own.peek(), other.peek()) {
             let to = a.to.min(b.to);
-            push_larger(&mut pieces, a, b, from, to);
+            let (own_ends, other_ends) = (a.to <= to, b.to <= to);
+            push_larger(&mut self.pieces, a, b, from, to);
             from = to;
-            i += usize::from(a.to <= to);
-            j += usize::from(b.to <= to);
+            own.next_if(|_| own_ends);
+            other.next_if(|_| other_ends);
         }
-        pieces.extend_from_slice(&self.pieces[i..]);
-        pieces.extend_from_slice(&other.pieces[j..]);
-        Self { pieces }
+        for piece in own.copied().chain(other) {
+            push(&mut self.pieces, piece);
+        }
     }
 }
 
-impl<T: Copy> Piece<T> {
+impl<T: Copy + PartialEq> Piece<T> {
     fn value(&self, load: f64) -> f64 {
         self.intercept + self.slope * load
+    }
+
+    fn retagged<U>(&self, tag: U) -> Piece<U> {
+        Piece { to: self.to, slope: self.slope, intercept: self.intercept, tag }
+    }
+}
+
+/// Appends a piece, or lengthens the last one where it goes on with the same line and tag.
+///
+/// Without this every envelope would keep the cuts of the functions that lost, and the number of pieces would explode.
+fn push<T: Copy + PartialEq>(pieces: &mut Vec<Piece<T>>, piece: Piece<T>) {
+    match pieces.last_mut() {
+        Some(last) if (last.slope, last.intercept, last.tag) == (piece.slope, piece.intercept, piece.tag) => {
+            last.to = piece.to;
+        }
+        _ => pieces.push(piece),
     }
 }
 
 /// Pushes the larger of two lines on (from, to], cut in two where they cross inside.
-fn push_larger<T: Copy>(pieces: &mut Vec<Piece<T>>, a: &Piece<T>, b: &Piece<T>, from: f64, to: f64) {
+fn push_larger<T: Copy + PartialEq>(pieces: &mut Vec<Piece<T>>, a: &Piece<T>, b: &Piece<T>, from: f64, to: f64) {
     // Differences below this are rounding: the lines count as equal, and `a` wins.
     let noise = 1e-13 * (1.0 + to);
     let ahead = |load: f64| b.value(load) - a.value(load);
     let (at_from, at_to) = (ahead(from), ahead(to));
     let cut = |piece: &Piece<T>, to: f64| Piece { to, ..*piece };
     match (at_from > noise, at_to > noise) {
-        (false, false) => pieces.push(cut(a, to)),
-        (true, true) => pieces.push(cut(b, to)),
+        (false, false) => push(pieces, cut(a, to)),
+        (true, true) => push(pieces, cut(b, to)),
         (b_first, _) => {
             let crossing = (from + (to - from) * (at_from / (at_from - at_to))).clamp(from, to);
             let (first, second) = if b_first { (b, a) } else { (a, b) };
             if crossing > from {
-                pieces.push(cut(first, crossing));
+                push(pieces, cut(first, crossing));
             }
             if to > crossing {
-                pieces.push(cut(second, to));
+                push(pieces, cut(second, to));
             }
         }
     }

@@ -16,6 +16,7 @@ const NAME: &str = "ort";
 #[derive(Debug, Clone)]
 pub struct Ort {
     environment: Environment,
+    version: String,
 }
 
 impl Ort {
@@ -24,15 +25,25 @@ impl Ort {
     /// # Errors
     /// [`Error::Engine`] with a hint where there is no library at that path, or it is none.
     pub fn load(library: Option<&Path>) -> Result<Self, Error> {
-        const HINT: &str = "\n  hint: `pip install onnxruntime`, then pass its capi/libonnxruntime.so.* with --ort-lib \
-                            or ORT_DYLIB_PATH; or use --engine rten";
+        const HINT: &str = "\n  hint: scripts/onnxruntime fetches the library and prints its path for --ort-lib or \
+                            ORT_DYLIB_PATH (so does `pip install onnxruntime`, under capi/); or use --engine rten";
         let failed = |message: String| Error::Engine { engine: NAME, message: message + HINT };
         let library = library.ok_or_else(|| failed("no ONNX Runtime library was named".to_owned()))?;
         let builder = ort::environment::init_from(library)
             .map_err(|error| failed(format!("{} cannot be loaded: {error}", library.display())))?;
         let environment = builder.with_name("planner").build().map_err(|error| failed(error.to_string()))?;
-        Ok(Self { environment })
+        // "ORT Build Info: git-branch=..., git-commit-id=..., ..." names the build exactly.
+        let build = ort::info().trim_start_matches("ORT Build Info: ");
+        let version = release_of(library).map_or_else(|| build.to_owned(), |release| format!("{release} ({build})"));
+        Ok(Self { environment, version })
     }
+}
+
+/// Returns the release that the library's file name ends in, like 1.32.0; the library itself does not tell it safely.
+fn release_of(library: &Path) -> Option<String> {
+    let file = library.canonicalize().ok()?;
+    let (_, release) = file.file_name()?.to_str()?.split_once(".so.")?;
+    Some(release.to_owned())
 }
 
 impl Engine for Ort {
@@ -41,8 +52,7 @@ impl Engine for Ort {
     }
 
     fn version(&self) -> String {
-        // "ORT Build Info: git-branch=..., git-commit-id=..., ..." names the build exactly.
-        ort::info().trim_start_matches("ORT Build Info: ").to_owned()
+        self.version.clone()
     }
 
     fn open(&self, file: &Path, output: Option<&str>, cores: u32) -> Result<Box<dyn Session>, Error> {

@@ -6,13 +6,14 @@
 //! ```
 //!
 //! A point is contended where somebody else used the machine: at one thread, the median wall time exceeds 1.2 × CPU time
-//! per call; or the kernel took the processor away more often than the engine's own hand-off explains (see `disturbed`).
+//! per call; or the kernel took the processor away more often than the engine's own hand-offs explain (see `disturbed`).
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
 
 use super::engine::{Batch, Engine, Session, bad_model};
 use super::host::{Counters, cpu_time, fingerprint, pin, resident};
@@ -83,24 +84,70 @@ pub enum Event<'a> {
     Measured(&'a Point),
 }
 
-/// What is told of every event.
-pub type Watch<'a> = dyn FnMut(Event<'_>) + 'a;
+/// What the caller does for a measurement while it goes on.
+pub trait Attendant {
+    /// Is told of every event.
+    fn tell(&mut self, event: Event<'_>);
 
-/// What keeps the profile so far; called after every point.
-pub type Save<'a> = dyn FnMut(&Profile, &Answers) -> Result<(), Error> + 'a;
+    /// Keeps the profile so far; called after every point.
+    ///
+    /// # Errors
+    /// Whatever ends the measurement.
+    fn save(&mut self, profile: &Profile, answers: &Answers) -> Result<(), Error>;
+
+    /// Says what bringing a variant up costs. In this process what was loaded before lends it memory; a caller that can
+    /// start a process of its own for it knows better.
+    ///
+    /// # Errors
+    /// Whatever keeps the variant from being opened or run.
+    fn footprint(
+        &mut self,
+        engine: &dyn Engine,
+        family: &Family,
+        index: usize,
+        cores: u32,
+    ) -> Result<Footprint, Error> {
+        footprint(engine, family, index, cores)
+    }
+}
+
+/// What bringing a variant up costs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Footprint {
+    /// Time to read the file, build the session and answer the first call.
+    pub load_time_ms: Millis,
+    /// Resident memory that the process has gained by then.
+    pub memory_mb: Megabytes,
+}
+
+/// Brings a variant of a family up in this process, on that many cores, and says what it cost.
+///
+/// # Errors
+/// A finding where the file is no model; [`Error::Unsupported`] for cores that are not allowed; [`Error::Engine`].
+pub fn footprint(engine: &dyn Engine, family: &Family, index: usize, cores: u32) -> Result<Footprint, Error> {
+    let entry = &family.list.variants[index];
+    let file = family.folder.join(&entry.file);
+    let _pinned = pin(cores)?;
+    let one = family.samples.batch([0]);
+    let before = resident();
+    let begin = Instant::now();
+    let mut session = engine.open(&file, entry.output.as_deref(), cores)?;
+    session.run(&one)?;
+    let load_time_ms = begin.elapsed().into();
+    Ok(Footprint { load_time_ms, memory_mb: Megabytes::saturating(resident().get() - before.get()) })
+}
 
 /// Measures a family, going on from an earlier profile where one is given.
 ///
 /// # Errors
 /// A finding for a model that fails or answers nonsense; [`Error::Unsupported`] for cores that are not allowed or an
-/// earlier profile of other settings; whatever `save` answers.
+/// earlier profile of other settings; whatever the attendant answers.
 pub fn measure(
     family: &Family,
     engine: &dyn Engine,
     settings: &Settings,
     earlier: Option<(Profile, Answers)>,
-    watch: &mut Watch<'_>,
-    save: &mut Save<'_>,
+    attendant: &mut dyn Attendant,
 ) -> Result<(Profile, Answers), Error> {
     for &cores in &settings.cores {
         drop(pin(cores)?);
@@ -115,15 +162,15 @@ pub fn measure(
         kept.iter().find(|point| point.variant == name && (point.cores, point.batch) == key)
     };
     let missing = wanted.iter().filter(|(index, key)| present(&family.list.variants[*index].name, *key).is_none());
-    watch(Event::Begun { points: missing.count(), kept: kept.len() });
+    attendant.tell(Event::Begun { points: missing.count(), kept: kept.len() });
 
     for index in 0..family.list.variants.len() {
         let known = earlier.as_ref().and_then(|(e, a)| known_variant(e, a, family, index));
         let (variant, of_variant) = match known {
             Some(known) => known,
-            None => answer(family, engine, settings, index)?,
+            None => answer(family, engine, settings, index, attendant)?,
         };
-        watch(Event::Answered(&variant));
+        attendant.tell(Event::Answered(&variant));
         profile.variants.push(variant);
         answers.variants.push((family.list.variants[index].name.clone(), of_variant));
     }
@@ -147,8 +194,8 @@ pub fn measure(
         let point = measure_point(session.as_mut(), family, settings, &entry.name, cores, batch)?;
         profile.points.push(point);
         profile.host.steal = steal_since(&begin);
-        save(&profile, &answers)?;
-        watch(Event::Measured(&profile.points[profile.points.len() - 1]));
+        attendant.save(&profile, &answers)?;
+        attendant.tell(Event::Measured(&profile.points[profile.points.len() - 1]));
     }
     sort_points(&mut profile);
     Ok((profile, answers))
@@ -236,18 +283,15 @@ fn answer(
     engine: &dyn Engine,
     settings: &Settings,
     index: usize,
+    attendant: &mut dyn Attendant,
 ) -> Result<(Variant, Vec<Answer>), Error> {
     let entry = &family.list.variants[index];
     let file = family.folder.join(&entry.file);
-    let _pinned = pin(settings.cores.first().copied().unwrap_or(1))?;
-    let one = family.samples.batch([0]);
-    let before = resident();
-    let begin = Instant::now();
-    let mut session = engine.open(&file, entry.output.as_deref(), settings.cores.first().copied().unwrap_or(1))?;
-    session.run(&one)?;
-    let load_time = begin.elapsed();
-    let memory = resident().get() - before.get();
+    let cores = settings.cores.first().copied().unwrap_or(1);
+    let cost = attendant.footprint(engine, family, index, cores)?;
 
+    let _pinned = pin(cores)?;
+    let mut session = engine.open(&file, entry.output.as_deref(), cores)?;
     let samples = family.samples.labels.len();
     let mut answers = Vec::with_capacity(samples);
     for start in (0..samples).step_by(ANSWER_BATCH) {
@@ -277,8 +321,8 @@ fn answer(
             samples: samples as u64,
             trust: Trust::Measured,
         },
-        load_time_ms: load_time.into(),
-        memory_mb: Megabytes::saturating(memory),
+        load_time_ms: cost.load_time_ms,
+        memory_mb: cost.memory_mb,
     };
     Ok((variant, answers))
 }
@@ -332,7 +376,7 @@ fn measure_point(
     let cpu_ms = calls.cpu.as_secs_f64() * 1e3 / calls.walls.len() as f64;
     let switches = after.involuntary.saturating_sub(before.involuntary);
     let waited = cores == 1 && latency.p50.value_ms.get() > 1.2 * cpu_ms;
-    let interrupted = disturbed(switches, &calls.walls);
+    let interrupted = disturbed(switches, cores, &calls.walls);
     let pressure_us = after.pressure_us.zip(before.pressure_us).map(|(after, before)| after - before);
     Ok(Point {
         variant: name.to_owned(),
@@ -357,12 +401,12 @@ fn measure_point(
 /// Tells whether others must have been running, from the involuntary switches during some calls.
 ///
 /// An engine that hands each call to a pool on the same pinned core preempts its caller twice a call, on a quiet machine
-/// too (seen with rten: 60 switches in 30 calls). Beyond that, half a switch a call is noise, and so is one in 8 ms:
+/// too (seen with rten: 60 switches in 30 calls), and so it may on each further core. Beyond that, half a switch a call is noise, and so is one in 8 ms:
 /// sharing a core with another busy thread costs one in each scheduler slice of 4 ms.
-fn disturbed(switches: u64, walls: &[Duration]) -> bool {
+fn disturbed(switches: u64, cores: u32, walls: &[Duration]) -> bool {
     let calls = walls.len() as f64;
     let milliseconds = walls.iter().sum::<Duration>().as_secs_f64() * 1e3;
-    switches as f64 > 2.0 * calls + (calls / 2.0).max(milliseconds / 8.0)
+    switches as f64 > 2.0 * f64::from(cores) * calls + (calls / 2.0).max(milliseconds / 8.0)
 }
 
 /// Batches of samples drawn with replacement; the same seed and batch size give the same ones.
@@ -444,9 +488,9 @@ mod tests {
     #[test]
     fn own_hand_offs_are_no_disturbance_and_lost_slices_are() {
         let short = vec![Duration::from_micros(20); 30];
-        assert!(!disturbed(60, &short) && disturbed(80, &short));
+        assert!(!disturbed(60, 1, &short) && disturbed(80, 1, &short));
         let long = vec![Duration::from_millis(80); 5];
-        assert!(!disturbed(20, &long) && disturbed(100, &long));
+        assert!(!disturbed(20, 1, &long) && disturbed(100, 1, &long));
     }
 
     #[test]

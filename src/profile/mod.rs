@@ -34,7 +34,7 @@ pub use answers::{Answer, Answers};
 pub use curve::{Curve, Residual, Service};
 pub use histogram::{Distribution, Histogram};
 pub use idx::{Samples, read_samples};
-pub use measure::{Context, Event, Save, Settings, Watch, measure};
+pub use measure::{Attendant, Context, Event, Footprint, Settings, footprint, measure};
 pub use models::{DataFiles, Family, ModelList, ModelsFormat, VariantFile};
 
 /// The name and version of the profile format.
@@ -81,9 +81,9 @@ pub struct Variant {
     pub engine: String,
     /// How often it is right.
     pub accuracy: AccuracyFact,
-    /// Time to bring the variant up: read the file, build the session, answer the first call.
+    /// Time to bring the variant up in a new process: read the file, build the session, answer the first call.
     pub load_time_ms: Millis,
-    /// Resident memory that the loaded variant adds after its first call.
+    /// Resident memory that a new process gains by then.
     pub memory_mb: Megabytes,
 }
 
@@ -300,7 +300,7 @@ pub struct ProfileProvenance {
     pub budget_ms: Millis,
     /// Asked half-width of the median's interval, relative to the median.
     pub precision: Share,
-    /// Seed of the random inputs and of the order of points.
+    /// Seed of the choice of inputs.
     pub seed: u64,
 }
 

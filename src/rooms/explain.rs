@@ -79,7 +79,7 @@ pub fn explain(plan: &Plan, problem: &Problem, facts: &Facts, gear: usize) -> Re
         });
     }
     let instance = Model::new(problem, facts)?.instance;
-    let Some(best) = Ladder::solve(&instance).at(load) else {
+    let Some(best) = Ladder::only_at(load, &instance).at(load) else {
         return Err(Error::Unsupported {
             what: format!("no plan carries {load} requests/s any more"),
             hint: "the facts or the problem have changed: run `planner solve` again".to_owned(),
@@ -132,7 +132,7 @@ fn price(
     best: &Solution,
 ) -> Result<LimitPrice, Error> {
     let instance = Model::new(moved, facts)?.instance;
-    let found = Ladder::solve(&instance).at(load).unwrap_or_else(|| best.clone());
+    let found = Ladder::only_at(load, &instance).at(load).unwrap_or_else(|| best.clone());
     let cores = |solution: &Solution| i64::from(solution.cores.iter().sum::<u32>());
     let accuracy_gain = found.accuracy - best.accuracy;
     let cores_change = cores(&found) - cores(best);
@@ -153,7 +153,7 @@ fn runner_up(instance: &Instance, load: f64, best: &Solution) -> Option<RunnerUp
     let seconds = used.filter_map(|(index, &cores)| {
         let mut without = instance.clone();
         without.items[index].options.retain(|option| option.cores != cores);
-        Ladder::solve(&without).at(load)
+        Ladder::only_at(load, &without).at(load)
     });
     let second = seconds.max_by(|a, b| a.value.total_cmp(&b.value).then(a.accuracy.total_cmp(&b.accuracy)))?;
     let named = instance.items.iter().zip(&second.cores).filter(|(_, cores)| **cores > 0);

@@ -1,12 +1,14 @@
 //! Plans made from the shipped profile: each passes `check`, is the same twice, and a refusal says what would help.
 
 use std::path::Path;
+use std::time::Duration;
 
 use planner::facts::Facts;
-use planner::format::{from_value, to_bytes};
+use planner::format::{from_value, load, to_bytes};
 use planner::plan::{Plan, Tolerance, check, diff};
 use planner::problem::Problem;
 use planner::rooms::{Answer, Conflict, Context, solve};
+use planner::simulate::{Arrivals, Measured, Settings, simulate};
 use serde_json::{Value, json};
 
 fn facts() -> Facts {
@@ -79,7 +81,7 @@ fn an_overstated_claim_is_refuted() {
 #[test]
 fn a_conflict_is_minimal_and_each_way_out_works() {
     let facts = facts();
-    let refused = problem(3000.0, 15.0, 2, &json!({ "kind": "cheapest", "accuracy_at_least": 0.94 }));
+    let refused = problem(30_000.0, 15.0, 2, &json!({ "kind": "cheapest", "accuracy_at_least": 0.94 }));
     let conflict = planned(&refused, &facts).expect_err("two cores cannot do that");
     assert!(conflict.limits.len() >= 2, "{conflict}");
     for limit in &conflict.limits {
@@ -124,5 +126,57 @@ fn a_running_plan_is_kept_when_loading_is_dear() {
         let index = plan.gears.iter().position(|other| other == gear).expect("its own");
         let before = running.gear_at(gear.up_to_rps.get());
         assert!(held(&plan, index) <= held(&running, before), "starts something at {}", gear.up_to_rps);
+    }
+}
+
+/// The plan under `plans/` is what `planner solve problems/digits.toml` answers, byte for byte, and passes its check.
+#[test]
+fn the_shipped_plan_is_what_its_problem_gives() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Beside the shipped one, as a plan names its inputs relative to itself.
+    let (shipped, again) = (root.join("plans/digits.json"), root.join("plans/.again.json"));
+    let planner = || assert_cmd::Command::cargo_bin("planner").expect("built");
+    planner()
+        .arg("solve")
+        .arg(root.join("problems/digits.toml"))
+        .arg("-o")
+        .arg(&again)
+        .arg("--overwrite")
+        .assert()
+        .code(0);
+    let (before, after) = (std::fs::read(&shipped).expect("shipped"), std::fs::read(&again).expect("written"));
+    std::fs::remove_file(&again).expect("there");
+    assert!(before == after, "solve again: planner solve problems/digits.toml -o plans/digits.json --overwrite");
+    let check = planner().arg("check").arg(&shipped).assert().code(0);
+    let said = String::from_utf8_lossy(&check.get_output().stdout).into_owned();
+    assert!(said.contains("0 errors, 0 warnings, 0 notes"), "{said}");
+}
+
+/// The closed form errs on the safe side: served at its highest rate, every gear keeps the tail and the use it claims.
+#[test]
+fn every_claim_of_the_shipped_plan_holds_in_simulation() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans/digits.json");
+    let plan = load::<Plan>(&path).expect("valid").document;
+    let facts = Facts::of_plan(&plan, &path).expect("the shipped profile");
+    for (index, gear) in plan.gears.iter().enumerate() {
+        let alone = Plan { gears: vec![gear.clone()], ..plan.clone() };
+        let world = Measured::new(&alone, &facts).expect("measured");
+        let rate_rps = gear.up_to_rps.get();
+        let settings = Settings {
+            arrivals: Arrivals::Poisson { rate_rps },
+            duration: Duration::from_secs_f64(500_000.0 / rate_rps),
+            warmup: Duration::from_secs(1),
+            seed: 42,
+        };
+        let report = simulate(&alone, &world, &settings);
+        let late = report.whole.violation_share.get();
+        assert!(late <= 0.01, "gear {index}: {late} late");
+        for pool in report.pools.iter().filter(|pool| pool.calls > 0) {
+            let (claim, seen) = (gear.claims.utilisation[&pool.name].get(), pool.utilisation.get());
+            assert!(seen <= claim + 0.01, "gear {index}: {} is busy {seen}, claimed {claim}", pool.name);
+        }
+        let claim = gear.claims.accuracy.expect("claimed");
+        let seen = report.whole.accuracy.expect("counted").get();
+        assert!((seen - claim.value.get()).abs() < 0.002, "gear {index}: accuracy {seen}, claimed {}", claim.value);
     }
 }

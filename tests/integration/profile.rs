@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use planner::profile::engine::{Engine, Scripted};
-use planner::profile::{Answers, Context, Event, Family, Profile, Settings, measure};
+use planner::profile::{Answers, Attendant, Context, Event, Family, Profile, Settings, measure};
 use planner::units::{Millis, Share};
 
 fn digits() -> Family {
@@ -29,6 +29,27 @@ fn script() -> Scripted {
     Scripted { walls: [2, 4].map(Duration::from_millis).to_vec(), scores: vec![0.0, 1.0, 0.0] }
 }
 
+/// Counts points to measure, points kept, and saves.
+#[derive(Default)]
+struct Counter {
+    measured: usize,
+    kept: usize,
+    saves: usize,
+}
+
+impl Attendant for Counter {
+    fn tell(&mut self, event: Event<'_>) {
+        if let Event::Begun { points, kept } = event {
+            (self.measured, self.kept) = (points, kept);
+        }
+    }
+
+    fn save(&mut self, _: &Profile, _: &Answers) -> Result<(), planner::Error> {
+        self.saves += 1;
+        Ok(())
+    }
+}
+
 /// Measures and returns the result with the numbers of measured and kept points and of saves.
 fn measured(
     family: &Family,
@@ -36,25 +57,9 @@ fn measured(
     settings: &Settings,
     earlier: Option<(Profile, Answers)>,
 ) -> ((Profile, Answers), [usize; 3]) {
-    let mut seen = [0; 3];
-    let mut saves = 0;
-    let result = measure(
-        family,
-        engine,
-        settings,
-        earlier,
-        &mut |event| {
-            if let Event::Begun { points, kept } = event {
-                (seen[0], seen[1]) = (points, kept);
-            }
-        },
-        &mut |_, _| {
-            saves += 1;
-            Ok(())
-        },
-    );
-    seen[2] = saves;
-    (result.expect("measurable"), seen)
+    let mut counter = Counter::default();
+    let result = measure(family, engine, settings, earlier, &mut counter);
+    (result.expect("measurable"), [counter.measured, counter.kept, counter.saves])
 }
 
 #[test]
@@ -97,7 +102,7 @@ fn resuming_with_other_settings_is_refused() {
     let family = digits();
     let (first, _) = measured(&family, &script(), &settings(&[1]), None);
     let other = Settings { seed: 7, ..settings(&[1]) };
-    let error = measure(&family, &script(), &other, Some(first), &mut |_| {}, &mut |_, _| Ok(()));
+    let error = measure(&family, &script(), &other, Some(first), &mut Counter::default());
     assert!(error.expect_err("another seed").to_string().contains("another seed"));
 }
 
@@ -106,7 +111,7 @@ fn nonsense_scores_are_a_finding() {
     let mut family = digits();
     family.list.variants.truncate(1);
     let engine = Scripted { scores: vec![0.0, f32::NAN], ..script() };
-    let error = measure(&family, &engine, &settings(&[1]), None, &mut |_| {}, &mut |_, _| Ok(()));
+    let error = measure(&family, &engine, &settings(&[1]), None, &mut Counter::default());
     let message = error.expect_err("NaN is no score").to_string();
     assert!(message.contains("bad-model") && message.contains("sample 0 are not finite"), "{message}");
 }
@@ -132,6 +137,34 @@ fn accuracy_is_a_direct_count_to_the_last_sample() {
         assert_eq!(answers.correct(&entry.name), Some(right), "{}", entry.name);
         let accuracy = profile.variant(&entry.name).expect("measured").accuracy;
         assert_eq!(accuracy.value.get(), right as f64 / 2000.0, "{}", entry.name);
+    }
+}
+
+/// The same models through two engines: the same answers, certainties within float tolerance.
+#[cfg(all(feature = "rten", feature = "ort"))]
+#[test]
+#[expect(clippy::print_stderr, reason = "says why a test that passes compared nothing")]
+fn onnx_runtime_and_rten_answer_alike() {
+    let Some(library) = std::env::var_os("ORT_DYLIB_PATH") else {
+        eprintln!("not compared: ORT_DYLIB_PATH names no ONNX Runtime library (scripts/onnxruntime fetches one)");
+        return;
+    };
+    let mut family = digits();
+    // The quantised model rounds differently in each engine; the others are plain float arithmetic.
+    family.list.variants.retain(|variant| ["linear", "cnn_m", "early_exit"].contains(&variant.name.as_str()));
+    let quick = Settings { budget: Millis::new(1.0).expect("a time"), ..settings(&[1]) };
+    let ort = planner::profile::engine_ort::Ort::load(Some(Path::new(&library))).expect("a library");
+    let ((_, by_rten), _) = measured(&family, &planner::profile::engine_rten::Rten, &quick, None);
+    let ((_, by_ort), _) = measured(&family, &ort, &quick, None);
+    for entry in &family.list.variants {
+        let pairs = by_rten.of(&entry.name).into_iter().flatten().zip(by_ort.of(&entry.name).into_iter().flatten());
+        let mut compared = 0;
+        for (sample, (a, b)) in pairs.enumerate() {
+            assert_eq!(a.predicted, b.predicted, "{} sample {sample}", entry.name);
+            assert!((a.certainty - b.certainty).abs() < 1e-3, "{} sample {sample}: {a:?} {b:?}", entry.name);
+            compared += 1;
+        }
+        assert_eq!(compared, 2000);
     }
 }
 

@@ -96,19 +96,19 @@ pub(super) fn find(problem: &Problem, facts: &Facts) -> Result<Conflict, Error> 
     Ok(Conflict { limits })
 }
 
-fn max_load(problem: &Problem, facts: &Facts) -> Result<f64, Error> {
-    Ok(Ladder::solve(&Model::new(problem, facts)?.instance).max_load())
+fn max_load(problem: &Problem, facts: &Facts, most: f64) -> Result<f64, Error> {
+    Ok(Ladder::between(0.0, most, &Model::new(problem, facts)?.instance).max_load())
 }
 
 fn feasible(problem: &Problem, facts: &Facts) -> Result<bool, Error> {
     let asked = problem.workload.max_rps.get();
-    Ok(max_load(problem, facts)? >= asked * (1.0 - LOAD_SLACK))
+    Ok(max_load(problem, facts, asked)? >= asked * (1.0 - LOAD_SLACK))
 }
 
 /// Returns the value nearest to the asked one that admits a plan while the other limits stay.
 fn nearest(limit: Limit, problem: &Problem, facts: &Facts) -> Result<Option<f64>, Error> {
     if limit == Limit::Rate {
-        return Ok(Some(max_load(problem, facts)?).filter(|&load| load > 0.0));
+        return Ok(Some(max_load(problem, facts, f64::INFINITY)?).filter(|&load| load > 0.0));
     }
     let asked = limit.asked(problem).expect("checked by the caller");
     if !feasible(&limit.moved(problem, limit.loosest(problem)), facts)? {

@@ -136,6 +136,11 @@ fn pool_name(variant: &str, candidate: &Candidate) -> String {
     format!("{variant}-{}c", candidate.cores_each)
 }
 
+/// Capacities are where the quantile meets the SLO; what is above it by rounding alone is at it.
+fn within_slo(latency: f64, slo: f64) -> f64 {
+    if latency <= slo * (1.0 + 2e-6) { latency.min(slo) } else { latency }
+}
+
 fn claims(problem: &Problem, solution: &Solution, lanes: &[Lane], chosen: &[(String, Candidate)], load: f64) -> Claims {
     let share = |lane: &Lane| lane.share.map_or(0.0, f64::from);
     let queues: Vec<_> = lanes.iter().zip(chosen).map(|(lane, (_, way))| (share(lane), way.queue())).collect();
@@ -143,7 +148,7 @@ fn claims(problem: &Problem, solution: &Solution, lanes: &[Lane], chosen: &[(Str
         queues.iter().map(|&(share, queue)| (share, move |t: f64| queue.tail(share * load, t))).collect();
     let parts: Vec<(f64, &dyn Fn(f64) -> f64)> =
         tails.iter().map(|(share, tail)| (*share, tail as &dyn Fn(f64) -> f64)).collect();
-    let latency = mixture_quantile_ms(&parts, problem.slo.quantile.get());
+    let latency = within_slo(mixture_quantile_ms(&parts, problem.slo.quantile.get()), problem.slo.latency_ms.get());
     let trust = chosen.iter().map(|(_, way)| way.service.trust).max().unwrap_or(Trust::Measured);
     let cores: u32 = solution.cores.iter().sum();
     let price = problem.inventory.price_usd_per_core_hour.get();

@@ -46,7 +46,7 @@ impl Planner for VariantSet {
         let mut carried = 0.0;
         for (until, current) in running_ranges(context.from, max_load) {
             let instance = model.instance_from(&current);
-            let ladder = Ladder::solve(&instance);
+            let ladder = Ladder::between(carried, until, &instance);
             gears.extend(decode::gears(problem, &model, &ladder, carried, until, context.verify)?);
             carried = ladder.max_load().min(until);
             if carried < until * (1.0 - LOAD_SLACK) {
