@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::finding::{Code, Finding, Findings};
 use crate::format::{Loaded, load, read, sha256};
 use crate::plan::{InputRole, Plan, Resource};
-use crate::profile::{Answers, Curve, Profile, Service, Variant};
+use crate::profile::{Answers, Curve, Profile, Service, Trust, Variant};
 
 /// Profiles with their answers and curves.
 #[derive(Debug, Clone, Default)]
@@ -100,6 +100,18 @@ impl Facts {
     #[must_use]
     pub fn service(&self, variant: &str, on: &Resource, batch: u32) -> Option<Service> {
         self.curve(variant, on.device())?.at(on.cores(), batch)
+    }
+
+    /// Returns the cores of the smallest host that measured; beyond them nobody saw replicas run side by side.
+    #[must_use]
+    pub fn host_cores(&self) -> u32 {
+        self.profiles.iter().map(|profile| profile.document.host.cores_allowed).min().unwrap_or(0)
+    }
+
+    /// Returns the trust of a latency on so many busy cores that rests on a number of this trust.
+    #[must_use]
+    pub fn trust_on(&self, cores: u32, trust: Trust) -> Trust {
+        if cores > self.host_cores() { trust.max(Trust::Extrapolated) } else { trust }
     }
 
     /// Returns the answers file that holds a variant's answers.

@@ -47,11 +47,14 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
             let list = if findings.0.is_empty() { String::new() } else { format!("{findings}\n") };
             let verdict = if errors == 0 { "confirmed" } else { "refuted" };
             let gears = plan.document.gears.len();
-            print(
-                format!("{list}{verdict}: {gears} gears, {errors} errors, {warnings} warnings, {notes} notes\n")
-                    .as_bytes(),
-            )?;
+            let counts = [counted(errors, "error"), counted(warnings, "warning"), counted(notes, "note")].join(", ");
+            print(format!("{list}{verdict}: {}, {counts}\n", counted(gears, "gear")).as_bytes())?;
         }
     }
     Ok(if errors == 0 { Answer::Yes } else { Answer::No })
+}
+
+/// Returns a number with its noun, in the plural where there is not one.
+fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

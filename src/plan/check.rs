@@ -49,6 +49,7 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
     if let Some(problem) = problem {
         load_is_covered(plan, problem, &mut findings);
     }
+    latencies_were_measured(plan, facts, &mut findings);
     findings
 }
 
@@ -95,6 +96,24 @@ fn load_is_covered(plan: &Plan, problem: &Problem, findings: &mut Findings) {
     if carried < asked * (1.0 - 1e-9) {
         let cause = format!("the last gear carries {carried} of the {asked} requests/s that were asked for");
         findings.push(Finding::error(Code::LimitBroken, "gears", cause, "solve again"));
+    }
+}
+
+/// Says which latency claims are honest about resting on more than measurements.
+fn latencies_were_measured(plan: &Plan, facts: &Facts, findings: &mut Findings) {
+    let causes = [
+        (Trust::Interpolated, "rest on points between measured ones".to_owned()),
+        (Trust::Extrapolated, format!("use more cores than the {} of the measured host", facts.host_cores())),
+    ];
+    for (trust, cause) in causes {
+        let claims = plan.gears.iter().filter_map(|gear| gear.claims.latency);
+        let count = claims.filter(|claim| claim.trust == trust).count();
+        if count > 0 {
+            let cause = format!("{count} of {} latency claims are {trust}: they {cause}", plan.gears.len());
+            let action = "measure what they need, or take replicas to be independent as the claims do";
+            let finding = Finding::error(Code::Interpolated, "gears", cause, action);
+            findings.push(finding.with_severity(Severity::Note));
+        }
     }
 }
 
@@ -247,8 +266,9 @@ impl Checker<'_> {
     fn trust(&self, findings: &mut Findings) {
         let Some(claim) = self.gear.claims.latency else { return };
         let worst = self.flows().into_iter().flatten().map(|flow| flow.service.trust).max().unwrap_or(Trust::Measured);
+        let worst = self.facts.trust_on(self.cores_up(), worst);
         if claim.trust < worst {
-            let cause = format!("claims to be {:?} but rests on a number that is {worst:?}", claim.trust);
+            let cause = format!("claims to be {} but rests on a number that is {worst}", claim.trust);
             let key = format!("{}.claims.latency.trust", self.key);
             findings.push(Finding::error(Code::ClaimRefuted, key, cause, "solve again"));
         }

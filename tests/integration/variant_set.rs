@@ -58,7 +58,11 @@ fn own_search_equals_enumeration() {
         for load in loads {
             let truth = enumerate::solve(&instance, load);
             let ours = ladder.at(load);
-            assert_eq!(Ladder::only_at(load, &instance).at(load), ours, "seed {seed} load {load}: alone or among others");
+            assert_eq!(
+                Ladder::only_at(load, &instance).at(load),
+                ours,
+                "seed {seed} load {load}: alone or among others"
+            );
             match (&truth, &ours) {
                 (None, None) => {}
                 (Some(truth), Some(ours)) => {

@@ -149,8 +149,8 @@ fn claims(problem: &Problem, solution: &Solution, lanes: &[Lane], chosen: &[(Str
     let parts: Vec<(f64, &dyn Fn(f64) -> f64)> =
         tails.iter().map(|(share, tail)| (*share, tail as &dyn Fn(f64) -> f64)).collect();
     let latency = within_slo(mixture_quantile_ms(&parts, problem.slo.quantile.get()), problem.slo.latency_ms.get());
-    let trust = chosen.iter().map(|(_, way)| way.service.trust).max().unwrap_or(Trust::Measured);
     let cores: u32 = solution.cores.iter().sum();
+    let trust = chosen.iter().map(|(_, way)| way.service.trust).max().unwrap_or(Trust::Measured);
     let price = problem.inventory.price_usd_per_core_hour.get();
     let utilisation = lanes.iter().zip(&queues);
     Claims {
@@ -183,6 +183,9 @@ pub(super) fn plan(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) -> P
         for pool in &placement {
             let up = lanes.iter().filter(|(variant, way)| pool_name(variant, way) == pool.name);
             gear.replicas.insert(pool.name.clone(), up.map(|(_, way)| way.replicas).sum());
+        }
+        if let (Some(latency), Some(cores)) = (&mut gear.claims.latency, gear.claims.cores) {
+            latency.trust = facts.trust_on(cores, latency.trust);
         }
         gear.claims.accuracy = accuracy_claim(facts, &gear.stages[0].lanes);
         gears.push(gear);
