@@ -5,6 +5,21 @@
 //! measured    asked       to do    what would happen
 //! ```
 //!
+//! ```no_run
+//! use planner::facts::Facts;
+//! use planner::format::load;
+//! use planner::problem::Problem;
+//! use planner::rooms::{Answer, Context, solve};
+//!
+//! let problem = load::<Problem>("problems/digits.toml".as_ref())?.document;
+//! let facts = Facts::load(&["profiles/digits.json".into()])?;
+//! match solve(&problem, &facts, Context::default())? {
+//!     Answer::Plan(plan) => println!("{} gears carry {} requests/s", plan.gears.len(), plan.max_rps()),
+//!     Answer::Infeasible(conflict) => println!("{conflict}"),
+//! }
+//! # Ok::<(), planner::Error>(())
+//! ```
+//!
 //! The library returns data; it never prints, exits, or reads the environment. The binary does.
 
 pub mod error;
