@@ -57,3 +57,24 @@ fn counts(name: &str, points: &[Point], of: impl Fn(&Point) -> u64) -> Column {
 fn numbers(name: &str, points: &[Point], of: impl Fn(&Point) -> Option<f64>) -> Column {
     Series::new(name.into(), points.iter().map(of).collect::<Vec<_>>()).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{profile_points, write_parquet};
+    use crate::format::load;
+    use crate::profile::Profile;
+    use std::path::Path;
+
+    #[test]
+    fn a_profile_becomes_a_frame_and_a_parquet_file() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/digits.json");
+        let profile = load::<Profile>(&path).expect("the shipped profile").document;
+        let mut frame = profile_points(&profile).expect("columns of one length");
+        assert_eq!(frame.shape(), (profile.points.len(), 14));
+        let first = frame.column("p50_ms").expect("a column").f64().expect("of numbers").get(0);
+        assert_eq!(first, Some(profile.points[0].latency.p50.value_ms.get()));
+        let mut bytes = Vec::new();
+        let size = write_parquet(&mut frame, &mut bytes).expect("a vector takes everything");
+        assert!(size > 0 && bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+    }
+}

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use planner::facts::Facts;
 use planner::format::{load, to_bytes};
 use planner::plan::Plan;
-use planner::simulate::{Arrivals, Measured, Report, Settings, Summary, Trace, simulate};
+use planner::simulate::{Arrivals, Interval, Measured, Report, Settings, Summary, Trace, replicate};
 use planner::units::Millis;
 use planner::{Code, Error, Finding};
 
@@ -44,6 +44,9 @@ pub struct Args {
     /// Seed of everything random
     #[arg(long, default_value_t = 42)]
     seed: u64,
+    /// Independent trials, with seeds from --seed on; two or more give intervals
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    replications: u32,
     /// Use these profiles in place of those that the plan names
     #[arg(long, value_name = "FILE", num_args = 1..)]
     profile: Vec<PathBuf>,
@@ -67,7 +70,8 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let facts =
         if args.profile.is_empty() { Facts::of_plan(&plan.document, &args.plan)? } else { Facts::load(&args.profile)? };
     let world = Measured::new(&plan.document, &facts).map_err(|findings| findings.in_file(&args.plan))?;
-    let report = simulate(&plan.document, &world, &settings(args, &plan.document)?);
+    let settings = settings(args, &plan.document)?;
+    let report = replicate(&plan.document, &world, &settings, args.replications);
     if !args.output.is_stdout() {
         args.output.write(&to_bytes(&report))?;
     }
@@ -169,12 +173,29 @@ fn verdict(report: &Report) -> String {
     let slo = report.slo;
     let in_time = 100.0 * (1.0 - report.whole.violation_share.get());
     format!(
-        "{} {word} its SLO under {}: {in_time:.3} % within {} ms, {:.2} % asked; {} gear changes; {:.4} USD/h",
+        "{} {word} its SLO under {}: {in_time:.3} % within {} ms, {:.2} % asked; {:.0} gear changes an hour; {:.4} USD/h{}",
         report.plan,
         report.arrivals,
         slo.latency_ms,
         slo.quantile.get() * 100.0,
-        report.changes.len(),
+        report.gear_changes_per_hour,
         report.cost_usd_per_hour(),
+        certainty(report),
+    )
+}
+
+/// Returns how far the numbers can be trusted, where several trials tell.
+fn certainty(report: &Report) -> String {
+    let Some(intervals) = &report.intervals else { return String::new() };
+    let range = |of: Interval, scale: f64, digits: usize| {
+        format!("{:.digits$} to {:.digits$}", of.low * scale, of.high * scale)
+    };
+    let accuracy = intervals.accuracy.map(|of| format!(", accuracy {}", range(of, 1.0, 4))).unwrap_or_default();
+    format!(
+        "\n95 % intervals of {} trials: p99 {} ms, late {} %{accuracy}, {} USD/h",
+        report.replications,
+        range(intervals.p99_ms, 1.0, 3),
+        range(intervals.violation_share, 100.0, 3),
+        range(intervals.cost_usd_per_hour, 1.0, 4),
     )
 }

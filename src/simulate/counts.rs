@@ -1,8 +1,7 @@
-//! Everything that is counted after the warm-up, and the report made from it.
+//! Everything that is counted after the warm-up.
 
-use super::Settings;
 use super::ids::{GearId, Id, Table};
-use super::report::{Change, GearReport, PoolReport, Report, ReportFormat, Source, Window};
+use super::report::{Change, GearReport, Window};
 use super::tally::{Tally, millis};
 use crate::plan::Plan;
 use crate::units::{Rate, Share, Usd};
@@ -82,6 +81,13 @@ impl Counts {
     }
 
     #[inline]
+    pub fn exits(&mut self, gear: GearId, stage: usize, arrived: u64) {
+        if arrived >= self.from {
+            self.gears[gear].exits(stage);
+        }
+    }
+
+    #[inline]
     pub fn answers(&mut self, gear: GearId, arrived: u64, now: u64, slo_ns: u64, right: Option<bool>) {
         if arrived >= self.from {
             self.gears[gear].answers(now - arrived, slo_ns, right);
@@ -97,7 +103,7 @@ impl Counts {
         }
     }
 
-    pub fn changes(&mut self, from: GearId, to: GearId, asked: u64, now: u64) {
+    pub fn changes_gear(&mut self, from: GearId, to: GearId, asked: u64, now: u64) {
         if now < self.from {
             return;
         }
@@ -116,42 +122,54 @@ impl Counts {
         self.cost_before = cost_usd;
     }
 
-    pub fn report(mut self, plan: &Plan, settings: &Settings, gear: GearId, pools: Vec<PoolReport>) -> Report {
+    /// Counting is over; `gear` routed requests last.
+    pub fn ends(&mut self, gear: GearId) {
         self.gear_time[gear] += self.end - self.gear_since;
-        let time = self.time_ns();
+    }
+
+    /// Adds what another trial of the same length counted. Windows keep this trial's gears, and changes are this one's.
+    pub fn absorb(&mut self, other: &Self) {
+        for gear in self.gears.ids() {
+            self.gears[gear].absorb(&other.gears[gear]);
+            self.gear_time[gear] += other.gear_time[gear];
+        }
+        self.windows.iter_mut().zip(&other.windows).for_each(|(own, other)| own.add(other));
+        self.closed.iter_mut().zip(&other.closed).for_each(|(own, other)| own.cost_usd += other.cost_usd);
+    }
+
+    /// Returns all requests together.
+    pub fn whole(&self) -> Tally {
         let mut whole = Tally::new(0);
         for gear in &self.gears.0 {
             whole.add(gear);
         }
-        Report {
-            format: ReportFormat::V1,
-            plan: plan.name.clone(),
-            source: Source::Simulation,
-            arrivals: settings.arrivals.describe(),
-            seed: settings.seed,
-            duration_ms: millis(time),
-            slo: plan.slo,
-            whole: whole.summary(&plan.slo, time),
-            gears: self.gears.ids().map(|gear| self.gear_report(plan, gear)).collect(),
-            pools,
-            windows: (0..self.closed.len().min(self.windows.len())).map(|index| self.window(index)).collect(),
-            changes: self.changes,
-        }
+        whole
     }
 
-    fn gear_report(&self, plan: &Plan, gear: GearId) -> GearReport {
-        let time = self.time_ns();
-        GearReport {
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// Returns what the gears did, over `trials` trials.
+    pub fn gear_reports(&self, plan: &Plan, trials: u32) -> Vec<GearReport> {
+        let time = self.time_ns() * u64::from(trials);
+        let report = |gear: GearId| GearReport {
             up_to_rps: plan.gears[gear.index()].up_to_rps,
             time_share: Share::saturating(self.gear_time[gear] as f64 / time.max(1) as f64),
             summary: self.gears[gear].summary(&plan.slo, time),
-        }
+        };
+        self.gears.ids().map(report).collect()
     }
 
-    fn window(&self, index: usize) -> Window {
+    /// Returns the windows, over `trials` trials.
+    pub fn windows(&self, trials: u32) -> Vec<Window> {
+        (0..self.closed.len().min(self.windows.len())).map(|index| self.window(index, trials)).collect()
+    }
+
+    fn window(&self, index: usize, trials: u32) -> Window {
         let (tally, closed) = (&self.windows[index], &self.closed[index]);
         let start = index as u64 * self.window_ns;
-        let length = self.window_ns.min(self.time_ns() - start).max(1) as f64;
+        let length = (self.window_ns.min(self.time_ns() - start).max(1) * u64::from(trials)) as f64;
         Window {
             start_ms: millis(start),
             rate_rps: Rate::saturating(tally.arrived as f64 * 1e9 / length),

@@ -9,8 +9,8 @@ use super::counts::Counts;
 use super::dice::Dice;
 use super::ids::{GearId, Id, LaneId, PoolId, RequestId, ServiceId, StageId, Table};
 use super::pool::Pool;
-use super::report::Report;
 use super::shift::Shift;
+use super::trial::Trial;
 use super::walk::{Walk, nanos};
 use super::world::World;
 use crate::plan::{Dispatch, Plan};
@@ -86,7 +86,9 @@ impl<'a, W: World> Engine<'a, W> {
         let end = warmup + nanos(settings.duration);
         let rate = settings.arrivals.initial_rate(plan.switch.window_ms.get() / 1e3);
         let gear = GearId::of(plan.gear_at(rate / plan.switch.up.get()));
-        let pools = walk.gears[gear].replicas.0.iter().map(|&up| Pool::new(up)).collect();
+        let largest =
+            |pool: PoolId| walk.pools[pool].lanes.iter().map(|&lane| walk.lanes[lane].batch).max().unwrap_or(0);
+        let pools = walk.pools.ids().map(|pool| Pool::new(walk.gears[gear].replicas[pool], largest(pool))).collect();
         Self {
             plan,
             world,
@@ -112,8 +114,8 @@ impl<'a, W: World> Engine<'a, W> {
         }
     }
 
-    /// Runs to the end and reports.
-    pub fn run(mut self, settings: &Settings) -> Report {
+    /// Runs to the end.
+    pub fn run(mut self) -> Trial {
         self.agenda.push(self.counts.from(), Event::Counting);
         self.agenda.push(self.counts.window_end(), Event::WindowEnd);
         if self.plan.gears.len() > 1 {
@@ -134,7 +136,7 @@ impl<'a, W: World> Engine<'a, W> {
                 arrival = self.arrivals.next().unwrap_or(u64::MAX);
             }
         }
-        self.close(settings)
+        self.close()
     }
 
     fn happen(&mut self) {
@@ -240,6 +242,9 @@ impl<'a, W: World> Engine<'a, W> {
         let walk = &self.walk.stages[stage];
         let certain = matches!((walk.exit_at, answer), (Some(least), Some((certainty, _))) if certainty >= least);
         if certain || request.stages_left == 0 {
+            if request.stages_left > 0 {
+                self.counts.exits(request.gear, walk.position, request.arrived);
+            }
             self.leave(id);
             return;
         }
@@ -425,7 +430,7 @@ impl<'a, W: World> Engine<'a, W> {
 
     fn change_gear(&mut self) {
         let Some((to, asked)) = self.shift.ends() else { return };
-        self.counts.changes(self.gear, to, asked, self.now);
+        self.counts.changes_gear(self.gear, to, asked, self.now);
         self.gear = to;
         self.settle();
     }
@@ -467,16 +472,15 @@ impl<'a, W: World> Engine<'a, W> {
         self.pools.ids().map(|pool| self.pools[pool].cost_usd(&self.walk.pools[pool])).sum()
     }
 
-    fn close(mut self, settings: &Settings) -> Report {
+    fn close(mut self) -> Trial {
         self.now = self.end;
         let cost = self.cost_so_far();
         self.counts.ends_window(self.gear, cost);
         for request in self.requests.0.iter().filter(|request| !request.answered) {
             self.counts.abandons(request.gear, request.arrived, self.end, self.slo_ns);
         }
-        let time = self.counts.time_ns();
-        let pools = self.pools.ids().map(|pool| self.pools[pool].report(&self.walk.pools[pool], time)).collect();
-        self.counts.report(self.plan, settings, self.gear, pools)
+        self.counts.ends(self.gear);
+        Trial { counts: self.counts, pools: self.pools, walk: self.walk }
     }
 }
 

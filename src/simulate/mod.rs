@@ -24,17 +24,22 @@ mod pool;
 mod report;
 mod shift;
 mod tally;
+mod trial;
 mod walk;
 mod world;
 
 use std::time::Duration;
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::plan::Plan;
 
 pub use arrivals::{Arrivals, Source as ArrivalTimes, Trace};
 pub use dice::Dice;
 pub use ids::{Id, PoolId, VariantId};
-pub use report::{Change, GearReport, PoolReport, Report, ReportFormat, ResponseTimes, Source, Summary, Window};
+pub use report::{
+    Change, GearReport, Interval, Intervals, PoolReport, Report, ReportFormat, ResponseTimes, Source, Summary, Window,
+};
 pub use world::{Measured, Textbook, TextbookLaw, World, variants_of};
 
 /// How a plan is tried.
@@ -55,5 +60,18 @@ pub struct Settings {
 /// Takes O(log n) for each call, n being the calls in service. Nothing is allocated once the queues have been long.
 #[must_use]
 pub fn simulate<W: World>(plan: &Plan, world: &W, settings: &Settings) -> Report {
-    engine::Engine::new(plan, world, settings).run(settings)
+    engine::Engine::new(plan, world, settings).run().report(&[], plan, settings, Source::Simulation)
+}
+
+/// Tries a plan several times with seeds from `settings.seed` on, side by side, and puts the trials together.
+///
+/// The report is the same whatever the number of threads. Fewer than one trial is one trial.
+#[must_use]
+pub fn replicate<W: World + Sync>(plan: &Plan, world: &W, settings: &Settings, trials: u32) -> Report {
+    let seeds = (0..trials.max(1)).map(|trial| settings.seed.wrapping_add(u64::from(trial)));
+    let seeded = |seed| Settings { seed, ..settings.clone() };
+    let run = |seed| engine::Engine::new(plan, world, &seeded(seed)).run();
+    let mut trials: Vec<trial::Trial> = seeds.collect::<Vec<_>>().into_par_iter().map(run).collect();
+    let first = trials.remove(0);
+    first.report(&trials, plan, settings, Source::Simulation)
 }

@@ -25,6 +25,8 @@ pub struct Pool {
     idle_since: Vec<u64>,
     touched: u64,
     sums: Sums,
+    /// How often 1, 2, … calls were served together.
+    batch_sizes: Vec<u64>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -37,12 +39,13 @@ struct Sums {
     calls: u64,
     batches: u64,
     per_call_usd: f64,
+    max_waiting: u32,
 }
 
 impl Pool {
-    /// Returns an idle pool.
-    pub fn new(up: u32) -> Self {
-        Self { up, ..Self::default() }
+    /// Returns an idle pool whose lanes serve at most `batch` calls together.
+    pub fn new(up: u32, batch: u32) -> Self {
+        Self { up, batch_sizes: vec![0; batch as usize], ..Self::default() }
     }
 
     /// Brings the integrals up to `now`; called before every change of state.
@@ -54,6 +57,7 @@ impl Pool {
         }
         self.touched = now;
         let up = u64::from(self.up.max(self.busy));
+        self.sums.max_waiting = self.sums.max_waiting.max(self.waiting);
         self.sums.waiting += time * u64::from(self.waiting);
         self.sums.present += time * u64::from(self.waiting + self.serving);
         self.sums.busy += time * u64::from(self.busy);
@@ -64,7 +68,23 @@ impl Pool {
     /// Forgets what was counted so far: the warm-up is over.
     pub fn restart(&mut self, now: u64) {
         self.touch(now);
-        self.sums = Sums::default();
+        self.sums = Sums { max_waiting: self.waiting, ..Sums::default() };
+        self.batch_sizes.fill(0);
+    }
+
+    /// Adds what another trial counted.
+    pub fn absorb(&mut self, other: &Self) {
+        let (own, other_sums) = (&mut self.sums, &other.sums);
+        own.waiting += other_sums.waiting;
+        own.present += other_sums.present;
+        own.busy += other_sums.busy;
+        own.up += other_sums.up;
+        own.billed += other_sums.billed;
+        own.calls += other_sums.calls;
+        own.batches += other_sums.batches;
+        own.per_call_usd += other_sums.per_call_usd;
+        own.max_waiting = own.max_waiting.max(other_sums.max_waiting);
+        self.batch_sizes.iter_mut().zip(&other.batch_sizes).for_each(|(own, other)| *own += other);
     }
 
     /// Tells whether a replica could take a call now.
@@ -93,6 +113,7 @@ impl Pool {
         self.begun_ns += mean_ns;
         self.sums.calls += u64::from(calls);
         self.sums.batches += 1;
+        self.batch_sizes[calls as usize - 1] += 1;
     }
 
     /// A replica has finished.
@@ -140,9 +161,11 @@ impl Pool {
             utilisation: Share::saturating(ratio(sums.busy, sums.up)),
             mean_replicas: mean(sums.billed),
             mean_waiting: mean(sums.waiting),
+            max_waiting: sums.max_waiting,
             mean_present: mean(sums.present),
             calls: sums.calls,
             mean_batch: ratio(sums.calls, sums.batches),
+            batch_sizes: self.batch_sizes.clone(),
             cost_usd_per_hour: Usd::saturating(self.cost_usd(walk) * 3.6e12 / time_ns.max(1) as f64),
         }
     }

@@ -29,20 +29,59 @@ pub struct Report {
     pub arrivals: String,
     /// Seed of everything random.
     pub seed: u64,
-    /// Time from the first moment to the last counted event.
+    /// Independent trials that are put together here, with seeds from `seed` on.
+    #[schemars(range(min = 1))]
+    pub replications: u32,
+    /// Time that each trial counted.
     pub duration_ms: Millis,
     /// The latency objective that requests were judged by.
     pub slo: Slo,
     /// All requests together.
     pub whole: Summary,
+    /// How far the whole can be trusted; absent for a single trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intervals: Option<Intervals>,
     /// Requests by the gear under which they arrived, in the order of the plan.
     pub gears: Vec<GearReport>,
     /// What each pool did, in the order of the placement.
     pub pools: Vec<PoolReport>,
-    /// Gear changes, in the order of time.
+    /// Gear changes per hour, over all trials.
+    pub gear_changes_per_hour: f64,
+    /// Gear changes of the first trial, in the order of time.
     pub changes: Vec<Change>,
-    /// The trial cut into equal windows of time.
+    /// The trials cut into equal windows of time; numbers are of all trials, the gear is the first one's.
     pub windows: Vec<Window>,
+}
+
+/// 95 % intervals of the means over independent trials (Student's t).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Intervals {
+    /// Of the mean response time.
+    pub mean_ms: Interval,
+    /// Of the median.
+    pub p50_ms: Interval,
+    /// Of the 95th percentile.
+    pub p95_ms: Interval,
+    /// Of the 99th percentile.
+    pub p99_ms: Interval,
+    /// Of the share of violations.
+    pub violation_share: Interval,
+    /// Of the accuracy; absent without per-sample answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Interval>,
+    /// Of the price per hour.
+    pub cost_usd_per_hour: Interval,
+}
+
+/// An interval, in the unit of what it is of.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
 }
 
 /// How a plan was tried.
@@ -82,6 +121,9 @@ pub struct Summary {
     /// For each stage of the gear, the part of requests that got there; empty for the whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reach: Vec<Share>,
+    /// For each stage of the gear, the part of requests that left early there; empty for the whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exits: Vec<Share>,
 }
 
 /// Response times of a group of requests. Quantiles are within 1 % (HDR, two significant figures).
@@ -130,13 +172,17 @@ pub struct PoolReport {
     pub mean_replicas: f64,
     /// Mean number of calls waiting.
     pub mean_waiting: f64,
+    /// Most calls that ever waited.
+    pub max_waiting: u32,
     /// Mean number of calls waiting or in service.
     pub mean_present: f64,
     /// Calls served.
     pub calls: u64,
     /// Mean calls served together.
     pub mean_batch: f64,
-    /// Price per hour, averaged over the trial.
+    /// How often 1, 2, … calls were served together.
+    pub batch_sizes: Vec<u64>,
+    /// Price per hour, averaged over the trials.
     pub cost_usd_per_hour: Usd,
 }
 

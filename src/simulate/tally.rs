@@ -21,6 +21,7 @@ pub struct Tally {
     max_ns: u64,
     times: Histogram<u64>,
     reached: Vec<u64>,
+    exited: Vec<u64>,
 }
 
 impl Tally {
@@ -37,6 +38,7 @@ impl Tally {
             max_ns: 0,
             times,
             reached: vec![0; stages],
+            exited: vec![0; stages],
         }
     }
 
@@ -44,6 +46,12 @@ impl Tally {
     #[inline]
     pub fn reaches(&mut self, stage: usize) {
         self.reached[stage] += 1;
+    }
+
+    /// A request leaves early after a stage.
+    #[inline]
+    pub fn exits(&mut self, stage: usize) {
+        self.exited[stage] += 1;
     }
 
     /// A request is answered.
@@ -58,6 +66,14 @@ impl Tally {
         self.times.saturating_record(took_ns.max(1));
     }
 
+    /// Adds another group of the same gear.
+    pub fn absorb(&mut self, other: &Self) {
+        self.add(other);
+        for (own, other) in [(&mut self.reached, &other.reached), (&mut self.exited, &other.exited)] {
+            own.iter_mut().zip(other).for_each(|(own, other)| *own += other);
+        }
+    }
+
     /// Adds another group; stages are not compared across gears.
     pub fn add(&mut self, other: &Self) {
         self.arrived += other.arrived;
@@ -68,6 +84,11 @@ impl Tally {
         self.sum_ns += other.sum_ns;
         self.max_ns = self.max_ns.max(other.max_ns);
         self.times.add(&other.times).expect("all tallies have the same bounds");
+    }
+
+    /// Returns the mean response time in milliseconds; 0 where nothing was answered.
+    pub fn mean_ms(&self) -> f64 {
+        self.sum_ns as f64 / self.answered.max(1) as f64 / 1e6
     }
 
     /// Returns the part of judged answers that were right.
@@ -97,12 +118,13 @@ impl Tally {
             slo_met: violation_share.get() <= allowed + 1e-12,
             accuracy: self.accuracy(),
             reach: self.reached.iter().map(|&count| share(count)).collect(),
+            exits: self.exited.iter().map(|&count| share(count)).collect(),
         }
     }
 
     fn response_times(&self, slo: &Slo) -> Option<ResponseTimes> {
         Some(ResponseTimes {
-            mean_ms: Millis::saturating(self.sum_ns as f64 / self.answered.max(1) as f64 / 1e6),
+            mean_ms: Millis::saturating(self.mean_ms()),
             p50_ms: self.quantile(0.5)?,
             p90_ms: self.quantile(0.9)?,
             p95_ms: self.quantile(0.95)?,
