@@ -96,9 +96,10 @@ impl Tally {
         (self.judged > 0).then(|| Accuracy::saturating(self.right as f64 / self.judged as f64))
     }
 
-    /// Returns a quantile of the response times.
+    /// Returns a quantile of the response times: the middle of the histogram's cell that holds it.
     pub fn quantile(&self, q: f64) -> Option<Millis> {
-        (self.answered > 0).then(|| millis(self.times.value_at_quantile(q).min(self.max_ns)))
+        let middle = || self.times.median_equivalent(self.times.value_at_quantile(q));
+        (self.answered > 0).then(|| millis(middle().min(self.max_ns)))
     }
 
     /// Returns the group as reports show it.
