@@ -1,16 +1,19 @@
 //! `planner simulate`: what would happen if a plan served a load.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use planner::facts::Facts;
-use planner::format::{load, to_bytes};
+use planner::format::{Loaded, load, to_bytes};
 use planner::plan::Plan;
-use planner::simulate::{Arrivals, Interval, Measured, Report, Settings, Summary, Trace, replicate};
+use planner::rooms::{BaselineKind as Kind, baselines};
+use planner::simulate::{Arrivals, Interval, Measured, Report, Settings, Summary, Trace, replicate, replicate_under};
 use planner::units::Millis;
 use planner::{Code, Error, Finding};
 
+use super::solve::problem_of;
 use super::{Answer, Layout, Output, print, say_findings, table};
 
 /// Part of the plan's highest rate that is tried where none is given.
@@ -47,6 +50,12 @@ pub struct Args {
     /// Independent trials, with seeds from --seed on; two or more give intervals
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     replications: u32,
+    /// Print what people do without a planner beside the plan, on the same facts and arrivals
+    #[arg(long, value_name = "KIND", value_enum, num_args = 1.., value_delimiter = ',')]
+    baseline: Vec<Baseline>,
+    /// The problem, for --baseline; the one kept in the plan where left out
+    #[arg(long, value_name = "FILE", requires = "baseline")]
+    problem: Option<PathBuf>,
     /// Use these profiles in place of those that the plan names
     #[arg(long, value_name = "FILE", num_args = 1..)]
     profile: Vec<PathBuf>,
@@ -63,6 +72,38 @@ enum Spacing {
     Constant,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Baseline {
+    /// One variant, sized for the peak
+    Single,
+    /// One variant, scaled by an oracle that sees 60 s ahead
+    Oracle,
+    /// One variant, scaled by the plan's own switch rule
+    Reactive,
+    /// One variant, scaled as Kubernetes' horizontal pod autoscaler does
+    Threshold,
+    /// The most accurate single variant that carries the load on all cores
+    Switching,
+    /// The plan's last gear at every load
+    Static,
+    /// All of these
+    All,
+}
+
+impl Baseline {
+    const fn kinds(self) -> &'static [Kind] {
+        match self {
+            Self::Single => &[Kind::Single],
+            Self::Oracle => &[Kind::AutoscaledOracle],
+            Self::Reactive => &[Kind::AutoscaledReactive],
+            Self::Threshold => &[Kind::AutoscaledThreshold],
+            Self::Switching => &[Kind::Switching],
+            Self::Static => &[Kind::Static],
+            Self::All => &Kind::ALL,
+        }
+    }
+}
+
 pub fn run(args: &Args) -> Result<Answer, Error> {
     args.output.check()?;
     let plan = load::<Plan>(&args.plan)?;
@@ -75,12 +116,76 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     if !args.output.is_stdout() {
         args.output.write(&to_bytes(&report))?;
     }
+    let others = others(args, &plan, &facts, &settings)?;
     match (args.format, args.output.is_stdout()) {
-        (Layout::Json, true) => print(&to_bytes(&report))?,
-        (Layout::Json, false) => {}
-        (Layout::Table, _) => print(text(&report).as_bytes())?,
+        (Layout::Json, true) if others.is_empty() => print(&to_bytes(&report))?,
+        (Layout::Json, _) if !others.is_empty() => print(&to_bytes(&side_by_side_json(&report, &others)))?,
+        (Layout::Json, _) => {}
+        (Layout::Table, _) => print(format!("{}{}", text(&report), side_by_side(&report, &others)).as_bytes())?,
     }
     Ok(if report.whole.slo_met { Answer::Yes } else { Answer::No })
+}
+
+/// Tries the baselines that were asked for, each with its name.
+fn others(
+    args: &Args,
+    plan: &Loaded<Plan>,
+    facts: &Facts,
+    settings: &Settings,
+) -> Result<Vec<(String, Report)>, Error> {
+    let Some(problem) = problem_of(plan, args.problem.as_deref())?.filter(|_| !args.baseline.is_empty()) else {
+        return if args.baseline.is_empty() { Ok(Vec::new()) } else { Err(no_problem()) };
+    };
+    let kinds: BTreeSet<Kind> = args.baseline.iter().flat_map(|baseline| baseline.kinds()).copied().collect();
+    let mut reports = Vec::new();
+    for kind in kinds {
+        for baseline in baselines(kind, &plan.document, &problem, facts)? {
+            let world = Measured::new(&baseline.plan, facts)?;
+            let report = replicate_under(baseline.controller, &baseline.plan, &world, settings, args.replications);
+            reports.push((baseline.name, report));
+        }
+    }
+    Ok(reports)
+}
+
+fn no_problem() -> Error {
+    Error::Unsupported {
+        what: "baselines need the problem, and the plan keeps none".to_owned(),
+        hint: "name it with --problem".to_owned(),
+    }
+}
+
+/// Returns the plan beside its baselines; nothing where there are none.
+fn side_by_side(report: &Report, others: &[(String, Report)]) -> String {
+    if others.is_empty() {
+        return String::new();
+    }
+    let mut rows = table(&["", "accuracy", "late", "p99 ms", "USD/h", "against plan", "changes/h"]);
+    let ours = report.cost_usd_per_hour();
+    for (name, other) in std::iter::once((&report.plan, report)).chain(others.iter().map(|(name, other)| (name, other)))
+    {
+        let p99 = other.whole.latency.map_or_else(|| "–".to_owned(), |times| format!("{:.2}", times.p99_ms.get()));
+        let verdict = if other.whole.slo_met { "" } else { " breaks" };
+        rows.add_row([
+            name.clone(),
+            other.whole.accuracy.map_or_else(|| "–".to_owned(), |accuracy| format!("{:.4}", accuracy.get())),
+            format!("{:.3} %{verdict}", other.whole.violation_share.get() * 100.0),
+            p99,
+            format!("{:.4}", other.cost_usd_per_hour()),
+            if ours > 0.0 {
+                format!("{:+.0} %", (other.cost_usd_per_hour() / ours - 1.0) * 100.0)
+            } else {
+                String::new()
+            },
+            format!("{:.0}", other.gear_changes_per_hour),
+        ]);
+    }
+    format!("\n{rows}\n")
+}
+
+fn side_by_side_json(report: &Report, others: &[(String, Report)]) -> serde_json::Value {
+    let named = |(name, report): &(String, Report)| serde_json::json!({ "name": name, "report": report });
+    serde_json::json!({ "report": report, "baselines": others.iter().map(named).collect::<Vec<_>>() })
 }
 
 fn settings(args: &Args, plan: &Plan) -> Result<Settings, Error> {

@@ -1,5 +1,6 @@
 //! The planners: each room turns a problem and its facts into a plan, or says which limits conflict.
 
+mod baselines;
 mod explain;
 mod variant_set;
 
@@ -8,6 +9,7 @@ use crate::facts::Facts;
 use crate::plan::Plan;
 use crate::problem::{Problem, Room};
 
+pub use baselines::{Baseline, Kind as BaselineKind, baselines};
 pub use explain::{Explanation, LimitPrice, RunnerUp, explain};
 pub use variant_set::{Published, VariantSet, published_capacity};
 

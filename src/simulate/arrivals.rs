@@ -65,6 +65,18 @@ impl Arrivals {
         }
     }
 
+    /// Returns the highest expected rate between two times in seconds.
+    #[must_use]
+    pub fn highest_rate(&self, from: f64, to: f64) -> f64 {
+        match self {
+            Self::Constant { rate_rps } | Self::Poisson { rate_rps } => *rate_rps,
+            Self::Trace(trace) => {
+                let seconds = trace.rates.iter().take(to.ceil() as usize).skip(from as usize);
+                seconds.copied().fold(0.0, f64::max) * trace.scale
+            }
+        }
+    }
+
     /// Returns the source of arrival times.
     #[must_use]
     pub fn source(&self, seed: u64) -> Source<'_> {
@@ -101,7 +113,12 @@ impl Iterator for Source<'_> {
     }
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    /// Returns the law that it draws from.
+    pub const fn law(&self) -> &'a Arrivals {
+        self.law
+    }
+
     /// Spends one unit exponential of expected arrivals along the trace (time change of a Poisson process).
     fn next_of(&mut self, trace: &Trace) -> Option<u64> {
         let mut expected = self.dice.exponential();

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use super::Settings;
 use super::agenda::{Agenda, Event};
 use super::arrivals::Source;
 use super::counts::Counts;
@@ -13,6 +12,7 @@ use super::shift::Shift;
 use super::trial::Trial;
 use super::walk::{Walk, nanos};
 use super::world::World;
+use super::{Controller, Settings};
 use crate::plan::{Dispatch, Plan};
 
 /// A simulation under way.
@@ -39,6 +39,7 @@ pub struct Engine<'a, W> {
     services: Table<ServiceId, Service>,
     free_services: Vec<ServiceId>,
     shift: Shift,
+    controller: Controller,
     counts: Counts,
 }
 
@@ -109,9 +110,20 @@ impl<'a, W: World> Engine<'a, W> {
             services: Table::new(),
             free_services: Vec::new(),
             shift: Shift::new(plan),
+            controller: Controller::Switch,
             counts: Counts::new(plan, warmup, end),
             walk,
         }
+    }
+
+    /// Puts somebody else in charge of the gears, from before the first request.
+    pub fn under(mut self, controller: Controller) -> Self {
+        self.controller = controller;
+        if let Controller::Lookahead(far) = controller {
+            self.gear = self.shift.foresee(self.plan, self.arrivals.law(), 0, far);
+            self.settle();
+        }
+        self
     }
 
     /// Runs to the end.
@@ -407,7 +419,14 @@ impl<'a, W: World> Engine<'a, W> {
 
     fn rate_known(&mut self) {
         self.agenda.push(self.now + self.shift.window_ns, Event::RateKnown);
-        if let Some(to) = self.shift.decide(self.plan, self.gear, self.now) {
+        let to = match self.controller {
+            Controller::Switch => self.shift.decide(self.plan, self.gear, self.now),
+            Controller::Lookahead(far) => {
+                let seen = self.shift.foresee(self.plan, self.arrivals.law(), self.now, far);
+                (seen != self.gear && self.shift.is_quiet()).then_some(seen)
+            }
+        };
+        if let Some(to) = to {
             self.prepare(to);
         }
     }

@@ -55,6 +55,17 @@ pub struct Settings {
     pub seed: u64,
 }
 
+/// Who changes gears.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Controller {
+    /// The plan's own switch rule.
+    #[default]
+    Switch,
+    /// An oracle that looks, at the end of every switch window, so far ahead and takes the gear for the highest rate
+    /// that it sees, up or down at once.
+    Lookahead(Duration),
+}
+
 /// Tries a plan, which must have been validated, in a world.
 ///
 /// Takes O(log n) for each call, n being the calls in service. Nothing is allocated once the queues have been long.
@@ -68,9 +79,21 @@ pub fn simulate<W: World>(plan: &Plan, world: &W, settings: &Settings) -> Report
 /// The report is the same whatever the number of threads. Fewer than one trial is one trial.
 #[must_use]
 pub fn replicate<W: World + Sync>(plan: &Plan, world: &W, settings: &Settings, trials: u32) -> Report {
+    replicate_under(Controller::Switch, plan, world, settings, trials)
+}
+
+/// As [`replicate`], with somebody else changing gears.
+#[must_use]
+pub fn replicate_under<W: World + Sync>(
+    controller: Controller,
+    plan: &Plan,
+    world: &W,
+    settings: &Settings,
+    trials: u32,
+) -> Report {
     let seeds = (0..trials.max(1)).map(|trial| settings.seed.wrapping_add(u64::from(trial)));
     let seeded = |seed| Settings { seed, ..settings.clone() };
-    let run = |seed| engine::Engine::new(plan, world, &seeded(seed)).run();
+    let run = |seed| engine::Engine::new(plan, world, &seeded(seed)).under(controller).run();
     let mut trials: Vec<trial::Trial> = seeds.collect::<Vec<_>>().into_par_iter().map(run).collect();
     let first = trials.remove(0);
     first.report(&trials, plan, settings, Source::Simulation)

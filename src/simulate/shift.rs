@@ -1,5 +1,8 @@
 //! When to change gear: up at once, down after the dwell.
 
+use std::time::Duration;
+
+use super::arrivals::Arrivals;
 use super::ids::{GearId, Id};
 use super::walk::nanos;
 use crate::plan::Plan;
@@ -49,6 +52,13 @@ impl Shift {
         }
         let rested = self.low_since.is_some_and(|since| now - since >= self.dwell_ns);
         rested.then(|| GearId::of(index - 1))
+    }
+
+    /// Returns the gear for the highest rate from now until `far` ahead, as an oracle would take it.
+    pub fn foresee(&self, plan: &Plan, arrivals: &Arrivals, now: u64, far: Duration) -> GearId {
+        let from = now as f64 / 1e9;
+        let rate = arrivals.highest_rate(from, from + far.as_secs_f64());
+        GearId::of(plan.gear_at(rate / plan.switch.up.get()))
     }
 
     /// A change was decided.

@@ -54,7 +54,7 @@ impl Candidate {
 /// Returns the ways to run a variant that are worth their cores: increasing in cores and in capacity.
 ///
 /// Only measured (cores, batch) pairs enter; a replica never has more cores than were measured.
-pub(super) fn candidates(problem: &Problem, facts: &Facts, variant: &str) -> Result<Vec<Candidate>, Error> {
+pub(in crate::rooms) fn candidates(problem: &Problem, facts: &Facts, variant: &str) -> Result<Vec<Candidate>, Error> {
     let curve = facts.curve(variant, "cpu").ok_or_else(|| not_measured(variant))?;
     let budget = super::budget(problem);
     let ways: Vec<(u32, u32, u32)> = curve

@@ -13,7 +13,7 @@ use crate::plan::{
 };
 use crate::problem::Problem;
 use crate::profile::Trust;
-use crate::units::{Accuracy, Millis, Rate, Share, Usd};
+use crate::units::{Accuracy, Factor, Millis, Rate, Share, Usd};
 
 use super::Model;
 use super::capacity::Candidate;
@@ -100,20 +100,25 @@ fn gear(problem: &Problem, model: &Model, solution: &Solution, load: f64, bound:
         up_to_rps: Rate::saturating(load),
         replicas: BTreeMap::new(),
         claims: claims(problem, solution, &lanes, &chosen, load),
-        stages: vec![Stage {
-            name: STAGE.to_owned(),
-            after: Vec::new(),
-            calls: crate::units::Factor::saturating(1.0),
-            dispatch: Dispatch::Share,
-            lanes,
-            exit: None,
-        }],
+        stages: vec![one_stage(lanes)],
         certificate: Some(Certificate { objective: solution.value, bound, gap: bound - solution.value, method }),
     };
     Decoded { gear, lanes: chosen }
 }
 
-fn lane(variant: &str, candidate: &Candidate, share: f64) -> Lane {
+/// Returns the room's only stage.
+pub(in crate::rooms) fn one_stage(lanes: Vec<Lane>) -> Stage {
+    Stage {
+        name: STAGE.to_owned(),
+        after: Vec::new(),
+        calls: Factor::saturating(1.0),
+        dispatch: Dispatch::Share,
+        lanes,
+        exit: None,
+    }
+}
+
+pub(in crate::rooms) fn lane(variant: &str, candidate: &Candidate, share: f64) -> Lane {
     Lane {
         variant: variant.to_owned(),
         pool: pool_name(variant, candidate),
@@ -132,7 +137,7 @@ fn level_shares(lanes: &mut [Lane]) {
     }
 }
 
-fn pool_name(variant: &str, candidate: &Candidate) -> String {
+pub(in crate::rooms) fn pool_name(variant: &str, candidate: &Candidate) -> String {
     format!("{variant}-{}c", candidate.cores_each)
 }
 

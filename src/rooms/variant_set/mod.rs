@@ -21,8 +21,8 @@ use crate::plan::Plan;
 use crate::problem::{Formulation, GoalKind, Problem};
 
 use super::{Answer, Context, Planner};
-use capacity::{Candidate, candidates};
-
+pub(super) use capacity::{Candidate, candidates};
+pub(super) use decode::{lane, one_stage, pool_name};
 pub use published::{Published, capacity as published_capacity};
 
 /// The planner of the room.
@@ -93,7 +93,7 @@ impl Model {
 }
 
 /// Returns the cores that the goal may use.
-fn budget(problem: &Problem) -> u32 {
+pub(super) fn budget(problem: &Problem) -> u32 {
     problem.goal.cores_at_most.map_or(problem.inventory.cores, |most| most.min(problem.inventory.cores))
 }
 
@@ -115,7 +115,7 @@ fn objective(problem: &Problem) -> Objective {
 }
 
 /// Returns the variants that may be used, in the order of the facts.
-fn variants_of(problem: &Problem, facts: &Facts) -> Result<Vec<String>, Error> {
+pub(super) fn variants_of(problem: &Problem, facts: &Facts) -> Result<Vec<String>, Error> {
     let known: Vec<String> = facts.variants().map(|variant| variant.name.clone()).collect();
     let Some(wanted) = &problem.variants else { return Ok(known) };
     let mut findings = crate::finding::Findings::default();

@@ -1,0 +1,173 @@
+//! What people do without a planner, as plans of their own, so that one simulator compares them all.
+//!
+//! Every baseline gets the same facts, SLO, peak, cores and prices, the same batching and the same closed form of
+//! capacity as the planner; it only lacks the planner's freedom:
+//!
+//! - *single*: one variant with the fewest cores that carry the peak, all day;
+//! - *autoscaled*: one variant whose replicas follow the load, by an oracle that sees the next 60 s, by the plan's own
+//!   switch rule (reactive), or as Kubernetes' horizontal pod autoscaler does (80 % of capacity, a look every 15 s, down
+//!   after 300 s);
+//! - *switching*: all cores for one variant at a time, the most accurate that carries the load;
+//! - *static*: the plan's last gear, all day.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::plan::{Claims, Gear, Plan, Pool, Resource, Switch};
+use crate::problem::Problem;
+use crate::simulate::Controller;
+use crate::units::{Millis, Rate, Share};
+
+use super::variant_set::{Candidate, candidates, lane, one_stage, pool_name, variants_of};
+
+/// How far the oracle sees.
+const FORESIGHT: Duration = Duration::from_secs(60);
+
+/// A kind of baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// One variant, sized for the peak.
+    Single,
+    /// One variant, scaled by an oracle.
+    AutoscaledOracle,
+    /// One variant, scaled by the plan's switch rule.
+    AutoscaledReactive,
+    /// One variant, scaled as Kubernetes does.
+    AutoscaledThreshold,
+    /// The most accurate single variant that carries the load on all cores.
+    Switching,
+    /// The plan's last gear at every load.
+    Static,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::Single,
+        Self::AutoscaledOracle,
+        Self::AutoscaledReactive,
+        Self::AutoscaledThreshold,
+        Self::Switching,
+        Self::Static,
+    ];
+}
+
+/// A plan to compare with, and who changes its gears.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Baseline {
+    /// What it is, like `single cnn_l`.
+    pub name: String,
+    /// What it does at which load.
+    pub plan: Plan,
+    /// Who changes gears.
+    pub controller: Controller,
+}
+
+/// Returns the baselines of a kind for the peak that a plan carries; variants that cannot carry it are left out.
+///
+/// # Errors
+/// As [`solve`](super::solve): facts that are missing.
+pub fn baselines(kind: Kind, plan: &Plan, problem: &Problem, facts: &Facts) -> Result<Vec<Baseline>, Error> {
+    let maker = Maker { plan, problem, facts };
+    match kind {
+        Kind::Static => Ok(vec![maker.fixed()]),
+        Kind::Switching => Ok(vec![maker.switching()?]),
+        single => maker.one_variant_each(single),
+    }
+}
+
+struct Maker<'a> {
+    plan: &'a Plan,
+    problem: &'a Problem,
+    facts: &'a Facts,
+}
+
+impl Maker<'_> {
+    fn fixed(&self) -> Baseline {
+        let gears = self.plan.gears.last().cloned().into_iter().collect();
+        let plan = Plan { gears, ..self.plan.clone() };
+        Baseline { name: "static: the plan's last gear".to_owned(), plan, controller: Controller::Switch }
+    }
+
+    /// On all cores, each variant that is more accurate than all that carry more.
+    fn switching(&self) -> Result<Baseline, Error> {
+        let mut best: Vec<(String, Candidate)> = Vec::new();
+        for name in variants_of(self.problem, self.facts)? {
+            best.extend(candidates(self.problem, self.facts, &name)?.pop().map(|way| (name, way)));
+        }
+        let accuracy = |name: &str| self.facts.variant(name).map_or(0.0, |variant| variant.accuracy.value.get());
+        best.sort_by(|a, b| b.1.capacity.total_cmp(&a.1.capacity));
+        let mut kept: Vec<(String, Candidate)> = Vec::new();
+        for (name, way) in best {
+            if kept.last().is_none_or(|(last, _)| accuracy(&name) > accuracy(last)) {
+                kept.push((name, way));
+            }
+        }
+        kept.reverse();
+        let peak = self.plan.max_rps();
+        let needed = kept.iter().position(|(_, way)| way.capacity >= peak).map_or(kept.len(), |last| last + 1);
+        kept.truncate(needed);
+        let plan = self.plan_of(kept, self.plan.switch);
+        Ok(Baseline { name: "switching".to_owned(), plan, controller: Controller::Switch })
+    }
+
+    fn one_variant_each(&self, kind: Kind) -> Result<Vec<Baseline>, Error> {
+        let mut found = Vec::new();
+        for name in variants_of(self.problem, self.facts)? {
+            let mut ways = candidates(self.problem, self.facts, &name)?;
+            let Some(enough) = ways.iter().position(|way| way.capacity >= self.plan.max_rps()) else { continue };
+            ways.truncate(enough + 1);
+            if kind == Kind::Single {
+                ways.drain(..enough);
+            }
+            let (word, switch, controller) = match kind {
+                Kind::AutoscaledOracle => ("oracle", self.plan.switch, Controller::Lookahead(FORESIGHT)),
+                Kind::AutoscaledReactive => ("reactive", self.plan.switch, Controller::Switch),
+                Kind::AutoscaledThreshold => ("threshold", threshold(self.plan.switch), Controller::Switch),
+                _ => ("single", self.plan.switch, Controller::Switch),
+            };
+            let plan = self.plan_of(ways.into_iter().map(|way| (name.clone(), way)).collect(), switch);
+            found.push(Baseline { name: format!("{word} {name}"), plan, controller });
+        }
+        Ok(found)
+    }
+
+    /// One gear for each way, in the order given, which is that of their capacities.
+    fn plan_of(&self, ways: Vec<(String, Candidate)>, switch: Switch) -> Plan {
+        let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
+        for (variant, way) in &ways {
+            let price_usd_per_core_hour = self.problem.inventory.price_usd_per_core_hour;
+            let on = Resource::Cores { cores: way.cores_each, price_usd_per_core_hour };
+            let name = pool_name(variant, way);
+            let fresh = Pool { name: name.clone(), on, replicas: 0, hosts: vec![variant.clone()] };
+            let pool = pools.entry(name).or_insert(fresh);
+            pool.replicas = pool.replicas.max(way.replicas);
+        }
+        let replicas = |variant: &str, way: &Candidate| {
+            let up = |name: &String| if *name == pool_name(variant, way) { way.replicas } else { 0 };
+            pools.keys().map(|name| (name.clone(), up(name))).collect()
+        };
+        let gear = |(variant, way): &(String, Candidate)| Gear {
+            up_to_rps: Rate::saturating(way.capacity),
+            replicas: replicas(variant, way),
+            stages: vec![one_stage(vec![lane(variant, way, 1.0)])],
+            claims: Claims::default(),
+            certificate: None,
+        };
+        let gears = ways.iter().map(gear).collect();
+        Plan { gears, placement: pools.into_values().collect(), switch, ..self.plan.clone() }
+    }
+}
+
+/// Kubernetes' horizontal pod autoscaler: a look every 15 s, down after 300 s; 80 % is what people ask of it.
+fn threshold(switch: Switch) -> Switch {
+    Switch {
+        window_ms: Millis::saturating(15e3),
+        up: Share::saturating(0.8),
+        down: Share::saturating(0.8),
+        dwell_ms: Millis::saturating(300e3),
+        ..switch
+    }
+}
