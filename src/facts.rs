@@ -1,6 +1,6 @@
 //! The measured facts that a problem or a plan rests on: its profiles, read once and looked up by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -88,6 +88,23 @@ impl Facts {
     #[must_use]
     pub fn variant(&self, name: &str) -> Option<&Variant> {
         self.variants().find(|variant| variant.name == name)
+    }
+
+    /// Tells that variants can stand in for each other.
+    ///
+    /// # Errors
+    /// A finding where their profiles are of different tasks.
+    pub fn do_one_task(&self, variants: &[String]) -> Result<(), Findings> {
+        let of =
+            self.profiles.iter().filter(|profile| variants.iter().any(|name| profile.document.variant(name).is_some()));
+        let tasks: BTreeSet<&str> = of.map(|profile| profile.document.task.as_str()).collect();
+        if tasks.len() < 2 {
+            return Ok(());
+        }
+        let tasks: Vec<&str> = tasks.into_iter().collect();
+        let cause = format!("variants of the tasks {} cannot stand in for each other", tasks.join(", "));
+        let action = "name the variants of one task under `variants`, or leave a profile out";
+        Err(Finding::error(Code::Inconsistent, "profiles", cause, action).into())
     }
 
     /// Returns the latency surface of a variant on a device.

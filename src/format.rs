@@ -122,7 +122,13 @@ pub fn parse_value(path: &Path, bytes: &[u8]) -> Result<Value, Error> {
     let is_toml = path.extension().is_some_and(|extension| extension == "toml");
     let language = if is_toml { "TOML" } else { "JSON" };
     let syntax = |cause: String| {
-        let action = format!("the file must be well-formed {language}");
+        let is_misnamed =
+            !is_toml && std::str::from_utf8(bytes).is_ok_and(|text| toml::from_str::<toml::Table>(text).is_ok());
+        let action = if is_misnamed {
+            "it is TOML: give it a name that ends in .toml".to_owned()
+        } else {
+            format!("the file must be well-formed {language}")
+        };
         Findings::from(Finding::error(Code::Syntax, "", cause, action)).in_file(path)
     };
     let text = std::str::from_utf8(bytes).map_err(|error| syntax(format!("not UTF-8: {error}")))?;
@@ -142,7 +148,7 @@ pub fn parse_value(path: &Path, bytes: &[u8]) -> Result<Value, Error> {
 pub fn from_value<T: Document>(value: Value) -> Result<(T, Findings), Findings> {
     check_format::<T>(&value)?;
     structural::<T>(&value).or(())?;
-    let document: T = serde_json::from_value(value).map_err(|error| {
+    let document: T = serde_json::from_value(whole_numbers(value)).map_err(|error| {
         Finding::error(Code::Syntax, "", error.to_string(), "see docs/formats for the allowed keys")
     })?;
     let findings = document.rules();
@@ -154,7 +160,34 @@ pub fn from_value<T: Document>(value: Value) -> Result<(T, Findings), Findings> 
 pub fn schema<T: Document>() -> Value {
     let mut schema = schemars::schema_for!(T).to_value();
     schema["title"] = Value::from(T::FORMAT);
+    bound_integers(&mut schema);
     schema
+}
+
+/// Says in the schema how large an integer may be, so that a larger one is a finding with its place.
+fn bound_integers(schema: &mut Value) {
+    if schema["format"] == "uint32" && schema.get("maximum").is_none() {
+        schema["maximum"] = Value::from(u32::MAX);
+    }
+    match schema {
+        Value::Object(fields) => fields.values_mut().for_each(bound_integers),
+        Value::Array(items) => items.iter_mut().for_each(bound_integers),
+        _ => {}
+    }
+}
+
+/// Turns numbers like `4.0`, which are integers to JSON Schema but not to serde, into `4`.
+fn whole_numbers(value: Value) -> Value {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => Value::from(float as i64),
+            _ => Value::Number(number),
+        },
+        Value::Array(items) => items.into_iter().map(whole_numbers).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, whole_numbers(value))).collect(),
+        other => other,
+    }
 }
 
 /// Returns the bytes of a document: indented JSON with a final line break.
@@ -168,11 +201,16 @@ pub fn to_bytes<T: Serialize>(document: &T) -> Vec<u8> {
     bytes
 }
 
-/// Writes a file whole or not at all: to a temporary name beside it, then renamed.
+/// Writes a file whole or not at all: to a temporary name beside it, then renamed. A link keeps pointing where it points,
+/// and what is no plain file (a pipe, a device) is written to, not replaced.
 ///
 /// # Errors
 /// [`Error::Io`] where the system refuses; the temporary file is removed.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return fs::write(path, bytes).map_err(|error| Error::io("write", path, error));
+    }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
     let attempt = || {
@@ -192,6 +230,10 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }
 
 fn json_of_toml(value: toml::Value, key: &str, findings: &mut Findings) -> Value {
@@ -233,7 +275,7 @@ fn check_format<T: Document>(value: &Value) -> Result<(), Finding> {
         Some(format) => format!("the `format` is {format}"),
         None => "there is no `format` key".to_owned(),
     };
-    let action = format!("a {} begins with `format = \"{}\"`", T::NOUN, T::FORMAT);
+    let action = format!("{} {} file begins with `format = \"{}\"`", article(T::NOUN), T::NOUN, T::FORMAT);
     Err(Finding::error(Code::Format, "format", found, action))
 }
 
@@ -272,7 +314,7 @@ fn describe(error: &ValidationError<'_>, schema: &Value, findings: &mut Findings
                 }
             };
             let cause = format!("{found} is no {wanted}");
-            findings.push(Finding::error(Code::WrongType, key, cause, format!("write a {wanted}")));
+            findings.push(Finding::error(Code::WrongType, key, cause, format!("write {} {wanted}", article(&wanted))));
         }
         ValidationErrorKind::Minimum { limit } => {
             let cause = format!("{found} is too small");

@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     profile: Vec<PathBuf>,
     /// Relative tolerance for times and prices
-    #[arg(long, default_value_t = Tolerance::default().relative)]
+    #[arg(long, default_value_t = Tolerance::default().relative, value_parser = tolerance)]
     tolerance: f64,
     /// How to print the findings
     #[arg(long, value_enum, default_value_t)]
@@ -52,6 +52,12 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         }
     }
     Ok(if errors == 0 { Answer::Yes } else { Answer::No })
+}
+
+fn tolerance(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    let sound = (0.0..=1.0).contains(&number);
+    if sound { Ok(number) } else { Err(format!("{number} is no part from 0 to 1")) }
 }
 
 /// Returns a number with its noun, in the plural where there is not one.

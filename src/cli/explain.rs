@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use planner::Error;
 use planner::format::{load, to_bytes};
-use planner::plan::Plan;
+use planner::plan::{Plan, facts_changed};
 use planner::rooms::{self, Explanation};
 
 use super::solve::{facts_of, problem_of};
-use super::{Answer, Layout, print, table};
+use super::{Answer, Layout, print, say_findings, table};
 
 /// Explain a gear: which limits bind, what loosening them would buy, and what came second
 ///
@@ -38,6 +38,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         hint: "name one with --problem".to_owned(),
     })?;
     let facts = facts_of(&plan, &args.profile)?;
+    say_findings(&facts_changed(&plan.document, &facts).in_file(&args.plan));
     let gear = args.gear.unwrap_or(plan.document.gears.len() - 1);
     let explanation = rooms::explain(&plan.document, &problem, &facts, gear)?;
     match args.format {

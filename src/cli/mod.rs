@@ -104,7 +104,17 @@ impl Output {
     /// # Errors
     /// [`Error::Unsupported`] where the file exists and `--overwrite` was not given.
     pub fn check(&self) -> Result<(), Error> {
-        if self.is_stdout() || self.overwrite || !self.output.exists() {
+        if self.is_stdout() {
+            return Ok(());
+        }
+        let folder = self.output.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            return Err(Error::Unsupported {
+                what: format!("there is no folder {}", folder.display()),
+                hint: "create it first".to_owned(),
+            });
+        }
+        if self.overwrite || !self.output.exists() {
             return Ok(());
         }
         Err(Error::Unsupported {

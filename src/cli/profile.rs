@@ -29,7 +29,7 @@ pub struct Args {
     #[command(flatten)]
     output: Output,
     /// Samples in one call
-    #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16,32", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16,32", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batches: Vec<u32>,
     /// Threads of one replica, each pinned to a core of its own [default: 1, 2, 4 and so on up to the cores allowed]
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
@@ -75,7 +75,11 @@ fn check_output(args: &Args) -> Result<(), Error> {
             hint: "name the profile: -o profiles/name.json".to_owned(),
         });
     }
-    if args.resume { Ok(()) } else { args.output.check() }
+    if args.resume {
+        return Ok(());
+    }
+    args.output.check()?;
+    Output { output: answers_path(&args.output.output), ..args.output.clone() }.check()
 }
 
 fn settings(args: &Args) -> Settings {
@@ -156,8 +160,12 @@ impl Attendant for Desk<'_> {
     }
 }
 
+/// `name.json` keeps its answers in `name.answers.csv.gz`; any other name is kept whole, so that no two share a file.
 fn answers_path(profile: &Path) -> PathBuf {
-    profile.with_extension("answers.csv.gz")
+    let whole = profile.extension().is_none_or(|extension| extension != "json");
+    let mut name = if whole { profile.file_name() } else { profile.file_stem() }.unwrap_or_default().to_owned();
+    name.push(".answers.csv.gz");
+    profile.with_file_name(name)
 }
 
 /// Returns the way from the folder of `from` to `to`, or the absolute path where there is none.

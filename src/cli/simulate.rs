@@ -7,17 +7,21 @@ use std::time::Duration;
 use clap::ValueEnum;
 use planner::facts::Facts;
 use planner::format::{Loaded, load, to_bytes};
-use planner::plan::Plan;
+use planner::plan::{Plan, facts_changed};
 use planner::rooms::{BaselineKind as Kind, baselines};
 use planner::simulate::{Arrivals, Interval, Measured, Report, Settings, Summary, Trace, replicate, replicate_under};
 use planner::units::Millis;
 use planner::{Code, Error, Finding};
 
-use super::solve::problem_of;
+use super::solve::{facts_of, problem_of};
 use super::{Answer, Layout, Output, print, say_findings, table};
 
 /// Part of the plan's highest rate that is tried where none is given.
 const DEFAULT_LOAD: f64 = 0.8;
+/// Longest time that is tried: thirty years.
+const LONGEST: Duration = Duration::from_secs(1_000_000_000);
+/// Most requests of one trial.
+const MOST_REQUESTS: f64 = 1e9;
 /// Time that is tried where neither a time nor a trace is given, in seconds.
 const DEFAULT_SECONDS: f64 = 60.0;
 
@@ -57,7 +61,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "baseline")]
     problem: Option<PathBuf>,
     /// Use these profiles in place of those that the plan names
-    #[arg(long, value_name = "FILE", num_args = 1..)]
+    #[arg(long, value_name = "FILE")]
     profile: Vec<PathBuf>,
     /// How the report is printed; a file is always JSON
     #[arg(long, default_value = "table")]
@@ -108,11 +112,17 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     args.output.check()?;
     let plan = load::<Plan>(&args.plan)?;
     say_findings(&plan.findings);
-    let facts =
-        if args.profile.is_empty() { Facts::of_plan(&plan.document, &args.plan)? } else { Facts::load(&args.profile)? };
+    let facts = facts_of(&plan, &args.profile)?;
+    say_findings(&facts_changed(&plan.document, &facts).in_file(&args.plan));
     let world = Measured::new(&plan.document, &facts).map_err(|findings| findings.in_file(&args.plan))?;
     let settings = settings(args, &plan.document)?;
     let report = replicate(&plan.document, &world, &settings, args.replications);
+    if report.whole.arrived == 0 {
+        return Err(Error::Unsupported {
+            what: format!("no request arrived in {} ms: nothing was tried", report.duration_ms),
+            hint: "raise the rate or the duration".to_owned(),
+        });
+    }
     if !args.output.is_stdout() {
         args.output.write(&to_bytes(&report))?;
     }
@@ -196,8 +206,13 @@ fn settings(args: &Args, plan: &Plan) -> Result<Settings, Error> {
         (None, _) => DEFAULT_SECONDS,
     };
     let time = |name, seconds| {
-        Duration::try_from_secs_f64(seconds).map_err(|_| bad_number(name, seconds, "a time of at least 0 seconds"))
+        let short = Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= LONGEST);
+        short.ok_or_else(|| bad_number(name, seconds, "a time from 0 to 1e9 seconds"))
     };
+    let expected = arrivals.expected(seconds + args.warmup_s);
+    if expected > MOST_REQUESTS {
+        return Err(bad_number("--rps", expected, "at most 1e9 requests in a trial: lower the rate or the duration"));
+    }
     Ok(Settings {
         arrivals,
         duration: time("--duration-s", seconds)?,

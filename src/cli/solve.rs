@@ -5,11 +5,11 @@ use std::path::{Component, Path, PathBuf};
 use planner::facts::Facts;
 use planner::format::{self, Loaded, load, to_bytes};
 use planner::plan::{Input, InputRole, Plan};
-use planner::problem::Problem;
+use planner::problem::{GoalKind, Problem};
 use planner::rooms::{self, Context};
-use planner::{Code, Error, Finding, Findings};
+use planner::{Code, Error, Finding, Findings, Severity};
 
-use super::{Answer, Output, print, say, say_findings, table};
+use super::{Answer, Output, print, say_findings, table};
 
 /// Solve a problem: turn profiles, workload, SLO, inventory and goal into a plan
 ///
@@ -49,20 +49,42 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         print(&to_bytes(&problem.document))?;
         return Ok(Answer::Yes);
     }
+    if let Some(plan) = from.as_ref().filter(|_| problem.document.goal.kind != GoalKind::Weighted) {
+        let cause = "only the goal `weighted` prices load time; the running plan is not looked at";
+        let finding =
+            Finding::error(Code::NoEffect, "--from", cause, "leave it out, or set `goal.kind = \"weighted\"`");
+        say_findings(&Findings::from(finding.with_severity(Severity::Warning)).in_file(&plan.path));
+    }
+    let from = from.filter(|_| problem.document.goal.kind == GoalKind::Weighted);
     let context = Context { from: from.as_ref().map(|plan| &plan.document), verify: args.verify };
     let mut plan = match rooms::solve(&problem.document, &facts, context)? {
         rooms::Answer::Plan(plan) => *plan,
         rooms::Answer::Infeasible(conflict) => {
-            say(&conflict);
+            print(format!("{conflict}\n").as_bytes())?;
             return Ok(Answer::No);
         }
     };
+    say_findings(&slo_is_kept(&plan).in_file(&args.problem));
     provenance(&mut plan, args, &problem, &facts, from.as_ref());
     args.output.write(&to_bytes(&plan))?;
     if !args.output.is_stdout() {
         print(summary(&plan).as_bytes())?;
     }
     Ok(Answer::Yes)
+}
+
+/// Warns where the model that was asked for claims more than the SLO allows, as the published one may.
+fn slo_is_kept(plan: &Plan) -> Findings {
+    let mut findings = Findings::default();
+    let claims = plan.gears.iter().enumerate().filter_map(|(index, gear)| Some((index, gear.claims.latency?)));
+    for (index, claim) in claims.filter(|(_, claim)| claim.value_ms.get() > plan.slo.latency_ms.get() * (1.0 + 1e-4)) {
+        let cause =
+            format!("gear {index} claims {:.3} ms, the SLO is {} ms", claim.value_ms.get(), plan.slo.latency_ms);
+        let action = "use `formulation = \"tail-aware\"`, or lower `published.capacity_factor`";
+        let finding = Finding::error(Code::LimitBroken, "formulation", cause, action);
+        findings.push(finding.with_severity(Severity::Warning));
+    }
+    findings
 }
 
 /// Loads a problem and applies `--set`.

@@ -24,7 +24,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::{ACCURACY_SLACK, Instance, LOAD_SLACK, Objective, Solution};
+use super::{Instance, LOAD_SLACK, Objective, Solution};
 
 /// The optimum at every load up to the highest that can be carried.
 #[derive(Debug, Clone)]
@@ -135,8 +135,10 @@ impl<'a> Ladder<'a> {
     /// Returns the optimum at a load, or `None` beyond the highest load.
     #[must_use]
     pub fn at(&self, load: f64) -> Option<Solution> {
-        let piece = self.optimum.piece_at(load)?;
-        self.instance.evaluate(&self.cores_of(piece.tag, load), load)
+        // At the very end of a piece rounding may break what the next one keeps.
+        let first = self.optimum.first_at(load);
+        let pieces = self.optimum.pieces[first..].iter().take(2);
+        pieces.filter_map(|piece| self.instance.evaluate(&self.cores_of(piece.tag, load), load)).next()
     }
 
     /// Returns the instance that was solved.
@@ -158,21 +160,28 @@ impl<'a> Ladder<'a> {
         let mut from = 0.0;
         for piece in &self.optimum.pieces {
             let to = piece.to.min(max_load);
-            if to > from * (1.0 + LOAD_SLACK)
-                && let Some(solution) = self.instance.evaluate(&self.cores_of(piece.tag, to), to)
-            {
-                let mass = self.levels[piece.tag.level].tables[0][piece.tag.cores].piece_at(to);
-                let (accuracy_slope, accuracy_intercept) = mass.map_or((0.0, 0.0), |mass| (mass.slope, mass.intercept));
-                let rung = Rung { from, to, solution, accuracy_slope, accuracy_intercept };
-                match rungs.last_mut() {
-                    // Pieces are also cut where variants that are left out would have changed.
-                    Some(last) if last.continues(&rung) => *last = Rung { from: last.from, ..rung },
-                    _ => rungs.push(rung),
+            // One number of cores may be best over loads at which different allotments of them are.
+            let masses = &self.levels[piece.tag.level].tables[0][piece.tag.cores];
+            let inside = masses.pieces.iter().filter(|mass| from < mass.to && mass.to < to).map(|mass| mass.to);
+            for end in inside.chain([to]).collect::<Vec<_>>() {
+                if end > from * (1.0 + LOAD_SLACK)
+                    && let Some(rung) = self.rung(piece.tag, masses, from, end)
+                {
+                    match rungs.last_mut() {
+                        Some(last) if last.continues(&rung) => *last = Rung { from: last.from, ..rung },
+                        _ => rungs.push(rung),
+                    }
+                    from = end;
                 }
-                from = to;
             }
         }
         rungs
+    }
+
+    fn rung(&self, root: Root, masses: &Function<Choice>, from: f64, to: f64) -> Option<Rung> {
+        let solution = self.instance.evaluate(&self.cores_of(root, to), to)?;
+        let mass = masses.piece_at(to)?;
+        Some(Rung { from, to, solution, accuracy_slope: mass.slope, accuracy_intercept: mass.intercept })
     }
 
     /// Follows the choices of the dynamic programme from the root down.
@@ -225,8 +234,9 @@ fn goal_function(instance: &Instance, mass: &Function<Choice>, threshold: f64, r
         Objective::Cheapest { accuracy_at_least } => {
             let mut kept = Vec::new();
             for piece in &mass.pieces {
-                // slope + intercept ÷ λ ≥ x holds up to the λ of equality; accuracy only falls with load.
-                let short = accuracy_at_least - ACCURACY_SLACK - piece.slope;
+                // slope + intercept ÷ λ ≥ x holds up to the λ of equality; accuracy only falls with load. No slack here:
+                // what is best at a border must still pass `evaluate`, which has some.
+                let short = accuracy_at_least - piece.slope;
                 let until = if short <= 0.0 { piece.to } else { piece.to.min(piece.intercept / short) };
                 if until > kept.last().map_or(0.0, |last: &Piece<Root>| last.to) {
                     kept.push(retag(-used, 0.0, until));
@@ -318,8 +328,11 @@ fn bellman(
 impl<T: Copy + PartialEq> Function<T> {
     /// Returns the piece that holds `load`, with slack for loads that are sums of capacities.
     fn piece_at(&self, load: f64) -> Option<&Piece<T>> {
-        let first = self.pieces.partition_point(|piece| piece.to < load - load.abs() * LOAD_SLACK);
-        self.pieces.get(first)
+        self.pieces.get(self.first_at(load))
+    }
+
+    fn first_at(&self, load: f64) -> usize {
+        self.pieces.partition_point(|piece| piece.to < load - load.abs() * LOAD_SLACK)
     }
 
     /// Returns the pieces of the function that first fills `capacity` at `accuracy`, then goes on with this one, for loads

@@ -1,10 +1,15 @@
 //! Recomputes every claim of a plan from the facts, in closed form and without solver code.
 //!
+//! Bounds are the one thing that cannot be recomputed without searching: `check` sees that a certificate agrees with
+//! itself and with the goal; `planner solve --verify` proves it a second time.
+//!
 //! What no closed form covers is reported as such ([`Code::ClaimUnchecked`]), never passed over in silence.
+
+use std::collections::BTreeSet;
 
 use crate::facts::Facts;
 use crate::finding::{Code, Finding, Findings, Severity};
-use crate::problem::Problem;
+use crate::problem::{GoalKind, Problem, Room};
 use crate::profile::{Service, Trust};
 
 use super::estimate::{Queue, mixture_quantile_ms};
@@ -42,12 +47,14 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
         checker.cores(&mut findings);
         checker.utilisation(&mut findings);
         checker.trust(&mut findings);
+        checker.certificate(&mut findings);
         if let Some(problem) = problem {
             checker.limits(problem, &mut findings);
         }
     }
     if let Some(problem) = problem {
         load_is_covered(plan, problem, &mut findings);
+        objectives_agree(plan, problem, &mut findings);
     }
     latencies_were_measured(plan, facts, &mut findings);
     findings
@@ -88,6 +95,15 @@ fn facts_are_measured(plan: &Plan, facts: &Facts, findings: &mut Findings) {
                 }
             }
         }
+    }
+}
+
+fn objectives_agree(plan: &Plan, problem: &Problem, findings: &mut Findings) {
+    let (own, asked) = (plan.slo, problem.slo);
+    if own.latency_ms > asked.latency_ms || own.quantile < asked.quantile {
+        let say = |slo: crate::problem::Slo| format!("p{} within {} ms", 100.0 * slo.quantile.get(), slo.latency_ms);
+        let cause = format!("the plan is for {}, the problem asks for {}", say(own), say(asked));
+        findings.push(Finding::error(Code::LimitBroken, "slo", cause, "solve again"));
     }
 }
 
@@ -153,6 +169,59 @@ impl Checker<'_> {
             let key = format!("{}.claims.accuracy", self.key);
             findings.push(Finding::error(Code::Inconsistent, key, cause, "solve again"));
         }
+        if let Some([low, high]) = self.expected_interval() {
+            for (name, claimed, truth) in [("low", claim.low.get(), low), ("high", claim.high.get(), high)] {
+                if (claimed - truth).abs() > self.tolerance.absolute {
+                    findings.push(self.refuted(&format!("accuracy.{name}"), claimed, truth));
+                }
+            }
+        }
+    }
+
+    /// Mixes the ends of the variants' intervals by share; nobody knows a closed form for a chain.
+    fn expected_interval(&self) -> Option<[f64; 2]> {
+        let [stage] = self.gear.stages.as_slice() else { return None };
+        let mut ends = [0.0; 2];
+        for (lane, share) in stage.lanes.iter().zip(shares(stage)?) {
+            let fact = self.facts.variant(&lane.variant)?.accuracy;
+            ends[0] += share * fact.low.get();
+            ends[1] += share * fact.high.get();
+        }
+        Some(ends)
+    }
+
+    /// A certificate must agree with itself; only `solve` can prove it again.
+    fn certificate(&self, findings: &mut Findings) {
+        let Some(certificate) = &self.gear.certificate else { return };
+        let gap = certificate.bound - certificate.objective;
+        if (gap - certificate.gap).abs() > self.tolerance.absolute || gap < -self.tolerance.absolute {
+            let cause = format!(
+                "objective {}, bound {} and gap {} contradict each other",
+                certificate.objective, certificate.bound, certificate.gap
+            );
+            let key = format!("{}.certificate", self.key);
+            findings.push(Finding::error(Code::Inconsistent, key, cause, "solve again"));
+        }
+    }
+
+    /// Recomputes the weighted goal's value, less its load-time term, which depends on what was running.
+    fn objective(&self, problem: &Problem, findings: &mut Findings) {
+        let (Some(certificate), Some(accuracy)) = (&self.gear.certificate, self.expected_accuracy()) else { return };
+        let budget = problem.goal.cores_at_most.unwrap_or(u32::MAX).min(problem.inventory.cores);
+        let used = f64::from(self.cores_up()) / f64::from(budget);
+        let weights = problem.goal.weights.unwrap_or_default();
+        let (most, least) = match problem.goal.kind {
+            GoalKind::MostAccurate => (accuracy, accuracy),
+            GoalKind::Cheapest => (-used, -used),
+            GoalKind::Weighted => {
+                let value = weights.accuracy.get() * accuracy - weights.resource.get() * used;
+                (value, value - weights.loading.get())
+            }
+        };
+        let slack = self.tolerance.absolute;
+        if certificate.objective > most + slack || certificate.objective < least - slack {
+            findings.push(self.refuted_at("certificate.objective", certificate.objective, most));
+        }
     }
 
     /// Counts answers sample by sample through a chain of stages; a lone stage needs only the variants' accuracies.
@@ -196,9 +265,11 @@ impl Checker<'_> {
     }
 
     fn latency(&self, findings: &mut Findings) {
-        let Some(claim) = self.gear.claims.latency else { return };
+        let claim = self.gear.claims.latency;
         let Some(flows) = self.flows() else {
-            findings.push(self.unchecked("latency"));
+            if claim.is_some() {
+                findings.push(self.unchecked("latency"));
+            }
             return;
         };
         let rate = self.gear.up_to_rps.get();
@@ -206,8 +277,10 @@ impl Checker<'_> {
             flows.iter().map(|flow| (flow.share, move |t: f64| flow.queue().tail(flow.share * rate, t))).collect();
         let parts: Vec<_> = tails.iter().map(|(share, tail)| (*share, tail as &dyn Fn(f64) -> f64)).collect();
         let truth = mixture_quantile_ms(&parts, self.plan.slo.quantile.get());
-        if (truth / claim.value_ms.get() - 1.0).abs() > self.tolerance.relative {
-            findings.push(self.refuted("latency.value_ms", claim.value_ms.get(), truth));
+        if let Some(claim) = claim.map(|claim| claim.value_ms.get())
+            && (truth / claim - 1.0).abs() > self.tolerance.relative
+        {
+            findings.push(self.refuted("latency.value_ms", claim, truth));
         }
         if truth > self.plan.slo.latency_ms.get() * (1.0 + self.tolerance.relative) {
             let cause = format!(
@@ -255,6 +328,11 @@ impl Checker<'_> {
             return;
         };
         for (pool, claim) in claims {
+            if self.plan.pool(pool).is_none() {
+                let key = format!("{}.claims.utilisation.{pool}", self.key);
+                let cause = "the plan has no pool of that name";
+                findings.push(Finding::error(Code::UnknownName, key, cause, "remove the claim"));
+            }
             let of_pool = flows.iter().filter(|flow| flow.lane.pool == *pool);
             let truth: f64 = of_pool.map(|flow| flow.queue().utilisation(flow.share * self.gear.up_to_rps.get())).sum();
             if (truth - claim.get()).abs() > self.tolerance.absolute {
@@ -281,11 +359,39 @@ impl Checker<'_> {
             let cause = format!("{up} cores are up, {most} may be used");
             findings.push(Finding::error(Code::LimitBroken, self.key.clone(), cause, "solve again"));
         }
+        if let Some(allowed) = &problem.variants {
+            for lane in self.gear.stages.iter().flat_map(|stage| &stage.lanes) {
+                if !allowed.contains(&lane.variant) {
+                    let cause = format!("`{}` is none of the variants that may be used", lane.variant);
+                    findings.push(Finding::error(Code::LimitBroken, self.key.clone(), cause, "solve again"));
+                }
+            }
+        }
+        self.fewest_cores(problem, findings);
+        if problem.room == Room::VariantSet {
+            self.objective(problem, findings);
+        }
         if let (Some(least), Some(truth)) = (problem.goal.accuracy_at_least, self.expected_accuracy())
             && truth < least.get() - self.tolerance.absolute
         {
             let cause = format!("accuracy is {truth:.4}, at least {least} was asked for");
             findings.push(Finding::error(Code::LimitBroken, self.key.clone(), cause, "solve again"));
+        }
+    }
+
+    fn fewest_cores(&self, problem: &Problem, findings: &mut Findings) {
+        let fewest = problem.inventory.min_cores_per_variant;
+        let lanes = || self.gear.stages.iter().flat_map(|stage| &stage.lanes);
+        let variants: BTreeSet<&str> = lanes().map(|lane| lane.variant.as_str()).collect();
+        for variant in variants {
+            let pools: BTreeSet<&str> =
+                lanes().filter(|lane| lane.variant == variant).map(|lane| lane.pool.as_str()).collect();
+            let of_pool = |pool: &super::Pool| self.gear.replicas_of(pool) * pool.on.cores();
+            let cores: u32 = pools.iter().filter_map(|name| self.plan.pool(name)).map(of_pool).sum();
+            if cores < fewest {
+                let cause = format!("`{variant}` has {cores} cores, at least {fewest} were asked for");
+                findings.push(Finding::error(Code::LimitBroken, self.key.clone(), cause, "solve again"));
+            }
         }
     }
 
@@ -308,8 +414,12 @@ impl Checker<'_> {
     }
 
     fn refuted(&self, claim: &str, claimed: f64, truth: f64) -> Finding {
+        self.refuted_at(&format!("claims.{claim}"), claimed, truth)
+    }
+
+    fn refuted_at(&self, place: &str, claimed: f64, truth: f64) -> Finding {
         let cause = format!("claims {claimed}, recomputed {truth}");
-        let key = format!("{}.claims.{claim}", self.key);
+        let key = format!("{}.{place}", self.key);
         Finding::error(Code::ClaimRefuted, key, cause, "solve again, or correct the claim")
     }
 

@@ -1,8 +1,10 @@
 //! Two plans side by side: what changes at which load.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::{Gear, Plan};
+use super::{Claims, Gear, Plan, Resource, Stage};
 
 /// What changes between two plans, over all loads of either.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -11,7 +13,7 @@ pub struct PlanDiff {
     pub before: String,
     /// Name of the second plan.
     pub after: String,
-    /// Whether both do the same at every load and claim the same.
+    /// Whether both do the same at every load, claim the same, and judge and change gears by the same rules.
     pub same: bool,
     /// The loads cut where either plan changes gear.
     pub ranges: Vec<GearDiff>,
@@ -59,13 +61,28 @@ pub fn diff(before: &Plan, after: &Plan) -> PlanDiff {
     let mut ranges = Vec::new();
     for to in borders {
         let (old, new) = (side(before, to), side(after, to));
-        let content = |side: &Option<Side>| side.clone().map(|side| Side { gear: 0, ..side });
-        let same = content(&old) == content(&new);
+        let same = content(before, old.as_ref()) == content(after, new.as_ref());
         ranges.push(GearDiff { from_rps: from, to_rps: to, before: old, after: new, same });
         from = to;
     }
-    let same = ranges.iter().all(|range| range.same);
+    let whole = |plan: &Plan| (plan.slo, plan.switch);
+    let same = ranges.iter().all(|range| range.same) && whole(before) == whole(after);
     PlanDiff { before: before.name.clone(), after: after.name.clone(), same, ranges }
+}
+
+/// All that a gear does and claims: what pools are and how many replicas are up, the stages, the claims.
+#[derive(PartialEq)]
+struct Content<'a> {
+    pools: BTreeMap<&'a str, (&'a Resource, &'a [String], u32)>,
+    stages: &'a [Stage],
+    claims: &'a Claims,
+}
+
+fn content<'a>(plan: &'a Plan, side: Option<&Side>) -> Option<Content<'a>> {
+    let gear = &plan.gears[side?.gear];
+    let up = plan.placement.iter().filter(|pool| gear.replicas_of(pool) > 0);
+    let pools = up.map(|pool| (pool.name.as_str(), (&pool.on, pool.hosts.as_slice(), gear.replicas_of(pool))));
+    Some(Content { pools: pools.collect(), stages: &gear.stages, claims: &gear.claims })
 }
 
 fn side(plan: &Plan, load: f64) -> Option<Side> {

@@ -63,7 +63,7 @@ pub struct Pool {
     /// What one replica runs on.
     pub on: Resource,
     /// Most replicas that are ever up.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1000000))]
     pub replicas: u32,
     /// Variants that every replica holds in memory.
     pub hosts: Vec<String>,
@@ -188,7 +188,7 @@ pub struct Lane {
     pub pool: String,
     /// Most calls that are served together.
     #[serde(default = "one_at_a_time")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 65536))]
     pub batch: u32,
     /// Longest time that the first call waits for companions while a replica is free.
     #[serde(default)]

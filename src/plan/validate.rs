@@ -7,6 +7,10 @@ use crate::finding::{Code, Finding, Findings};
 
 /// How far the shares of a stage may be from 1 in sum.
 const SHARE_TOLERANCE: f64 = 1e-6;
+/// Most calls that one request makes in a stage.
+const MOST_CALLS: f64 = 1000.0;
+/// Shortest switch window.
+const SHORTEST_WINDOW_MS: f64 = 1.0;
 
 impl Plan {
     /// Returns everything that is wrong in the plan itself; facts and claims are looked at by `check`.
@@ -136,9 +140,16 @@ fn stages_wait_for_earlier_ones(gear: &Gear, index: usize, key: &str, findings: 
             findings.push(Finding::error(Code::StageOrder, format!("{key}.after"), cause, action));
         }
     }
-    if gear.stages[index].calls.get() <= 0.0 {
-        let cause = "a stage that is never called";
-        findings.push(Finding::error(Code::OutOfRange, format!("{key}.calls"), cause, "a number above 0"));
+    let after = &gear.stages[index].after;
+    if let Some(twice) = (1..after.len()).find(|&later| after[..later].contains(&after[later])) {
+        let cause = format!("`{}` is named twice", after[twice]);
+        findings.push(Finding::error(Code::DuplicateName, format!("{key}.after"), cause, "name it once"));
+    }
+    let calls = gear.stages[index].calls.get();
+    if calls <= 0.0 || calls > MOST_CALLS {
+        let cause = format!("a request makes {calls} calls here");
+        let action = format!("a number above 0, at most {MOST_CALLS}");
+        findings.push(Finding::error(Code::OutOfRange, format!("{key}.calls"), cause, action));
     }
 }
 
@@ -200,9 +211,9 @@ fn the_last_stage_answers(gear: &Gear, index: usize, key: &str, findings: &mut F
 
 fn switch_leaves_a_band(plan: &Plan, findings: &mut Findings) {
     let switch = &plan.switch;
-    if switch.window_ms.get() <= 0.0 {
+    if switch.window_ms.get() < SHORTEST_WINDOW_MS {
         let cause = "a rate needs some time to be measured";
-        findings.push(Finding::error(Code::OutOfRange, "switch.window_ms", cause, "a time above 0"));
+        findings.push(Finding::error(Code::OutOfRange, "switch.window_ms", cause, "at least 1 ms"));
     }
     if switch.down > switch.up {
         let cause = format!("changes down at {} but up at {} of a border: it would swing", switch.down, switch.up);

@@ -115,7 +115,7 @@ pub struct Slo {
 #[serde(deny_unknown_fields)]
 pub struct Inventory {
     /// Cores for all variants together.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 4096))]
     pub cores: u32,
     /// Price of one core for an hour.
     #[serde(default)]

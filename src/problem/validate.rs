@@ -2,8 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{GoalKind, Problem};
+use super::{Formulation, GoalKind, Problem};
 use crate::finding::{Code, Finding, Findings, Severity};
+
+/// Below this the number of gears grows without end.
+const LEAST_GEAR_LOSS: f64 = 1e-4;
+/// Most cores at which the published line is fitted.
+const MOST_FIT_CORES: u32 = 1024;
 
 impl Problem {
     /// Returns everything that is wrong in the problem itself; facts are looked at when it meets its profiles.
@@ -15,6 +20,8 @@ impl Problem {
         limits_are_positive(self, &mut findings);
         goal_has_its_limits(self, &mut findings);
         cores_fit_the_inventory(self, &mut findings);
+        gears_stay_countable(self, &mut findings);
+        published_settings_work(self, &mut findings);
         findings
     }
 }
@@ -27,10 +34,6 @@ fn lists_are_not_empty(problem: &Problem, findings: &mut Findings) {
     if problem.variants.as_ref().is_some_and(Vec::is_empty) {
         let action = "name at least one variant, or leave the key out to use all";
         findings.push(Finding::error(Code::Empty, "variants", "no variant may be used", action));
-    }
-    if problem.published.as_ref().is_some_and(|published| published.fit_cores.len() < 2) {
-        let action = "a line needs two core counts; the paper uses [1, 2, 4, 8, 16]";
-        findings.push(Finding::error(Code::Empty, "published.fit_cores", "fewer than two core counts", action));
     }
 }
 
@@ -73,6 +76,34 @@ fn goal_has_its_limits(problem: &Problem, findings: &mut Findings) {
     if goal.kind == GoalKind::Cheapest && goal.accuracy_at_least.is_none() {
         let action = "say how accurate the plan must be, like `accuracy_at_least = 0.9`";
         findings.push(Finding::error(Code::GoalLimit, "goal.accuracy_at_least", "`cheapest` needs it", action));
+    }
+}
+
+fn gears_stay_countable(problem: &Problem, findings: &mut Findings) {
+    let loss = problem.goal.gear_loss_at_most.get();
+    if loss < LEAST_GEAR_LOSS {
+        let cause = format!("{loss} would cut the loads into gears without end");
+        let action = format!("at least {LEAST_GEAR_LOSS}");
+        findings.push(Finding::error(Code::OutOfRange, "goal.gear_loss_at_most", cause, action));
+    }
+}
+
+fn published_settings_work(problem: &Problem, findings: &mut Findings) {
+    let Some(published) = &problem.published else { return };
+    if problem.formulation != Formulation::Published {
+        let action = "add `formulation = \"published\"`, or remove the table";
+        let finding = Finding::error(Code::NoEffect, "published", "only the published formulation uses it", action);
+        findings.push(finding.with_severity(Severity::Warning));
+    }
+    let distinct: BTreeSet<u32> = published.fit_cores.iter().copied().collect();
+    if distinct.len() < 2 || distinct.iter().any(|cores| !(1..=MOST_FIT_CORES).contains(cores)) {
+        let cause = format!("no line goes through {:?}", published.fit_cores);
+        let action = format!("two or more different numbers from 1 to {MOST_FIT_CORES}, like [1, 2, 4, 8, 16]");
+        findings.push(Finding::error(Code::OutOfRange, "published.fit_cores", cause, action));
+    }
+    if published.capacity_factor.get() <= 0.0 {
+        let cause = "a factor of 0 leaves no capacity";
+        findings.push(Finding::error(Code::OutOfRange, "published.capacity_factor", cause, "a part above 0, like 0.8"));
     }
 }
 

@@ -92,7 +92,7 @@ impl Curve {
 
     fn along_batch(&self, cores: u32, batch: u32) -> Option<Service> {
         let (&(_, low), below) = self.measured.range((cores, 1)..(cores, batch)).next_back()?;
-        let (&(_, high), above) = self.measured.range((cores, batch + 1)..=(cores, u32::MAX)).next()?;
+        let (&(_, high), above) = self.measured.range((cores, batch.saturating_add(1))..=(cores, u32::MAX)).next()?;
         let part = f64::from(batch - low) / f64::from(high - low);
         Some(between(below, above, part))
     }

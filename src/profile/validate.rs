@@ -18,6 +18,7 @@ impl Profile {
             point_names_a_variant(self, point, &key, &mut findings);
             quantiles_increase(point, &key, &mut findings);
             histogram_counts_every_call(point, &key, &mut findings);
+            histogram_has_the_mean(point, &key, &mut findings);
             throughput_follows_from_latency(point, &key, &mut findings);
         }
         accuracies_lie_in_their_intervals(self, &mut findings);
@@ -101,6 +102,16 @@ fn histogram_counts_every_call(point: &Point, key: &str, findings: &mut Findings
             histogram.count.len(),
             point.count
         );
+        findings.push(Finding::error(Code::Inconsistent, format!("{key}.histogram"), cause, "measure the point again"));
+    }
+}
+
+/// The histogram and the latency are of the same calls; buckets round by 1 %.
+fn histogram_has_the_mean(point: &Point, key: &str, findings: &mut Findings) {
+    let Some(histogram) = &point.histogram else { return };
+    let (seen, said) = (histogram.distribution().mean_ms(), point.latency.mean_ms.get());
+    if point.count > 0 && said > 0.0 && (seen / said - 1.0).abs() > 0.02 {
+        let cause = format!("the histogram's mean is {seen} ms, the point's {said} ms");
         findings.push(Finding::error(Code::Inconsistent, format!("{key}.histogram"), cause, "measure the point again"));
     }
 }

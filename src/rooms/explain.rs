@@ -1,16 +1,18 @@
 //! Why a gear is as it is: which limits bind, what one more of each would buy, and what came second.
 
+use std::cmp::Ordering;
+
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::optimize::fill::Ladder;
-use crate::optimize::{Instance, Solution};
-use crate::plan::Plan;
+use crate::optimize::{Instance, Objective, Solution};
+use crate::plan::{Plan, Pool};
 use crate::problem::{Problem, Room};
-use crate::units::Millis;
+use crate::units::{Accuracy, Millis};
 
-use super::variant_set::Model;
+use super::variant_set::{Model, budget};
 
 /// Why a gear is as it is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -79,10 +81,12 @@ pub fn explain(plan: &Plan, problem: &Problem, facts: &Facts, gear: usize) -> Re
         });
     }
     let instance = Model::new(problem, facts)?.instance;
-    let Some(best) = Ladder::only_at(load, &instance).at(load) else {
+    let best = Ladder::only_at(load, &instance).at(load);
+    let Some(best) = best.filter(|best| is_what_runs(plan, gear, &instance, best)) else {
         return Err(Error::Unsupported {
-            what: format!("no plan carries {load} requests/s any more"),
-            hint: "the facts or the problem have changed: run `planner solve` again".to_owned(),
+            what: format!("gear {gear} is not what its problem alone gives at {load} requests/s"),
+            hint: "it was made from a running plan, or plan, problem or facts have changed since: solve again"
+                .to_owned(),
         });
     };
     Ok(Explanation {
@@ -96,54 +100,83 @@ pub fn explain(plan: &Plan, problem: &Problem, facts: &Facts, gear: usize) -> Re
     })
 }
 
-fn prices(problem: &Problem, facts: &Facts, load: f64, best: &Solution) -> Result<Vec<LimitPrice>, Error> {
-    let mut looser = Vec::new();
-    let mut with = |key, value: f64, loosened_to: f64, change: &dyn Fn(&mut Problem)| {
-        let mut moved = problem.clone();
-        change(&mut moved);
-        looser.push((key, value, loosened_to, moved));
-    };
-    let cores = problem.inventory.cores;
-    let one_more = |moved: &mut Problem| {
-        moved.inventory.cores += 1;
-        moved.goal.cores_at_most = moved.goal.cores_at_most.map(|most| most + 1);
-    };
-    with("inventory.cores", f64::from(cores), f64::from(cores + 1), &one_more);
-    let latency = problem.slo.latency_ms.get();
-    with("slo.latency_ms", latency, latency * 1.1, &|moved| moved.slo.latency_ms = Millis::saturating(latency * 1.1));
-    if let Some(least) = problem.goal.accuracy_at_least {
-        let lower = crate::units::Accuracy::saturating(least.get() - 0.01);
-        let change = move |moved: &mut Problem| moved.goal.accuracy_at_least = Some(lower);
-        with("goal.accuracy_at_least", least.get(), lower.get(), &change);
-    }
-    looser
-        .into_iter()
-        .map(|(key, value, loosened_to, moved)| price(key, value, loosened_to, &moved, facts, load, best))
-        .collect()
+/// Tells whether a gear gives every variant the cores of a solution.
+fn is_what_runs(plan: &Plan, gear: usize, instance: &Instance, best: &Solution) -> bool {
+    let gear = &plan.gears[gear];
+    instance.items.iter().zip(&best.cores).all(|(item, &cores)| {
+        let hosts = |pool: &&Pool| pool.hosts.contains(&item.name);
+        let up = plan.placement.iter().filter(hosts).map(|pool| gear.replicas_of(pool) * pool.on.cores());
+        up.sum::<u32>() == cores
+    })
 }
 
-fn price(
+/// A limit, and the problem with it loosened.
+struct Looser {
     key: &'static str,
     value: f64,
     loosened_to: f64,
-    moved: &Problem,
-    facts: &Facts,
-    load: f64,
-    best: &Solution,
-) -> Result<LimitPrice, Error> {
-    let instance = Model::new(moved, facts)?.instance;
+    problem: Problem,
+}
+
+fn prices(problem: &Problem, facts: &Facts, load: f64, best: &Solution) -> Result<Vec<LimitPrice>, Error> {
+    let cores = budget(problem);
+    [Some(one_more_core(problem, cores)), Some(later(problem)), less_accurate(problem)]
+        .into_iter()
+        .flatten()
+        .map(|looser| price(&looser, facts, load, best, cores))
+        .collect()
+}
+
+fn one_more_core(problem: &Problem, cores: u32) -> Looser {
+    let key = match problem.goal.cores_at_most.map(|most| most.cmp(&problem.inventory.cores)) {
+        None | Some(Ordering::Greater) => "inventory.cores",
+        Some(Ordering::Less) => "goal.cores_at_most",
+        Some(Ordering::Equal) => "inventory.cores and goal.cores_at_most",
+    };
+    let mut moved = problem.clone();
+    moved.inventory.cores = moved.inventory.cores.max(cores + 1);
+    moved.goal.cores_at_most = moved.goal.cores_at_most.map(|most| most.max(cores + 1));
+    Looser { key, value: f64::from(cores), loosened_to: f64::from(cores + 1), problem: moved }
+}
+
+/// A tenth more time.
+fn later(problem: &Problem) -> Looser {
+    let (value, mut moved) = (problem.slo.latency_ms.get(), problem.clone());
+    moved.slo.latency_ms = Millis::saturating(value * 1.1);
+    Looser { key: "slo.latency_ms", value, loosened_to: value * 1.1, problem: moved }
+}
+
+/// One point less.
+fn less_accurate(problem: &Problem) -> Option<Looser> {
+    let least = problem.goal.accuracy_at_least?.get();
+    let lower = Accuracy::saturating(least - 0.01);
+    let mut moved = problem.clone();
+    moved.goal.accuracy_at_least = Some(lower);
+    Some(Looser { key: "goal.accuracy_at_least", value: least, loosened_to: lower.get(), problem: moved })
+}
+
+fn price(looser: &Looser, facts: &Facts, load: f64, best: &Solution, old_budget: u32) -> Result<LimitPrice, Error> {
+    let mut instance = Model::new(&looser.problem, facts)?.instance;
+    // A larger budget must not make the same cores look cheaper.
+    let scale = f64::from(instance.budget) / f64::from(old_budget);
+    if let Objective::Weighted { resource, .. } = &mut instance.objective {
+        *resource *= scale;
+    }
     let found = Ladder::only_at(load, &instance).at(load).unwrap_or_else(|| best.clone());
     let cores = |solution: &Solution| i64::from(solution.cores.iter().sum::<u32>());
     let accuracy_gain = found.accuracy - best.accuracy;
     let cores_change = cores(&found) - cores(best);
     Ok(LimitPrice {
-        key,
-        value,
-        loosened_to,
+        key: looser.key,
+        value: looser.value,
+        loosened_to: looser.loosened_to,
         binds: accuracy_gain > 1e-9 || cores_change < 0,
         accuracy_gain,
         cores_change,
-        objective_gain: found.value - best.value,
+        objective_gain: match instance.objective {
+            Objective::Cheapest { .. } => -cores_change as f64 / f64::from(old_budget),
+            _ => found.value - best.value,
+        },
     })
 }
 

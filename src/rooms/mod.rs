@@ -38,7 +38,8 @@ pub struct ConflictingLimit {
     pub key: &'static str,
     /// What it asks for.
     pub asked: f64,
-    /// The nearest value that admits a plan while the others stay; absent where no value does.
+    /// The nearest value that admits a plan while all else stays; absent where no value that was looked at does (cores
+    /// are looked at up to 8 times the asked ones and up to 256).
     pub would_have_to_be: Option<f64>,
 }
 
@@ -76,7 +77,10 @@ pub fn solve(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<A
 
 impl std::fmt::Display for Conflict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "infeasible: these limits cannot hold together; changing any one as shown admits a plan")?;
+        match self.limits.as_slice() {
+            [_] => writeln!(f, "infeasible: this limit cannot hold")?,
+            _ => writeln!(f, "infeasible: these limits cannot hold together; changing any one as shown admits a plan")?,
+        }
         for (index, limit) in self.limits.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
@@ -84,7 +88,7 @@ impl std::fmt::Display for Conflict {
             write!(f, "  {} = {}", limit.key, limit.asked)?;
             match limit.would_have_to_be {
                 Some(value) => write!(f, "  would have to be {value}")?,
-                None => write!(f, "  no value helps while the others stay")?,
+                None => write!(f, "  no value that was looked at helps while all else stays")?,
             }
         }
         Ok(())

@@ -65,6 +65,15 @@ impl Arrivals {
         }
     }
 
+    /// Returns the requests that are expected in the first `seconds`.
+    #[must_use]
+    pub fn expected(&self, seconds: f64) -> f64 {
+        match self {
+            Self::Constant { rate_rps } | Self::Poisson { rate_rps } => rate_rps * seconds,
+            Self::Trace(trace) => trace.rates.iter().take(seconds.ceil() as usize).sum::<f64>() * trace.scale,
+        }
+    }
+
     /// Returns the highest expected rate between two times in seconds.
     #[must_use]
     pub fn highest_rate(&self, from: f64, to: f64) -> f64 {

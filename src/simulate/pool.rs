@@ -31,11 +31,11 @@ pub struct Pool {
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Sums {
-    waiting: u64,
-    present: u64,
-    busy: u64,
-    up: u64,
-    billed: u64,
+    waiting: u128,
+    present: u128,
+    busy: u128,
+    up: u128,
+    billed: u128,
     calls: u64,
     batches: u64,
     per_call_usd: f64,
@@ -56,13 +56,14 @@ impl Pool {
             return;
         }
         self.touched = now;
-        let up = u64::from(self.up.max(self.busy));
+        let time = u128::from(time);
+        let up = u128::from(self.up.max(self.busy));
         self.sums.max_waiting = self.sums.max_waiting.max(self.waiting);
-        self.sums.waiting += time * u64::from(self.waiting);
-        self.sums.present += time * u64::from(self.waiting + self.serving);
-        self.sums.busy += time * u64::from(self.busy);
+        self.sums.waiting += time * u128::from(self.waiting);
+        self.sums.present += time * u128::from(self.waiting + self.serving);
+        self.sums.busy += time * u128::from(self.busy);
         self.sums.up += time * up;
-        self.sums.billed += time * (up + u64::from(self.starting));
+        self.sums.billed += time * (up + u128::from(self.starting));
     }
 
     /// Forgets what was counted so far: the warm-up is over.
@@ -154,17 +155,17 @@ impl Pool {
     /// Returns what the pool did in `time_ns`.
     pub fn report(&self, walk: &PoolWalk, time_ns: u64) -> PoolReport {
         let sums = &self.sums;
-        let mean = |sum: u64| sum as f64 / time_ns.max(1) as f64;
-        let ratio = |a: u64, b: u64| if b == 0 { 0.0 } else { a as f64 / b as f64 };
+        let mean = |sum: u128| sum as f64 / time_ns.max(1) as f64;
+        let ratio = |a: f64, b: f64| if b > 0.0 { a / b } else { 0.0 };
         PoolReport {
             name: walk.name.clone(),
-            utilisation: Share::saturating(ratio(sums.busy, sums.up)),
+            utilisation: Share::saturating(ratio(sums.busy as f64, sums.up as f64)),
             mean_replicas: mean(sums.billed),
             mean_waiting: mean(sums.waiting),
             max_waiting: sums.max_waiting,
             mean_present: mean(sums.present),
             calls: sums.calls,
-            mean_batch: ratio(sums.calls, sums.batches),
+            mean_batch: ratio(sums.calls as f64, sums.batches as f64),
             batch_sizes: self.batch_sizes.clone(),
             cost_usd_per_hour: Usd::saturating(self.cost_usd(walk) * 3.6e12 / time_ns.max(1) as f64),
         }

@@ -17,7 +17,7 @@ pub struct Tally {
     pub late: u64,
     judged: u64,
     right: u64,
-    sum_ns: u64,
+    sum_ns: u128,
     max_ns: u64,
     times: Histogram<u64>,
     reached: Vec<u64>,
@@ -61,7 +61,7 @@ impl Tally {
         self.late += u64::from(took_ns > slo_ns);
         self.judged += u64::from(right.is_some());
         self.right += u64::from(right == Some(true));
-        self.sum_ns += took_ns;
+        self.sum_ns += u128::from(took_ns);
         self.max_ns = self.max_ns.max(took_ns);
         self.times.saturating_record(took_ns.max(1));
     }

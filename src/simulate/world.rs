@@ -77,16 +77,23 @@ fn laws_of(plan: &Plan, facts: &Facts, variant: &str, findings: &mut Findings) -
         let uses = lanes.filter(|lane| lane.variant == variant && lane.pool == pool.name);
         let batches = 1..=uses.map(|lane| lane.batch).max().unwrap_or(0);
         let services: Vec<_> = batches.map(|batch| (batch, facts.service(variant, &pool.on, batch))).collect();
-        let missing: Vec<_> = services.iter().filter(|(_, law)| law.is_none()).map(|(b, _)| b.to_string()).collect();
+        let missing: Vec<u32> = services.iter().filter(|(_, law)| law.is_none()).map(|(batch, _)| *batch).collect();
         if !missing.is_empty() {
             let (cores, device) = (pool.on.cores(), pool.on.device());
-            let cause = format!("`{variant}` on {cores} cores of {device} with batch {}", missing.join(", "));
+            let cause = format!("`{variant}` on {cores} cores of {device} with batch {}", ranges(&missing));
             let action = "profile those, or pass a profile that has them with --profile";
             findings.push(Finding::error(Code::NotMeasured, format!("placement[{index}]"), cause, action));
         }
         services.into_iter().filter_map(|(_, service)| Some(Law::of(&service?.law))).collect()
     };
     plan.placement.iter().enumerate().map(of_pool).collect()
+}
+
+/// Returns increasing numbers in words, runs as `3 to 7`.
+fn ranges(numbers: &[u32]) -> String {
+    let runs = numbers.chunk_by(|a, b| a + 1 == *b).filter_map(|run| Some((run.first()?, run.last()?)));
+    let words = runs.map(|(a, b)| if a == b { a.to_string() } else { format!("{a} to {b}") });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 fn load_of(facts: &Facts, variant: &str, findings: &mut Findings) -> u64 {

@@ -53,7 +53,7 @@ fn answer(arguments: &str) -> String {
     command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/broken")).args(arguments.split(' '));
     let output = command.output().expect("it runs");
     let code = output.status.code().expect("it was not killed");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(code == 1 || code == 2, "{arguments}: exit code {code}");
     assert!(!said.contains("panicked"), "{arguments}: {said}");
     assert!(!said.trim().is_empty(), "{arguments}: nothing was said");

@@ -75,7 +75,7 @@ fn an_overstated_claim_is_refuted() {
     plan.gears[0].claims.cores = Some(0);
     let findings = check(&plan, &facts, Some(&problem), Tolerance::default());
     let keys: Vec<_> = findings.0.iter().map(|finding| finding.key.as_str()).collect();
-    assert_eq!(keys, ["gears[0].claims.accuracy", "gears[0].claims.cores"]);
+    assert_eq!(keys, ["gears[0].claims.accuracy", "gears[0].claims.accuracy.high", "gears[0].claims.cores"]);
 }
 
 #[test]
@@ -142,6 +142,95 @@ fn a_running_plan_is_kept_when_loading_is_dear() {
         let before = running.gear_at(gear.up_to_rps.get());
         assert!(held(&plan, index) <= held(&running, before), "starts something at {}", gear.up_to_rps);
     }
+}
+
+/// One number of cores may be best over loads at which different allotments of them are most accurate.
+#[test]
+fn the_cheapest_plan_is_the_most_accurate_among_the_cheapest() {
+    let facts = facts();
+    let goal = json!({ "kind": "cheapest", "accuracy_at_least": 0.9 });
+    let wide = planned(&problem(10_000.0, 10.0, 8, &goal), &facts).expect("feasible");
+    for max_rps in [700.0, 3000.0, 7000.0, 9000.0] {
+        let alone = planned(&problem(max_rps, 10.0, 8, &goal), &facts).expect("feasible");
+        let best = alone.gears.last().expect("a gear").claims.accuracy.expect("claimed").value.get();
+        let given = wide.gears[wide.gear_at(max_rps)].claims.accuracy.expect("claimed").value.get();
+        assert!(given >= best - 0.01 - 1e-9, "at {max_rps}: {given}, possible is {best}");
+    }
+}
+
+/// Problems drawn at random with the shipped facts: every gear is at its bound and the plan passes its check.
+#[test]
+fn random_cheapest_plans_are_proved_and_checked() {
+    let facts = facts();
+    let names = ["linear", "mlp_s", "cnn_s", "mlp_m", "cnn_m", "cnn_l", "cnn_l_int8", "early_exit"];
+    for seed in 0..120_u32 {
+        let pick = |k: u32| (seed.wrapping_mul(2_654_435_761).wrapping_add(k * 40_503) >> 7) % 997;
+        let variants: Vec<_> =
+            names.iter().enumerate().filter(|(i, _)| pick(*i as u32) % 3 > 0).map(|(_, n)| *n).collect();
+        if variants.is_empty() {
+            continue;
+        }
+        let goal = json!({ "kind": "cheapest", "accuracy_at_least": 0.6 + f64::from(pick(20) % 350) / 1000.0 });
+        let mut problem = problem(100.0 + f64::from(pick(21)) * 12.0, 10.0, 1 + pick(22) % 8, &goal);
+        problem.variants = Some(variants.iter().map(|name| (*name).to_owned()).collect());
+        if let Ok(plan) = planned(&problem, &facts) {
+            let findings = check(&plan, &facts, Some(&problem), Tolerance::default());
+            assert!(!findings.has_errors(), "{seed}: {findings}");
+            assert!(plan.gears.iter().all(|gear| gear.certificate.as_ref().is_some_and(|c| c.gap.abs() <= 1e-9)));
+        }
+    }
+}
+
+/// What `check` must not let pass: a plan for a weaker objective, foreign variants, invented numbers.
+#[test]
+fn a_plan_that_was_tampered_with_is_refuted() {
+    let facts = facts();
+    let problem = problem(900.0, 25.0, 6, &goals()[0]);
+    let sound = planned(&problem, &facts).expect("feasible");
+    let refuted = |what: &str, plan: &Plan, problem: &Problem| {
+        assert!(check(plan, &facts, Some(problem), Tolerance::default()).has_errors(), "{what} passes");
+    };
+    let mut weaker = sound.clone();
+    weaker.slo.latency_ms = planner::units::Millis::saturating(1000.0);
+    refuted("a weaker objective", &weaker, &problem);
+    let mut silent = sound.clone();
+    silent.slo.latency_ms = planner::units::Millis::saturating(0.001);
+    silent.gears.iter_mut().for_each(|gear| gear.claims = planner::plan::Claims::default());
+    refuted("an objective that nobody claims to keep", &silent, &problem);
+    let mut proud = sound.clone();
+    proud.gears[0].certificate.as_mut().expect("certified").objective = 5.0;
+    proud.gears[0].certificate.as_mut().expect("certified").bound = 5.0;
+    refuted("an invented objective", &proud, &problem);
+    let mut certain = sound.clone();
+    let claim = certain.gears[0].claims.accuracy.as_mut().expect("claimed");
+    (claim.low, claim.high) = (claim.value, claim.value);
+    refuted("an interval without width", &certain, &problem);
+    let mut ghost = sound.clone();
+    ghost.gears[0].claims.utilisation.insert("nosuch".into(), planner::units::Share::ZERO);
+    refuted("use of a pool that is not there", &ghost, &problem);
+    let mut narrow = problem.clone();
+    narrow.variants = Some(vec!["linear".into()]);
+    refuted("a variant that may not be used", &sound, &narrow);
+    let mut thick = problem.clone();
+    thick.inventory.min_cores_per_variant = 3;
+    refuted("too few cores a variant", &sound, &thick);
+}
+
+#[test]
+fn plans_that_behave_differently_are_not_the_same() {
+    let facts = facts();
+    let plan = planned(&problem(900.0, 25.0, 6, &goals()[0]), &facts).expect("feasible");
+    let differs = |change: &dyn Fn(&mut Plan)| {
+        let mut other = plan.clone();
+        change(&mut other);
+        !diff(&plan, &other).same
+    };
+    let ms = planner::units::Millis::saturating;
+    assert!(differs(&|plan| plan.slo.latency_ms = ms(1000.0)));
+    assert!(differs(&|plan| plan.switch.dwell_ms = ms(1.0)));
+    assert!(differs(&|plan| plan.gears[0].stages[0].lanes[0].hold_ms = ms(3.0)));
+    assert!(differs(&|plan| plan.gears[0].stages[0].dispatch = planner::plan::Dispatch::Deadline));
+    assert!(!differs(&|plan| plan.provenance.tool = "another".into()));
 }
 
 /// The plan under `plans/` is what `planner solve problems/digits.toml` answers, byte for byte, and passes its check.

@@ -55,7 +55,7 @@ impl Candidate {
 ///
 /// Only measured (cores, batch) pairs enter; a replica never has more cores than were measured.
 pub(in crate::rooms) fn candidates(problem: &Problem, facts: &Facts, variant: &str) -> Result<Vec<Candidate>, Error> {
-    let curve = facts.curve(variant, "cpu").ok_or_else(|| not_measured(variant))?;
+    let curve = facts.curve(variant, "cpu").ok_or_else(|| not_measured(variant, "any point on `cpu`"))?;
     let budget = super::budget(problem);
     let ways: Vec<(u32, u32, u32)> = curve
         .measured()
@@ -80,7 +80,7 @@ pub(in crate::rooms) fn candidates(problem: &Problem, facts: &Facts, variant: &s
     Ok(kept)
 }
 
-pub(super) fn not_measured(variant: &str) -> Error {
-    let cause = format!("`{variant}` has no point measured on `cpu`");
+pub(super) fn not_measured(variant: &str, what: &str) -> Error {
+    let cause = format!("no profile has {what} of `{variant}`");
     Finding::error(Code::NotMeasured, "profiles", cause, "measure it with `planner profile`, or leave it out").into()
 }

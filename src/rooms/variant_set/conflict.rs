@@ -1,5 +1,7 @@
 //! Why no plan exists: the smallest set of limits in conflict, and what each would have to become.
 
+use std::cmp::Ordering;
+
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::optimize::LOAD_SLACK;
@@ -12,6 +14,9 @@ use super::Model;
 
 /// A latency so long that only saturation limits a replica.
 const NO_LATENCY_LIMIT_MS: f64 = 1e9;
+
+/// A load so low that only latency and accuracy limit it.
+const HARDLY_ANY_LOAD: f64 = 1e-6;
 
 /// Inventories this many times larger than the asked one are looked at, up to the second number of cores.
 const MORE_CORES: (f64, f64) = (8.0, 256.0);
@@ -28,11 +33,13 @@ enum Limit {
 impl Limit {
     const ALL: [Self; 4] = [Self::Accuracy, Self::Latency, Self::Cores, Self::Rate];
 
-    const fn key(self, problem: &Problem) -> &'static str {
+    fn key(self, problem: &Problem) -> &'static str {
         match self {
             Self::Rate => "workload.max_rps",
-            Self::Cores if problem.goal.cores_at_most.is_some() => "goal.cores_at_most",
-            Self::Cores => "inventory.cores",
+            Self::Cores => match problem.goal.cores_at_most.map(|most| most.cmp(&problem.inventory.cores)) {
+                None | Some(Ordering::Greater) => "inventory.cores",
+                Some(_) => "inventory.cores and goal.cores_at_most",
+            },
             Self::Latency => "slo.latency_ms",
             Self::Accuracy => "goal.accuracy_at_least",
         }
@@ -53,8 +60,8 @@ impl Limit {
         match self {
             Self::Rate => moved.workload.max_rps = Rate::saturating(value),
             Self::Cores => {
-                moved.inventory.cores = value as u32;
-                moved.goal.cores_at_most = moved.goal.cores_at_most.map(|_| value as u32);
+                moved.inventory.cores = moved.inventory.cores.max(value as u32);
+                moved.goal.cores_at_most = moved.goal.cores_at_most.map(|most| most.max(value as u32));
             }
             Self::Latency => moved.slo.latency_ms = Millis::saturating(value),
             Self::Accuracy => moved.goal.accuracy_at_least = Some(Accuracy::saturating(value)),
@@ -62,11 +69,22 @@ impl Limit {
         moved
     }
 
-    /// Returns the value at which the limit no longer limits.
+    /// Returns the problem without the limit. Without a limit on cores any rate can be carried that a few replicas of a
+    /// variant carry at all, so the rate no longer counts either.
+    fn dropped(self, problem: &Problem) -> Problem {
+        let mut without = self.moved(problem, self.loosest(problem));
+        if self == Self::Cores {
+            without = Self::Rate.moved(&without, Self::Rate.loosest(problem));
+        }
+        without
+    }
+
+    /// Returns the loosest value that is looked at.
     fn loosest(self, problem: &Problem) -> f64 {
         let cores = f64::from(super::budget(problem));
         match self {
-            Self::Rate | Self::Accuracy => 0.0,
+            Self::Rate => HARDLY_ANY_LOAD.min(problem.workload.max_rps.get()),
+            Self::Accuracy => 0.0,
             Self::Cores => (MORE_CORES.0 * cores).min(MORE_CORES.1).max(cores),
             Self::Latency => NO_LATENCY_LIMIT_MS,
         }
@@ -78,7 +96,7 @@ pub(super) fn find(problem: &Problem, facts: &Facts) -> Result<Conflict, Error> 
     let mut reduced = problem.clone();
     let mut kept = Vec::new();
     for limit in Limit::ALL.into_iter().filter(|limit| limit.asked(problem).is_some()) {
-        let without = limit.moved(&reduced, limit.loosest(problem));
+        let without = limit.dropped(&reduced);
         if feasible(&without, facts)? {
             kept.push(limit);
         } else {

@@ -42,6 +42,10 @@ pub(super) fn gears(
             let instance = ladder.instance();
             let solution = instance.evaluate(&rung.solution.cores, load).expect("less load always fits");
             let bound = ladder.bound_at(load).unwrap_or(solution.value).max(solution.value);
+            if bound - solution.value > 1e-9 {
+                let message = format!("at {load} requests/s the plan is worth {}, its bound {bound}", solution.value);
+                return Err(Error::Solver { solver: "own search", message });
+            }
             let method = if verify { verified(ladder, load, solution.value)? } else { METHOD.to_owned() };
             decoded.push(gear(problem, model, &solution, load, bound, method));
         }

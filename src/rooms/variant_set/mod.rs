@@ -117,14 +117,20 @@ fn objective(problem: &Problem) -> Objective {
 /// Returns the variants that may be used, in the order of the facts.
 pub(super) fn variants_of(problem: &Problem, facts: &Facts) -> Result<Vec<String>, Error> {
     let known: Vec<String> = facts.variants().map(|variant| variant.name.clone()).collect();
-    let Some(wanted) = &problem.variants else { return Ok(known) };
+    let Some(wanted) = &problem.variants else {
+        facts.do_one_task(&known)?;
+        return Ok(known);
+    };
     let mut findings = crate::finding::Findings::default();
     for (index, name) in wanted.iter().enumerate().filter(|(_, name)| !known.contains(name)) {
         let action = format!("the profiles hold {}", known.join(", "));
         let cause = format!("no profile holds `{name}`");
         findings.push(Finding::error(Code::UnknownName, format!("variants[{index}]"), cause, action));
     }
-    findings.or(known.into_iter().filter(|name| wanted.contains(name)).collect()).map_err(Error::from)
+    let used: Vec<String> = known.into_iter().filter(|name| wanted.contains(name)).collect();
+    findings.or(())?;
+    facts.do_one_task(&used)?;
+    Ok(used)
 }
 
 /// Returns the loads up to which each gear of the running plan serves, with the cores that its variants hold then.

@@ -21,7 +21,10 @@ pub fn capacity(slope: f64, intercept: f64, factor: f64, cores: u32) -> f64 {
 /// Returns the published way to run a variant on each number of cores: one worker a core, one call at a time.
 pub(super) fn candidates(problem: &Problem, facts: &Facts, variant: &str) -> Result<Vec<Candidate>, Error> {
     let settings = problem.published.clone().unwrap_or_default();
-    let service = facts.curve(variant, "cpu").and_then(|curve| curve.at(1, 1)).ok_or_else(|| not_measured(variant))?;
+    let service = facts
+        .curve(variant, "cpu")
+        .and_then(|curve| curve.at(1, 1))
+        .ok_or_else(|| not_measured(variant, "batch 1 on 1 core of `cpu`"))?;
     let measured = settings.fit_cores.iter().map(|&cores| {
         let queue = Queue { service: &service.law, servers: cores, batch: 1, hold_ms: 0.0 };
         (f64::from(cores), queue.capacity_rps(&problem.slo))
