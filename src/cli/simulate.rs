@@ -3,39 +3,24 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use planner::facts::Facts;
 use planner::format::{load, to_bytes};
 use planner::plan::Plan;
-use planner::simulate::{Arrivals, Measured, Report, Settings, Summary, Trace, simulate};
+use planner::simulate::{Measured, Report, Settings, Summary, simulate};
 use planner::units::Millis;
 use planner::{Code, Error, Finding};
 
+use super::load::Load;
 use super::{Answer, Layout, Output, print, say_findings, table};
-
-/// Part of the plan's highest rate that is tried where none is given.
-const DEFAULT_LOAD: f64 = 0.8;
-/// Time that is tried where neither a time nor a trace is given, in seconds.
-const DEFAULT_SECONDS: f64 = 60.0;
 
 /// Try a plan in an event simulation; exit 1 where it breaks its SLO
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The plan
     plan: PathBuf,
-    /// Offer this many requests per second (default: 80 % of what the plan carries)
-    #[arg(long, value_name = "R", conflicts_with = "trace")]
-    rps: Option<f64>,
-    /// Offer a trace: requests per second, one number a line or the last column of a CSV, plain or gzipped
-    #[arg(long, value_name = "FILE")]
-    trace: Option<PathBuf>,
-    /// Multiply the rates of the trace
-    #[arg(long, value_name = "X", requires = "trace", default_value_t = 1.0)]
-    scale: f64,
-    /// How arrivals at a fixed rate are spaced; a trace is Poisson in each second
-    #[arg(long, default_value = "poisson", conflicts_with = "trace")]
-    arrivals: Spacing,
-    /// Simulate this long, in seconds (default: 60, or the length of the trace)
+    #[command(flatten)]
+    load: Load,
+    /// Simulate this long, in seconds (default: the length of the trace, or 60; at least twice the time of --step or --ramp)
     #[arg(long, value_name = "SECONDS")]
     duration_s: Option<f64>,
     /// Serve this long before counting, in seconds
@@ -52,12 +37,6 @@ pub struct Args {
     format: Layout,
     #[command(flatten)]
     output: Output,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Spacing {
-    Poisson,
-    Constant,
 }
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
@@ -80,11 +59,10 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
 }
 
 fn settings(args: &Args, plan: &Plan) -> Result<Settings, Error> {
-    let arrivals = arrivals(args, plan)?;
-    let seconds = match (args.duration_s, &arrivals) {
-        (Some(seconds), _) => positive("--duration-s", seconds)?,
-        (None, Arrivals::Trace(trace)) => trace.seconds() as f64,
-        (None, _) => DEFAULT_SECONDS,
+    let arrivals = args.load.arrivals(plan)?;
+    let seconds = match args.duration_s {
+        Some(seconds) => positive("--duration-s", seconds)?,
+        None => args.load.default_seconds(&arrivals),
     };
     let time = |name, seconds| {
         Duration::try_from_secs_f64(seconds).map_err(|_| bad_number(name, seconds, "a time of at least 0 seconds"))
@@ -94,17 +72,6 @@ fn settings(args: &Args, plan: &Plan) -> Result<Settings, Error> {
         duration: time("--duration-s", seconds)?,
         warmup: time("--warmup-s", args.warmup_s)?,
         seed: args.seed,
-    })
-}
-
-fn arrivals(args: &Args, plan: &Plan) -> Result<Arrivals, Error> {
-    if let Some(path) = &args.trace {
-        return Ok(Arrivals::Trace(Trace::load(path, positive("--scale", args.scale)?)?));
-    }
-    let rate_rps = positive("--rps", args.rps.unwrap_or_else(|| DEFAULT_LOAD * plan.max_rps()))?;
-    Ok(match args.arrivals {
-        Spacing::Poisson => Arrivals::Poisson { rate_rps },
-        Spacing::Constant => Arrivals::Constant { rate_rps },
     })
 }
 

@@ -2,6 +2,7 @@
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_distr::{Distribution, Exp1};
 
 /// A stream of random numbers.
 #[derive(Debug, Clone)]
@@ -28,11 +29,19 @@ impl Dice {
         (self.bits() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
 
-    /// Returns an exponential number with mean 1.
+    /// Returns an exponential number with mean 1, above 0.
+    ///
+    /// By the ziggurat method, which multiplies where a logarithm would be taken; only one draw in some hundred needs a
+    /// function of the mathematical library.
     #[inline]
     pub fn exponential(&mut self) -> f64 {
-        // 1 − u is never 0, so the logarithm is finite.
-        -(1.0 - self.unit()).ln()
+        Exp1.sample(&mut self.0)
+    }
+
+    /// Returns a number from a law.
+    #[inline]
+    pub fn draw(&mut self, law: &impl Distribution<f64>) -> f64 {
+        law.sample(&mut self.0)
     }
 
     /// Returns a whole number below `n`; the bias of 2^-32 × n does not matter for samples.

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use crate::plan::Plan;
 
-pub use arrivals::{Arrivals, Source as ArrivalTimes, Trace};
+pub use arrivals::{Arrivals, MmppState, Source as ArrivalTimes, Timestamps, Trace};
 pub use dice::Dice;
 pub use ids::{Id, PoolId, VariantId};
 pub use report::{Change, GearReport, PoolReport, Report, ReportFormat, ResponseTimes, Source, Summary, Window};
@@ -40,7 +40,7 @@ pub use world::{Measured, Textbook, TextbookLaw, World, variants_of};
 /// How a plan is tried.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// When requests arrive.
+    /// When requests arrive; must have been validated.
     pub arrivals: Arrivals,
     /// Time that is counted.
     pub duration: Duration,
