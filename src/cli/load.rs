@@ -15,7 +15,6 @@ const DEFAULT_SECONDS: f64 = 60.0;
 
 /// One of `--rps`, `--mmpp`, `--step`, `--ramp` and `--trace`.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Load")]
 pub struct Load {
     /// Offer this many requests per second (default: 80 % of what the plan carries)
     #[arg(long, value_name = "R", group = "load", allow_negative_numbers = true)]
@@ -99,14 +98,11 @@ impl Load {
     /// Returns the arrivals that the flags ask for.
     pub fn arrivals(&self, plan: &Plan) -> Result<Arrivals, Error> {
         let mut findings = self.useless();
-        if self.trace.is_some() {
-            findings.extend(above_zero("--scale", self.scale));
-            findings.extend(above_zero("--time-scale", self.time_scale));
-        }
-        findings.extend(above_zero("--rps", self.rate(plan)));
-        findings.or(())?;
+        findings.extend(not_zero("--rps", self.rps));
+        findings.extend(not_zero("--scale", Some(self.scale)));
         let arrivals = self.law(plan)?;
-        Ok(self.in_flags(arrivals.validate()).or(arrivals)?)
+        findings.extend(self.in_flags(arrivals.validate()));
+        Ok(findings.or(arrivals)?)
     }
 
     /// Returns the time to simulate where none is asked for: the trace, or twice the time of a change, or a minute.
@@ -177,11 +173,8 @@ impl Load {
     }
 }
 
-fn above_zero(flag: &str, number: f64) -> Findings {
-    let mut findings = Findings::default();
-    if !(number.is_finite() && number > 0.0) {
-        let cause = format!("{number} cannot be simulated");
-        findings.push(Finding::error(Code::OutOfRange, flag, cause, "a finite number above 0"));
-    }
-    findings
+/// Refuses a load without requests; all other bad numbers are found with the law.
+fn not_zero(flag: &str, number: Option<f64>) -> Findings {
+    let finding = || Finding::error(Code::OutOfRange, flag, "no request would come", "a number above 0");
+    Findings((number == Some(0.0)).then(finding).into_iter().collect())
 }

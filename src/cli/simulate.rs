@@ -13,6 +13,9 @@ use planner::{Code, Error, Finding};
 use super::load::Load;
 use super::{Answer, Layout, Output, print, say_findings, table};
 
+/// Longest time that can be simulated, and warmed up: a hundred years, so that both together fit the clock.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// Try a plan in an event simulation; exit 1 where it breaks its SLO
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -65,7 +68,8 @@ fn settings(args: &Args, plan: &Plan) -> Result<Settings, Error> {
         None => args.load.default_seconds(&arrivals),
     };
     let time = |name, seconds| {
-        Duration::try_from_secs_f64(seconds).map_err(|_| bad_number(name, seconds, "a time of at least 0 seconds"))
+        let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= LONGEST);
+        time.ok_or_else(|| bad_number(name, seconds, "a time of at least 0 seconds and at most 100 years"))
     };
     Ok(Settings {
         arrivals,

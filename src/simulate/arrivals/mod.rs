@@ -15,6 +15,8 @@ mod read;
 mod time;
 mod trace;
 
+use std::ops::RangeInclusive;
+
 use super::dice::Dice;
 use crate::finding::{Code, Finding, Findings};
 use random::{GammaGaps, Phases, Piece, Ramping};
@@ -26,10 +28,10 @@ pub use trace::{Timestamps, Trace};
 const NS: f64 = 1e9;
 /// Highest rate that can be simulated, in requests per second: one in each nanosecond, the grain of the clock.
 const MAX_RPS: f64 = 1e9;
-/// Shortest and longest mean stay in one state of an MMPP, and of a ramp, in seconds: a microsecond and a thousand years.
-const STAY_S: std::ops::RangeInclusive<f64> = 1e-6..=3.2e10;
+/// Shortest and longest stay in a state, ramp or recording, in seconds: a microsecond and 32 years.
+const STAY_S: RangeInclusive<f64> = 1e-6..=1e9;
 /// Squared coefficients of variation between which gamma gaps stay sound in double precision.
-const BURSTINESS: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
+const BURSTINESS: RangeInclusive<f64> = 1e-6..=1e6;
 /// Most changes of state that an MMPP may make, on average, until a request arrives.
 const MOST_CHANGES: f64 = 1e6;
 
@@ -254,10 +256,11 @@ impl Iterator for Source<'_> {
 struct Checks(Findings);
 
 impl Checks {
-    fn within(&mut self, key: &str, number: f64, range: std::ops::RangeInclusive<f64>) {
+    fn within(&mut self, key: &str, number: f64, range: RangeInclusive<f64>) {
         if !range.contains(&number) {
-            let action = format!("a number from {} to {}", range.start(), range.end());
-            self.0.push(Finding::error(Code::OutOfRange, key, format!("{number} cannot be simulated"), action));
+            let action = format!("a number from {} to {}", short(*range.start()), short(*range.end()));
+            let cause = format!("{} cannot be simulated", short(number));
+            self.0.push(Finding::error(Code::OutOfRange, key, cause, action));
         }
     }
 
@@ -285,8 +288,8 @@ impl Checks {
         self.within("scale", trace.scale, 0.0..=f64::MAX);
         let highest = trace.rates.iter().copied().fold(0.0, f64::max) * trace.scale;
         if trace.rates.iter().any(|rate| !rate.is_finite() || *rate < 0.0) || highest > MAX_RPS {
-            let cause = format!("rates up to {highest} rps cannot be simulated");
-            let action = format!("every rate times the scale is from 0 to {MAX_RPS}");
+            let cause = format!("rates up to {} rps cannot be simulated", short(highest));
+            let action = format!("every rate times the scale is from 0 to {}", short(MAX_RPS));
             self.0.push(Finding::error(Code::OutOfRange, "rates", cause, action));
         }
         self.time(trace.time_scale, trace.length_s(), trace.rates.len());
@@ -294,8 +297,9 @@ impl Checks {
 
     fn timestamps(&mut self, times: &Timestamps) {
         if times.scale > 1.0 {
-            let cause = format!("{} times as many requests as were recorded: nobody knows when they came", times.scale);
-            let action = "0.5 keeps every second request; `--time-scale 0.5` doubles the rate in half the time";
+            let cause =
+                format!("{} times as many requests as were recorded: nobody knows when they came", short(times.scale));
+            let action = "0.5 keeps half of them; `--time-scale 0.5` doubles the rate in half the time";
             self.0.push(Finding::error(Code::OutOfRange, "scale", cause, action));
         } else {
             self.within("scale", times.scale, 0.0..=1.0);
@@ -309,11 +313,17 @@ impl Checks {
         if lines == 0 {
             self.0.push(Finding::error(Code::Empty, "", "the trace is empty", "at least one line"));
         } else if !is_sound || length_s / (lines as f64) < 1e-9 {
-            let cause = format!("{time_scale} makes the trace {length_s} s long");
+            let cause = format!("{} makes the trace {} s long", short(time_scale), short(length_s));
             let action = "a number above 0 that leaves at least a nanosecond for each line";
             self.0.push(Finding::error(Code::OutOfRange, "time_scale", cause, action));
         }
     }
+}
+
+/// Writes very large and very small numbers with an exponent.
+fn short(number: f64) -> String {
+    let is_plain = number == 0.0 || !number.is_finite() || (1e-3..1e7).contains(&number.abs());
+    if is_plain { number.to_string() } else { format!("{number:e}") }
 }
 
 #[cfg(test)]

@@ -48,7 +48,10 @@ fn unzipped(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, Findings> {
     let mut plain = Vec::new();
     match MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain) {
         Ok(_) => Ok(plain),
-        Err(error) => Err(Finding::error(Code::Syntax, "", error.to_string(), "the file must be whole gzip").into()),
+        Err(error) => {
+            let cause = format!("cannot be unzipped: {error}");
+            Err(Finding::error(Code::Syntax, "", cause, "its name or its first bytes say gzip; is it whole?").into())
+        }
     }
 }
 
@@ -84,7 +87,7 @@ pub fn parse(bytes: &[u8], name: &str) -> Result<Arrivals, Findings> {
     }
     let layout = Layout::of(&first)?;
     let mut lines = Lines::new(layout.is_header(&first));
-    lines.read(reader(), &layout)?;
+    lines.read(reader(), bytes, &layout)?;
     lines.recording(layout.meaning, name)
 }
 
@@ -162,11 +165,12 @@ impl Lines {
         Self { skip_first, rates: Vec::new(), times_ns: Vec::new(), last_step: None, findings, bad: 0 }
     }
 
-    fn read(&mut self, mut reader: csv::Reader<&[u8]>, layout: &Layout) -> Result<(), Findings> {
+    fn read(&mut self, mut reader: csv::Reader<&[u8]>, bytes: &[u8], layout: &Layout) -> Result<(), Findings> {
         let mut record = ByteRecord::new();
         while reader.read_byte_record(&mut record).map_err(|error| unreadable(&error))? {
-            if !std::mem::take(&mut self.skip_first) {
-                let line = record.position().map_or(0, csv::Position::line);
+            let is_blank = record.len() == 1 && record[0].is_empty();
+            if !is_blank && !std::mem::take(&mut self.skip_first) {
+                let line = record.position().map_or(0, |position| line_at(position, bytes));
                 self.take(line, &record, layout);
             }
         }
@@ -268,6 +272,13 @@ impl Lines {
         let times_ns = self.times_ns.iter().map(since_start).collect();
         self.findings.or(Arrivals::Timestamps(Timestamps::new(name, times_ns)))
     }
+}
+
+/// Returns the line of a record; its position is that of the blank lines before it.
+fn line_at(position: &csv::Position, bytes: &[u8]) -> u64 {
+    let from = usize::try_from(position.byte()).unwrap_or(usize::MAX).min(bytes.len());
+    let blank = bytes[from..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    position.line() + blank.filter(|&&byte| byte == b'\n').count() as u64
 }
 
 fn empty(noun: &str) -> Findings {
