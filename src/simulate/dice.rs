@@ -31,8 +31,8 @@ impl Dice {
 
     /// Returns an exponential number with mean 1, above 0.
     ///
-    /// By the ziggurat method, which multiplies where a logarithm would be taken; only 2.2 % of the draws (from the tables) need a
-    /// function of the mathematical library.
+    /// By the ziggurat method, which multiplies where a logarithm would be taken; only 2.2 % of the draws
+    /// (summed from the tables) need a function of the mathematical library.
     #[inline]
     pub fn exponential(&mut self) -> f64 {
         Exp1.sample(&mut self.0)
