@@ -1,5 +1,7 @@
 //! Tests from the outside, one module a theme.
 
+#[path = "integration/arrivals.rs"]
+mod arrivals;
 // Two of the messages come from the engine.
 #[cfg(feature = "rten")]
 #[path = "integration/broken.rs"]

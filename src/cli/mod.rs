@@ -7,6 +7,7 @@ mod diff;
 mod engine;
 mod explain;
 mod footprint;
+mod load;
 mod plot;
 mod profile;
 mod schema;

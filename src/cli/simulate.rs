@@ -9,40 +9,27 @@ use planner::facts::Facts;
 use planner::format::{Loaded, load, to_bytes};
 use planner::plan::{Plan, facts_changed};
 use planner::rooms::{BaselineKind as Kind, baselines};
-use planner::simulate::{Arrivals, Interval, Measured, Report, Settings, Summary, Trace, replicate, replicate_under};
+use planner::simulate::{Interval, Measured, Report, Settings, Summary, replicate, replicate_under};
 use planner::units::Millis;
 use planner::{Code, Error, Finding};
 
+use super::load::Load;
 use super::solve::{facts_of, problem_of};
 use super::{Answer, Layout, Output, print, say_findings, table};
 
-/// Part of the plan's highest rate that is tried where none is given.
-const DEFAULT_LOAD: f64 = 0.8;
-/// Longest time that is tried: thirty years.
-const LONGEST: Duration = Duration::from_secs(1_000_000_000);
+/// Longest time that can be simulated, and warmed up: a hundred years, so that both together fit the clock.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// Most requests of one trial.
 const MOST_REQUESTS: f64 = 1e9;
-/// Time that is tried where neither a time nor a trace is given, in seconds.
-const DEFAULT_SECONDS: f64 = 60.0;
 
 /// Try a plan in an event simulation; exit 1 where it breaks its SLO
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The plan
     plan: PathBuf,
-    /// Offer this many requests per second (default: 80 % of what the plan carries)
-    #[arg(long, value_name = "R", conflicts_with = "trace")]
-    rps: Option<f64>,
-    /// Offer a trace: requests per second, one number a line or the last column of a CSV, plain or gzipped
-    #[arg(long, value_name = "FILE")]
-    trace: Option<PathBuf>,
-    /// Multiply the rates of the trace
-    #[arg(long, value_name = "X", requires = "trace", default_value_t = 1.0)]
-    scale: f64,
-    /// How arrivals at a fixed rate are spaced; a trace is Poisson in each second
-    #[arg(long, default_value = "poisson", conflicts_with = "trace")]
-    arrivals: Spacing,
-    /// Simulate this long, in seconds (default: 60, or the length of the trace)
+    #[command(flatten)]
+    load: Load,
+    /// Simulate this long, in seconds (default: the length of the trace, or 60; at least twice the time of --step or --ramp)
     #[arg(long, value_name = "SECONDS")]
     duration_s: Option<f64>,
     /// Serve this long before counting, in seconds
@@ -68,12 +55,6 @@ pub struct Args {
     format: Layout,
     #[command(flatten)]
     output: Output,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Spacing {
-    Poisson,
-    Constant,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -199,37 +180,21 @@ fn side_by_side_json(report: &Report, others: &[(String, Report)]) -> serde_json
 }
 
 fn settings(args: &Args, plan: &Plan) -> Result<Settings, Error> {
-    let arrivals = arrivals(args, plan)?;
-    let seconds = match (args.duration_s, &arrivals) {
-        (Some(seconds), _) => positive("--duration-s", seconds)?,
-        (None, Arrivals::Trace(trace)) => trace.seconds() as f64,
-        (None, _) => DEFAULT_SECONDS,
+    let arrivals = args.load.arrivals(plan)?;
+    let seconds = match args.duration_s {
+        Some(seconds) => positive("--duration-s", seconds)?,
+        None => args.load.default_seconds(&arrivals),
     };
     let time = |name, seconds| {
-        let short = Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= LONGEST);
-        short.ok_or_else(|| bad_number(name, seconds, "a time from 0 to 1e9 seconds"))
+        let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= LONGEST);
+        time.ok_or_else(|| bad_number(name, seconds, "a time of at least 0 seconds and at most 100 years"))
     };
+    let (duration, warmup) = (time("--duration-s", seconds)?, time("--warmup-s", args.warmup_s)?);
     let expected = arrivals.expected(seconds + args.warmup_s);
     if expected > MOST_REQUESTS {
         return Err(bad_number("--rps", expected, "at most 1e9 requests in a trial: lower the rate or the duration"));
     }
-    Ok(Settings {
-        arrivals,
-        duration: time("--duration-s", seconds)?,
-        warmup: time("--warmup-s", args.warmup_s)?,
-        seed: args.seed,
-    })
-}
-
-fn arrivals(args: &Args, plan: &Plan) -> Result<Arrivals, Error> {
-    if let Some(path) = &args.trace {
-        return Ok(Arrivals::Trace(Trace::load(path, positive("--scale", args.scale)?)?));
-    }
-    let rate_rps = positive("--rps", args.rps.unwrap_or_else(|| DEFAULT_LOAD * plan.max_rps()))?;
-    Ok(match args.arrivals {
-        Spacing::Poisson => Arrivals::Poisson { rate_rps },
-        Spacing::Constant => Arrivals::Constant { rate_rps },
-    })
+    Ok(Settings { arrivals, duration, warmup, seed: args.seed })
 }
 
 fn positive(name: &str, number: f64) -> Result<f64, Error> {

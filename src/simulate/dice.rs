@@ -2,6 +2,7 @@
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_distr::{Distribution, Exp1};
 
 /// A stream of random numbers.
 #[derive(Debug, Clone)]
@@ -28,16 +29,50 @@ impl Dice {
         (self.bits() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
 
-    /// Returns an exponential number with mean 1.
+    /// Returns an exponential number with mean 1, above 0.
+    ///
+    /// By the ziggurat method, which multiplies where a logarithm would be taken; only 2.2 % of the draws
+    /// (summed from the tables) need a function of the mathematical library.
     #[inline]
     pub fn exponential(&mut self) -> f64 {
-        // 1 − u is never 0, so the logarithm is finite.
-        -(1.0 - self.unit()).ln()
+        Exp1.sample(&mut self.0)
+    }
+
+    /// Returns a number from a law.
+    #[inline]
+    pub fn draw(&mut self, law: &impl Distribution<f64>) -> f64 {
+        law.sample(&mut self.0)
     }
 
     /// Returns a whole number below `n`; the bias of 2^-32 × n does not matter for samples.
     #[inline]
     pub fn below(&mut self, n: u32) -> u32 {
         (((self.bits() >> 32) * u64::from(n)) >> 32) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Dice;
+
+    #[test]
+    fn exponential_numbers_follow_their_law() {
+        const DRAWS: u32 = 4_000_000;
+        let mut dice = Dice::new(1, 1);
+        let numbers: Vec<f64> = (0..DRAWS).map(|_| dice.exponential()).collect();
+        let mean_of = |law: fn(f64) -> f64| numbers.iter().map(|&x| law(x)).sum::<f64>() / f64::from(DRAWS);
+        // Moments k! with deviation √((2k)! − k!²); quantiles up to the last ones, which the ziggurat's tail draws.
+        for (moment, wanted, deviation) in
+            [(mean_of(|x| x), 1.0, 1.0), (mean_of(|x| x * x), 2.0, 4.5), (mean_of(|x| x * x * x), 6.0, 26.2)]
+        {
+            assert!((moment - wanted).abs() < 5.0 * deviation / f64::from(DRAWS).sqrt(), "{moment} against {wanted}");
+        }
+        for limit in [0.001, 0.1, 1.0, 3.0, 7.0, 7.8, 9.0] {
+            let above = numbers.iter().filter(|&&x| x > limit).count() as f64;
+            let wanted = f64::from(DRAWS) * (-limit).exp();
+            let deviation = (wanted * (1.0 - (-limit).exp())).sqrt();
+            assert!((above - wanted).abs() < 5.0 * deviation, "above {limit}: {above} against {wanted}");
+        }
+        assert!(numbers.iter().all(|&x| x > 0.0 && x.is_finite()));
     }
 }

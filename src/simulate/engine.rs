@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::agenda::{Agenda, Event};
-use super::arrivals::Source;
+use super::arrivals::{Arrivals, Source};
 use super::counts::Counts;
 use super::dice::Dice;
 use super::ids::{GearId, Id, LaneId, PoolId, RequestId, ServiceId, StageId, Table};
@@ -22,6 +22,7 @@ pub struct Engine<'a, W> {
     walk: Walk,
     now: u64,
     end: u64,
+    law: &'a Arrivals,
     arrivals: Source<'a>,
     agenda: Agenda,
     dice: Dice,
@@ -95,6 +96,7 @@ impl<'a, W: World> Engine<'a, W> {
             world,
             now: 0,
             end,
+            law: &settings.arrivals,
             arrivals: settings.arrivals.source(settings.seed),
             agenda: Agenda::default(),
             dice: Dice::new(settings.seed, 2),
@@ -120,7 +122,7 @@ impl<'a, W: World> Engine<'a, W> {
     pub fn under(mut self, controller: Controller) -> Self {
         self.controller = controller;
         if let Controller::Lookahead(far) = controller {
-            self.gear = self.shift.foresee(self.plan, self.arrivals.law(), 0, far);
+            self.gear = self.shift.foresee(self.plan, self.law, 0, far);
             self.settle();
         }
         self
@@ -422,7 +424,7 @@ impl<'a, W: World> Engine<'a, W> {
         let to = match self.controller {
             Controller::Switch => self.shift.decide(self.plan, self.gear, self.now),
             Controller::Lookahead(far) => {
-                let seen = self.shift.foresee(self.plan, self.arrivals.law(), self.now, far);
+                let seen = self.shift.foresee(self.plan, self.law, self.now, far);
                 (seen != self.gear && self.shift.is_quiet()).then_some(seen)
             }
         };

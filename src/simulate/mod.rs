@@ -34,7 +34,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::plan::Plan;
 
-pub use arrivals::{Arrivals, Source as ArrivalTimes, Trace};
+pub use arrivals::{Arrivals, MmppState, Source as ArrivalTimes, Timestamps, Trace};
 pub use dice::Dice;
 pub use ids::{Id, PoolId, VariantId};
 pub use report::{
@@ -45,7 +45,7 @@ pub use world::{Measured, Textbook, TextbookLaw, World, variants_of};
 /// How a plan is tried.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// When requests arrive.
+    /// When requests arrive; must have been validated.
     pub arrivals: Arrivals,
     /// Time that is counted.
     pub duration: Duration,

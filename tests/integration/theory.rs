@@ -266,7 +266,7 @@ fn gears_follow_a_step_and_break_nothing() {
     let plan = geared(&json!([pool("a", 1), pool("b", 2)]), &gears);
     let world = world(&plan, &[("a", EXPONENTIAL), ("b", EXPONENTIAL)]).with_load_ms(1500.0);
     let rates = [vec![40.0; 20], vec![300.0; 20], vec![20.0; 20]].concat();
-    let trace = Trace { name: "step".into(), rates, scale: 1.0 };
+    let trace = Trace::new("step", rates);
     let settings = Settings {
         arrivals: Arrivals::Trace(trace),
         duration: Duration::from_secs(60),

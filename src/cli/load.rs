@@ -1,0 +1,180 @@
+//! The load that a plan is tried under: the flags that say when requests arrive.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use planner::plan::Plan;
+use planner::simulate::{Arrivals, MmppState};
+use planner::{Code, Error, Finding, Findings};
+
+/// Part of the plan's highest rate that is tried where none is given.
+const DEFAULT_LOAD: f64 = 0.8;
+/// Time that is tried where nothing tells one, in seconds.
+const DEFAULT_SECONDS: f64 = 60.0;
+
+/// One of `--rps`, `--mmpp`, `--step`, `--ramp` and `--trace`.
+#[derive(Debug, clap::Args)]
+pub struct Load {
+    /// Offer this many requests per second (default: 80 % of what the plan carries)
+    #[arg(long, value_name = "R", group = "load", allow_negative_numbers = true)]
+    rps: Option<f64>,
+    /// How arrivals at a rate are spaced (default: poisson)
+    #[arg(long, conflicts_with_all = ["step", "ramp", "trace"])]
+    #[arg(requires_ifs = [("gamma", "burstiness"), ("mmpp", "mmpp")])]
+    arrivals: Option<Spacing>,
+    /// Squared coefficient of variation of gamma gaps: 1 is Poisson, more comes in bursts, less is more even
+    #[arg(long, value_name = "X", requires = "arrivals", allow_negative_numbers = true)]
+    burstiness: Option<f64>,
+    /// Change between Poisson rates at random: each state's requests per second and mean stay in seconds, like 100:30,1000:5
+    #[arg(long, value_name = "RATE:SECONDS,...", group = "load", value_delimiter = ',', allow_hyphen_values = true)]
+    mmpp: Vec<State>,
+    /// Change the rate of Poisson arrivals once, from FROM to TO requests per second at AT seconds
+    #[arg(long, value_name = "FROM:TO:AT", group = "load", allow_hyphen_values = true)]
+    step: Option<Change>,
+    /// Change the rate of Poisson arrivals evenly, from FROM to TO requests per second in SECONDS, then stay
+    #[arg(long, value_name = "FROM:TO:SECONDS", group = "load", allow_hyphen_values = true)]
+    ramp: Option<Change>,
+    /// Offer a recording, CSV or gzipped: rates or arrival times, as the header says (docs/formats/traces.md)
+    #[arg(long, value_name = "FILE", group = "load")]
+    trace: Option<PathBuf>,
+    /// Multiply the rate of the trace; of recorded arrival times a part can be kept, up to 1
+    #[arg(long, value_name = "X", requires = "trace", default_value_t = 1.0, allow_negative_numbers = true)]
+    scale: f64,
+    /// Multiply the length of the trace: 2 plays it in twice the time; rates stay, recorded arrivals move apart
+    #[arg(long, value_name = "X", requires = "trace", default_value_t = 1.0, allow_negative_numbers = true)]
+    time_scale: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Spacing {
+    /// Independent of each other
+    Poisson,
+    /// Evenly spaced
+    Constant,
+    /// Independent gaps of a given burstiness
+    Gamma,
+    /// Poisson at rates that change at random
+    Mmpp,
+}
+
+/// `RATE:SECONDS`.
+#[derive(Debug, Clone, Copy)]
+struct State(MmppState);
+
+impl FromStr for State {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let [rate_rps, mean_s] = numbers(text).ok_or("write RATE:SECONDS, like 100:30")?;
+        Ok(Self(MmppState { rate_rps, mean_s }))
+    }
+}
+
+/// `FROM:TO:SECONDS`.
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    from_rps: f64,
+    to_rps: f64,
+    seconds: f64,
+}
+
+impl FromStr for Change {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let [from_rps, to_rps, seconds] = numbers(text).ok_or("write three numbers, like 100:500:30")?;
+        Ok(Self { from_rps, to_rps, seconds })
+    }
+}
+
+/// Reads exactly `N` numbers with colons between them.
+fn numbers<const N: usize>(text: &str) -> Option<[f64; N]> {
+    let numbers: Option<Vec<f64>> = text.split(':').map(|part| part.trim().parse().ok()).collect();
+    numbers?.try_into().ok()
+}
+
+impl Load {
+    /// Returns the arrivals that the flags ask for.
+    pub fn arrivals(&self, plan: &Plan) -> Result<Arrivals, Error> {
+        let mut findings = self.useless();
+        findings.extend(not_zero("--rps", self.rps));
+        findings.extend(not_zero("--scale", Some(self.scale)));
+        let arrivals = self.law(plan)?;
+        findings.extend(self.in_flags(arrivals.validate()));
+        Ok(findings.or(arrivals)?)
+    }
+
+    /// Returns the time to simulate where none is asked for: the trace, or twice the time of a change, or a minute.
+    pub fn default_seconds(&self, arrivals: &Arrivals) -> f64 {
+        let change = self.step.or(self.ramp).map_or(0.0, |change| 2.0 * change.seconds);
+        arrivals.length_s().unwrap_or_else(|| change.max(DEFAULT_SECONDS))
+    }
+
+    fn law(&self, plan: &Plan) -> Result<Arrivals, Error> {
+        if let Some(path) = &self.trace {
+            return Ok(Arrivals::of_file(path)?.scaled(self.scale, self.time_scale));
+        }
+        if let Some(Change { from_rps, to_rps, seconds }) = self.step {
+            return Ok(Arrivals::Step { from_rps, to_rps, at_s: seconds });
+        }
+        if let Some(Change { from_rps, to_rps, seconds }) = self.ramp {
+            return Ok(Arrivals::Ramp { from_rps, to_rps, over_s: seconds });
+        }
+        if !self.mmpp.is_empty() {
+            return Ok(Arrivals::Mmpp { states: self.mmpp.iter().map(|state| state.0).collect() });
+        }
+        let rate_rps = self.rate(plan);
+        Ok(match (self.arrivals, self.burstiness) {
+            (Some(Spacing::Constant), _) => Arrivals::Constant { rate_rps },
+            (Some(Spacing::Gamma), Some(burstiness)) => Arrivals::Gamma { rate_rps, burstiness },
+            _ => Arrivals::Poisson { rate_rps },
+        })
+    }
+
+    fn rate(&self, plan: &Plan) -> f64 {
+        self.rps.unwrap_or_else(|| DEFAULT_LOAD * plan.max_rps())
+    }
+
+    /// Returns the flags that `--arrivals` leaves without effect.
+    fn useless(&self) -> Findings {
+        let spacing = self.arrivals.and_then(|spacing| spacing.to_possible_value());
+        let named = spacing.as_ref().map_or("poisson", |value| value.get_name());
+        let mut findings = Findings::default();
+        let mut complain = |flag: &str, needed: &str| {
+            let cause = format!("does nothing with `--arrivals {named}`");
+            findings.push(Finding::error(Code::NoEffect, flag, cause, format!("it needs `--arrivals {needed}`")));
+        };
+        if self.burstiness.is_some() && self.arrivals != Some(Spacing::Gamma) {
+            complain("--burstiness", "gamma");
+        }
+        if !self.mmpp.is_empty() && self.arrivals.is_some_and(|spacing| spacing != Spacing::Mmpp) {
+            complain("--mmpp", "mmpp");
+        }
+        findings
+    }
+
+    /// Returns findings about a law's fields with the flags that set them.
+    fn in_flags(&self, mut findings: Findings) -> Findings {
+        for finding in &mut findings.0 {
+            finding.key = match finding.key.as_str() {
+                "rate_rps" => "--rps".to_owned(),
+                "burstiness" => "--burstiness".to_owned(),
+                "scale" => "--scale".to_owned(),
+                "time_scale" => "--time-scale".to_owned(),
+                "rates" => "--trace".to_owned(),
+                key if key.starts_with("states") => format!("--mmpp {key}"),
+                key if self.step.is_some() => format!("--step {key}"),
+                key if self.ramp.is_some() => format!("--ramp {key}"),
+                key => key.to_owned(),
+            };
+        }
+        findings
+    }
+}
+
+/// Refuses a load without requests; all other bad numbers are found with the law.
+fn not_zero(flag: &str, number: Option<f64>) -> Findings {
+    let finding = || Finding::error(Code::OutOfRange, flag, "no request would come", "a number above 0");
+    Findings((number == Some(0.0)).then(finding).into_iter().collect())
+}
