@@ -9,6 +9,7 @@ mod explain;
 mod footprint;
 mod plot;
 mod profile;
+mod replay;
 mod schema;
 mod simulate;
 mod solve;
@@ -39,6 +40,7 @@ enum Command {
     Footprint(footprint::Args),
     Plot(plot::Args),
     Profile(profile::Args),
+    Replay(replay::Args),
     Schema(schema::Args),
     Simulate(simulate::Args),
 }
@@ -66,6 +68,7 @@ impl Cli {
             Command::Footprint(args) => footprint::run(&args),
             Command::Plot(args) => plot::run(&args),
             Command::Profile(args) => profile::run(&args),
+            Command::Replay(args) => replay::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Simulate(args) => simulate::run(&args),
         }

@@ -117,7 +117,8 @@ fn bad_number(name: &str, number: f64, action: &str) -> Error {
     Finding::error(Code::OutOfRange, name, format!("{number} cannot be simulated"), action).into()
 }
 
-fn text(report: &Report) -> String {
+/// Returns a report as people read it.
+pub fn text(report: &Report) -> String {
     format!("{}\n\n{}\n\n{}\n", gears(report), pools(report), verdict(report))
 }
 

@@ -84,6 +84,14 @@ pub fn pin(cores: u32) -> Result<Pinned, Error> {
             hint: format!("ask for 1 to {} with --cores, or widen the affinity mask (taskset)", allowed.len()),
         });
     }
+    pin_to(&allowed[..cores as usize])
+}
+
+/// Pins this thread to the cores of these numbers; threads created meanwhile inherit that.
+///
+/// # Errors
+/// [`Error::Unsupported`] where the system refuses.
+pub fn pin_to(cores: &[usize]) -> Result<Pinned, Error> {
     let refused = |error: nix::Error| Error::Unsupported {
         what: format!("the system does not let this process pin itself: {error}"),
         hint: "run where sched_setaffinity is allowed".to_owned(),
@@ -91,7 +99,7 @@ pub fn pin(cores: u32) -> Result<Pinned, Error> {
     let this = Pid::from_raw(0);
     let before = sched_getaffinity(this).map_err(refused)?;
     let mut set = CpuSet::new();
-    for &core in &allowed[..cores as usize] {
+    for &core in cores {
         set.set(core).map_err(refused)?;
     }
     sched_setaffinity(this, &set).map_err(refused)?;

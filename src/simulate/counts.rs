@@ -116,7 +116,14 @@ impl Counts {
         self.cost_before = cost_usd;
     }
 
-    pub fn report(mut self, plan: &Plan, settings: &Settings, gear: GearId, pools: Vec<PoolReport>) -> Report {
+    pub fn report(
+        mut self,
+        plan: &Plan,
+        settings: &Settings,
+        source: Source,
+        gear: GearId,
+        pools: Vec<PoolReport>,
+    ) -> Report {
         self.gear_time[gear] += self.end - self.gear_since;
         let time = self.time_ns();
         let mut whole = Tally::new(0);
@@ -126,7 +133,7 @@ impl Counts {
         Report {
             format: ReportFormat::V1,
             plan: plan.name.clone(),
-            source: Source::Simulation,
+            source,
             arrivals: settings.arrivals.describe(),
             seed: settings.seed,
             duration_ms: millis(time),

@@ -18,10 +18,11 @@ mod agenda;
 mod arrivals;
 mod counts;
 mod dice;
-mod engine;
-mod ids;
+pub(crate) mod engine;
+pub(crate) mod ids;
 mod pool;
 mod report;
+pub(crate) mod servers;
 mod shift;
 mod tally;
 mod walk;
@@ -55,5 +56,5 @@ pub struct Settings {
 /// Takes O(log n) for each call, n being the calls in service. Nothing is allocated once the queues have been long.
 #[must_use]
 pub fn simulate<W: World>(plan: &Plan, world: &W, settings: &Settings) -> Report {
-    engine::Engine::new(plan, world, settings).run(settings)
+    engine::Engine::new(plan, world, servers::Simulated(world), settings).run(settings).0
 }

@@ -1,0 +1,206 @@
+//! `planner replay`: a plan on this machine, with the real engine, models and time.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use planner::facts::Facts;
+use planner::format::{load, to_bytes};
+use planner::plan::Plan;
+use planner::replay::{Overhead, Row, Shelf, Spread, compare, only_gear, replay};
+use planner::simulate::{Arrivals, Measured, Report, Settings, Trace, simulate};
+use planner::{Code, Error, Finding};
+use serde::Serialize;
+
+use super::engine::EngineChoice;
+use super::{Answer, Layout, Output, print, say_findings, table};
+
+/// Part of the plan's highest rate that is tried where none is given.
+const DEFAULT_LOAD: f64 = 0.8;
+/// Time that is tried where neither a time nor a trace is given, in seconds.
+const DEFAULT_SECONDS: f64 = 10.0;
+
+/// Try a plan on this machine, with real models in real time, beside its simulation; exit 1 where it breaks its SLO
+///
+/// A trial bench, not a serving system: requests are made up here, each with a labelled sample.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The plan
+    plan: PathBuf,
+    /// Try this gear alone, counted from 0 (default: the whole plan)
+    #[arg(long, value_name = "N")]
+    gear: Option<usize>,
+    /// Offer this many requests per second (default: 80 % of what the plan, or the gear, carries)
+    #[arg(long, value_name = "R", conflicts_with = "trace")]
+    rps: Option<f64>,
+    /// Offer a trace: requests per second, one number a line or the last column of a CSV, plain or gzipped
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Multiply the rates of the trace
+    #[arg(long, value_name = "X", requires = "trace", default_value_t = 1.0)]
+    scale: f64,
+    /// How arrivals at a fixed rate are spaced; a trace is Poisson in each second
+    #[arg(long, default_value = "poisson", conflicts_with = "trace")]
+    arrivals: Spacing,
+    /// Try this long, in seconds (default: 10, or the length of the trace)
+    #[arg(long, value_name = "SECONDS")]
+    duration_s: Option<f64>,
+    /// Serve this long before counting, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    warmup_s: f64,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Use these profiles in place of those that the plan names
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    profile: Vec<PathBuf>,
+    /// Use these model lists in place of those that the profiles name
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    models: Vec<PathBuf>,
+    #[command(flatten)]
+    engine: EngineChoice,
+    /// How the result is printed; a file takes the report alone, as JSON
+    #[arg(long, default_value = "table")]
+    format: Layout,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Spacing {
+    Poisson,
+    Constant,
+}
+
+/// Everything that a replay gives, for programs.
+#[derive(Debug, Serialize)]
+struct Outcome<'a> {
+    report: &'a Report,
+    simulated: &'a Report,
+    comparison: &'a [Row],
+    overhead: Overhead,
+}
+
+pub fn run(args: &Args) -> Result<Answer, Error> {
+    args.output.check()?;
+    let plan = load::<Plan>(&args.plan)?;
+    say_findings(&plan.findings);
+    let plan = chosen(args, plan.document)?;
+    let facts = if args.profile.is_empty() { Facts::of_plan(&plan, &args.plan)? } else { Facts::load(&args.profile)? };
+    let world = Measured::new(&plan, &facts).map_err(|findings| findings.in_file(&args.plan))?;
+    let settings = settings(args, &plan)?;
+    let engine = args.engine.open()?;
+    let shelf = if args.models.is_empty() { Shelf::of_facts(&facts)? } else { Shelf::load(&args.models)? };
+    say_findings(&shelf.differences(&facts, engine.as_ref()));
+    let trial = replay(&plan, &world, &shelf, engine.as_ref(), &settings).map_err(|error| in_plan(error, args))?;
+    let simulated = simulate(&plan, &world, &settings);
+    let comparison = compare(&plan, &simulated, &trial.report);
+    if !args.output.is_stdout() {
+        args.output.write(&to_bytes(&trial.report))?;
+    }
+    let (report, overhead) = (&trial.report, trial.overhead);
+    match args.format {
+        Layout::Json => {
+            print(&to_bytes(&Outcome { report, simulated: &simulated, comparison: &comparison, overhead }))?
+        }
+        Layout::Table => print(text(report, &comparison, &overhead).as_bytes())?,
+    }
+    Ok(if report.whole.slo_met { Answer::Yes } else { Answer::No })
+}
+
+fn in_plan(error: Error, args: &Args) -> Error {
+    match error {
+        Error::Input(findings) => Error::Input(findings.in_file(&args.plan)),
+        other => other,
+    }
+}
+
+fn chosen(args: &Args, plan: Plan) -> Result<Plan, Error> {
+    let Some(index) = args.gear else { return Ok(plan) };
+    only_gear(&plan, index).ok_or_else(|| {
+        let action = format!("gears of this plan are 0 to {}", plan.gears.len() - 1);
+        Finding::error(Code::UnknownName, "--gear", format!("there is no gear {index}"), action).into()
+    })
+}
+
+fn settings(args: &Args, plan: &Plan) -> Result<Settings, Error> {
+    let arrivals = arrivals(args, plan)?;
+    let seconds = match (args.duration_s, &arrivals) {
+        (Some(seconds), _) => positive("--duration-s", seconds)?,
+        (None, Arrivals::Trace(trace)) => trace.seconds() as f64,
+        (None, _) => DEFAULT_SECONDS,
+    };
+    let time = |name, seconds| {
+        Duration::try_from_secs_f64(seconds).map_err(|_| bad_number(name, seconds, "a time of at least 0 seconds"))
+    };
+    Ok(Settings {
+        arrivals,
+        duration: time("--duration-s", seconds)?,
+        warmup: time("--warmup-s", args.warmup_s)?,
+        seed: args.seed,
+    })
+}
+
+fn arrivals(args: &Args, plan: &Plan) -> Result<Arrivals, Error> {
+    if let Some(path) = &args.trace {
+        return Ok(Arrivals::Trace(Trace::load(path, positive("--scale", args.scale)?)?));
+    }
+    let rate_rps = positive("--rps", args.rps.unwrap_or_else(|| DEFAULT_LOAD * plan.max_rps()))?;
+    Ok(match args.arrivals {
+        Spacing::Poisson => Arrivals::Poisson { rate_rps },
+        Spacing::Constant => Arrivals::Constant { rate_rps },
+    })
+}
+
+fn positive(name: &str, number: f64) -> Result<f64, Error> {
+    let is_positive = number.is_finite() && number > 0.0;
+    if is_positive { Ok(number) } else { Err(bad_number(name, number, "a finite number above 0")) }
+}
+
+fn bad_number(name: &str, number: f64, action: &str) -> Error {
+    Finding::error(Code::OutOfRange, name, format!("{number} cannot be replayed"), action).into()
+}
+
+fn text(report: &Report, comparison: &[Row], overhead: &Overhead) -> String {
+    let bench = bench(overhead);
+    format!("{}\n{}\n\n{bench}\n", super::simulate::text(report), comparison_table(comparison))
+}
+
+fn comparison_table(rows: &[Row]) -> comfy_table::Table {
+    let mut comparison = table(&["of", "measure", "claim", "simulated", "measured", "off by"]);
+    let number = |number: Option<f64>| number.map_or_else(|| "–".to_owned(), figures);
+    for row in rows {
+        let off = row.simulated.zip(row.measured).filter(|(simulated, _)| *simulated > 0.0);
+        comparison.add_row(vec![
+            row.of.clone(),
+            row.measure.clone(),
+            number(row.claim),
+            number(row.simulated),
+            number(row.measured),
+            off.map_or_else(|| "–".to_owned(), |(s, m)| format!("{:+.1} %", (m / s - 1.0) * 100.0)),
+        ]);
+    }
+    comparison
+}
+
+/// Returns a number as its size asks for.
+fn figures(number: f64) -> String {
+    if number >= 100.0 { format!("{number:.1}") } else { format!("{number:.4}") }
+}
+
+fn bench(overhead: &Overhead) -> String {
+    let us = |spread: &Spread| format!("{:.0}", spread.p50_ms.get() * 1e3);
+    let p99 = |spread: &Spread| format!("{:.0}", spread.p99_ms.get() * 1e3);
+    let Overhead { lag, hand_over, hand_back, own_core } = overhead;
+    format!(
+        "the bench itself, median (p99): arrivals seen {} ({}) µs late, calls begun after {} ({}) µs, answers seen after {} \
+         ({}) µs; {}",
+        us(lag),
+        p99(lag),
+        us(hand_over),
+        p99(hand_over),
+        us(hand_back),
+        p99(hand_back),
+        if *own_core { "it had a core to itself" } else { "it shared the cores of the replicas" }
+    )
+}
