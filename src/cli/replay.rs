@@ -27,7 +27,7 @@ const DEFAULT_SECONDS: f64 = 10.0;
 pub struct Args {
     /// The plan
     plan: PathBuf,
-    /// Try this gear alone, counted from 0 (default: the whole plan)
+    /// Try this gear alone, counted from 0 (default: the whole plan); the report then has no other, and calls it 0
     #[arg(long, value_name = "N")]
     gear: Option<usize>,
     /// Offer this many requests per second (default: 80 % of what the plan, or the gear, carries)

@@ -24,7 +24,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::plan::Plan;
 use crate::profile::engine::Engine;
-use crate::profile::host::{Pinned, allowed_cores, pin_to};
+use crate::profile::host::{Pinned, allowed_cores, on_time, pin_to};
 use crate::simulate::engine::Engine as Walker;
 use crate::simulate::{Report, Settings, World};
 
@@ -71,6 +71,7 @@ pub fn replay<W: World>(
     let cores = allowed_cores();
     let seats = Seats::of(plan, &cores)?;
     let free = seats.free(&cores);
+    let _on_time = on_time();
     let _pinned: Option<Pinned> = if free.is_empty() { None } else { Some(pin_to(&free)?) };
     std::thread::scope(|scope| {
         let crew = crew::Crew::hire(scope, plan, &seats, shelf, engine, !free.is_empty())?;

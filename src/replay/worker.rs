@@ -1,5 +1,6 @@
 //! The thread of one replica: opens its models, serves what it is given, and says when it is done.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
 
@@ -62,9 +63,11 @@ pub struct Worker<'a> {
 type Model<'a> = (&'a Family, &'a VariantFile);
 
 impl Worker<'_> {
-    /// Works until nobody gives orders any more.
+    /// Works until nobody gives orders any more. An engine that panics has failed: the trial must not wait for it.
     pub fn work(&self, orders: &Receiver<Order>, words: &Sender<Word>) {
-        if let Err(error) = self.serve(orders, words) {
+        let panicked = || Error::Engine { engine: self.engine.name(), message: "it panicked".to_owned() };
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.serve(orders, words)));
+        if let Err(error) = outcome.unwrap_or_else(|_| Err(panicked())) {
             // Nobody is left to tell when the trial has ended.
             let _ = words.send(Word::Failed(error));
         }
