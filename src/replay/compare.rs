@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::plan::{Gear, Plan};
-use crate::simulate::{Report, ResponseTimes, Summary};
+use crate::simulate::{PoolReport, Report, ResponseTimes, Summary};
 use crate::units::Millis;
 
 /// One measure of a trial. Fractions are 0 to 1; the unit of a time or rate stands in the name of the measure.
@@ -54,19 +54,27 @@ fn throughput(plan: &Plan, simulated: &Report, measured: &Report) -> Row {
     row("all", "throughput_rps", claim, [rate(simulated), rate(measured)])
 }
 
+/// A response time that is compared.
+struct Quantile {
+    name: &'static str,
+    at: f64,
+    of: fn(&ResponseTimes) -> Millis,
+}
+
+const QUANTILES: [Quantile; 3] = [
+    Quantile { name: "p50_ms", at: 0.5, of: |times| times.p50_ms },
+    Quantile { name: "p95_ms", at: 0.95, of: |times| times.p95_ms },
+    Quantile { name: "p99_ms", at: 0.99, of: |times| times.p99_ms },
+];
+
 fn of_requests(of: &str, plan: &Plan, gear: Option<&Gear>, summaries: [&Summary; 2]) -> Vec<Row> {
-    let quantiles: [(&str, f64, fn(&ResponseTimes) -> Millis); 3] = [
-        ("p50_ms", 0.5, |times| times.p50_ms),
-        ("p95_ms", 0.95, |times| times.p95_ms),
-        ("p99_ms", 0.99, |times| times.p99_ms),
-    ];
     let claimed = gear.and_then(|gear| gear.claims.latency).map(|claim| claim.value_ms.get());
-    let asked = |quantile: f64| (plan.slo.quantile.get() - quantile).abs() < 1e-9;
-    let at = |quantile: f64| claimed.filter(|_| asked(quantile));
-    let times = |pick: fn(&ResponseTimes) -> Millis| summaries.map(|s| s.latency.as_ref().map(|t| pick(t).get()));
-    let mut rows: Vec<Row> =
-        quantiles.iter().map(|&(name, quantile, pick)| row(of, name, at(quantile), times(pick))).collect();
-    if !quantiles.iter().any(|&(_, quantile, _)| asked(quantile)) {
+    let asked = |quantile: &Quantile| (plan.slo.quantile.get() - quantile.at).abs() < 1e-9;
+    let times =
+        |pick: fn(&ResponseTimes) -> Millis| summaries.map(|s| s.latency.as_ref().map(|times| pick(times).get()));
+    let of_quantile = |q: &Quantile| row(of, q.name, claimed.filter(|_| asked(q)), times(q.of));
+    let mut rows: Vec<Row> = QUANTILES.iter().map(of_quantile).collect();
+    if !QUANTILES.iter().any(asked) {
         let name = format!("p{}_ms", plan.slo.quantile.get() * 100.0);
         rows.push(row(of, &name, claimed, times(|times| times.at_slo_quantile_ms)));
     }
@@ -84,7 +92,7 @@ fn reach(of: &str, gear: &Gear, summaries: [&Summary; 2]) -> Vec<Row> {
 
 fn utilisation(gear: Option<&Gear>, simulated: &Report, measured: &Report) -> Vec<Row> {
     let pools = simulated.pools.iter().zip(&measured.pools);
-    let of_pool = |(simulated, measured): (&crate::simulate::PoolReport, &crate::simulate::PoolReport)| {
+    let of_pool = |(simulated, measured): (&PoolReport, &PoolReport)| {
         let claim = gear.and_then(|gear| gear.claims.utilisation.get(&measured.name)).map(|share| share.get());
         let busy = [simulated, measured].map(|pool| Some(pool.utilisation.get()));
         row(&measured.name, "utilisation", claim, busy)

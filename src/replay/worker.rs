@@ -6,11 +6,13 @@ use std::time::Instant;
 
 use super::shelf::Shelf;
 use crate::error::Error;
+use crate::plan::{Plan, Pool};
 use crate::profile::engine::{Engine, Session, bad_model};
 use crate::profile::host::pin_to;
 use crate::profile::measure::judge;
 use crate::profile::{Family, VariantFile};
 use crate::simulate::ids::{Id, PoolId, ServiceId, Table, VariantId};
+use crate::simulate::variants_of;
 
 /// What a replica is told.
 #[derive(Debug)]
@@ -60,7 +62,15 @@ pub struct Worker<'a> {
     pub engine: &'a dyn Engine,
 }
 
+/// An entry of a model list, with its family.
 type Model<'a> = (&'a Family, &'a VariantFile);
+
+/// A variant that a replica has opened.
+struct Opened<'a> {
+    variant: VariantId,
+    model: Model<'a>,
+    session: Box<dyn Session>,
+}
 
 impl Worker<'_> {
     /// Works until nobody gives orders any more. An engine that panics has failed: the trial must not wait for it.
@@ -76,7 +86,7 @@ impl Worker<'_> {
     fn serve(&self, orders: &Receiver<Order>, words: &Sender<Word>) -> Result<(), Error> {
         // Sessions start threads, which inherit the cores of this one.
         let _pinned = pin_to(self.cores)?;
-        let mut sessions = Vec::new();
+        let mut sessions: Vec<Opened<'_>> = Vec::new();
         for order in orders {
             let word = match order {
                 Order::Close => {
@@ -89,11 +99,11 @@ impl Worker<'_> {
                 }
                 Order::Serve { service, variant, samples, sent } => {
                     let began = Instant::now();
-                    let (_, model, session) = sessions
+                    let opened = sessions
                         .iter_mut()
-                        .find(|(hosted, ..)| *hosted == variant)
+                        .find(|opened| opened.variant == variant)
                         .expect("a replica is opened before it serves, and lanes name only what their pool hosts");
-                    let answers = self.answers(*model, session.as_mut(), &samples)?;
+                    let answers = self.answers(opened.model, opened.session.as_mut(), &samples)?;
                     Word::Served(self.place, Served { service, sent, began, ended: Instant::now(), answers })
                 }
             };
@@ -104,7 +114,7 @@ impl Worker<'_> {
         Ok(())
     }
 
-    fn open(&self) -> Result<Vec<(VariantId, Model<'_>, Box<dyn Session>)>, Error> {
+    fn open(&self) -> Result<Vec<Opened<'_>>, Error> {
         let open = |&(variant, name): &(VariantId, &str)| {
             let model = self.shelf.find(name).expect("a replay begins only where the shelf has every variant");
             let (family, entry) = model;
@@ -112,7 +122,7 @@ impl Worker<'_> {
             let mut session = self.engine.open(&file, entry.output.as_deref(), self.cores.len() as u32)?;
             // Until a model has answered once it is not up: engines put work off until then.
             self.answers(model, session.as_mut(), &[0])?;
-            Ok((variant, model, session))
+            Ok(Opened { variant, model, session })
         };
         self.hosts.iter().map(open).collect()
     }
@@ -140,9 +150,9 @@ impl Worker<'_> {
 }
 
 /// Returns the variants that each pool hosts, with their indices.
-pub fn hosts(plan: &crate::plan::Plan) -> Table<PoolId, Vec<(VariantId, &str)>> {
-    let names = crate::simulate::variants_of(plan);
-    let id = |host: &str| names.iter().position(|name| *name == host).map(VariantId::of);
-    let hosted = |pool: &'_ crate::plan::Pool| -> Vec<VariantId> { pool.hosts.iter().filter_map(|h| id(h)).collect() };
-    plan.placement.iter().map(|pool| hosted(pool).into_iter().map(|id| (id, names[id.index()])).collect()).collect()
+pub fn hosts(plan: &Plan) -> Table<PoolId, Vec<(VariantId, &str)>> {
+    let names = variants_of(plan);
+    let find = |host: &String| names.iter().position(|name| name == host).map(|at| (VariantId::of(at), names[at]));
+    let of_pool = |pool: &Pool| pool.hosts.iter().filter_map(find).collect();
+    plan.placement.iter().map(of_pool).collect()
 }
