@@ -13,7 +13,7 @@ use planner::{Code, Error, Finding};
 use serde::Serialize;
 
 use super::engine::EngineChoice;
-use super::{Answer, Layout, Output, print, say_findings, table};
+use super::{Answer, Layout, Output, print, say, say_findings, table};
 
 /// Part of the plan's highest rate that is tried where none is given.
 const DEFAULT_LOAD: f64 = 0.8;
@@ -92,6 +92,9 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let engine = args.engine.open()?;
     let shelf = if args.models.is_empty() { Shelf::of_facts(&facts)? } else { Shelf::load(&args.models)? };
     say_findings(&shelf.differences(&facts, engine.as_ref()));
+    if cfg!(debug_assertions) {
+        say("note: this is a debug build, in which the embedded engine takes several times as long");
+    }
     let trial = replay(&plan, &world, &shelf, engine.as_ref(), &settings).map_err(|error| in_plan(error, args))?;
     let simulated = simulate(&plan, &world, &settings);
     let comparison = compare(&plan, &simulated, &trial.report);

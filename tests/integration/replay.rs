@@ -308,3 +308,38 @@ fn the_digits_cascade_answers_as_it_was_profiled() {
     let times = whole.latency.expect("answered");
     assert!(times.p50_ms.get() > 0.01 && times.max_ms.get() > 0.3, "a network needs its time: {times:?}");
 }
+
+/// From the outside: the claims stand beside what was seen, and `--gear` takes what fits out of what does not.
+#[cfg(feature = "rten")]
+#[test]
+fn claims_stand_beside_what_was_measured() {
+    let mut command = assert_cmd::Command::cargo_bin("planner").expect("built");
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.args([
+        "replay",
+        "plans/digits.json",
+        "--gear",
+        "4",
+        "--rps",
+        "100",
+        "--duration-s",
+        "1",
+        "--format",
+        "json",
+    ]);
+    let run = command.assert();
+    let output = run.get_output();
+    // A busy machine may break the SLO, which is an answer too.
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{}", String::from_utf8_lossy(&output.stderr));
+    let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(result["report"]["source"], "replay");
+    assert_eq!(result["simulated"]["source"], "simulation");
+    assert_eq!(result["report"]["whole"]["arrived"], result["simulated"]["whole"]["arrived"], "the same arrivals");
+    let rows = result["comparison"].as_array().expect("rows");
+    let claim = |measure: &str| rows.iter().find(|row| row["measure"] == measure).map(|row| row["claim"].as_f64());
+    assert_eq!(claim("p99_ms"), Some(Some(10.0)));
+    assert_eq!(claim("p50_ms"), Some(None), "no median is claimed");
+    assert_eq!(claim("accuracy"), Some(Some(0.946)));
+    assert!(claim("utilisation").flatten().is_some_and(|claim| (0.90..0.91).contains(&claim)));
+    assert!(result["overhead"]["lag"]["p50_ms"].is_number());
+}
