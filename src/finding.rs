@@ -87,6 +87,8 @@ codes! {
     BadData => "bad-data",
     /// A setting that does nothing in this context.
     NoEffect => "no-effect",
+    /// A trial needs something that this machine lacks.
+    MissingResource => "missing-resource",
 }
 
 impl fmt::Display for Code {

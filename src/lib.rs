@@ -33,6 +33,7 @@ pub mod plan;
 pub mod plot;
 pub mod problem;
 pub mod profile;
+pub mod replay;
 pub mod rooms;
 pub mod simulate;
 pub mod units;

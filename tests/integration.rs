@@ -14,6 +14,8 @@ mod plans;
 mod plot;
 #[path = "integration/profile.rs"]
 mod profile;
+#[path = "integration/replay.rs"]
+mod replay;
 #[path = "integration/samples.rs"]
 mod samples;
 #[path = "integration/schemas.rs"]

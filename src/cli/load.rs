@@ -2,16 +2,19 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use planner::plan::Plan;
-use planner::simulate::{Arrivals, MmppState};
+use planner::simulate::{Arrivals, MmppState, Settings};
 use planner::{Code, Error, Finding, Findings};
 
 /// Part of the plan's highest rate that is tried where none is given.
 const DEFAULT_LOAD: f64 = 0.8;
-/// Time that is tried where nothing tells one, in seconds.
-const DEFAULT_SECONDS: f64 = 60.0;
+/// Longest time that can be tried, and warmed up: a hundred years, so that both together fit the clock.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+/// Most requests of one trial.
+const MOST_REQUESTS: f64 = 1e9;
 
 /// One of `--rps`, `--mmpp`, `--step`, `--ramp` and `--trace`.
 #[derive(Debug, clap::Args)]
@@ -44,6 +47,25 @@ pub struct Load {
     /// Multiply the length of the trace: 2 plays it in twice the time; rates stay, recorded arrivals move apart
     #[arg(long, value_name = "X", requires = "trace", default_value_t = 1.0, allow_negative_numbers = true)]
     time_scale: f64,
+    /// Try this long, in seconds (default: the length of the trace, or 60 simulated and 10 replayed; at least twice the
+    /// time of --step or --ramp)
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    duration_s: Option<f64>,
+    /// Serve this long before counting, in seconds (default: 0 simulated, 1 replayed)
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    warmup_s: Option<f64>,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+}
+
+/// What a command does where the user asks for nothing else.
+#[derive(Debug, Clone, Copy)]
+pub struct Usual {
+    /// Time that is tried.
+    pub seconds: f64,
+    /// Time before counting.
+    pub warmup_s: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -95,20 +117,37 @@ fn numbers<const N: usize>(text: &str) -> Option<[f64; N]> {
 }
 
 impl Load {
-    /// Returns the arrivals that the flags ask for.
-    pub fn arrivals(&self, plan: &Plan) -> Result<Arrivals, Error> {
+    /// Returns the trial that the flags ask for.
+    ///
+    /// # Errors
+    /// Findings for flags that cannot be or do nothing.
+    pub fn settings(&self, plan: &Plan, usual: Usual) -> Result<Settings, Error> {
+        let arrivals = self.arrivals(plan)?;
+        let change = self.step.or(self.ramp).map_or(0.0, |change| 2.0 * change.seconds);
+        let seconds = match self.duration_s {
+            Some(seconds) => positive("--duration-s", seconds)?,
+            None => arrivals.length_s().unwrap_or_else(|| change.max(usual.seconds)),
+        };
+        let warmup_s = self.warmup_s.unwrap_or(usual.warmup_s);
+        let (duration, warmup) = (time("--duration-s", seconds)?, time("--warmup-s", warmup_s)?);
+        let expected = arrivals.expected(seconds + warmup_s);
+        if expected > MOST_REQUESTS {
+            return Err(bad_number(
+                "--rps",
+                expected,
+                "at most 1e9 requests in a trial: lower the rate or the duration",
+            ));
+        }
+        Ok(Settings { arrivals, duration, warmup, seed: self.seed })
+    }
+
+    fn arrivals(&self, plan: &Plan) -> Result<Arrivals, Error> {
         let mut findings = self.useless();
         findings.extend(not_zero("--rps", self.rps));
         findings.extend(not_zero("--scale", Some(self.scale)));
         let arrivals = self.law(plan)?;
         findings.extend(self.in_flags(arrivals.validate()));
         Ok(findings.or(arrivals)?)
-    }
-
-    /// Returns the time to simulate where none is asked for: the trace, or twice the time of a change, or a minute.
-    pub fn default_seconds(&self, arrivals: &Arrivals) -> f64 {
-        let change = self.step.or(self.ramp).map_or(0.0, |change| 2.0 * change.seconds);
-        arrivals.length_s().unwrap_or_else(|| change.max(DEFAULT_SECONDS))
     }
 
     fn law(&self, plan: &Plan) -> Result<Arrivals, Error> {
@@ -177,4 +216,18 @@ impl Load {
 fn not_zero(flag: &str, number: Option<f64>) -> Findings {
     let finding = || Finding::error(Code::OutOfRange, flag, "no request would come", "a number above 0");
     Findings((number == Some(0.0)).then(finding).into_iter().collect())
+}
+
+fn time(name: &str, seconds: f64) -> Result<Duration, Error> {
+    let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= LONGEST);
+    time.ok_or_else(|| bad_number(name, seconds, "a time of at least 0 seconds and at most 100 years"))
+}
+
+fn positive(name: &str, number: f64) -> Result<f64, Error> {
+    let is_positive = number.is_finite() && number > 0.0;
+    if is_positive { Ok(number) } else { Err(bad_number(name, number, "a finite number above 0")) }
+}
+
+fn bad_number(name: &str, number: f64, action: &str) -> Error {
+    Finding::error(Code::OutOfRange, name, format!("{number} cannot be simulated"), action).into()
 }

@@ -10,6 +10,7 @@ mod footprint;
 mod load;
 mod plot;
 mod profile;
+mod replay;
 mod schema;
 mod simulate;
 mod solve;
@@ -40,6 +41,7 @@ enum Command {
     Footprint(footprint::Args),
     Plot(plot::Args),
     Profile(profile::Args),
+    Replay(replay::Args),
     Schema(schema::Args),
     Simulate(simulate::Args),
 }
@@ -67,6 +69,7 @@ impl Cli {
             Command::Footprint(args) => footprint::run(&args),
             Command::Plot(args) => plot::run(&args),
             Command::Profile(args) => profile::run(&args),
+            Command::Replay(args) => replay::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Simulate(args) => simulate::run(&args),
         }

@@ -2,25 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::ValueEnum;
+use planner::Error;
 use planner::facts::Facts;
 use planner::format::{Loaded, load, to_bytes};
 use planner::plan::{Plan, facts_changed};
 use planner::rooms::{BaselineKind as Kind, baselines};
 use planner::simulate::{Interval, Measured, Report, Settings, Summary, replicate, replicate_under};
 use planner::units::Millis;
-use planner::{Code, Error, Finding};
 
-use super::load::Load;
+use super::load::{Load, Usual};
 use super::solve::{facts_of, problem_of};
 use super::{Answer, Layout, Output, print, say_findings, table};
-
-/// Longest time that can be simulated, and warmed up: a hundred years, so that both together fit the clock.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
-/// Most requests of one trial.
-const MOST_REQUESTS: f64 = 1e9;
 
 /// Try a plan in an event simulation; exit 1 where it breaks its SLO
 #[derive(Debug, clap::Args)]
@@ -29,15 +23,6 @@ pub struct Args {
     plan: PathBuf,
     #[command(flatten)]
     load: Load,
-    /// Simulate this long, in seconds (default: the length of the trace, or 60; at least twice the time of --step or --ramp)
-    #[arg(long, value_name = "SECONDS")]
-    duration_s: Option<f64>,
-    /// Serve this long before counting, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
-    warmup_s: f64,
-    /// Seed of everything random
-    #[arg(long, default_value_t = 42)]
-    seed: u64,
     /// Independent trials, with seeds from --seed on; two or more give intervals
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     replications: u32,
@@ -96,7 +81,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let facts = facts_of(&plan, &args.profile)?;
     say_findings(&facts_changed(&plan.document, &facts).in_file(&args.plan));
     let world = Measured::new(&plan.document, &facts).map_err(|findings| findings.in_file(&args.plan))?;
-    let settings = settings(args, &plan.document)?;
+    let settings = args.load.settings(&plan.document, Usual { seconds: 60.0, warmup_s: 0.0 })?;
     let report = replicate(&plan.document, &world, &settings, args.replications);
     if report.whole.arrived == 0 {
         return Err(Error::Unsupported {
@@ -179,34 +164,7 @@ fn side_by_side_json(report: &Report, others: &[(String, Report)]) -> serde_json
     serde_json::json!({ "report": report, "baselines": others.iter().map(named).collect::<Vec<_>>() })
 }
 
-fn settings(args: &Args, plan: &Plan) -> Result<Settings, Error> {
-    let arrivals = args.load.arrivals(plan)?;
-    let seconds = match args.duration_s {
-        Some(seconds) => positive("--duration-s", seconds)?,
-        None => args.load.default_seconds(&arrivals),
-    };
-    let time = |name, seconds| {
-        let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= LONGEST);
-        time.ok_or_else(|| bad_number(name, seconds, "a time of at least 0 seconds and at most 100 years"))
-    };
-    let (duration, warmup) = (time("--duration-s", seconds)?, time("--warmup-s", args.warmup_s)?);
-    let expected = arrivals.expected(seconds + args.warmup_s);
-    if expected > MOST_REQUESTS {
-        return Err(bad_number("--rps", expected, "at most 1e9 requests in a trial: lower the rate or the duration"));
-    }
-    Ok(Settings { arrivals, duration, warmup, seed: args.seed })
-}
-
-fn positive(name: &str, number: f64) -> Result<f64, Error> {
-    let is_positive = number.is_finite() && number > 0.0;
-    if is_positive { Ok(number) } else { Err(bad_number(name, number, "a finite number above 0")) }
-}
-
-fn bad_number(name: &str, number: f64, action: &str) -> Error {
-    Finding::error(Code::OutOfRange, name, format!("{number} cannot be simulated"), action).into()
-}
-
-fn text(report: &Report) -> String {
+pub fn text(report: &Report) -> String {
     format!("{}\n\n{}\n\n{}\n", gears(report), pools(report), verdict(report))
 }
 

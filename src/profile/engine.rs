@@ -34,8 +34,8 @@ pub struct Run {
     pub wall: Duration,
 }
 
-/// Something that runs model files.
-pub trait Engine {
+/// Something that runs model files, from several threads at once.
+pub trait Engine: Sync {
     /// Returns the name, like `rten`.
     fn name(&self) -> &'static str;
 

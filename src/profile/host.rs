@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::prctl::{get_timerslack, set_timerslack};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
@@ -97,6 +98,14 @@ pub fn pin(cores: u32) -> Result<Pinned, Error> {
             hint: format!("ask for 1 to {} with --cores, or widen the affinity mask (taskset)", allowed.len()),
         });
     }
+    pin_to(&allowed[..cores as usize])
+}
+
+/// Pins this thread to the cores of these numbers; threads created meanwhile inherit that.
+///
+/// # Errors
+/// [`Error::Unsupported`] where the system refuses.
+pub fn pin_to(cores: &[usize]) -> Result<Pinned, Error> {
     let refused = |error: nix::Error| Error::Unsupported {
         what: format!("the system does not let this process pin itself: {error}"),
         hint: "run where sched_setaffinity is allowed".to_owned(),
@@ -104,7 +113,7 @@ pub fn pin(cores: u32) -> Result<Pinned, Error> {
     let this = Pid::from_raw(0);
     let before = sched_getaffinity(this).map_err(refused)?;
     let mut set = CpuSet::new();
-    for &core in &allowed[..cores as usize] {
+    for &core in cores {
         set.set(core).map_err(refused)?;
     }
     sched_setaffinity(this, &set).map_err(refused)?;
@@ -115,6 +124,29 @@ impl Drop for Pinned {
     fn drop(&mut self) {
         // The mask was in force a moment ago; where it is refused now, nobody can do anything about it.
         let _ = sched_setaffinity(Pid::from_raw(0), &self.before);
+    }
+}
+
+/// Wakes the thread on time until dropped.
+#[derive(Debug)]
+pub struct OnTime {
+    before: i32,
+}
+
+/// Asks the kernel to end this thread's sleeps on time, in place of up to 50 µs late as it does to save energy.
+///
+/// Where the kernel refuses, sleeps end as they did.
+#[must_use]
+pub fn on_time() -> OnTime {
+    let before = get_timerslack().unwrap_or(0);
+    // A slack of 0 would mean the default.
+    let _ = set_timerslack(1);
+    OnTime { before }
+}
+
+impl Drop for OnTime {
+    fn drop(&mut self) {
+        let _ = set_timerslack(u64::try_from(self.before).unwrap_or(0));
     }
 }
 

@@ -330,7 +330,7 @@ fn answer(
 /// Returns the best class and its lead in probability (softmax), or nothing where a score is not finite.
 ///
 /// The lower class number wins a tie.
-fn judge(scores: &[f32]) -> Option<Answer> {
+pub(crate) fn judge(scores: &[f32]) -> Option<Answer> {
     if scores.iter().any(|score| !score.is_finite()) {
         return None;
     }

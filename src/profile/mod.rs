@@ -18,7 +18,7 @@ pub mod engine_rten;
 mod histogram;
 pub mod host;
 mod idx;
-mod measure;
+pub(crate) mod measure;
 mod models;
 pub mod sample;
 mod validate;

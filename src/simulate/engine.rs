@@ -8,6 +8,7 @@ use super::counts::Counts;
 use super::dice::Dice;
 use super::ids::{GearId, Id, LaneId, PoolId, RequestId, ServiceId, StageId, Table};
 use super::pool::Pool;
+use super::servers::{Servers, Wake};
 use super::shift::Shift;
 use super::trial::Trial;
 use super::walk::{Walk, nanos};
@@ -15,10 +16,10 @@ use super::world::World;
 use super::{Controller, Settings};
 use crate::plan::{Dispatch, Plan};
 
-/// A simulation under way.
-pub struct Engine<'a, W> {
+/// A trial under way.
+pub struct Engine<'a, S> {
     plan: &'a Plan,
-    world: &'a W,
+    servers: S,
     walk: Walk,
     now: u64,
     end: u64,
@@ -81,8 +82,8 @@ struct Service {
     calls: Vec<Call>,
 }
 
-impl<'a, W: World> Engine<'a, W> {
-    pub fn new(plan: &'a Plan, world: &'a W, settings: &'a Settings) -> Self {
+impl<'a, S: Servers> Engine<'a, S> {
+    pub fn new<W: World>(plan: &'a Plan, world: &W, servers: S, settings: &'a Settings) -> Self {
         let walk = Walk::new(plan, world);
         let warmup = nanos(settings.warmup);
         let end = warmup + nanos(settings.duration);
@@ -93,14 +94,14 @@ impl<'a, W: World> Engine<'a, W> {
         let pools = walk.pools.ids().map(|pool| Pool::new(walk.gears[gear].replicas[pool], largest(pool))).collect();
         Self {
             plan,
-            world,
             now: 0,
             end,
             law: &settings.arrivals,
             arrivals: settings.arrivals.source(settings.seed),
             agenda: Agenda::default(),
             dice: Dice::new(settings.seed, 2),
-            samples: world.samples(),
+            samples: servers.samples(),
+            servers,
             slo_ns: nanos(plan.slo.latency_ms.duration()),
             gear,
             live: plan.gears.iter().map(|_| 0).collect(),
@@ -128,8 +129,12 @@ impl<'a, W: World> Engine<'a, W> {
         self
     }
 
-    /// Runs to the end.
-    pub fn run(mut self) -> Trial {
+    /// Runs to the end; the servers come back, as they know what kept them from serving.
+    pub fn run(mut self) -> (Trial, S) {
+        for pool in self.pools.ids() {
+            self.servers.hold(pool, self.pools[pool].up);
+        }
+        self.servers.open();
         self.agenda.push(self.counts.from(), Event::Counting);
         self.agenda.push(self.counts.window_end(), Event::WindowEnd);
         if self.plan.gears.len() > 1 {
@@ -138,16 +143,29 @@ impl<'a, W: World> Engine<'a, W> {
         let mut arrival = self.arrivals.next().unwrap_or(u64::MAX);
         loop {
             let planned = self.agenda.next_at().unwrap_or(u64::MAX);
-            let next = planned.min(arrival);
-            if next >= self.end {
-                break;
-            }
-            self.now = next;
-            if planned <= arrival {
-                self.happen();
-            } else {
-                self.arrive();
-                arrival = self.arrivals.next().unwrap_or(u64::MAX);
+            let next = planned.min(arrival).min(self.end);
+            match self.servers.wait(next) {
+                Wake::Reached(_) if next == self.end => break,
+                Wake::Reached(now) => {
+                    // What was due before the end counts, however late it is looked at.
+                    self.now = now.min(self.end);
+                    if planned <= arrival {
+                        self.happen();
+                    } else {
+                        self.arrive(arrival);
+                        arrival = self.arrivals.next().unwrap_or(u64::MAX);
+                    }
+                }
+                Wake::Done(now, _) | Wake::Up(now) if now >= self.end => {}
+                Wake::Done(now, service) => {
+                    self.now = now;
+                    self.finish(service);
+                }
+                Wake::Up(now) => {
+                    self.now = now;
+                    self.change_gear();
+                }
+                Wake::Failed => break,
             }
         }
         self.close()
@@ -167,11 +185,12 @@ impl<'a, W: World> Engine<'a, W> {
 
     // Requests.
 
-    fn arrive(&mut self) {
+    /// A request arrives that was meant to arrive at `arrived`, which is not later than now.
+    fn arrive(&mut self, arrived: u64) {
         self.shift.arrivals += 1;
-        self.counts.arrives(self.gear, self.now);
+        self.counts.arrives(self.gear, arrived);
         self.live[self.gear] += 1;
-        let request = self.new_request();
+        let request = self.new_request(arrived);
         for index in 0..self.walk.gears[self.gear].stages.len() {
             let stage = self.walk.gears[self.gear].stages[index];
             if self.walk.stages[stage].waits_for == 0 && !self.requests[request].answered {
@@ -180,11 +199,11 @@ impl<'a, W: World> Engine<'a, W> {
         }
     }
 
-    fn new_request(&mut self) -> RequestId {
+    fn new_request(&mut self, arrived: u64) -> RequestId {
         let sample = if self.samples > 0 { self.dice.below(self.samples) } else { 0 };
         let stages = &self.walk.gears[self.gear].stages;
         let request = Request {
-            arrived: self.now,
+            arrived,
             sample,
             gear: self.gear,
             stages_left: stages.len() as u32,
@@ -229,8 +248,8 @@ impl<'a, W: World> Engine<'a, W> {
         &mut self.progress[request.index() * self.walk.stride + self.walk.stages[stage].position]
     }
 
-    /// A call of a request is done.
-    fn call_done(&mut self, id: RequestId, lane: LaneId) {
+    /// A call of a request is done; its answer stands at `position` of what was served together.
+    fn call_done(&mut self, id: RequestId, lane: LaneId, position: usize) {
         let request = &mut self.requests[id];
         request.calls_left -= 1;
         if request.answered {
@@ -243,13 +262,15 @@ impl<'a, W: World> Engine<'a, W> {
         let progress = self.progress_of(id, stage);
         progress.calls_left -= 1;
         if progress.calls_left == 0 {
-            self.pass(id, stage, Some(lane));
+            self.pass(id, stage, Some((lane, position)));
         }
     }
 
     /// A request has passed a stage: it leaves, or goes on to the stages that waited for this one.
-    fn pass(&mut self, id: RequestId, stage: StageId, lane: Option<LaneId>) {
-        let answer = lane.and_then(|lane| self.world.answer(self.walk.lanes[lane].variant, self.requests[id].sample));
+    fn pass(&mut self, id: RequestId, stage: StageId, call: Option<(LaneId, usize)>) {
+        let answer = call.and_then(|(lane, position)| {
+            self.servers.answer(position, self.walk.lanes[lane].variant, self.requests[id].sample)
+        });
         let request = &mut self.requests[id];
         request.stages_left -= 1;
         request.right = answer.map(|(_, right)| right).or(request.right);
@@ -386,7 +407,12 @@ impl<'a, W: World> Engine<'a, W> {
         service.calls.extend(queue.drain(..calls));
         let pool = &mut self.pools[walk.pool];
         pool.begins(self.now, calls as u32, work_ns(walk) * calls as f64, walk.mean_ns[calls - 1]);
-        let mut time = self.world.service_ns(walk.variant, walk.pool, calls as u32, &mut self.dice);
+        let samples = service.calls.iter().map(|call| self.requests[call.request].sample);
+        let time = self.servers.begin(id, walk.variant, walk.pool, samples, &mut self.dice);
+        let Some(mut time) = time else {
+            self.arm(lane);
+            return;
+        };
         let pool_walk = &self.walk.pools[walk.pool];
         if let Some(function) = pool_walk.function {
             if !pool.takes_warm(self.now, function.keep_ns) {
@@ -409,8 +435,8 @@ impl<'a, W: World> Engine<'a, W> {
         if self.walk.pools[pool_id].function.is_some() {
             pool.idles(self.now);
         }
-        for call in calls.drain(..) {
-            self.call_done(call.request, lane);
+        for (position, call) in calls.drain(..).enumerate() {
+            self.call_done(call.request, lane, position);
         }
         self.services[id].calls = calls;
         self.free_services.push(id);
@@ -444,9 +470,12 @@ impl<'a, W: World> Engine<'a, W> {
             if state.starting > 0 {
                 wait = wait.max(self.walk.pools[pool].ready_ns);
             }
+            self.servers.hold(pool, wanted.max(state.up));
         }
         self.shift.begins(to, self.now);
-        self.agenda.push(self.now + wait, Event::ReplicasUp);
+        if let Some(at) = self.servers.up_at(self.now + wait) {
+            self.agenda.push(at, Event::ReplicasUp);
+        }
     }
 
     fn change_gear(&mut self) {
@@ -468,6 +497,8 @@ impl<'a, W: World> Engine<'a, W> {
                 state.starting = 0;
             }
             state.up = wanted.max(u32::from(keeps_one));
+            let next = self.shift.next_gear().map_or(0, |next| self.walk.gears[next].replicas[pool]);
+            self.servers.hold(pool, state.up.max(next));
             self.serve(pool);
         }
     }
@@ -493,7 +524,7 @@ impl<'a, W: World> Engine<'a, W> {
         self.pools.ids().map(|pool| self.pools[pool].cost_usd(&self.walk.pools[pool])).sum()
     }
 
-    fn close(mut self) -> Trial {
+    fn close(mut self) -> (Trial, S) {
         self.now = self.end;
         let cost = self.cost_so_far();
         self.counts.ends_window(self.gear, cost);
@@ -501,7 +532,7 @@ impl<'a, W: World> Engine<'a, W> {
             self.counts.abandons(request.gear, request.arrived, self.end, self.slo_ns);
         }
         self.counts.ends(self.gear);
-        Trial { counts: self.counts, pools: self.pools, walk: self.walk }
+        (Trial { source: S::SOURCE, counts: self.counts, pools: self.pools, walk: self.walk }, self.servers)
     }
 }
 

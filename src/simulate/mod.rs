@@ -18,13 +18,14 @@ mod agenda;
 mod arrivals;
 mod counts;
 mod dice;
-mod engine;
-mod ids;
+pub(crate) mod engine;
+pub(crate) mod ids;
 mod pool;
 mod report;
+pub(crate) mod servers;
 mod shift;
 mod tally;
-mod trial;
+pub(crate) mod trial;
 mod walk;
 mod world;
 
@@ -71,7 +72,8 @@ pub enum Controller {
 /// Takes O(log n) for each call, n being the calls in service. Nothing is allocated once the queues have been long.
 #[must_use]
 pub fn simulate<W: World>(plan: &Plan, world: &W, settings: &Settings) -> Report {
-    engine::Engine::new(plan, world, settings).run().report(&[], plan, settings, Source::Simulation)
+    let engine = engine::Engine::new(plan, world, servers::Simulated(world), settings);
+    engine.run().0.report(&[], plan, settings)
 }
 
 /// Tries a plan several times with seeds from `settings.seed` on, side by side, and puts the trials together.
@@ -93,8 +95,12 @@ pub fn replicate_under<W: World + Sync>(
 ) -> Report {
     let seeds = (0..trials.max(1)).map(|trial| settings.seed.wrapping_add(u64::from(trial)));
     let seeded = |seed| Settings { seed, ..settings.clone() };
-    let run = |seed| engine::Engine::new(plan, world, &seeded(seed)).under(controller).run();
+    let run = |seed| {
+        let settings = seeded(seed);
+        let engine = engine::Engine::new(plan, world, servers::Simulated(world), &settings);
+        engine.under(controller).run().0
+    };
     let mut trials: Vec<trial::Trial> = seeds.collect::<Vec<_>>().into_par_iter().map(run).collect();
     let first = trials.remove(0);
-    first.report(&trials, plan, settings, Source::Simulation)
+    first.report(&trials, plan, settings)
 }

@@ -74,6 +74,11 @@ impl Shift {
         self.next.take()
     }
 
+    /// Returns the gear that a change under way leads to.
+    pub fn next_gear(&self) -> Option<GearId> {
+        self.next.map(|(gear, _)| gear)
+    }
+
     /// Tells whether no change is under way.
     pub const fn is_quiet(&self) -> bool {
         self.next.is_none()

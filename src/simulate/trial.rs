@@ -13,6 +13,7 @@ use crate::units::{Accuracy, Millis};
 /// What one trial, or several put together, counted.
 #[derive(Debug)]
 pub struct Trial {
+    pub source: Source,
     pub counts: Counts,
     pub pools: Table<PoolId, Pool>,
     pub walk: Walk,
@@ -29,7 +30,7 @@ struct Figures {
 
 impl Trial {
     /// Returns the report of this trial and others of the same plan and length, in the order of their seeds.
-    pub fn report(mut self, others: &[Self], plan: &Plan, settings: &Settings, source: Source) -> Report {
+    pub fn report(mut self, others: &[Self], plan: &Plan, settings: &Settings) -> Report {
         let trials = 1 + others.len() as u32;
         let figures: Vec<Figures> = std::iter::once(&self).chain(others).map(Self::figures).collect();
         let changes: usize = std::iter::once(&self).chain(others).map(|trial| trial.counts.changes().len()).sum();
@@ -43,7 +44,7 @@ impl Trial {
         Report {
             format: ReportFormat::V1,
             plan: plan.name.clone(),
-            source,
+            source: self.source,
             arrivals: settings.arrivals.describe(),
             seed: settings.seed,
             replications: trials,

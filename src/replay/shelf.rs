@@ -1,0 +1,103 @@
+//! Where the models of a plan are, and the samples that requests carry.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::finding::{Code, Finding, Findings, Severity};
+use crate::profile::engine::Engine;
+use crate::profile::{Family, VariantFile};
+use crate::simulate::variants_of;
+
+/// The model families that a replay takes its variants and samples from.
+#[derive(Debug, Clone)]
+pub struct Shelf {
+    families: Vec<Family>,
+}
+
+impl Shelf {
+    /// Returns a shelf of families that are already in memory.
+    #[must_use]
+    pub const fn new(families: Vec<Family>) -> Self {
+        Self { families }
+    }
+
+    /// Loads the families of these model lists.
+    ///
+    /// # Errors
+    /// As [`Family::load`].
+    pub fn load(lists: &[PathBuf]) -> Result<Self, Error> {
+        Ok(Self { families: lists.iter().map(|list| Family::load(list)).collect::<Result<_, _>>()? })
+    }
+
+    /// Loads the families that the profiles were measured from, found relative to each profile.
+    ///
+    /// # Errors
+    /// As [`Family::load`]; a finding for a profile that names no model list.
+    pub fn of_facts(facts: &Facts) -> Result<Self, Error> {
+        let mut lists = Vec::new();
+        let mut findings = Findings::default();
+        for profile in &facts.profiles {
+            let list = &profile.document.provenance.models;
+            if list.as_os_str().is_empty() {
+                let action = "name the model list with --models";
+                let finding = Finding::error(Code::Empty, "provenance.models", "no model list is named", action);
+                findings.extend(Findings::from(finding).in_file(&profile.path));
+            }
+            lists.push(profile.path.parent().unwrap_or(Path::new("")).join(list));
+        }
+        findings.or(())?;
+        Self::load(&lists)
+    }
+
+    /// Returns the family and the entry of a variant.
+    #[must_use]
+    pub fn find(&self, variant: &str) -> Option<(&Family, &VariantFile)> {
+        let entry = |family: &'_ Family| family.list.variants.iter().position(|entry| entry.name == variant);
+        self.families.iter().find_map(|family| Some((family, &family.list.variants[entry(family)?])))
+    }
+
+    /// Returns the number of samples that requests are drawn from: those of the largest family.
+    #[must_use]
+    pub fn samples(&self) -> u32 {
+        let most = self.families.iter().map(|family| family.samples.labels.len()).max().unwrap_or(0);
+        u32::try_from(most).unwrap_or(u32::MAX)
+    }
+
+    /// Returns a warning for everything in which the models, data and engine differ from those that were profiled: then
+    /// a simulation from that profile speaks of something else.
+    #[must_use]
+    pub fn differences(&self, facts: &Facts, engine: &dyn Engine) -> Findings {
+        let mut findings = Findings::default();
+        let mut differs = |key: String, cause: String| {
+            let action = "measure again with `planner profile`; claims and simulation rest on the old facts";
+            findings.push(Finding::error(Code::FactsChanged, key, cause, action).with_severity(Severity::Warning));
+        };
+        let engine = format!("{} {}", engine.name(), engine.version());
+        for fact in facts.variants() {
+            let Some((family, entry)) = self.find(&fact.name) else { continue };
+            let sha256 = family.list.variants.iter().zip(&family.model_sha256).find(|(other, _)| *other == entry);
+            if !fact.sha256.is_empty() && sha256.is_some_and(|(_, sha256)| *sha256 != fact.sha256) {
+                differs(format!("variants.{}", fact.name), "its model file is not the profiled one".to_owned());
+            }
+            if fact.engine != engine {
+                let cause = format!("profiled with {}, replayed with {engine}", fact.engine);
+                differs(format!("variants.{}", fact.name), cause);
+            }
+        }
+        findings
+    }
+
+    /// Returns an error for every variant of the plan that no family has.
+    pub(super) fn has_all(&self, plan: &crate::plan::Plan) -> Result<(), Findings> {
+        let mut findings = Findings::default();
+        for variant in variants_of(plan).into_iter().filter(|variant| self.find(variant).is_none()) {
+            let entries = self.families.iter().flat_map(|family| &family.list.variants);
+            let known: Vec<_> = entries.map(|entry| entry.name.as_str()).collect();
+            let cause = format!("no model list has `{variant}`");
+            let action = format!("the lists have {}; name another with --models", known.join(", "));
+            findings.push(Finding::error(Code::UnknownName, "placement", cause, action));
+        }
+        findings.or(())
+    }
+}
