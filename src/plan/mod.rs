@@ -307,6 +307,27 @@ pub struct Certificate {
     pub gap: f64,
     /// The search that proved it.
     pub method: String,
+    /// What a simulation of the gear at its highest rate saw; absent where none was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<GearTried>,
+}
+
+/// What a simulation of a gear, alone at its highest rate, saw.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GearTried {
+    /// Requests over all trials.
+    pub requests: u64,
+    /// Independent trials.
+    pub trials: u32,
+    /// Seed of the first trial.
+    pub seed: u64,
+    /// Share of violations.
+    pub violation_share: Share,
+    /// Upper end of its 95 % interval.
+    pub violation_high: Share,
+    /// What the SLO allows less that upper end.
+    pub margin: Share,
 }
 
 /// How a plan was found, and from what. The only place for facts about the making.
@@ -321,6 +342,9 @@ pub struct Provenance {
     pub seed: u64,
     /// Files that it was made from, relative to the plan.
     pub inputs: Vec<Input>,
+    /// Part of each variant's capacity that was used because trials asked for a cut; all of it where not named.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub capacity_parts: BTreeMap<String, f64>,
     /// The problem as it was solved, after `--set`; its profile paths are relative to the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,

@@ -16,9 +16,6 @@ use crate::simulate::ids::{Id, PoolId, ServiceId, Table, VariantId};
 use crate::simulate::servers::{Servers, Wake};
 use crate::simulate::{Dice, Source};
 
-/// Sleeping ends this long before the moment that is waited for, where the rest can be waited out awake.
-const AWAKE: Duration = Duration::from_micros(100);
-
 /// The replicas of all pools, and the clock of the trial.
 pub struct Crew {
     replicas: Table<PoolId, Vec<Replica>>,
@@ -66,7 +63,7 @@ impl Crew {
         let hire = |place: Place, cores: &'env [usize]| {
             let (orders, receive) = channel();
             let tell = tell.clone();
-            let worker = Worker { place, cores, hosts: hosts[place.0].clone(), shelf, engine };
+            let worker = Worker { place, cores, hosts: hosts[place.0].clone(), shelf, engine, awake: own_core };
             scope.spawn(move || worker.work(&receive, &tell));
             Replica { orders, open: false, busy: false }
         };
@@ -130,14 +127,13 @@ impl Crew {
         Wake::Done(self.now(), served.service)
     }
 
-    /// Waits for a word, at most so long; awake towards the end where the walk has a core to itself.
+    /// Waits for a word, at most so long; awake where the walk has a core to itself.
     fn listen(&self, left: Duration) -> Option<Word> {
-        let asleep = if self.own_core { left.saturating_sub(AWAKE) } else { left };
-        if asleep.is_zero() {
+        if self.own_core {
             std::hint::spin_loop();
             return None;
         }
-        match self.words.recv_timeout(asleep) {
+        match self.words.recv_timeout(left) {
             Ok(word) => Some(word),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => Some(Word::Failed(gone())),

@@ -1,7 +1,7 @@
 //! The thread of one replica: opens its models, serves what it is given, and says when it is done.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Instant;
 
 use super::shelf::Shelf;
@@ -60,6 +60,8 @@ pub struct Worker<'a> {
     pub hosts: Vec<(VariantId, &'a str)>,
     pub shelf: &'a Shelf,
     pub engine: &'a dyn Engine,
+    /// Whether it may keep its cores busy while it waits.
+    pub awake: bool,
 }
 
 /// An entry of a model list, with its family.
@@ -87,7 +89,7 @@ impl Worker<'_> {
         // Sessions start threads, which inherit the cores of this one.
         let _pinned = pin_to(self.cores)?;
         let mut sessions: Vec<Opened<'_>> = Vec::new();
-        for order in orders {
+        while let Some(order) = self.next(orders, !sessions.is_empty()) {
             let word = match order {
                 Order::Close => {
                     sessions.clear();
@@ -112,6 +114,18 @@ impl Worker<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Waits for an order; awake while the replica is up, where nobody else needs its cores: what is asleep wakes up cold,
+    /// and the profile was measured warm.
+    fn next(&self, orders: &Receiver<Order>, up: bool) -> Option<Order> {
+        while up && self.awake {
+            match orders.try_recv() {
+                Err(TryRecvError::Empty) => std::hint::spin_loop(),
+                order => return order.ok(),
+            }
+        }
+        orders.recv().ok()
     }
 
     fn open(&self) -> Result<Vec<Opened<'_>>, Error> {

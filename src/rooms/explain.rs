@@ -12,7 +12,7 @@ use crate::plan::{Plan, Pool};
 use crate::problem::{Problem, Room};
 use crate::units::{Accuracy, Millis};
 
-use super::variant_set::{Model, budget};
+use super::variant_set::{Model, Parts, budget};
 
 /// Why a gear is as it is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -80,7 +80,7 @@ pub fn explain(plan: &Plan, problem: &Problem, facts: &Facts, gear: usize) -> Re
             hint: "plans of variant-set can".to_owned(),
         });
     }
-    let instance = Model::new(problem, facts)?.instance;
+    let instance = Model::new(problem, facts, &plan.provenance.capacity_parts)?.instance;
     let best = Ladder::only_at(load, &instance).at(load);
     let Some(best) = best.filter(|best| is_what_runs(plan, gear, &instance, best)) else {
         return Err(Error::Unsupported {
@@ -95,7 +95,7 @@ pub fn explain(plan: &Plan, problem: &Problem, facts: &Facts, gear: usize) -> Re
         objective: best.value,
         accuracy: best.accuracy,
         cores: best.cores.iter().sum(),
-        limits: prices(problem, facts, load, &best)?,
+        limits: prices(plan, problem, facts, load, &best)?,
         runner_up: runner_up(&instance, load, &best),
     })
 }
@@ -118,12 +118,12 @@ struct Looser {
     problem: Problem,
 }
 
-fn prices(problem: &Problem, facts: &Facts, load: f64, best: &Solution) -> Result<Vec<LimitPrice>, Error> {
-    let cores = budget(problem);
+fn prices(plan: &Plan, problem: &Problem, facts: &Facts, load: f64, best: &Solution) -> Result<Vec<LimitPrice>, Error> {
+    let (cores, parts) = (budget(problem), &plan.provenance.capacity_parts);
     [Some(one_more_core(problem, cores)), Some(later(problem)), less_accurate(problem)]
         .into_iter()
         .flatten()
-        .map(|looser| price(&looser, facts, load, best, cores))
+        .map(|looser| price(&looser, facts, parts, load, (best, cores)))
         .collect()
 }
 
@@ -155,8 +155,15 @@ fn less_accurate(problem: &Problem) -> Option<Looser> {
     Some(Looser { key: "goal.accuracy_at_least", value: least, loosened_to: lower.get(), problem: moved })
 }
 
-fn price(looser: &Looser, facts: &Facts, load: f64, best: &Solution, old_budget: u32) -> Result<LimitPrice, Error> {
-    let mut instance = Model::new(&looser.problem, facts)?.instance;
+/// The last argument is the best solution within the limits as they are, and their core budget.
+fn price(
+    looser: &Looser,
+    facts: &Facts,
+    parts: &Parts,
+    load: f64,
+    (best, old_budget): (&Solution, u32),
+) -> Result<LimitPrice, Error> {
+    let mut instance = Model::new(&looser.problem, facts, parts)?.instance;
     // A larger budget must not make the same cores look cheaper.
     let scale = f64::from(instance.budget) / f64::from(old_budget);
     if let Objective::Weighted { resource, .. } = &mut instance.objective {

@@ -2,12 +2,16 @@
 
 mod baselines;
 mod explain;
+mod tried;
 mod variant_set;
+
+use std::collections::BTreeMap;
 
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::plan::Plan;
 use crate::problem::{Problem, Room};
+use crate::simulate::Effort;
 
 pub use baselines::{Baseline, Kind as BaselineKind, baselines};
 pub use explain::{Explanation, LimitPrice, RunnerUp, explain};
@@ -50,6 +54,10 @@ pub struct Context<'a> {
     pub from: Option<&'a Plan>,
     /// Solve every gear again through HiGHS and refuse to answer where the two disagree.
     pub verify: bool,
+    /// Try every gear in simulation, and plan again with less of the capacities that a failing gear uses.
+    pub trial: Option<Effort>,
+    /// Part of each variant's capacity that may be used; all of it where left out or not named.
+    pub capacity_parts: Option<&'a BTreeMap<String, f64>>,
 }
 
 /// A room.
@@ -66,6 +74,13 @@ pub trait Planner {
 /// # Errors
 /// As [`Planner::plan`]; [`Error::Unsupported`] for rooms that do not plan yet.
 pub fn solve(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
+    match context.trial {
+        Some(effort) => tried::solve(problem, facts, context, effort),
+        None => solve_once(problem, facts, context),
+    }
+}
+
+fn solve_once(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
     match problem.room {
         Room::VariantSet => VariantSet.plan(problem, facts, context),
         other => Err(Error::Unsupported {

@@ -21,6 +21,7 @@ mod dice;
 pub(crate) mod engine;
 pub(crate) mod ids;
 mod pool;
+mod repair;
 mod report;
 pub(crate) mod servers;
 mod shift;
@@ -38,6 +39,7 @@ use crate::plan::Plan;
 pub use arrivals::{Arrivals, MmppState, Source as ArrivalTimes, Timestamps, Trace};
 pub use dice::Dice;
 pub use ids::{Id, PoolId, VariantId};
+pub use repair::{Effort, GearTrial, repair};
 pub use report::{
     Change, GearReport, Interval, Intervals, PoolReport, Report, ReportFormat, ResponseTimes, Source, Summary, Window,
 };

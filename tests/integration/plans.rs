@@ -134,7 +134,7 @@ fn a_running_plan_is_kept_when_loading_is_dear() {
     let running = planned(&problem(300.0, 40.0, 6, &goals()[1]), &facts).expect("feasible");
     let goal = json!({ "kind": "weighted", "weights": { "accuracy": 1.0, "resource": 0.05, "loading": 100.0 } });
     let wanted = problem(running.max_rps(), 40.0, 6, &goal);
-    let context = Context { from: Some(&running), verify: false };
+    let context = Context { from: Some(&running), ..Context::default() };
     let Answer::Plan(plan) = solve(&wanted, &facts, context).expect("a proof") else { panic!("feasible") };
     for gear in &plan.gears {
         let held = |plan: &Plan, gear: usize| plan.gears[gear].claims.cores;

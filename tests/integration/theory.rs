@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use planner::plan::Plan;
-use planner::simulate::{Arrivals, Report, Settings, Textbook, TextbookLaw, Trace, replicate, simulate};
+use planner::simulate::{
+    Arrivals, Effort, Report, Settings, Textbook, TextbookLaw, Trace, repair, replicate, simulate,
+};
 use serde_json::{Value, json};
 
 /// A plan with one gear.
@@ -281,4 +283,18 @@ fn gears_follow_a_step_and_break_nothing() {
     assert!(report.whole.slo_met && report.whole.unfinished < 3);
     assert_eq!(report.windows.len(), 60);
     assert_eq!((report.windows[10].gear, report.windows[30].gear, report.windows[50].gear), (0, 1, 0));
+}
+
+/// M/M/1 at μ = 100/s keeps p99 ≤ 100 ms up to λ = 100 − ln(100)/0.1 = 53.9/s: repair finds that, less its interval.
+#[test]
+fn repair_finds_the_rate_that_keeps_the_tail() {
+    let gears = json!([{ "up_to_rps": 45, "stages": [stage("a")] }, { "up_to_rps": 62, "stages": [stage("a")] }]);
+    let mut plan = geared(&json!([pool("a", 1)]), &gears);
+    plan.slo = serde_json::from_value(json!({ "quantile": 0.99, "latency_ms": 100 })).expect("an objective");
+    let world = world(&plan, &[("a", TextbookLaw::Exponential { mean_ms: 10.0 })]);
+    let trials = repair(&plan, &world, Effort { requests: 1_000_000, trials: 5, seed: 3 });
+    assert!(trials[0].part >= 1.0 && trials[0].violation_high < 0.01, "{:?}", trials[0]);
+    let found = 62.0 * trials[1].part;
+    assert!(found > 0.95 * 53.95 && found < 1.01 * 53.95, "{found}");
+    assert!((trials[1].utilisation["a"].get() - found / 100.0).abs() < 0.01, "{:?}", trials[1]);
 }

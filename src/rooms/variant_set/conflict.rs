@@ -10,7 +10,7 @@ use crate::problem::Problem;
 use crate::rooms::{Conflict, ConflictingLimit};
 use crate::units::{Accuracy, Millis, Rate};
 
-use super::Model;
+use super::{Model, Parts};
 
 /// A latency so long that only saturation limits a replica.
 const NO_LATENCY_LIMIT_MS: f64 = 1e9;
@@ -92,12 +92,12 @@ impl Limit {
 }
 
 /// Finds the smallest conflict by deletion: a limit whose absence leaves the problem infeasible is not part of it.
-pub(super) fn find(problem: &Problem, facts: &Facts) -> Result<Conflict, Error> {
+pub(super) fn find(problem: &Problem, facts: &Facts, parts: &Parts) -> Result<Conflict, Error> {
     let mut reduced = problem.clone();
     let mut kept = Vec::new();
     for limit in Limit::ALL.into_iter().filter(|limit| limit.asked(problem).is_some()) {
         let without = limit.dropped(&reduced);
-        if feasible(&without, facts)? {
+        if feasible(&without, facts, parts)? {
             kept.push(limit);
         } else {
             reduced = without;
@@ -108,28 +108,28 @@ pub(super) fn find(problem: &Problem, facts: &Facts) -> Result<Conflict, Error> 
         limits.push(ConflictingLimit {
             key: limit.key(problem),
             asked: limit.asked(problem).expect("only limits that were asked for are kept"),
-            would_have_to_be: nearest(limit, problem, facts)?,
+            would_have_to_be: nearest(limit, problem, facts, parts)?,
         });
     }
     Ok(Conflict { limits })
 }
 
-fn max_load(problem: &Problem, facts: &Facts, most: f64) -> Result<f64, Error> {
-    Ok(Ladder::between(0.0, most, &Model::new(problem, facts)?.instance).max_load())
+fn max_load(problem: &Problem, facts: &Facts, parts: &Parts, most: f64) -> Result<f64, Error> {
+    Ok(Ladder::between(0.0, most, &Model::new(problem, facts, parts)?.instance).max_load())
 }
 
-fn feasible(problem: &Problem, facts: &Facts) -> Result<bool, Error> {
+fn feasible(problem: &Problem, facts: &Facts, parts: &Parts) -> Result<bool, Error> {
     let asked = problem.workload.max_rps.get();
-    Ok(max_load(problem, facts, asked)? >= asked * (1.0 - LOAD_SLACK))
+    Ok(max_load(problem, facts, parts, asked)? >= asked * (1.0 - LOAD_SLACK))
 }
 
 /// Returns the value nearest to the asked one that admits a plan while the other limits stay.
-fn nearest(limit: Limit, problem: &Problem, facts: &Facts) -> Result<Option<f64>, Error> {
+fn nearest(limit: Limit, problem: &Problem, facts: &Facts, parts: &Parts) -> Result<Option<f64>, Error> {
     if limit == Limit::Rate {
-        return Ok(Some(max_load(problem, facts, f64::INFINITY)?).filter(|&load| load > 0.0));
+        return Ok(Some(max_load(problem, facts, parts, f64::INFINITY)?).filter(|&load| load > 0.0));
     }
     let asked = limit.asked(problem).expect("checked by the caller");
-    if !feasible(&limit.moved(problem, limit.loosest(problem)), facts)? {
+    if !feasible(&limit.moved(problem, limit.loosest(problem)), facts, parts)? {
         return Ok(None);
     }
     let (mut refused, mut admitted) = (asked, limit.loosest(problem));
@@ -137,7 +137,7 @@ fn nearest(limit: Limit, problem: &Problem, facts: &Facts) -> Result<Option<f64>
     if limit != Limit::Accuracy {
         let mut step = asked * 1.5 + 1.0;
         while step < admitted {
-            if feasible(&limit.moved(problem, step.floor()), facts)? {
+            if feasible(&limit.moved(problem, step.floor()), facts, parts)? {
                 admitted = step.floor();
             } else {
                 refused = step.floor();
@@ -152,7 +152,7 @@ fn nearest(limit: Limit, problem: &Problem, facts: &Facts) -> Result<Option<f64>
     while !fine(refused, admitted) {
         let middle = 0.5 * (refused + admitted);
         let middle = if limit == Limit::Cores { middle.floor() } else { middle };
-        if feasible(&limit.moved(problem, middle), facts)? { admitted = middle } else { refused = middle }
+        if feasible(&limit.moved(problem, middle), facts, parts)? { admitted = middle } else { refused = middle }
     }
     Ok(Some(admitted))
 }

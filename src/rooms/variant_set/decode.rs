@@ -105,7 +105,13 @@ fn gear(problem: &Problem, model: &Model, solution: &Solution, load: f64, bound:
         replicas: BTreeMap::new(),
         claims: claims(problem, solution, &lanes, &chosen, load),
         stages: vec![one_stage(lanes)],
-        certificate: Some(Certificate { objective: solution.value, bound, gap: bound - solution.value, method }),
+        certificate: Some(Certificate {
+            objective: solution.value,
+            bound,
+            gap: bound - solution.value,
+            method,
+            trial: None,
+        }),
     };
     Decoded { gear, lanes: chosen }
 }
@@ -211,6 +217,7 @@ pub(super) fn plan(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) -> P
             room: problem.room,
             seed: 0,
             inputs: Vec::new(),
+            capacity_parts: BTreeMap::new(),
             problem: None,
         },
     }

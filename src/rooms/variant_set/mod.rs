@@ -12,6 +12,8 @@ mod conflict;
 mod decode;
 mod published;
 
+use std::collections::BTreeMap;
+
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::finding::{Code, Finding};
@@ -24,6 +26,9 @@ use super::{Answer, Context, Planner};
 pub(super) use capacity::{Candidate, candidates};
 pub(super) use decode::{lane, one_stage, pool_name};
 pub use published::{Published, capacity as published_capacity};
+
+/// Part of each variant's capacity that may be used; all of it where a variant is not named.
+pub(super) type Parts = BTreeMap<String, f64>;
 
 /// The planner of the room.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,7 +45,9 @@ pub(super) struct Model {
 
 impl Planner for VariantSet {
     fn plan(&self, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
-        let model = Model::new(problem, facts)?;
+        let all = Parts::new();
+        let parts = context.capacity_parts.unwrap_or(&all);
+        let model = Model::new(problem, facts, parts)?;
         let max_load = problem.workload.max_rps.get();
         let mut gears = Vec::new();
         let mut carried = 0.0;
@@ -50,7 +57,7 @@ impl Planner for VariantSet {
             gears.extend(decode::gears(problem, &model, &ladder, carried, until, context.verify)?);
             carried = ladder.max_load().min(until);
             if carried < until * (1.0 - LOAD_SLACK) {
-                return Ok(Answer::Infeasible(conflict::find(problem, facts)?));
+                return Ok(Answer::Infeasible(conflict::find(problem, facts, parts)?));
             }
         }
         Ok(Answer::Plan(Box::new(decode::plan(problem, facts, gears))))
@@ -58,16 +65,18 @@ impl Planner for VariantSet {
 }
 
 impl Model {
-    pub(super) fn new(problem: &Problem, facts: &Facts) -> Result<Self, Error> {
+    pub(super) fn new(problem: &Problem, facts: &Facts, parts: &Parts) -> Result<Self, Error> {
         let names = variants_of(problem, facts)?;
         let mut items = Vec::new();
         let mut all = Vec::new();
         for name in names {
             let variant = facts.variant(&name).expect("variants_of returns known names");
-            let of_variant = match problem.formulation {
+            let mut of_variant = match problem.formulation {
                 Formulation::TailAware => candidates(problem, facts, &name)?,
                 Formulation::Published => published::candidates(problem, facts, &name)?,
             };
+            let part = parts.get(&name).copied().unwrap_or(1.0);
+            of_variant.iter_mut().for_each(|way| way.capacity *= part);
             items.push(Item {
                 name,
                 accuracy: variant.accuracy.value.get(),
