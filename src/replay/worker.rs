@@ -119,13 +119,15 @@ impl Worker<'_> {
     /// Waits for an order; awake while the replica is up, where nobody else needs its cores: what is asleep wakes up cold,
     /// and the profile was measured warm.
     fn next(&self, orders: &Receiver<Order>, up: bool) -> Option<Order> {
-        while up && self.awake {
+        if !(up && self.awake) {
+            return orders.recv().ok();
+        }
+        loop {
             match orders.try_recv() {
                 Err(TryRecvError::Empty) => std::hint::spin_loop(),
                 order => return order.ok(),
             }
         }
-        orders.recv().ok()
     }
 
     fn open(&self) -> Result<Vec<Opened<'_>>, Error> {
