@@ -9,7 +9,7 @@ use planner::format::{self, write_atomic};
 use planner::profile::engine::Engine;
 use planner::profile::host::allowed_cores;
 use planner::profile::{
-    Answers, Attendant, Context, Event, Family, Footprint, Point, Profile, Settings, footprint, measure,
+    Answers, Attendant, Context, Curve, Event, Family, Footprint, Point, Profile, Settings, footprint, measure,
 };
 use planner::units::{Millis, Share};
 
@@ -64,7 +64,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     desk.save(&profile, &answers)?;
     drop(desk);
     say_findings(&profile.validate());
-    print(summary(&profile).as_bytes())?;
+    print(format!("{}{}", summary(&profile), residuals(&profile)).as_bytes())?;
     Ok(Answer::Yes)
 }
 
@@ -244,6 +244,22 @@ fn summary(profile: &Profile) -> String {
         ]);
     }
     format!("{table}\n")
+}
+
+/// Says how far the curve misses a point that is left out, over all points that have neighbours on both sides.
+fn residuals(profile: &Profile) -> String {
+    let curves = profile.variants.iter().filter_map(|variant| Curve::of(profile, &variant.name, "cpu"));
+    let mut misses: Vec<f64> =
+        curves.flat_map(|curve| curve.residuals()).map(|residual| residual.relative.abs()).collect();
+    misses.sort_by(f64::total_cmp);
+    let Some(worst) = misses.last() else { return String::new() };
+    let median = misses[misses.len() / 2];
+    format!(
+        "interpolation misses a point that is left out by {:.1} % (median of {}), at most {:.1} %\n",
+        100.0 * median,
+        misses.len(),
+        100.0 * worst
+    )
 }
 
 fn share(text: &str) -> Result<Share, String> {

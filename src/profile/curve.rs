@@ -128,3 +128,39 @@ fn service_of(point: &Point) -> Service {
         trust: if imported { Trust::Imported } else { Trust::Measured },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Curve, Service};
+    use crate::profile::{Distribution, Trust};
+
+    fn curve(points: &[((u32, u32), f64)]) -> Curve {
+        let service = |ms: f64| Service { law: Distribution::constant(ms), trust: Trust::Measured };
+        Curve { measured: points.iter().map(|&(key, ms)| (key, service(ms))).collect() }
+    }
+
+    /// A serial part of 2 ms, and 12 ms a sample that are shared out over the cores.
+    fn amdahl(cores: u32, batch: u32) -> f64 {
+        2.0 + 12.0 * f64::from(batch) / f64::from(cores)
+    }
+
+    #[test]
+    fn between_points_the_curve_is_linear_in_batch_and_in_one_over_cores() {
+        let keys = [(1, 1), (1, 4), (4, 1), (4, 4)];
+        let curve = curve(&keys.map(|(cores, batch)| ((cores, batch), amdahl(cores, batch))));
+        for (cores, batch) in [(1, 2), (2, 1), (3, 4), (2, 3)] {
+            let found = curve.at(cores, batch).expect("inside");
+            assert!((found.law.mean_ms() - amdahl(cores, batch)).abs() < 1e-9, "{cores} cores, batch {batch}");
+            assert_eq!(found.trust, Trust::Interpolated);
+        }
+        assert_eq!(curve.at(4, 4).expect("measured").trust, Trust::Measured);
+        assert!(curve.at(1, 8).is_none() && curve.at(8, 1).is_none(), "outside it refuses");
+    }
+
+    #[test]
+    fn residuals_tell_how_far_a_point_is_from_its_neighbours() {
+        let seen = curve(&[((1, 1), 1.0), ((1, 2), 4.0), ((1, 3), 3.0)]).residuals();
+        assert_eq!(seen.len(), 1, "only the middle one has neighbours on both sides");
+        assert_eq!((seen[0].cores, seen[0].batch, seen[0].relative), (1, 2, -0.5));
+    }
+}
