@@ -4,19 +4,19 @@ use std::path::{Path, PathBuf};
 
 use planner::format::{self, Document};
 use planner::plan::Plan;
-use planner::plot::{Figure, png, svg};
+use planner::plot::{Figure, html, png, svg};
 use planner::profile::Profile;
 use planner::simulate::Report;
 use planner::{Code, Error, Finding, Findings};
 
 use super::{Answer, Output, say, say_findings};
 
-/// Draw a profile, a plan or a report as SVG or PNG
+/// Draw a profile, a plan or a report as SVG, PNG or an HTML page
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The profile, plan or report; its `format` key tells which
     file: PathBuf,
-    /// Write the picture to this file; its extension, `.svg` or `.png`, tells the kind
+    /// Write the picture to this file; its extension, `.svg`, `.png` or `.html` (one page that needs nothing else), tells the kind
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Replace the file where it exists
@@ -28,6 +28,7 @@ pub struct Args {
 enum Kind {
     Svg,
     Png,
+    Html,
 }
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
@@ -43,9 +44,10 @@ fn kind(output: &Path) -> Result<Kind, Error> {
     match output.extension().and_then(|extension| extension.to_str()) {
         Some("svg") => Ok(Kind::Svg),
         Some("png") => Ok(Kind::Png),
+        Some("html") => Ok(Kind::Html),
         _ => Err(Error::Unsupported {
             what: format!("{} names no kind of picture", output.display()),
-            hint: "end the name of the output in .svg or .png".to_owned(),
+            hint: "end the name of the output in .svg, .png or .html".to_owned(),
         }),
     }
 }
@@ -70,6 +72,7 @@ fn draw(figure: Figure<'_>, kind: Kind) -> Result<Vec<u8>, Error> {
     match kind {
         Kind::Svg => svg(figure).map(String::into_bytes),
         Kind::Png => png(figure),
+        Kind::Html => html(figure).map(String::into_bytes),
     }
 }
 

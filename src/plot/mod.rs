@@ -1,14 +1,15 @@
-//! Pictures of profiles, plans and reports, as SVG text or PNG bytes.
+//! Pictures of profiles, plans and reports, as SVG text, PNG bytes or an HTML page.
 //!
 //! ```text
 //! Plan, Report ──▶ Stack (panels over one axis) ──┐
-//! Profile ──▶ Curves (log against log) ───────────┴──▶ any plotters backend ──▶ svg, png
+//! Profile ──▶ Curves (log against log) ───────────┴──▶ any plotters backend ──▶ svg, png; html holds the svg
 //! ```
 //!
 //! A picture is first plain data and then drawn by one function for all backends. The same input gives the same bytes:
 //! text is laid out, and in PNG drawn, with two fonts inside the program, so no font of the machine plays a part.
 
 mod curves;
+mod page;
 mod palette;
 mod plan;
 mod report;
@@ -24,6 +25,8 @@ use crate::plan::Plan;
 use crate::profile::Profile;
 use crate::simulate::Report;
 
+pub use page::html;
+
 /// The width of every picture, in pixels.
 const WIDTH: u32 = 960;
 
@@ -37,7 +40,7 @@ pub enum Figure<'a> {
     PlanOverLoad(&'a Plan),
     /// Latency against throughput for each variant of a profile.
     ProfileCurves(&'a Profile),
-    /// What a trial saw, against time: rate, gear, latency, accuracy.
+    /// What a trial saw, against time: rate, gear, latency, accuracy, cost.
     ReportOverTime(&'a Report),
 }
 

@@ -6,10 +6,10 @@ use super::stack::{Axis, Panel, Stack};
 use super::text::{number, rounded};
 use crate::simulate::{Report, Source, Window};
 
-/// Returns the panels of a report: rate, gear, latency with the SLO, accuracy.
+/// Returns the panels of a report: rate, gear, latency with the SLO, accuracy, cost where anything costs.
 pub fn over_time(report: &Report) -> Stack {
     let spans = spans(report);
-    let mut panels = vec![rate(report), gear(report), latency(report), accuracy(report)];
+    let mut panels = vec![rate(report), gear(report), latency(report), accuracy(report), cost(report)];
     panels.retain(|panel| panel.values.iter().any(Option::is_some));
     Stack { title: title(report), note: note(report), x_label: "time, s", bands: bands(report, &spans), spans, panels }
 }
@@ -70,6 +70,12 @@ fn latency(report: &Report) -> Panel {
 fn accuracy(report: &Report) -> Panel {
     let values = each(report, |window| window.accuracy.map(f64::from));
     Panel { label: "accuracy", values, limit: None, axis: Axis::Part }
+}
+
+fn cost(report: &Report) -> Panel {
+    let costs = report.cost_usd_per_hour() > 0.0;
+    let values = each(report, |window| costs.then(|| window.cost_usd_per_hour.get()));
+    Panel { label: "cost, $/h", values, limit: None, axis: Axis::FromZero }
 }
 
 fn each(report: &Report, of: impl Fn(&Window) -> Option<f64>) -> Vec<Option<f64>> {

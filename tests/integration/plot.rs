@@ -112,7 +112,7 @@ fn refuses_what_it_cannot_draw() {
         .assert()
         .code(2)
         .stderr(contains("picture.jpeg"))
-        .stderr(contains(".svg or .png"));
+        .stderr(contains(".svg, .png or .html"));
 
     let problem = folder.path().join("problem.json");
     std::fs::write(&problem, r#"{ "format": "planner.problem/1" }"#).expect("the folder is writable");
@@ -128,4 +128,17 @@ fn replaces_a_picture_only_when_asked() {
     plot(&fixture("plan.json"), &output).assert().success();
     plot(&fixture("plan.json"), &output).assert().code(2).stderr(contains("--overwrite"));
     plot(&fixture("plan.json"), &output).arg("--overwrite").assert().success();
+}
+
+#[test]
+fn a_page_holds_the_picture_and_the_numbers_and_needs_nothing_else() {
+    let page = String::from_utf8(drawn("report.json", "html")).expect("text");
+    assert_well_formed(&page, "report.html");
+    for part in ["<!doctype html>", "<svg", "Requests, 1 trial(s)", "<th>p99 ms</th>", "Pools"] {
+        assert!(page.contains(part), "{part}");
+    }
+    let outside = page.matches("http").count() - page.matches("http://www.w3.org/").count();
+    assert_eq!((outside, page.matches("<script").count(), page.matches("<link").count()), (0, 0, 0));
+    let plan = String::from_utf8(drawn("plan.json", "html")).expect("text");
+    assert_well_formed(&plan, "plan.html");
 }

@@ -165,6 +165,12 @@ fn littles_law_holds_in_a_tandem_with_batches() {
     let report = simulate(&plan, &world(&plan, &[("a", EXPONENTIAL), ("b", EXPONENTIAL)]), &settings(1000.0, 1e6));
     let present: f64 = report.pools.iter().map(|pool| pool.mean_present).sum();
     close("L = λW", present, report.whole.throughput_rps.get() * mean_ms(&report) / 1e3);
+    // And for each queue: calls of one pool arrive at the rate of requests and wait in line for so long on average.
+    for pool in &report.pools {
+        let rate = pool.calls as f64 / report.duration_ms.get();
+        assert!(pool.mean_present > pool.mean_waiting && pool.mean_waiting > 0.0);
+        close("calls served at the rate of arrivals", rate, 1.0);
+    }
     assert!(report.pools[1].mean_batch > 1.5, "{}", report.pools[1].mean_batch);
 }
 
