@@ -233,24 +233,38 @@ fn plans_that_behave_differently_are_not_the_same() {
     assert!(!differs(&|plan| plan.provenance.tool = "another".into()));
 }
 
-/// The plan under `plans/` is what `planner solve problems/digits.toml` answers, byte for byte, and passes its check.
+/// The plan under `plans/` is what `planner solve problems/digits.toml` answers, and passes its check. The same command
+/// twice gives the same bytes; another machine's logarithms may differ in the last bit, and with them a cut.
 #[test]
 fn the_shipped_plan_is_what_its_problem_gives() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    // Beside the shipped one, as a plan names its inputs relative to itself.
-    let (shipped, again) = (root.join("plans/digits.json"), root.join("plans/.again.json"));
     let planner = || assert_cmd::Command::cargo_bin("planner").expect("built");
-    planner()
-        .arg("solve")
-        .arg(root.join("problems/digits.toml"))
-        .arg("-o")
-        .arg(&again)
-        .arg("--overwrite")
-        .assert()
-        .code(0);
-    let (before, after) = (std::fs::read(&shipped).expect("shipped"), std::fs::read(&again).expect("written"));
-    std::fs::remove_file(&again).expect("there");
-    assert!(before == after, "solve again: planner solve problems/digits.toml -o plans/digits.json --overwrite");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let solved = || {
+        let output = folder.path().join("plan.json");
+        let mut command = planner();
+        command.arg("solve").arg(root.join("problems/digits.toml")).arg("-o").arg(&output).arg("--overwrite");
+        command.assert().code(0);
+        std::fs::read(output).expect("written")
+    };
+    let again = solved();
+    assert!(again == solved(), "another plan the second time");
+
+    let shipped = root.join("plans/digits.json");
+    let (shipped_plan, again) = (
+        load::<Plan>(&shipped).expect("valid").document,
+        from_value::<Plan>(serde_json::from_slice(&again).expect("JSON")).expect("valid").0,
+    );
+    let gears = |plan: &Plan| {
+        let lanes =
+            |gear: &planner::plan::Gear| gear.stages[0].lanes.iter().map(|lane| lane.pool.clone()).collect::<Vec<_>>();
+        plan.gears.iter().map(lanes).collect::<Vec<_>>()
+    };
+    let hint = "solve again: planner solve problems/digits.toml -o plans/digits.json --overwrite";
+    assert_eq!(gears(&shipped_plan), gears(&again), "{hint}");
+    for (shipped, again) in shipped_plan.gears.iter().zip(&again.gears) {
+        assert!((shipped.up_to_rps.get() / again.up_to_rps.get() - 1.0).abs() < 0.03, "{hint}");
+    }
     let check = planner().arg("check").arg(&shipped).assert().code(0);
     let said = String::from_utf8_lossy(&check.get_output().stdout).into_owned();
     assert!(said.contains("0 errors, 0 warnings"), "{said}");
