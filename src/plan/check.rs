@@ -207,8 +207,7 @@ impl Checker<'_> {
     /// Recomputes the weighted goal's value, less its load-time term, which depends on what was running.
     fn objective(&self, problem: &Problem, findings: &mut Findings) {
         let (Some(certificate), Some(accuracy)) = (&self.gear.certificate, self.expected_accuracy()) else { return };
-        let budget = problem.goal.cores_at_most.unwrap_or(u32::MAX).min(problem.inventory.cores);
-        let used = f64::from(self.cores_up()) / f64::from(budget);
+        let used = f64::from(self.cores_up()) / f64::from(problem.core_budget());
         let weights = problem.goal.weights.unwrap_or_default();
         let (most, least) = match problem.goal.kind {
             GoalKind::MostAccurate => (accuracy, accuracy),
@@ -354,7 +353,7 @@ impl Checker<'_> {
 
     fn limits(&self, problem: &Problem, findings: &mut Findings) {
         let up = self.cores_up();
-        let most = problem.goal.cores_at_most.map_or(problem.inventory.cores, |most| most.min(problem.inventory.cores));
+        let most = problem.core_budget();
         if up > most {
             let cause = format!("{up} cores are up, {most} may be used");
             findings.push(Finding::error(Code::LimitBroken, self.key.clone(), cause, "solve again"));

@@ -51,6 +51,23 @@ pub struct Problem {
     pub published: Option<Published>,
 }
 
+impl Problem {
+    /// Returns the cores that the goal may use: the inventory, or less where the goal says so.
+    #[must_use]
+    pub fn core_budget(&self) -> u32 {
+        self.goal.cores_at_most.map_or(self.inventory.cores, |most| most.min(self.inventory.cores))
+    }
+
+    /// Returns the problem with a budget of at least so many cores.
+    #[must_use]
+    pub fn with_cores(&self, cores: u32) -> Self {
+        let mut moved = self.clone();
+        moved.inventory.cores = moved.inventory.cores.max(cores);
+        moved.goal.cores_at_most = moved.goal.cores_at_most.map(|most| most.max(cores));
+        moved
+    }
+}
+
 /// The planners of this house.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

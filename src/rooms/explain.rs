@@ -12,7 +12,7 @@ use crate::plan::{Plan, Pool};
 use crate::problem::{Problem, Room};
 use crate::units::{Accuracy, Millis};
 
-use super::variant_set::{Model, Parts, budget};
+use super::variant_set::{Model, Parts};
 
 /// Why a gear is as it is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -119,7 +119,7 @@ struct Looser {
 }
 
 fn prices(plan: &Plan, problem: &Problem, facts: &Facts, load: f64, best: &Solution) -> Result<Vec<LimitPrice>, Error> {
-    let (cores, parts) = (budget(problem), &plan.provenance.capacity_parts);
+    let (cores, parts) = (problem.core_budget(), &plan.provenance.capacity_parts);
     [Some(one_more_core(problem, cores)), Some(later(problem)), less_accurate(problem)]
         .into_iter()
         .flatten()
@@ -133,10 +133,7 @@ fn one_more_core(problem: &Problem, cores: u32) -> Looser {
         Some(Ordering::Less) => "goal.cores_at_most",
         Some(Ordering::Equal) => "inventory.cores and goal.cores_at_most",
     };
-    let mut moved = problem.clone();
-    moved.inventory.cores = moved.inventory.cores.max(cores + 1);
-    moved.goal.cores_at_most = moved.goal.cores_at_most.map(|most| most.max(cores + 1));
-    Looser { key, value: f64::from(cores), loosened_to: f64::from(cores + 1), problem: moved }
+    Looser { key, value: f64::from(cores), loosened_to: f64::from(cores + 1), problem: problem.with_cores(cores + 1) }
 }
 
 /// A tenth more time.

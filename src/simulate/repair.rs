@@ -67,17 +67,19 @@ fn repair_gear<W: World + Sync>(plan: &Plan, gear: &Gear, world: &W, effort: Eff
     }
     trial.part = 0.0;
     let (mut kept, mut broken) = (LEAST_PART, 1.0);
-    if let Some(least) = Some(run(kept)).filter(keeps) {
-        (trial.part, trial.utilisation) = (kept, utilisation(&least));
-        for _ in 0..BISECTIONS {
-            let middle = 0.5 * (kept + broken);
-            let report = run(middle);
-            if keeps(&report) {
-                kept = middle;
-                (trial.part, trial.utilisation) = (middle, utilisation(&report));
-            } else {
-                broken = middle;
-            }
+    let least = run(kept);
+    if !keeps(&least) {
+        return trial;
+    }
+    (trial.part, trial.utilisation) = (kept, utilisation(&least));
+    for _ in 0..BISECTIONS {
+        let middle = 0.5 * (kept + broken);
+        let report = run(middle);
+        if keeps(&report) {
+            kept = middle;
+            (trial.part, trial.utilisation) = (middle, utilisation(&report));
+        } else {
+            broken = middle;
         }
     }
     trial

@@ -56,7 +56,7 @@ impl Candidate {
 /// Only measured (cores, batch) pairs enter; a replica never has more cores than were measured.
 pub(in crate::rooms) fn candidates(problem: &Problem, facts: &Facts, variant: &str) -> Result<Vec<Candidate>, Error> {
     let curve = facts.curve(variant, "cpu").ok_or_else(|| not_measured(variant, "any point on `cpu`"))?;
-    let budget = super::budget(problem);
+    let budget = problem.core_budget();
     let ways: Vec<(u32, u32, u32)> = curve
         .measured()
         .flat_map(|(cores, batch)| (1..=budget / cores).map(move |replicas| (cores, batch, replicas)))

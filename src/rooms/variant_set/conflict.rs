@@ -48,7 +48,7 @@ impl Limit {
     fn asked(self, problem: &Problem) -> Option<f64> {
         match self {
             Self::Rate => Some(problem.workload.max_rps.get()),
-            Self::Cores => Some(f64::from(super::budget(problem))),
+            Self::Cores => Some(f64::from(problem.core_budget())),
             Self::Latency => Some(problem.slo.latency_ms.get()),
             Self::Accuracy => problem.goal.accuracy_at_least.map(Accuracy::get),
         }
@@ -59,10 +59,7 @@ impl Limit {
         let mut moved = problem.clone();
         match self {
             Self::Rate => moved.workload.max_rps = Rate::saturating(value),
-            Self::Cores => {
-                moved.inventory.cores = moved.inventory.cores.max(value as u32);
-                moved.goal.cores_at_most = moved.goal.cores_at_most.map(|most| most.max(value as u32));
-            }
+            Self::Cores => moved = moved.with_cores(value as u32),
             Self::Latency => moved.slo.latency_ms = Millis::saturating(value),
             Self::Accuracy => moved.goal.accuracy_at_least = Some(Accuracy::saturating(value)),
         }
@@ -81,7 +78,7 @@ impl Limit {
 
     /// Returns the loosest value that is looked at.
     fn loosest(self, problem: &Problem) -> f64 {
-        let cores = f64::from(super::budget(problem));
+        let cores = f64::from(problem.core_budget());
         match self {
             Self::Rate => HARDLY_ANY_LOAD.min(problem.workload.max_rps.get()),
             Self::Accuracy => 0.0,

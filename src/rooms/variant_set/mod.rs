@@ -86,7 +86,7 @@ impl Model {
             });
             all.push(of_variant);
         }
-        let instance = Instance { items, budget: budget(problem), objective: objective(problem) };
+        let instance = Instance { items, budget: problem.core_budget(), objective: objective(problem) };
         Ok(Self { candidates: all, instance })
     }
 
@@ -99,11 +99,6 @@ impl Model {
         }
         instance
     }
-}
-
-/// Returns the cores that the goal may use.
-pub(super) fn budget(problem: &Problem) -> u32 {
-    problem.goal.cores_at_most.map_or(problem.inventory.cores, |most| most.min(problem.inventory.cores))
 }
 
 fn objective(problem: &Problem) -> Objective {

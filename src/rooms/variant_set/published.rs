@@ -30,7 +30,7 @@ pub(super) fn candidates(problem: &Problem, facts: &Facts, variant: &str) -> Res
         (f64::from(cores), queue.capacity_rps(&problem.slo))
     });
     let (slope, intercept) = line(&measured.collect::<Vec<_>>());
-    let cores = problem.inventory.min_cores_per_variant..=super::budget(problem);
+    let cores = problem.inventory.min_cores_per_variant..=problem.core_budget();
     let candidate = |n: u32| Candidate {
         cores_each: 1,
         replicas: n,
