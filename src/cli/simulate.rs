@@ -216,15 +216,24 @@ fn verdict(report: &Report) -> String {
     let slo = report.slo;
     let in_time = 100.0 * (1.0 - report.whole.violation_share.get());
     format!(
-        "{} {word} its SLO under {}: {in_time:.3} % within {} ms, {:.2} % asked; {:.0} gear changes an hour; {:.4} USD/h{}",
+        "{} {word} its SLO under {}: {in_time:.3} % within {} ms, {:.2} % asked{}; {:.0} gear changes an hour; {:.4} USD/h{}",
         report.plan,
         report.arrivals,
         slo.latency_ms,
         slo.quantile.get() * 100.0,
+        lost(&report.whole),
         report.gear_changes_per_hour,
         report.cost_usd_per_hour(),
         certainty(report),
     )
+}
+
+/// Returns who was turned away; nothing where nobody was.
+fn lost(whole: &Summary) -> String {
+    match (whole.refused, whole.dropped) {
+        (0, 0) => String::new(),
+        (refused, dropped) => format!("; {refused} refused and {dropped} dropped"),
+    }
 }
 
 /// Returns how far the numbers can be trusted, where several trials tell.

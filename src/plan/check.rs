@@ -225,6 +225,9 @@ impl Checker<'_> {
 
     /// Counts answers sample by sample through a chain of stages; a lone stage needs only the variants' accuracies.
     fn expected_accuracy(&self) -> Option<f64> {
+        if self.turns_away() {
+            return None;
+        }
         let stages = &self.gear.stages;
         if let [stage] = stages.as_slice() {
             let shares = shares(stage)?;
@@ -394,10 +397,20 @@ impl Checker<'_> {
         }
     }
 
-    /// Returns the lanes with their flows where the closed form holds: one stage, dispatched by share, a pool a lane.
+    /// Tells whether calls may be refused or dropped: then neither waiting nor who answers has a closed form.
+    fn turns_away(&self) -> bool {
+        let mut lanes = self.gear.stages.iter().flat_map(|stage| &stage.lanes);
+        lanes.any(|lane| lane.queue_limit.is_some() || lane.drop_after_ms.is_some())
+    }
+
+    /// Returns the lanes with their flows where the closed form holds: one stage, dispatched by share, a pool a lane,
+    /// nothing on the way and nobody turned away.
     fn flows(&self) -> Option<Vec<Flow<'_>>> {
         let [stage] = self.gear.stages.as_slice() else { return None };
         let shares = shares(stage)?;
+        if !self.plan.transfers.is_empty() || self.turns_away() {
+            return None;
+        }
         let alone = |lane: &Lane| stage.lanes.iter().filter(|other| other.pool == lane.pool).count() == 1;
         if stage.calls.get() != 1.0 || !stage.lanes.iter().all(alone) {
             return None;

@@ -65,7 +65,7 @@ pub fn diff(before: &Plan, after: &Plan) -> PlanDiff {
         ranges.push(GearDiff { from_rps: from, to_rps: to, before: old, after: new, same });
         from = to;
     }
-    let whole = |plan: &Plan| (plan.slo, plan.switch);
+    let whole = |plan: &Plan| (plan.slo, plan.switch, plan.transfers.clone());
     let same = ranges.iter().all(|range| range.same) && whole(before) == whole(after);
     PlanDiff { before: before.name.clone(), after: after.name.clone(), same, ranges }
 }

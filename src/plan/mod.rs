@@ -46,6 +46,9 @@ pub struct Plan {
     pub slo: Slo,
     /// Every pool that any gear uses.
     pub placement: Vec<Pool>,
+    /// Time on the way between pools; none where not named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transfers: Vec<Transfer>,
     /// What to do at which load, in increasing order of load.
     pub gears: Vec<Gear>,
     /// When to change gear.
@@ -116,6 +119,19 @@ pub enum Resource {
         /// Price of one million calls.
         price_usd_per_million_calls: Usd,
     },
+}
+
+/// Time that a call spends on the way to a pool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Transfer {
+    /// The pool that served the request's call before; requests that have just arrived where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The pool that the call goes to.
+    pub to: String,
+    /// Time on the way; a call joins its queue after it.
+    pub ms: Millis,
 }
 
 /// What to do up to a load.
@@ -196,6 +212,13 @@ pub struct Lane {
     /// Part of the stage's calls, for `share` dispatch; the shares of a stage sum to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<Share>,
+    /// Most calls that wait here; one more is refused and its request leaves unanswered. No limit where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_limit: Option<u32>,
+    /// A call whose request arrived longer ago than this when a replica takes it is dropped instead, and its request
+    /// leaves unanswered. Everybody is served where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drop_after_ms: Option<Millis>,
 }
 
 fn one_at_a_time() -> u32 {

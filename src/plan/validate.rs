@@ -1,6 +1,7 @@
 //! The rules that hold between the fields of a plan, each a small function.
 
 use std::collections::BTreeSet;
+use std::ops::Add;
 
 use super::{Dispatch, Gear, Plan, Stage};
 use crate::finding::{Code, Finding, Findings};
@@ -19,6 +20,7 @@ impl Plan {
         let mut findings = Findings::default();
         lists_are_not_empty(self, &mut findings);
         pools_are_unique(self, &mut findings);
+        transfers_join_pools(self, &mut findings);
         objective_is_possible(self, &mut findings);
         gears_increase(self, &mut findings);
         for (index, gear) in self.gears.iter().enumerate() {
@@ -68,6 +70,23 @@ fn pools_are_unique(plan: &Plan, findings: &mut Findings) {
         if !seen.insert(&pool.name) {
             let cause = format!("`{}` names two pools", pool.name);
             findings.push(Finding::error(Code::DuplicateName, format!("placement[{index}].name"), cause, "rename one"));
+        }
+    }
+}
+
+fn transfers_join_pools(plan: &Plan, findings: &mut Findings) {
+    let mut seen = BTreeSet::new();
+    for (index, transfer) in plan.transfers.iter().enumerate() {
+        let key = format!("transfers[{index}]");
+        for (end, name) in [("from", transfer.from.as_ref()), ("to", Some(&transfer.to))] {
+            if let Some(name) = name.filter(|name| plan.pool(name).is_none()) {
+                findings.push(unknown_pool(plan, name, format!("{key}.{end}")));
+            }
+        }
+        if !seen.insert((&transfer.from, &transfer.to)) {
+            let from = transfer.from.as_deref().unwrap_or("outside");
+            let cause = format!("the way from `{from}` to `{}` is named twice", transfer.to);
+            findings.push(Finding::error(Code::DuplicateName, key, cause, "name it once"));
         }
     }
 }
@@ -169,6 +188,16 @@ fn lanes_find_their_variant(plan: &Plan, gear: &Gear, stage: &Stage, key: &str, 
             let cause = format!("pool `{}` has no replica up in this gear", pool.name);
             findings.push(Finding::error(Code::BadLane, format!("{key}.pool"), cause, "bring one up or drop the lane"));
         }
+        if lane.hold_ms.get() > 0.0 && lane.queue_limit.is_some_and(|limit| limit < lane.batch) {
+            let cause = "calls are refused before a batch is full, so every batch waits out its hold";
+            let action = format!("at least {}, the lane's batch", lane.batch);
+            findings.push(Finding::error(Code::BadLane, format!("{key}.queue_limit"), cause, action));
+        }
+        if lane.drop_after_ms.is_some_and(|limit| limit <= lane.hold_ms) {
+            let cause = format!("a call that was held for {} ms would be dropped", lane.hold_ms);
+            let action = "a time above the hold, like the SLO's";
+            findings.push(Finding::error(Code::BadLane, format!("{key}.drop_after_ms"), cause, action));
+        }
         if lane.batch == 1 && lane.hold_ms.get() > 0.0 {
             let cause = format!("holds {} ms for companions but serves one call at a time", lane.hold_ms);
             let action = "raise `batch` or remove `hold_ms`";
@@ -190,7 +219,7 @@ fn shares_sum_to_one(stage: &Stage, key: &str, findings: &mut Findings) {
     if given == 0 && stage.lanes.len() == 1 {
         return;
     }
-    let sum: f64 = stage.lanes.iter().filter_map(|lane| lane.share).map(f64::from).sum();
+    let sum = stage.lanes.iter().filter_map(|lane| lane.share).map(f64::from).fold(0.0, f64::add);
     if given < stage.lanes.len() || (sum - 1.0).abs() > SHARE_TOLERANCE {
         let cause = format!("{given} of {} lanes have a share, in sum {sum}", stage.lanes.len());
         findings.push(Finding::error(

@@ -115,7 +115,7 @@ pub(super) fn trial() -> Report {
     parsed(json!({
         "format": "planner.report/1", "plan": "digits", "source": "simulation", "arrivals": "day.csv", "seed": 42,
         "replications": 1, "gear_changes_per_hour": 0.0, "duration_ms": 60000.0, "slo": { "quantile": 0.99, "latency_ms": 50.0 },
-        "whole": { "arrived": 120000, "answered": 120000, "unfinished": 0, "throughput_rps": 2000.0, "violations": 180,
+        "whole": { "arrived": 120000, "answered": 120000, "unfinished": 0, "refused": 0, "dropped": 0, "throughput_rps": 2000.0, "violations": 180,
             "violation_share": 0.0015, "slo_met": true, "accuracy": 0.921 },
         "gears": [], "pools": [], "changes": [], "windows": (0..60).map(window).collect::<Vec<_>>(),
     }))

@@ -12,8 +12,8 @@ use super::worker::{Order, Place, Served, Word, Worker, hosts};
 use crate::error::Error;
 use crate::plan::Plan;
 use crate::profile::engine::Engine;
-use crate::simulate::ids::{Id, PoolId, ServiceId, Table, VariantId};
-use crate::simulate::servers::{Servers, Wake};
+use crate::simulate::ids::{Id, PoolId, Table, VariantId};
+use crate::simulate::servers::{Servers, Wake, Work};
 use crate::simulate::{Dice, Source};
 
 /// The replicas of all pools, and the clock of the trial.
@@ -124,7 +124,7 @@ impl Crew {
         self.gauges.hand_over.add(ns(served.began - served.sent));
         self.gauges.hand_back.add(ns(served.ended.elapsed()));
         self.answers = served.answers;
-        Wake::Done(self.now(), served.service)
+        Wake::Done(self.now(), served.work)
     }
 
     /// Waits for a word, at most so long; awake where the walk has a core to itself.
@@ -200,13 +200,13 @@ impl Servers for Crew {
 
     fn begin(
         &mut self,
-        service: ServiceId,
+        work: Work,
         variant: VariantId,
         pool: PoolId,
         samples: impl ExactSizeIterator<Item = u32>,
         _: &mut Dice,
     ) -> Option<u64> {
-        let order = Order::Serve { service, variant, samples: samples.collect(), sent: Instant::now() };
+        let order = Order::Serve { work, variant, samples: samples.collect(), sent: Instant::now() };
         let free = self.replicas[pool].iter_mut().find(|replica| replica.open && !replica.busy);
         let replica = free.expect("the walk begins a call only where fewer replicas are busy than are up");
         replica.busy = true;

@@ -26,6 +26,7 @@ use crate::plan::Plan;
 use crate::profile::engine::Engine;
 use crate::profile::host::{Pinned, allowed_cores, on_time, pin_to};
 use crate::simulate::engine::Engine as Walker;
+use crate::simulate::walk::Walk;
 use crate::simulate::{Report, Settings, World};
 
 pub use compare::{Row, compare};
@@ -74,8 +75,9 @@ pub fn replay<W: World>(
     let _on_time = on_time();
     let _pinned: Option<Pinned> = if free.is_empty() { None } else { Some(pin_to(&free)?) };
     std::thread::scope(|scope| {
+        let walk = Walk::new(plan, world);
         let crew = crew::Crew::hire(scope, plan, &seats, shelf, engine, !free.is_empty())?;
-        let (trial, crew) = Walker::new(plan, world, crew, settings).run();
+        let (trial, crew) = Walker::new(plan, &walk, crew, settings, settings.seed).run();
         let report = trial.report(&[], plan, settings);
         let overhead = crew.dismiss()?;
         Ok(Trial { report, overhead })

@@ -16,7 +16,10 @@ pub fn only_gear(plan: &Plan, index: usize) -> Option<Plan> {
     let mut gear = plan.gears.get(index)?.clone();
     let placement: Vec<_> = plan.placement.iter().filter(|pool| gear.replicas_of(pool) > 0).cloned().collect();
     gear.replicas.retain(|name, _| placement.iter().any(|pool| pool.name == *name));
-    Some(Plan { gears: vec![gear], placement, ..plan.clone() })
+    let stays = |name: &String| placement.iter().any(|pool| pool.name == *name);
+    let mut transfers = plan.transfers.clone();
+    transfers.retain(|transfer| stays(&transfer.to) && transfer.from.as_ref().is_none_or(stays));
+    Some(Plan { gears: vec![gear], placement, transfers, ..plan.clone() })
 }
 
 impl Seats {

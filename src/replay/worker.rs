@@ -11,7 +11,8 @@ use crate::profile::engine::{Engine, Session, bad_model};
 use crate::profile::host::pin_to;
 use crate::profile::measure::judge;
 use crate::profile::{Family, VariantFile};
-use crate::simulate::ids::{Id, PoolId, ServiceId, Table, VariantId};
+use crate::simulate::ids::{Id, PoolId, Table, VariantId};
+use crate::simulate::servers::Work;
 use crate::simulate::variants_of;
 
 /// What a replica is told.
@@ -22,7 +23,7 @@ pub enum Order {
     /// Go down: close all models.
     Close,
     /// Serve these samples together.
-    Serve { service: ServiceId, variant: VariantId, samples: Vec<u32>, sent: Instant },
+    Serve { work: Work, variant: VariantId, samples: Vec<u32>, sent: Instant },
 }
 
 /// Which replica of which pool.
@@ -42,7 +43,7 @@ pub enum Word {
 /// A call that was served.
 #[derive(Debug)]
 pub struct Served {
-    pub service: ServiceId,
+    pub work: Work,
     /// When the order was given.
     pub sent: Instant,
     /// When the replica took it up.
@@ -99,14 +100,14 @@ impl Worker<'_> {
                     sessions = self.open()?;
                     Word::Up
                 }
-                Order::Serve { service, variant, samples, sent } => {
+                Order::Serve { work, variant, samples, sent } => {
                     let began = Instant::now();
                     let opened = sessions
                         .iter_mut()
                         .find(|opened| opened.variant == variant)
                         .expect("a replica is opened before it serves, and lanes name only what their pool hosts");
                     let answers = self.answers(opened.model, opened.session.as_mut(), &samples)?;
-                    Word::Served(self.place, Served { service, sent, began, ended: Instant::now(), answers })
+                    Word::Served(self.place, Served { work, sent, began, ended: Instant::now(), answers })
                 }
             };
             if words.send(word).is_err() {

@@ -157,7 +157,7 @@ impl Maker<'_> {
             certificate: None,
         };
         let gears = ways.iter().map(gear).collect();
-        Plan { gears, placement: pools.into_values().collect(), switch, ..self.plan.clone() }
+        Plan { gears, placement: pools.into_values().collect(), transfers: Vec::new(), switch, ..self.plan.clone() }
     }
 }
 

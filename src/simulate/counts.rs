@@ -1,8 +1,8 @@
 //! Everything that is counted after the warm-up.
 
-use super::ids::{GearId, Id, Table};
+use super::ids::{CellId, GearId, Id, Table};
 use super::report::{Change, GearReport, Window};
-use super::tally::{Tally, millis};
+use super::tally::{Lost, Tally, millis};
 use crate::plan::Plan;
 use crate::units::{Rate, Share, Usd};
 
@@ -15,13 +15,24 @@ pub struct Counts {
     from: u64,
     end: u64,
     window_ns: u64,
-    gears: Table<GearId, Tally>,
+    cells: Table<CellId, Cell>,
+    /// Where the latest request that arrived is counted, and when its window ends.
+    latest: CellId,
+    latest_ends: u64,
     gear_time: Table<GearId, u64>,
     gear_since: u64,
-    windows: Vec<Tally>,
     closed: Vec<Closed>,
     cost_before: f64,
     changes: Vec<Change>,
+}
+
+/// The requests that arrived in one window under one gear.
+#[derive(Debug)]
+struct Cell {
+    /// Absent for requests of the warm-up.
+    window: Option<u64>,
+    gear: GearId,
+    tally: Tally,
 }
 
 /// What is known about a window when it ends.
@@ -32,15 +43,21 @@ struct Closed {
 }
 
 impl Counts {
-    pub fn new(plan: &Plan, from: u64, end: u64) -> Self {
+    /// Returns the empty counts of a trial that begins in a gear.
+    pub fn new(plan: &Plan, gear: GearId, from: u64, end: u64) -> Self {
+        let mut cells = Table::new();
+        let window = (from == 0).then_some(0);
+        let latest = cells.push(Cell { window, gear, tally: Tally::new(plan.gears[gear.index()].stages.len()) });
+        let window_ns = (end - from).div_ceil(WINDOWS).max(1);
         Self {
             from,
             end,
-            window_ns: (end - from).div_ceil(WINDOWS).max(1),
-            gears: plan.gears.iter().map(|gear| Tally::new(gear.stages.len())).collect(),
+            window_ns,
+            cells,
+            latest,
+            latest_ends: if from == 0 { window_ns } else { from },
             gear_time: plan.gears.iter().map(|_| 0).collect(),
             gear_since: from,
-            windows: (0..WINDOWS).map(|_| Tally::new(0)).collect(),
             closed: Vec::new(),
             cost_before: 0.0,
             changes: Vec::new(),
@@ -60,47 +77,51 @@ impl Counts {
         self.from + (self.closed.len() as u64 + 1) * self.window_ns
     }
 
+    /// A request arrives, no earlier than the one before it. Returns where it is counted.
     #[inline]
-    fn window_of(&mut self, arrived: u64) -> &mut Tally {
-        &mut self.windows[((arrived - self.from) / self.window_ns) as usize]
+    pub fn arrives(&mut self, gear: GearId, stages: usize, now: u64) -> CellId {
+        if now >= self.latest_ends || self.cells[self.latest].gear != gear {
+            self.begins_cell(gear, stages, now);
+        }
+        self.cells[self.latest].tally.arrived += 1;
+        self.latest
+    }
+
+    fn begins_cell(&mut self, gear: GearId, stages: usize, now: u64) {
+        let window = now.checked_sub(self.from).map(|time| time / self.window_ns);
+        self.latest_ends = window.map_or(self.from, |window| self.from + (window + 1) * self.window_ns);
+        self.latest = self.cell(window, gear, stages);
+    }
+
+    fn cell(&mut self, window: Option<u64>, gear: GearId, stages: usize) -> CellId {
+        let same = |id: &CellId| self.cells[*id].window == window && self.cells[*id].gear == gear;
+        let known = self.cells.ids().find(same);
+        known.unwrap_or_else(|| self.cells.push(Cell { window, gear, tally: Tally::new(stages) }))
     }
 
     #[inline]
-    pub fn arrives(&mut self, gear: GearId, now: u64) {
-        if now >= self.from {
-            self.gears[gear].arrived += 1;
-            self.window_of(now).arrived += 1;
-        }
+    pub fn reaches(&mut self, cell: CellId, stage: usize) {
+        self.cells[cell].tally.reaches(stage);
     }
 
     #[inline]
-    pub fn reaches(&mut self, gear: GearId, stage: usize, arrived: u64) {
-        if arrived >= self.from {
-            self.gears[gear].reaches(stage);
-        }
+    pub fn exits(&mut self, cell: CellId, stage: usize) {
+        self.cells[cell].tally.exits(stage);
     }
 
     #[inline]
-    pub fn exits(&mut self, gear: GearId, stage: usize, arrived: u64) {
-        if arrived >= self.from {
-            self.gears[gear].exits(stage);
-        }
+    pub fn answers(&mut self, cell: CellId, took_ns: u64, slo_ns: u64, right: Option<bool>) {
+        self.cells[cell].tally.answers(took_ns, slo_ns, right);
     }
 
-    #[inline]
-    pub fn answers(&mut self, gear: GearId, arrived: u64, now: u64, slo_ns: u64, right: Option<bool>) {
-        if arrived >= self.from {
-            self.gears[gear].answers(now - arrived, slo_ns, right);
-            self.window_of(arrived).answers(now - arrived, slo_ns, right);
-        }
+    /// A request leaves without an answer.
+    pub fn loses(&mut self, cell: CellId, why: Lost) {
+        self.cells[cell].tally.loses(why);
     }
 
     /// A request is still under way at the end.
-    pub fn abandons(&mut self, gear: GearId, arrived: u64, end: u64, slo_ns: u64) {
-        if arrived >= self.from && end - arrived > slo_ns {
-            self.gears[gear].late += 1;
-            self.window_of(arrived).late += 1;
-        }
+    pub fn abandons(&mut self, cell: CellId, age_ns: u64, slo_ns: u64) {
+        self.cells[cell].tally.late += u64::from(age_ns > slo_ns);
     }
 
     pub fn changes_gear(&mut self, from: GearId, to: GearId, asked: u64, now: u64) {
@@ -129,21 +150,28 @@ impl Counts {
 
     /// Adds what another trial of the same length counted. Windows keep this trial's gears, and changes are this one's.
     pub fn absorb(&mut self, other: &Self) {
-        for gear in self.gears.ids() {
-            self.gears[gear].absorb(&other.gears[gear]);
+        for theirs in &other.cells.0 {
+            let own = self.cell(theirs.window, theirs.gear, theirs.tally.stages());
+            self.cells[own].tally.absorb(&theirs.tally);
+        }
+        for gear in self.gear_time.ids() {
             self.gear_time[gear] += other.gear_time[gear];
         }
-        self.windows.iter_mut().zip(&other.windows).for_each(|(own, other)| own.add(other));
         self.closed.iter_mut().zip(&other.closed).for_each(|(own, other)| own.cost_usd += other.cost_usd);
     }
 
     /// Returns all requests together.
     pub fn whole(&self) -> Tally {
-        let mut whole = Tally::new(0);
-        for gear in &self.gears.0 {
-            whole.add(gear);
+        self.sum(0, |_| true)
+    }
+
+    /// Returns the counted cells that are picked, together.
+    fn sum(&self, stages: usize, pick: impl Fn(&Cell) -> bool) -> Tally {
+        let mut sum = Tally::new(stages);
+        for cell in self.cells.0.iter().filter(|cell| cell.window.is_some() && pick(cell)) {
+            sum.absorb(&cell.tally);
         }
-        whole
+        sum
     }
 
     pub fn changes(&self) -> &[Change] {
@@ -156,19 +184,23 @@ impl Counts {
         let report = |gear: GearId| GearReport {
             up_to_rps: plan.gears[gear.index()].up_to_rps,
             time_share: Share::saturating(self.gear_time[gear] as f64 / time.max(1) as f64),
-            summary: self.gears[gear].summary(&plan.slo, time),
+            summary: self.of_gear(plan, gear).summary(&plan.slo, time),
         };
-        self.gears.ids().map(report).collect()
+        self.gear_time.ids().map(report).collect()
+    }
+
+    fn of_gear(&self, plan: &Plan, gear: GearId) -> Tally {
+        self.sum(plan.gears[gear.index()].stages.len(), |cell| cell.gear == gear)
     }
 
     /// Returns the windows, over `trials` trials.
     pub fn windows(&self, trials: u32) -> Vec<Window> {
-        (0..self.closed.len().min(self.windows.len())).map(|index| self.window(index, trials)).collect()
+        (0..self.closed.len().min(WINDOWS as usize)).map(|index| self.window(index, trials)).collect()
     }
 
     fn window(&self, index: usize, trials: u32) -> Window {
-        let (tally, closed) = (&self.windows[index], &self.closed[index]);
-        let start = index as u64 * self.window_ns;
+        let tally = self.sum(0, |cell| cell.window == Some(index as u64));
+        let (closed, start) = (&self.closed[index], index as u64 * self.window_ns);
         let length = (self.window_ns.min(self.time_ns() - start).max(1) * u64::from(trials)) as f64;
         Window {
             start_ms: millis(start),

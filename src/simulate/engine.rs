@@ -2,17 +2,17 @@
 
 use std::collections::VecDeque;
 
-use super::agenda::{Agenda, Event};
+use super::agenda::{Agenda, Date, Event};
 use super::arrivals::{Arrivals, Source};
 use super::counts::Counts;
 use super::dice::Dice;
-use super::ids::{GearId, Id, LaneId, PoolId, RequestId, ServiceId, StageId, Table};
+use super::ids::{BatchId, CellId, GearId, Id, LaneId, PoolId, RequestId, Table};
 use super::pool::Pool;
-use super::servers::{Servers, Wake};
+use super::servers::{Servers, Wake, Work};
 use super::shift::Shift;
+use super::tally::Lost;
 use super::trial::Trial;
-use super::walk::{Walk, nanos};
-use super::world::World;
+use super::walk::{GearWalk, LaneWalk, StageWalk, Walk, nanos};
 use super::{Controller, Settings};
 use crate::plan::{Dispatch, Plan};
 
@@ -20,7 +20,7 @@ use crate::plan::{Dispatch, Plan};
 pub struct Engine<'a, S> {
     plan: &'a Plan,
     servers: S,
-    walk: Walk,
+    walk: &'a Walk,
     now: u64,
     end: u64,
     law: &'a Arrivals,
@@ -34,12 +34,14 @@ pub struct Engine<'a, S> {
     live: Table<GearId, u32>,
     requests: Table<RequestId, Request>,
     free_requests: Vec<RequestId>,
-    /// For every request slot, `stride` stages.
+    /// For every request slot, `stride` stages; only looked at where a stage joins or fans out.
     progress: Vec<Progress>,
+    /// Calls that came too late for the batch just taken.
+    late: Vec<RequestId>,
     queues: Table<LaneId, Queue>,
     pools: Table<PoolId, Pool>,
-    services: Table<ServiceId, Service>,
-    free_services: Vec<ServiceId>,
+    batches: Table<BatchId, Batch>,
+    free_batches: Vec<BatchId>,
     shift: Shift,
     controller: Controller,
     counts: Counts,
@@ -50,10 +52,15 @@ struct Request {
     arrived: u64,
     sample: u32,
     gear: GearId,
+    /// Where it is counted.
+    cell: CellId,
+    /// The pool that served it last.
+    at: Option<PoolId>,
     stages_left: u32,
-    /// Calls that wait or are served; a request that left early keeps its slot until they are done.
+    /// Calls on the way, waiting or served; a request that left keeps its slot until they are done.
     calls_left: u32,
-    answered: bool,
+    /// Whether it has left, with an answer or without.
+    gone: bool,
     right: Option<bool>,
 }
 
@@ -77,14 +84,15 @@ struct Queue {
 }
 
 #[derive(Debug)]
-struct Service {
+struct Batch {
     lane: LaneId,
-    calls: Vec<Call>,
+    /// Whose calls are served together.
+    calls: Vec<RequestId>,
 }
 
 impl<'a, S: Servers> Engine<'a, S> {
-    pub fn new<W: World>(plan: &'a Plan, world: &W, servers: S, settings: &'a Settings) -> Self {
-        let walk = Walk::new(plan, world);
+    /// Returns a trial of a plan whose walk this is, with a seed in place of that of the settings.
+    pub fn new(plan: &'a Plan, walk: &'a Walk, servers: S, settings: &'a Settings, seed: u64) -> Self {
         let warmup = nanos(settings.warmup);
         let end = warmup + nanos(settings.duration);
         let rate = settings.arrivals.initial_rate(plan.switch.window_ms.get() / 1e3);
@@ -97,9 +105,9 @@ impl<'a, S: Servers> Engine<'a, S> {
             now: 0,
             end,
             law: &settings.arrivals,
-            arrivals: settings.arrivals.source(settings.seed),
+            arrivals: settings.arrivals.source(seed),
             agenda: Agenda::default(),
-            dice: Dice::new(settings.seed, 2),
+            dice: Dice::new(seed, 2),
             samples: servers.samples(),
             servers,
             slo_ns: nanos(plan.slo.latency_ms.duration()),
@@ -108,13 +116,14 @@ impl<'a, S: Servers> Engine<'a, S> {
             requests: Table::new(),
             free_requests: Vec::new(),
             progress: Vec::new(),
+            late: Vec::new(),
             queues: walk.lanes.ids().map(|_| Queue::default()).collect(),
             pools,
-            services: Table::new(),
-            free_services: Vec::new(),
+            batches: Table::new(),
+            free_batches: Vec::new(),
             shift: Shift::new(plan),
             controller: Controller::Switch,
-            counts: Counts::new(plan, warmup, end),
+            counts: Counts::new(plan, gear, warmup, end),
             walk,
         }
     }
@@ -130,19 +139,19 @@ impl<'a, S: Servers> Engine<'a, S> {
     }
 
     /// Runs to the end; the servers come back, as they know what kept them from serving.
-    pub fn run(mut self) -> (Trial, S) {
+    pub fn run(mut self) -> (Trial<'a>, S) {
         for pool in self.pools.ids() {
-            self.servers.hold(pool, self.pools[pool].up);
+            self.servers.hold(pool, self.pools[pool].up());
         }
         self.servers.open();
-        self.agenda.push(self.counts.from(), Event::Counting);
-        self.agenda.push(self.counts.window_end(), Event::WindowEnd);
+        self.agenda.set(self.counts.from(), Date::Counting);
+        self.agenda.set(self.counts.window_end(), Date::WindowEnd);
         if self.plan.gears.len() > 1 {
-            self.agenda.push(self.shift.window_ns, Event::RateKnown);
+            self.agenda.set(self.shift.window_ns, Date::RateKnown);
         }
         let mut arrival = self.arrivals.next().unwrap_or(u64::MAX);
         loop {
-            let planned = self.agenda.next_at().unwrap_or(u64::MAX);
+            let planned = self.agenda.next_at();
             let next = planned.min(arrival).min(self.end);
             match self.servers.wait(next) {
                 Wake::Reached(_) if next == self.end => break,
@@ -157,9 +166,9 @@ impl<'a, S: Servers> Engine<'a, S> {
                     }
                 }
                 Wake::Done(now, _) | Wake::Up(now) if now >= self.end => {}
-                Wake::Done(now, service) => {
+                Wake::Done(now, work) => {
                     self.now = now;
-                    self.finish(service);
+                    self.finish(work);
                 }
                 Wake::Up(now) => {
                     self.now = now;
@@ -173,12 +182,13 @@ impl<'a, S: Servers> Engine<'a, S> {
 
     fn happen(&mut self) {
         match self.agenda.pop() {
-            Some(Event::Done(service)) => self.finish(service),
-            Some(Event::HoldOver(lane)) => self.hold_over(lane),
-            Some(Event::RateKnown) => self.rate_known(),
-            Some(Event::ReplicasUp) => self.change_gear(),
-            Some(Event::Counting) => self.begin_counting(),
-            Some(Event::WindowEnd) => self.end_window(),
+            Some(Event::Done(work)) => self.finish(work),
+            Some(Event::Joins(lane, request)) => self.enqueue(&self.walk.lanes[lane], request),
+            Some(Event::HoldOver(lane)) => self.hold_over(&self.walk.lanes[lane]),
+            Some(Event::Date(Date::Counting)) => self.begin_counting(),
+            Some(Event::Date(Date::WindowEnd)) => self.end_window(),
+            Some(Event::Date(Date::ReplicasUp)) => self.change_gear(),
+            Some(Event::Date(Date::RateKnown)) => self.rate_known(),
             None => {}
         }
     }
@@ -188,27 +198,29 @@ impl<'a, S: Servers> Engine<'a, S> {
     /// A request arrives that was meant to arrive at `arrived`, which is not later than now.
     fn arrive(&mut self, arrived: u64) {
         self.shift.arrivals += 1;
-        self.counts.arrives(self.gear, arrived);
         self.live[self.gear] += 1;
-        let request = self.new_request(arrived);
-        for index in 0..self.walk.gears[self.gear].stages.len() {
-            let stage = self.walk.gears[self.gear].stages[index];
-            if self.walk.stages[stage].waits_for == 0 && !self.requests[request].answered {
-                self.start(request, stage);
+        let gear = &self.walk.gears[self.gear];
+        let id = self.new_request(arrived, gear);
+        let (first, others) = gear.first.split_first().expect("the first stage of a gear waits for no other");
+        self.start(id, &self.walk.stages[*first]);
+        for &stage in others {
+            if !self.requests[id].gone {
+                self.start(id, &self.walk.stages[stage]);
             }
         }
     }
 
-    fn new_request(&mut self, arrived: u64) -> RequestId {
+    fn new_request(&mut self, arrived: u64, gear: &GearWalk) -> RequestId {
         let sample = if self.samples > 0 { self.dice.below(self.samples) } else { 0 };
-        let stages = &self.walk.gears[self.gear].stages;
         let request = Request {
             arrived,
             sample,
             gear: self.gear,
-            stages_left: stages.len() as u32,
+            cell: self.counts.arrives(self.gear, gear.stages.len(), arrived),
+            at: None,
+            stages_left: gear.stages.len() as u32,
             calls_left: 0,
-            answered: false,
+            gone: false,
             right: None,
         };
         let id = if let Some(id) = self.free_requests.pop() {
@@ -218,235 +230,405 @@ impl<'a, S: Servers> Engine<'a, S> {
             self.progress.extend(std::iter::repeat_n(Progress::default(), self.walk.stride));
             self.requests.push(request)
         };
-        let first = id.index() * self.walk.stride;
-        for (progress, &stage) in self.progress[first..].iter_mut().zip(stages) {
-            *progress = Progress { waits_for: self.walk.stages[stage].waits_for, calls_left: 0 };
+        if gear.is_followed {
+            let first = id.index() * self.walk.stride;
+            for (progress, &stage) in self.progress[first..].iter_mut().zip(&gear.stages) {
+                *progress = Progress { waits_for: self.walk.stages[stage].waits_for, calls_left: 0 };
+            }
         }
         id
     }
 
     /// A request gets to a stage and makes its calls there.
-    fn start(&mut self, request: RequestId, stage: StageId) {
-        let walk = &self.walk.stages[stage];
-        let one_more = walk.one_more > 0.0 && self.dice.unit() < walk.one_more;
-        let calls = walk.calls + u32::from(one_more);
-        let Request { gear, arrived, .. } = self.requests[request];
-        self.counts.reaches(gear, walk.position, arrived);
-        if calls == 0 {
-            self.pass(request, stage, None);
-            return;
-        }
-        self.progress_of(request, stage).calls_left = calls;
-        self.requests[request].calls_left += calls;
-        for _ in 0..calls {
-            let lane = self.pick(stage, arrived);
-            self.enqueue(lane, request);
+    fn start(&mut self, id: RequestId, stage: &'a StageWalk) {
+        let request = &mut self.requests[id];
+        self.counts.reaches(request.cell, stage.position);
+        if stage.fans_out() {
+            self.fan_out(id, stage);
+        } else {
+            request.calls_left += 1;
+            self.call(id, stage);
         }
     }
 
-    fn progress_of(&mut self, request: RequestId, stage: StageId) -> &mut Progress {
-        &mut self.progress[request.index() * self.walk.stride + self.walk.stages[stage].position]
+    /// A request makes several calls at a stage, until one of them is refused.
+    fn fan_out(&mut self, id: RequestId, stage: &'a StageWalk) {
+        let one_more = stage.one_more > 0.0 && self.dice.unit() < stage.one_more;
+        let calls = stage.calls + u32::from(one_more);
+        if calls == 0 {
+            self.pass(id, stage, None);
+            return;
+        }
+        self.requests[id].calls_left += calls;
+        self.progress_of(id, stage).calls_left = calls;
+        for made in 1..=calls {
+            self.call(id, stage);
+            if made < calls && self.requests[id].gone {
+                self.forget_calls(id, calls - made);
+                return;
+            }
+        }
+    }
+
+    /// A request makes one call at a stage.
+    #[inline]
+    fn call(&mut self, id: RequestId, stage: &StageWalk) {
+        let Request { arrived, at: from, .. } = self.requests[id];
+        let lane = self.pick(stage, arrived, from);
+        match self.walk.transfer_ns(from, lane.pool) {
+            0 => self.enqueue(lane, id),
+            way => self.agenda.push(self.now + way, Event::Joins(lane.id, id)),
+        }
+    }
+
+    /// Calls of a request are no more; its slot is free once it has left and none is under way.
+    #[inline]
+    fn forget_calls(&mut self, id: RequestId, calls: u32) {
+        let request = &mut self.requests[id];
+        request.calls_left -= calls;
+        if calls > 0 && request.gone && request.calls_left == 0 {
+            self.free_requests.push(id);
+        }
+    }
+
+    fn progress_of(&mut self, request: RequestId, stage: &StageWalk) -> &mut Progress {
+        &mut self.progress[request.index() * self.walk.stride + stage.position]
     }
 
     /// A call of a request is done; its answer stands at `position` of what was served together.
-    fn call_done(&mut self, id: RequestId, lane: LaneId, position: usize) {
+    fn call_done(&mut self, id: RequestId, lane: &'a LaneWalk, position: usize) {
         let request = &mut self.requests[id];
-        request.calls_left -= 1;
-        if request.answered {
-            if request.calls_left == 0 {
-                self.free_requests.push(id);
-            }
+        if request.gone {
+            self.forget_calls(id, 1);
             return;
         }
-        let stage = self.walk.lanes[lane].stage;
-        let progress = self.progress_of(id, stage);
-        progress.calls_left -= 1;
-        if progress.calls_left == 0 {
-            self.pass(id, stage, Some((lane, position)));
+        request.calls_left -= 1;
+        request.at = Some(lane.pool);
+        let stage = &self.walk.stages[lane.stage];
+        if stage.fans_out() {
+            let progress = self.progress_of(id, stage);
+            progress.calls_left -= 1;
+            if progress.calls_left > 0 {
+                return;
+            }
         }
+        self.pass(id, stage, Some((lane, position)));
     }
 
     /// A request has passed a stage: it leaves, or goes on to the stages that waited for this one.
-    fn pass(&mut self, id: RequestId, stage: StageId, call: Option<(LaneId, usize)>) {
-        let answer = call.and_then(|(lane, position)| {
-            self.servers.answer(position, self.walk.lanes[lane].variant, self.requests[id].sample)
-        });
+    fn pass(&mut self, id: RequestId, stage: &'a StageWalk, call: Option<(&LaneWalk, usize)>) {
         let request = &mut self.requests[id];
+        let answer = call.and_then(|(lane, position)| self.servers.answer(position, lane.variant, request.sample));
         request.stages_left -= 1;
         request.right = answer.map(|(_, right)| right).or(request.right);
-        let walk = &self.walk.stages[stage];
-        let certain = matches!((walk.exit_at, answer), (Some(least), Some((certainty, _))) if certainty >= least);
+        let certain = matches!((stage.exit_at, answer), (Some(least), Some((certainty, _))) if certainty >= least);
         if certain || request.stages_left == 0 {
             if request.stages_left > 0 {
-                self.counts.exits(request.gear, walk.position, request.arrived);
+                self.counts.exits(request.cell, stage.position);
             }
+            self.counts.answers(request.cell, self.now - request.arrived, self.slo_ns, request.right);
             self.leave(id);
             return;
         }
-        for index in 0..walk.then.len() {
-            let next = self.walk.stages[stage].then[index];
-            let progress = self.progress_of(id, next);
-            progress.waits_for -= 1;
-            if progress.waits_for == 0 && !self.requests[id].answered {
+        for &next in &stage.then {
+            let next = &self.walk.stages[next];
+            if next.joins() {
+                let progress = self.progress_of(id, next);
+                progress.waits_for -= 1;
+                if progress.waits_for > 0 {
+                    continue;
+                }
+            }
+            if !self.requests[id].gone {
                 self.start(id, next);
             }
         }
     }
 
-    /// A request is answered.
+    /// A request leaves; calls of it that are under way are served all the same.
+    #[inline]
     fn leave(&mut self, id: RequestId) {
         let request = &mut self.requests[id];
-        request.answered = true;
-        let Request { gear, arrived, right, calls_left, .. } = *request;
-        if calls_left == 0 {
+        request.gone = true;
+        let gear = request.gear;
+        if request.calls_left == 0 {
             self.free_requests.push(id);
         }
-        self.counts.answers(gear, arrived, self.now, self.slo_ns, right);
         self.live[gear] -= 1;
         if self.live[gear] == 0 && gear != self.gear {
             self.settle();
         }
     }
 
+    /// A call is sent away unserved, and its request with it.
+    fn lose(&mut self, lane: &LaneWalk, id: RequestId, why: Lost) {
+        self.pools[lane.pool].turns_away(why);
+        if self.requests[id].gone {
+            self.forget_calls(id, 1);
+            return;
+        }
+        let request = &mut self.requests[id];
+        request.calls_left -= 1;
+        self.counts.loses(request.cell, why);
+        self.leave(id);
+    }
+
     // Lanes and pools.
 
     /// Returns the lane that a call goes to.
-    fn pick(&mut self, stage: StageId, arrived: u64) -> LaneId {
-        let walk = &self.walk.stages[stage];
-        let last = walk.lanes.len() - 1;
-        if last == 0 {
-            return walk.lanes[0];
-        }
-        let index = match walk.dispatch {
-            Dispatch::Share => {
-                let drawn = self.dice.unit();
-                walk.shares.iter().position(|&share| drawn < share)
-            }
-            Dispatch::Spill => walk.lanes.iter().position(|&lane| self.is_free(lane)),
-            Dispatch::Deadline => walk.lanes.iter().position(|&lane| self.is_in_time(lane, arrived)),
+    #[inline]
+    fn pick(&mut self, stage: &StageWalk, arrived: u64, from: Option<PoolId>) -> &'a LaneWalk {
+        let lane = match stage.lanes[..] {
+            [only] => only,
+            ref lanes => self.pick_of(stage, lanes, arrived, from),
         };
-        walk.lanes[index.unwrap_or(last)]
+        &self.walk.lanes[lane]
     }
 
-    fn is_free(&self, lane: LaneId) -> bool {
-        let pool = &self.pools[self.walk.lanes[lane].pool];
-        pool.has_free() && pool.waiting == 0
+    fn pick_of(&mut self, stage: &StageWalk, lanes: &[LaneId], arrived: u64, from: Option<PoolId>) -> LaneId {
+        let index = match stage.dispatch {
+            Dispatch::Share => {
+                let drawn = self.dice.unit();
+                stage.shares.iter().position(|&share| drawn < share)
+            }
+            Dispatch::Spill => lanes.iter().position(|&lane| self.is_free(self.walk.lanes[lane].pool)),
+            Dispatch::Deadline => lanes.iter().position(|&lane| self.is_in_time(lane, arrived, from)),
+        };
+        lanes[index.unwrap_or(lanes.len() - 1)]
+    }
+
+    fn is_free(&self, pool: PoolId) -> bool {
+        let pool = &self.pools[pool];
+        pool.has_free() && pool.waiting() == 0
     }
 
     /// Expects what waits and what is served (in full) to be shared out over the replicas, then one mean call.
-    fn is_in_time(&self, lane: LaneId, arrived: u64) -> bool {
-        let walk = &self.walk.lanes[lane];
-        let pool = &self.pools[walk.pool];
-        let free = pool.has_free() && pool.waiting == 0;
-        let wait = if free { 0.0 } else { (pool.queued_ns + pool.begun_ns) / f64::from(pool.up.max(1)) };
-        let together = (self.queues[lane].calls.len() + 1).min(walk.batch as usize);
-        let hold = if together < walk.batch as usize { walk.hold_ns as f64 } else { 0.0 };
-        let spent = (self.now - arrived) as f64;
-        spent + wait.max(hold) + walk.mean_ns[together - 1] <= self.slo_ns as f64
+    fn is_in_time(&self, id: LaneId, arrived: u64, from: Option<PoolId>) -> bool {
+        let lane = &self.walk.lanes[id];
+        let pool = &self.pools[lane.pool];
+        let free = self.is_free(lane.pool);
+        let wait = if free { 0.0 } else { (pool.queued_ns + pool.begun_ns) / f64::from(pool.up().max(1)) };
+        let together = (self.queues[id].calls.len() + 1).min(lane.batch as usize);
+        let hold = if together < lane.batch as usize { lane.hold_ns as f64 } else { 0.0 };
+        let spent = (self.now - arrived + self.walk.transfer_ns(from, lane.pool)) as f64;
+        spent + wait.max(hold) + lane.mean_ns[together - 1] <= self.slo_ns as f64
     }
 
-    fn enqueue(&mut self, lane: LaneId, request: RequestId) {
-        let walk = &self.walk.lanes[lane];
-        let pool = walk.pool;
-        self.pools[pool].joins(self.now, work_ns(walk));
-        self.queues[lane].calls.push_back(Call { request, since: self.now });
+    /// A call comes to a lane: it is served at once, waits, or is refused.
+    fn enqueue(&mut self, lane: &'a LaneWalk, request: RequestId) {
+        let pool = &mut self.pools[lane.pool];
+        if lane.hold_ns == 0 && pool.has_free() && pool.waiting() == 0 {
+            self.begin_one(lane, request);
+            return;
+        }
+        pool.joins(self.now, lane.work_ns);
+        self.queues[lane.id].calls.push_back(Call { request, since: self.now });
         self.arm(lane);
-        self.serve(pool);
+        self.serve(lane.pool);
+        if self.queues[lane.id].calls.len() > lane.queue_limit {
+            self.queues[lane.id].calls.pop_back();
+            self.pools[lane.pool].leave_queue(self.now, 1, lane.work_ns, 0);
+            self.lose(lane, request, Lost::Refused);
+        }
+        self.pools[lane.pool].notes_waiting();
     }
 
     /// Plans the end of a lane's hold, where it holds and none is planned.
-    fn arm(&mut self, lane: LaneId) {
-        let hold = self.walk.lanes[lane].hold_ns;
-        let queue = &mut self.queues[lane];
-        if hold == 0 || queue.armed {
-            return;
-        }
-        if let Some(oldest) = queue.calls.front()
-            && oldest.since + hold > self.now
-        {
-            queue.armed = true;
-            self.agenda.push(oldest.since + hold, Event::HoldOver(lane));
+    #[inline]
+    fn arm(&mut self, lane: &LaneWalk) {
+        if lane.hold_ns > 0 {
+            self.plan_hold(lane);
         }
     }
 
-    fn hold_over(&mut self, lane: LaneId) {
-        self.queues[lane].armed = false;
+    fn plan_hold(&mut self, lane: &LaneWalk) {
+        let queue = &mut self.queues[lane.id];
+        if !queue.armed
+            && let Some(oldest) = queue.calls.front()
+            && oldest.since + lane.hold_ns > self.now
+        {
+            queue.armed = true;
+            self.agenda.push(oldest.since + lane.hold_ns, Event::HoldOver(lane.id));
+        }
+    }
+
+    fn hold_over(&mut self, lane: &LaneWalk) {
+        self.queues[lane.id].armed = false;
         self.arm(lane);
-        self.serve(self.walk.lanes[lane].pool);
+        self.serve(lane.pool);
     }
 
     /// Lets free replicas take what is ready.
+    #[inline]
     fn serve(&mut self, pool: PoolId) {
-        while self.pools[pool].has_free() && self.pools[pool].waiting > 0 {
+        while self.pools[pool].has_free() && self.pools[pool].waiting() > 0 {
             match self.longest_waiting(pool) {
-                Some(lane) => self.begin(lane),
+                Some(lane) => self.take(lane),
                 None => break,
             }
         }
     }
 
     /// Returns the ready lane whose oldest call waits longest; ties go to the lane that the plan names first.
-    fn longest_waiting(&self, pool: PoolId) -> Option<LaneId> {
-        let ready = |&lane: &LaneId| {
-            let (walk, queue) = (&self.walk.lanes[lane], &self.queues[lane].calls);
-            let oldest = queue.front()?.since;
-            let is_ready = queue.len() >= walk.batch as usize || self.now - oldest >= walk.hold_ns;
-            is_ready.then_some((oldest, lane))
-        };
-        self.walk.pools[pool].lanes.iter().filter_map(ready).min().map(|(_, lane)| lane)
+    #[inline]
+    fn longest_waiting(&self, pool: PoolId) -> Option<&'a LaneWalk> {
+        match self.walk.pools[pool].lanes[..] {
+            [only] => self.ready(only).map(|(_, lane)| lane),
+            ref lanes => {
+                let oldest = lanes.iter().filter_map(|&lane| self.ready(lane)).min_by_key(|&(since, _)| since);
+                oldest.map(|(_, lane)| lane)
+            }
+        }
     }
 
-    /// A replica takes up to a batch of calls.
-    fn begin(&mut self, lane: LaneId) {
-        let id = self.free_services.pop().unwrap_or_else(|| self.services.push(Service { lane, calls: Vec::new() }));
-        let walk = &self.walk.lanes[lane];
-        let queue = &mut self.queues[lane].calls;
-        let calls = queue.len().min(walk.batch as usize);
-        let service = &mut self.services[id];
-        service.lane = lane;
-        service.calls.extend(queue.drain(..calls));
-        let pool = &mut self.pools[walk.pool];
-        pool.begins(self.now, calls as u32, work_ns(walk) * calls as f64, walk.mean_ns[calls - 1]);
-        let samples = service.calls.iter().map(|call| self.requests[call.request].sample);
-        let time = self.servers.begin(id, walk.variant, walk.pool, samples, &mut self.dice);
-        let Some(mut time) = time else {
-            self.arm(lane);
-            return;
-        };
-        let pool_walk = &self.walk.pools[walk.pool];
-        if let Some(function) = pool_walk.function {
-            if !pool.takes_warm(self.now, function.keep_ns) {
-                time += function.cold_ns;
-            }
-            pool.pays(pool_walk.on.usd_per_call(time as f64 / 1e6));
+    /// Returns a lane where a replica may take its oldest call, and since when that waits.
+    #[inline]
+    fn ready(&self, id: LaneId) -> Option<(u64, &'a LaneWalk)> {
+        let (lane, queue) = (&self.walk.lanes[id], &self.queues[id].calls);
+        let oldest = queue.front()?.since;
+        let is_ready = queue.len() >= lane.batch as usize || self.now - oldest >= lane.hold_ns;
+        is_ready.then_some((oldest, lane))
+    }
+
+    /// A free replica takes up to a batch of calls from a queue; those that come too late are dropped.
+    fn take(&mut self, lane: &'a LaneWalk) {
+        if lane.batch == 1 {
+            self.take_one(lane);
+        } else {
+            self.take_batch(lane);
         }
-        self.agenda.push(self.now + time, Event::Done(id));
+        while let Some(request) = self.late.pop() {
+            self.lose(lane, request, Lost::Dropped);
+        }
+    }
+
+    #[inline]
+    fn take_one(&mut self, lane: &LaneWalk) {
+        let Some(Call { request, since }) = self.queues[lane.id].calls.pop_front() else { return };
+        self.pools[lane.pool].leave_queue(self.now, 1, lane.work_ns, self.now - since);
+        if self.is_late(lane, request) {
+            self.late.push(request);
+        } else {
+            self.begin_one(lane, request);
+        }
+    }
+
+    fn take_batch(&mut self, lane: &LaneWalk) {
+        let id = self.free_batch(lane);
+        let (mut taken, mut waited_ns) = (0, 0);
+        while self.batches[id].calls.len() < lane.batch as usize {
+            let Some(Call { request, since }) = self.queues[lane.id].calls.pop_front() else { break };
+            taken += 1;
+            waited_ns += self.now - since;
+            let list = if self.is_late(lane, request) { &mut self.late } else { &mut self.batches[id].calls };
+            list.push(request);
+        }
+        self.pools[lane.pool].leave_queue(self.now, taken, lane.work_ns * f64::from(taken), waited_ns);
+        if self.batches[id].calls.is_empty() {
+            self.free_batches.push(id);
+        } else {
+            self.begin_batch(lane, id);
+        }
         self.arm(lane);
     }
 
+    /// Tells whether a request is too old for this lane.
+    #[inline]
+    fn is_late(&self, lane: &LaneWalk, request: RequestId) -> bool {
+        lane.drop_after_ns < u64::MAX && self.now - self.requests[request].arrived > lane.drop_after_ns
+    }
+
+    fn free_batch(&mut self, lane: &LaneWalk) -> BatchId {
+        match self.free_batches.pop() {
+            Some(id) => {
+                self.batches[id].lane = lane.id;
+                id
+            }
+            None => self.batches.push(Batch { lane: lane.id, calls: Vec::new() }),
+        }
+    }
+
+    /// A free replica begins one call.
+    #[inline]
+    fn begin_one(&mut self, lane: &LaneWalk, id: RequestId) {
+        let work = Work::One(lane.id, id);
+        let mean_ns = self.expected_ns(lane, 1);
+        self.pools[lane.pool].begins(self.now, 1, mean_ns);
+        let sample = std::iter::once(self.requests[id].sample);
+        let time = self.servers.begin(work, lane.variant, lane.pool, sample, &mut self.dice);
+        self.plan_end(lane, work, time);
+    }
+
+    /// A free replica begins a batch.
+    fn begin_batch(&mut self, lane: &LaneWalk, id: BatchId) {
+        let calls = self.batches[id].calls.len();
+        let mean_ns = self.expected_ns(lane, calls);
+        self.pools[lane.pool].begins(self.now, calls as u32, mean_ns);
+        let samples = self.batches[id].calls.iter().map(|&request| self.requests[request].sample);
+        let time = self.servers.begin(Work::Many(id), lane.variant, lane.pool, samples, &mut self.dice);
+        self.plan_end(lane, Work::Many(id), time);
+    }
+
+    /// Returns the mean time of a batch, where anybody looks at it.
+    #[inline]
+    fn expected_ns(&self, lane: &LaneWalk, calls: usize) -> f64 {
+        if self.walk.expects_time { lane.mean_ns[calls - 1] } else { 0.0 }
+    }
+
+    /// Plans the end of what has begun, where its time is known.
+    #[inline]
+    fn plan_end(&mut self, lane: &LaneWalk, work: Work, time: Option<u64>) {
+        let Some(mut time) = time else { return };
+        if let Some(function) = lane.function {
+            let pool = &mut self.pools[lane.pool];
+            if !pool.takes_warm(self.now, function.keep_ns) {
+                time += function.cold_ns;
+            }
+            pool.pays(self.walk.pools[lane.pool].on.usd_per_call(time as f64 / 1e6));
+        }
+        self.agenda.push(self.now + time, Event::Done(work));
+    }
+
     /// A replica finishes its calls and takes the next.
-    fn finish(&mut self, id: ServiceId) {
-        let lane = self.services[id].lane;
-        let mut calls = std::mem::take(&mut self.services[id].calls);
-        let walk = &self.walk.lanes[lane];
-        let pool_id = walk.pool;
-        let pool = &mut self.pools[pool_id];
-        pool.ends(self.now, calls.len() as u32, walk.mean_ns[calls.len() - 1]);
-        if self.walk.pools[pool_id].function.is_some() {
+    fn finish(&mut self, work: Work) {
+        let lane = match work {
+            Work::One(lane, request) => {
+                let lane = self.ends(lane, 1);
+                self.call_done(request, lane, 0);
+                lane
+            }
+            Work::Many(id) => {
+                let Batch { lane, ref calls } = self.batches[id];
+                let calls = calls.len();
+                let lane = self.ends(lane, calls);
+                for position in 0..calls {
+                    self.call_done(self.batches[id].calls[position], lane, position);
+                }
+                self.batches[id].calls.clear();
+                self.free_batches.push(id);
+                lane
+            }
+        };
+        self.serve(lane.pool);
+    }
+
+    /// A replica of a lane's pool is free again.
+    #[inline]
+    fn ends(&mut self, lane: LaneId, calls: usize) -> &'a LaneWalk {
+        let lane = &self.walk.lanes[lane];
+        let mean_ns = self.expected_ns(lane, calls);
+        let pool = &mut self.pools[lane.pool];
+        pool.ends(self.now, calls as u32, mean_ns);
+        if lane.function.is_some() {
             pool.idles(self.now);
         }
-        for (position, call) in calls.drain(..).enumerate() {
-            self.call_done(call.request, lane, position);
-        }
-        self.services[id].calls = calls;
-        self.free_services.push(id);
-        self.serve(pool_id);
+        lane
     }
 
     // Gears.
 
     fn rate_known(&mut self) {
-        self.agenda.push(self.now + self.shift.window_ns, Event::RateKnown);
+        self.agenda.set(self.now + self.shift.window_ns, Date::RateKnown);
         let to = match self.controller {
             Controller::Switch => self.shift.decide(self.plan, self.gear, self.now),
             Controller::Lookahead(far) => {
@@ -465,16 +647,16 @@ impl<'a, S: Servers> Engine<'a, S> {
         for pool in self.walk.pools.ids() {
             let wanted = self.walk.gears[to].replicas[pool];
             let state = &mut self.pools[pool];
-            state.touch(self.now);
-            state.starting = wanted.saturating_sub(state.up);
-            if state.starting > 0 {
+            let starting = wanted.saturating_sub(state.up());
+            state.starts(self.now, starting);
+            if starting > 0 {
                 wait = wait.max(self.walk.pools[pool].ready_ns);
             }
-            self.servers.hold(pool, wanted.max(state.up));
+            self.servers.hold(pool, wanted.max(state.up()));
         }
         self.shift.begins(to, self.now);
         if let Some(at) = self.servers.up_at(self.now + wait) {
-            self.agenda.push(at, Event::ReplicasUp);
+            self.agenda.set(at, Date::ReplicasUp);
         }
     }
 
@@ -490,15 +672,15 @@ impl<'a, S: Servers> Engine<'a, S> {
         for pool in self.walk.pools.ids() {
             let needed = |gear: GearId| self.live[gear] > 0 && self.walk.gears[gear].uses[pool];
             let wanted = self.walk.gears[self.gear].replicas[pool];
-            let keeps_one = wanted == 0 && (self.pools[pool].waiting > 0 || self.walk.gears.ids().any(needed));
+            let keeps_one = wanted == 0 && (self.pools[pool].waiting() > 0 || self.walk.gears.ids().any(needed));
+            let up = wanted.max(u32::from(keeps_one));
             let state = &mut self.pools[pool];
-            state.touch(self.now);
             if self.shift.is_quiet() {
-                state.starting = 0;
+                state.starts(self.now, 0);
             }
-            state.up = wanted.max(u32::from(keeps_one));
+            state.holds(self.now, up);
             let next = self.shift.next_gear().map_or(0, |next| self.walk.gears[next].replicas[pool]);
-            self.servers.hold(pool, state.up.max(next));
+            self.servers.hold(pool, up.max(next));
             self.serve(pool);
         }
     }
@@ -514,29 +696,24 @@ impl<'a, S: Servers> Engine<'a, S> {
     fn end_window(&mut self) {
         let cost = self.cost_so_far();
         self.counts.ends_window(self.gear, cost);
-        self.agenda.push(self.counts.window_end(), Event::WindowEnd);
+        self.agenda.set(self.counts.window_end(), Date::WindowEnd);
     }
 
-    fn cost_so_far(&mut self) -> f64 {
-        for pool in &mut self.pools.0 {
-            pool.touch(self.now);
-        }
-        self.pools.ids().map(|pool| self.pools[pool].cost_usd(&self.walk.pools[pool])).sum()
+    fn cost_so_far(&self) -> f64 {
+        self.pools.ids().map(|pool| self.pools[pool].cost_so_far_usd(&self.walk.pools[pool], self.now)).sum()
     }
 
-    fn close(mut self) -> (Trial, S) {
+    fn close(mut self) -> (Trial<'a>, S) {
         self.now = self.end;
         let cost = self.cost_so_far();
         self.counts.ends_window(self.gear, cost);
-        for request in self.requests.0.iter().filter(|request| !request.answered) {
-            self.counts.abandons(request.gear, request.arrived, self.end, self.slo_ns);
+        for request in self.requests.0.iter().filter(|request| !request.gone) {
+            self.counts.abandons(request.cell, self.end - request.arrived, self.slo_ns);
         }
         self.counts.ends(self.gear);
+        for pool in &mut self.pools.0 {
+            pool.close(self.end);
+        }
         (Trial { source: S::SOURCE, counts: self.counts, pools: self.pools, walk: self.walk }, self.servers)
     }
-}
-
-/// Returns what one call in a full batch asks of a replica.
-fn work_ns(lane: &super::walk::LaneWalk) -> f64 {
-    lane.mean_ns[lane.batch as usize - 1] / f64::from(lane.batch)
 }

@@ -41,10 +41,12 @@ ids!(
     StageId,
     /// A lane, counted through all stages of all gears.
     LaneId,
+    /// A cell of counts: the requests of one window and gear.
+    CellId,
     /// A request under way.
     RequestId,
-    /// A call in service.
-    ServiceId,
+    /// Calls that are served together.
+    BatchId,
 );
 
 /// A list that only its own kind of index opens.

@@ -26,8 +26,9 @@ mod report;
 pub(crate) mod servers;
 mod shift;
 mod tally;
+mod times;
 pub(crate) mod trial;
-mod walk;
+pub(crate) mod walk;
 mod world;
 
 use std::time::Duration;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::plan::Plan;
+use walk::Walk;
 
 pub use arrivals::{Arrivals, MmppState, Source as ArrivalTimes, Timestamps, Trace};
 pub use dice::Dice;
@@ -74,7 +76,8 @@ pub enum Controller {
 /// Takes O(log n) for each call, n being the calls in service. Nothing is allocated once the queues have been long.
 #[must_use]
 pub fn simulate<W: World>(plan: &Plan, world: &W, settings: &Settings) -> Report {
-    let engine = engine::Engine::new(plan, world, servers::Simulated(world), settings);
+    let walk = Walk::new(plan, world);
+    let engine = engine::Engine::new(plan, &walk, servers::Simulated(world), settings, settings.seed);
     engine.run().0.report(&[], plan, settings)
 }
 
@@ -96,13 +99,12 @@ pub fn replicate_under<W: World + Sync>(
     trials: u32,
 ) -> Report {
     let seeds = (0..trials.max(1)).map(|trial| settings.seed.wrapping_add(u64::from(trial)));
-    let seeded = |seed| Settings { seed, ..settings.clone() };
+    let walk = Walk::new(plan, world);
     let run = |seed| {
-        let settings = seeded(seed);
-        let engine = engine::Engine::new(plan, world, servers::Simulated(world), &settings);
+        let engine = engine::Engine::new(plan, &walk, servers::Simulated(world), settings, seed);
         engine.under(controller).run().0
     };
-    let mut trials: Vec<trial::Trial> = seeds.collect::<Vec<_>>().into_par_iter().map(run).collect();
+    let mut trials: Vec<trial::Trial<'_>> = seeds.collect::<Vec<_>>().into_par_iter().map(run).collect();
     let first = trials.remove(0);
     first.report(&trials, plan, settings)
 }

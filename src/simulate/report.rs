@@ -104,6 +104,10 @@ pub struct Summary {
     pub answered: u64,
     /// Requests still under way at the end; those older than the SLO count as violations.
     pub unfinished: u64,
+    /// Requests that a full queue refused; they count as violations.
+    pub refused: u64,
+    /// Requests that were dropped because they waited too long; they count as violations.
+    pub dropped: u64,
     /// Answers per second over the whole trial.
     pub throughput_rps: Rate,
     /// Response times of answered requests, from arrival to answer; absent where none was answered.
@@ -176,8 +180,14 @@ pub struct PoolReport {
     pub max_waiting: u32,
     /// Mean number of calls waiting or in service.
     pub mean_present: f64,
+    /// Mean time that a call waited until it was served or dropped.
+    pub mean_wait_ms: Millis,
     /// Calls served.
     pub calls: u64,
+    /// Calls that found no place to wait.
+    pub refused: u64,
+    /// Calls that had waited too long when a replica was free.
+    pub dropped: u64,
     /// Mean calls served together.
     pub mean_batch: f64,
     /// How often 1, 2, … calls were served together.

@@ -7,7 +7,7 @@
 //! ```
 
 use super::dice::Dice;
-use super::ids::{PoolId, ServiceId, VariantId};
+use super::ids::{BatchId, LaneId, PoolId, RequestId, VariantId};
 use super::report::Source;
 use super::world::World;
 
@@ -17,11 +17,20 @@ pub enum Wake {
     /// The moment that was waited for has come; it is now.
     Reached(u64),
     /// Before that, a replica has finished its call.
-    Done(u64, ServiceId),
+    Done(u64, Work),
     /// Before that, every replica that was asked for has come up.
     Up(u64),
     /// Nothing can go on.
     Failed,
+}
+
+/// What a replica serves at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// One call of a request.
+    One(LaneId, RequestId),
+    /// Calls that are listed together.
+    Many(BatchId),
 }
 
 /// What tells the time and serves calls.
@@ -48,7 +57,7 @@ pub trait Servers {
     /// A replica begins a call. Returns its time in nanoseconds; `None` where only [`Wake::Done`] will tell.
     fn begin(
         &mut self,
-        service: ServiceId,
+        work: Work,
         variant: VariantId,
         pool: PoolId,
         samples: impl ExactSizeIterator<Item = u32>,
@@ -88,7 +97,7 @@ impl<W: World> Servers for Simulated<'_, W> {
     #[inline]
     fn begin(
         &mut self,
-        _: ServiceId,
+        _: Work,
         variant: VariantId,
         pool: PoolId,
         samples: impl ExactSizeIterator<Item = u32>,
@@ -108,8 +117,9 @@ mod tests {
     use std::time::Duration;
 
     use super::super::engine::Engine;
+    use super::super::walk::Walk;
     use super::super::{Arrivals, Settings, Textbook, TextbookLaw};
-    use super::{Dice, PoolId, Servers, ServiceId, Simulated, Source, VariantId, Wake};
+    use super::{Dice, PoolId, Servers, Simulated, Source, VariantId, Wake, Work};
     use crate::plan::Plan;
     use serde_json::json;
 
@@ -141,13 +151,13 @@ mod tests {
 
         fn begin(
             &mut self,
-            service: ServiceId,
+            work: Work,
             variant: VariantId,
             pool: PoolId,
             samples: impl ExactSizeIterator<Item = u32>,
             dice: &mut Dice,
         ) -> Option<u64> {
-            self.inner.begin(service, variant, pool, samples, dice)
+            self.inner.begin(work, variant, pool, samples, dice)
         }
 
         fn answer(&self, position: usize, variant: VariantId, sample: u32) -> Option<(f32, bool)> {
@@ -176,7 +186,8 @@ mod tests {
             seed: 1,
         };
         let late = Late { inner: Simulated(&world), now: 0 };
-        let (trial, _) = Engine::new(&plan, &world, late, &settings).run();
+        let walk = Walk::new(&plan, &world);
+        let (trial, _) = Engine::new(&plan, &walk, late, &settings, settings.seed).run();
         let report = trial.report(&[], &plan, &settings);
         let whole = &report.whole;
         assert_eq!((report.source, whole.arrived, whole.answered), (Source::Replay, 3, 2));

@@ -1,13 +1,18 @@
 //! What is counted about requests: by gear, by window of arrival, and for the whole.
 
-use hdrhistogram::Histogram;
-
 use super::report::{ResponseTimes, Summary};
+use super::times::Times;
 use crate::problem::Slo;
 use crate::units::{Accuracy, Millis, Rate, Share};
 
-/// Response times above two hours count as two hours.
-const HIGHEST_NS: u64 = 7_200_000_000_000;
+/// Why a request leaves without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// A call of it found no place to wait.
+    Refused,
+    /// A call of it came too late to be served.
+    Dropped,
+}
 
 /// A group of requests.
 #[derive(Debug)]
@@ -15,28 +20,30 @@ pub struct Tally {
     pub arrived: u64,
     pub answered: u64,
     pub late: u64,
+    refused: u64,
+    dropped: u64,
     judged: u64,
     right: u64,
     sum_ns: u128,
     max_ns: u64,
-    times: Histogram<u64>,
+    times: Times,
     reached: Vec<u64>,
     exited: Vec<u64>,
 }
 
 impl Tally {
     pub fn new(stages: usize) -> Self {
-        let times =
-            Histogram::new_with_bounds(1, HIGHEST_NS, 2).expect("1 < 2 × 1 ≤ highest and two figures are allowed");
         Self {
             arrived: 0,
             answered: 0,
             late: 0,
+            refused: 0,
+            dropped: 0,
             judged: 0,
             right: 0,
             sum_ns: 0,
             max_ns: 0,
-            times,
+            times: Times::new(),
             reached: vec![0; stages],
             exited: vec![0; stages],
         }
@@ -63,27 +70,38 @@ impl Tally {
         self.right += u64::from(right == Some(true));
         self.sum_ns += u128::from(took_ns);
         self.max_ns = self.max_ns.max(took_ns);
-        self.times.saturating_record(took_ns.max(1));
+        self.times.saw(took_ns);
     }
 
-    /// Adds another group of the same gear.
-    pub fn absorb(&mut self, other: &Self) {
-        self.add(other);
-        for (own, other) in [(&mut self.reached, &other.reached), (&mut self.exited, &other.exited)] {
-            own.iter_mut().zip(other).for_each(|(own, other)| *own += other);
+    /// A request leaves without an answer.
+    pub fn loses(&mut self, why: Lost) {
+        self.late += 1;
+        match why {
+            Lost::Refused => self.refused += 1,
+            Lost::Dropped => self.dropped += 1,
         }
     }
 
-    /// Adds another group; stages are not compared across gears.
-    pub fn add(&mut self, other: &Self) {
+    /// Returns the stages that are counted.
+    pub const fn stages(&self) -> usize {
+        self.reached.len()
+    }
+
+    /// Adds another group; stages are added as far as both count them.
+    pub fn absorb(&mut self, other: &Self) {
         self.arrived += other.arrived;
         self.answered += other.answered;
         self.late += other.late;
+        self.refused += other.refused;
+        self.dropped += other.dropped;
         self.judged += other.judged;
         self.right += other.right;
         self.sum_ns += other.sum_ns;
         self.max_ns = self.max_ns.max(other.max_ns);
-        self.times.add(&other.times).expect("all tallies have the same bounds");
+        self.times.absorb(&other.times);
+        for (own, other) in [(&mut self.reached, &other.reached), (&mut self.exited, &other.exited)] {
+            own.iter_mut().zip(other).for_each(|(own, other)| *own += other);
+        }
     }
 
     /// Returns the mean response time in milliseconds; 0 where nothing was answered.
@@ -98,8 +116,7 @@ impl Tally {
 
     /// Returns a quantile of the response times: the middle of the histogram's cell that holds it.
     pub fn quantile(&self, q: f64) -> Option<Millis> {
-        let middle = || self.times.median_equivalent(self.times.value_at_quantile(q));
-        (self.answered > 0).then(|| millis(middle().min(self.max_ns)))
+        self.times.quantile(q).map(|middle| millis(middle.min(self.max_ns)))
     }
 
     /// Returns the group as reports show it.
@@ -110,7 +127,9 @@ impl Tally {
         Summary {
             arrived: self.arrived,
             answered: self.answered,
-            unfinished: self.arrived - self.answered,
+            unfinished: self.arrived - self.answered - self.refused - self.dropped,
+            refused: self.refused,
+            dropped: self.dropped,
             throughput_rps: Rate::saturating(self.answered as f64 / time_ns.max(1) as f64 * 1e9),
             latency: self.response_times(slo),
             violations: self.late,

@@ -12,11 +12,11 @@ use crate::units::{Accuracy, Millis};
 
 /// What one trial, or several put together, counted.
 #[derive(Debug)]
-pub struct Trial {
+pub struct Trial<'a> {
     pub source: Source,
     pub counts: Counts,
     pub pools: Table<PoolId, Pool>,
-    pub walk: Walk,
+    pub walk: &'a Walk,
 }
 
 /// What the intervals are made from.
@@ -28,7 +28,7 @@ struct Figures {
     cost_usd_per_hour: f64,
 }
 
-impl Trial {
+impl Trial<'_> {
     /// Returns the report of this trial and others of the same plan and length, in the order of their seeds.
     pub fn report(mut self, others: &[Self], plan: &Plan, settings: &Settings) -> Report {
         let trials = 1 + others.len() as u32;

@@ -13,14 +13,22 @@ pub struct Walk {
     pub stages: Table<StageId, StageWalk>,
     pub lanes: Table<LaneId, LaneWalk>,
     pub pools: Table<PoolId, PoolWalk>,
-    /// Most stages of any gear.
+    /// Most stages of any gear whose requests must be followed stage by stage; 0 where none must.
     pub stride: usize,
+    /// Whether any stage looks at how long calls will take.
+    pub expects_time: bool,
+    /// Time on the way in nanoseconds: for every pool (and first, from outside) to every pool. Empty where there is none.
+    transfers: Vec<u64>,
 }
 
 /// What a request of one gear passes.
 #[derive(Debug)]
 pub struct GearWalk {
     pub stages: Vec<StageId>,
+    /// Stages that wait for no other.
+    pub first: Vec<StageId>,
+    /// Whether a stage waits for several others, or for several calls.
+    pub is_followed: bool,
     pub replicas: Table<PoolId, u32>,
     pub uses: Table<PoolId, bool>,
 }
@@ -45,13 +53,20 @@ pub struct StageWalk {
 /// One lane.
 #[derive(Debug)]
 pub struct LaneWalk {
+    pub id: LaneId,
     pub stage: StageId,
     pub variant: VariantId,
     pub pool: PoolId,
     pub batch: u32,
     pub hold_ns: u64,
+    pub queue_limit: usize,
+    pub drop_after_ns: u64,
     /// Mean time of a call of one, two, … samples, in nanoseconds.
     pub mean_ns: Vec<f64>,
+    /// What one call in a full batch asks of a replica, in nanoseconds.
+    pub work_ns: f64,
+    /// Of its pool, where that is a function.
+    pub function: Option<FunctionWalk>,
 }
 
 /// One pool.
@@ -62,7 +77,7 @@ pub struct PoolWalk {
     pub lanes: Vec<LaneId>,
     /// Time until a replica that was asked for can serve, in nanoseconds.
     pub ready_ns: u64,
-    pub function: Option<FunctionWalk>,
+    function: Option<FunctionWalk>,
 }
 
 /// How a function keeps its instances.
@@ -72,6 +87,24 @@ pub struct FunctionWalk {
     pub keep_ns: u64,
 }
 
+impl StageWalk {
+    /// Tells whether a request can wait here for several stages.
+    #[inline]
+    pub const fn joins(&self) -> bool {
+        self.waits_for > 1
+    }
+
+    /// Tells whether a request may make other than one call here.
+    #[inline]
+    pub const fn fans_out(&self) -> bool {
+        self.calls != 1 || self.one_more > 0.0
+    }
+}
+
+fn stages_of(plan: &Plan) -> impl Iterator<Item = &Stage> {
+    plan.gears.iter().flat_map(|gear| &gear.stages)
+}
+
 impl Walk {
     pub fn new<W: World>(plan: &Plan, world: &W) -> Self {
         let mut walk = Self {
@@ -79,7 +112,9 @@ impl Walk {
             stages: Table::new(),
             lanes: Table::new(),
             pools: pools_of(plan, world),
-            stride: plan.gears.iter().map(|gear| gear.stages.len()).max().unwrap_or(0),
+            transfers: transfers_of(plan),
+            stride: 0,
+            expects_time: stages_of(plan).any(|stage| stage.dispatch == Dispatch::Deadline),
         };
         let names = Names::of(plan);
         for gear in &plan.gears {
@@ -107,17 +142,60 @@ impl Walk {
         };
         let uses = self.pools.ids().map(used).collect();
         let replicas = plan.placement.iter().map(|pool| gear.replicas_of(pool)).collect();
-        self.gears.push(GearWalk { stages, replicas, uses });
+        let first = stages.iter().copied().filter(|&stage| self.stages[stage].waits_for == 0).collect();
+        let is_followed = stages.iter().any(|&stage| self.stages[stage].joins() || self.stages[stage].fans_out());
+        if is_followed {
+            self.stride = self.stride.max(stages.len());
+        }
+        self.gears.push(GearWalk { stages, first, is_followed, replicas, uses });
     }
 
     fn add_lane<W: World>(&mut self, lane: &Lane, stage: StageId, names: &Names<'_>, world: &W) {
         let (variant, pool) = (names.variants[lane.variant.as_str()], names.pools[lane.pool.as_str()]);
-        let mean_ns = (1..=lane.batch).map(|batch| world.mean_service_ns(variant, pool, batch)).collect();
-        let hold_ns = nanos(lane.hold_ms.duration());
-        let id = self.lanes.push(LaneWalk { stage, variant, pool, batch: lane.batch, hold_ns, mean_ns });
+        let full_ns = world.mean_service_ns(variant, pool, lane.batch);
+        let id = LaneId::of(self.lanes.0.len());
+        self.lanes.push(LaneWalk {
+            id,
+            stage,
+            variant,
+            pool,
+            batch: lane.batch,
+            hold_ns: nanos(lane.hold_ms.duration()),
+            queue_limit: lane.queue_limit.map_or(usize::MAX, |limit| limit as usize),
+            drop_after_ns: lane.drop_after_ms.map_or(u64::MAX, |limit| nanos(limit.duration())),
+            mean_ns: (1..=lane.batch).map(|batch| world.mean_service_ns(variant, pool, batch)).collect(),
+            work_ns: full_ns / f64::from(lane.batch),
+            function: self.pools[pool].function,
+        });
         self.stages[stage].lanes.push(id);
         self.pools[pool].lanes.push(id);
     }
+
+    /// Returns the time on the way from a pool, or from outside, to a pool, in nanoseconds.
+    #[inline]
+    pub fn transfer_ns(&self, from: Option<PoolId>, to: PoolId) -> u64 {
+        if self.transfers.is_empty() {
+            return 0;
+        }
+        self.transfers[way(self.pools.0.len(), from, to)]
+    }
+}
+
+fn way(pools: usize, from: Option<PoolId>, to: PoolId) -> usize {
+    from.map_or(0, |pool| pool.index() + 1) * pools + to.index()
+}
+
+fn transfers_of(plan: &Plan) -> Vec<u64> {
+    if plan.transfers.is_empty() {
+        return Vec::new();
+    }
+    let (names, pools) = (Names::of(plan), plan.placement.len());
+    let mut transfers = vec![0; (pools + 1) * pools];
+    for transfer in &plan.transfers {
+        let from = transfer.from.as_ref().map(|name| names.pools[name.as_str()]);
+        transfers[way(pools, from, names.pools[transfer.to.as_str()])] = nanos(transfer.ms.duration());
+    }
+    transfers
 }
 
 /// Returns nanoseconds; five hundred years are enough.

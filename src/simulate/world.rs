@@ -151,8 +151,10 @@ impl World for Measured {
     }
 }
 
+/// Returns nanoseconds; by way of `i64`, which takes a third of the instructions and is enough for 292 years.
+#[inline]
 fn ns(ms: f64) -> u64 {
-    (ms * 1e6 + 0.5) as u64
+    (ms * 1e6 + 0.5) as i64 as u64
 }
 
 /// A measured law as an alias table: every draw takes one random number and one look (Walker 1977, Vose 1991).

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use planner::plan::Plan;
 use planner::simulate::{
-    Arrivals, Effort, Report, Settings, Textbook, TextbookLaw, Trace, repair, replicate, simulate,
+    Arrivals, Dice, Effort, Report, Settings, Textbook, TextbookLaw, Trace, repair, replicate, simulate,
 };
 use serde_json::{Value, json};
 
@@ -158,20 +158,203 @@ fn quantiles_are_those_of_the_exponential_law() {
 }
 
 #[test]
-fn littles_law_holds_in_a_tandem_with_batches() {
+fn littles_law_holds_on_every_pool() {
     let batched = json!({ "name": "b", "dispatch": "share",
         "lanes": [{ "variant": "b", "pool": "b", "batch": 4, "hold_ms": 2 }] });
-    let plan = plan(&json!([pool("a", 2), pool("b", 1)]), &json!([stage("a"), batched]));
-    let report = simulate(&plan, &world(&plan, &[("a", EXPONENTIAL), ("b", EXPONENTIAL)]), &settings(1000.0, 1e6));
-    let present: f64 = report.pools.iter().map(|pool| pool.mean_present).sum();
-    close("L = λW", present, report.whole.throughput_rps.get() * mean_ms(&report) / 1e3);
-    // And for each queue: calls of one pool arrive at the rate of requests and wait in line for so long on average.
+    let mut last = stage("c");
+    last["lanes"][0]["queue_limit"] = json!(3);
+    last["lanes"][0]["drop_after_ms"] = json!(30);
+    let plan = plan(&json!([pool("a", 2), pool("b", 1), pool("c", 1)]), &json!([stage("a"), batched, last]));
+    let laws = ["a", "b", "c"].map(|name| (name, EXPONENTIAL));
+    let report = simulate(&plan, &world(&plan, &laws), &settings(1000.0, 2e6));
+    let present: f64 = report.pools[..2].iter().map(|pool| pool.mean_present).sum();
+    assert!(present > 3.0 && report.pools[1].mean_batch > 1.5);
     for pool in &report.pools {
-        let rate = pool.calls as f64 / report.duration_ms.get();
-        assert!(pool.mean_present > pool.mean_waiting && pool.mean_waiting > 0.0);
-        close("calls served at the rate of arrivals", rate, 1.0);
+        // Waiting: calls that were not refused × the time that each waited, which is summed up call by call.
+        let queued = (pool.calls + pool.dropped) as f64 / report.duration_ms.get();
+        close(&format!("L = λW of what waits in {}", pool.name), pool.mean_waiting, queued * pool.mean_wait_ms.get());
+        // In service: calls × 1 ms, whatever the batch.
+        let served = pool.calls as f64 / report.duration_ms.get();
+        close(&format!("L = λW of what {} serves", pool.name), pool.mean_present - pool.mean_waiting, served);
     }
-    assert!(report.pools[1].mean_batch > 1.5, "{}", report.pools[1].mean_batch);
+    let lost = report.whole.refused + report.whole.dropped;
+    assert!(lost > 0 && report.whole.arrived == report.whole.answered + lost + report.whole.unfinished);
+    assert!(report.whole.violations >= lost);
+}
+
+/// M/M/1 with room for K: a full house has probability (1 − ρ) ρᴷ ÷ (1 − ρᴷ⁺¹), and who finds it leaves.
+#[test]
+fn a_full_queue_refuses_as_m_m_1_k_says() {
+    let mut limited = stage("a");
+    limited["lanes"][0]["queue_limit"] = json!(4);
+    let plan = plan(&json!([pool("a", 1)]), &json!([limited]));
+    for rho in [0.7_f64, 1.3] {
+        let report = simulate(&plan, &world(&plan, &[("a", EXPONENTIAL)]), &settings(1e3 * rho, 3e6));
+        let full = (1.0 - rho) * rho.powi(5) / (1.0 - rho.powi(6));
+        close("refused", report.whole.refused as f64 / report.whole.arrived as f64, full);
+        assert_eq!((report.whole.refused, report.pools[0].max_waiting), (report.pools[0].refused, 4));
+    }
+}
+
+/// Without room to wait, Erlang's loss formula: B(3, 2) = 4/19, whatever the law.
+#[test]
+fn no_queue_loses_as_erlang_b_says() {
+    let mut limited = stage("a");
+    limited["lanes"][0]["queue_limit"] = json!(0);
+    let plan = plan(&json!([pool("a", 3)]), &json!([limited]));
+    for law in [EXPONENTIAL, TextbookLaw::Constant { ms: 1.0 }] {
+        let report = simulate(&plan, &world(&plan, &[("a", law)]), &settings(2000.0, 3e6));
+        close("lost", report.whole.refused as f64 / report.whole.arrived as f64, 4.0 / 19.0);
+        assert!((mean_ms(&report) - 1.0).abs() < 0.01, "nobody waits: {}", mean_ms(&report));
+    }
+}
+
+/// M/M/1 with a constant patience τ until service (Barrer 1957): with the density λ P₀ e^(−(μ−λ)x) of the work ahead below
+/// τ and λ P₀ e^(−(μ−λ)τ) e^(−μ(x−τ)) above, who finds more than τ is lost.
+#[test]
+fn late_calls_are_dropped_as_impatient_customers_leave() {
+    let mut impatient = stage("a");
+    impatient["lanes"][0]["drop_after_ms"] = json!(3);
+    let plan = plan(&json!([pool("a", 1)]), &json!([impatient]));
+    for lambda in [0.8_f64, 1.4] {
+        let report = simulate(&plan, &world(&plan, &[("a", EXPONENTIAL)]), &settings(1e3 * lambda, 4e6));
+        let (mu, tau) = (1.0_f64, 3.0);
+        let below = lambda * (1.0 - (-(mu - lambda) * tau).exp()) / (mu - lambda);
+        let above = lambda / mu * (-(mu - lambda) * tau).exp();
+        close("dropped", report.whole.dropped as f64 / report.whole.arrived as f64, above / (1.0 + below + above));
+        assert_eq!(report.whole.dropped, report.pools[0].dropped);
+    }
+}
+
+#[test]
+fn the_way_between_pools_takes_its_time() {
+    let mut plan = plan(&json!([pool("a", 99), pool("b", 99)]), &json!([stage("a"), stage("b")]));
+    let ways =
+        json!([{ "to": "a", "ms": 2 }, { "from": "a", "to": "b", "ms": 5.5 }, { "from": "b", "to": "a", "ms": 70 }]);
+    plan.transfers = serde_json::from_value(ways).expect("transfers");
+    assert!(plan.validate().0.is_empty(), "{}", plan.validate());
+    let ms = |ms| TextbookLaw::Constant { ms };
+    let report = simulate(&plan, &world(&plan, &[("a", ms(1.0)), ("b", ms(3.0))]), &settings(100.0, 1e5));
+    assert_eq!(mean_ms(&report), 11.5);
+    // Nobody is in a pool while on the way.
+    close("present in b", report.pools[1].mean_present, 0.3);
+}
+
+/// With calls so short that one instance serves them all, a start is cold where the gap before it outlasts the keep-alive.
+#[test]
+fn functions_start_cold_after_their_keep_alive() {
+    let function = json!({
+        "name": "f", "hosts": ["a"], "replicas": 1000,
+        "on": { "kind": "function", "cores": 1, "memory_mb": 2000, "cold_start_ms": 40, "keep_alive_ms": 1000,
+                "price_usd_per_gb_second": 0.1, "price_usd_per_million_calls": 1000 }
+    });
+    let lane = json!({ "name": "s", "dispatch": "share", "lanes": [{ "variant": "a", "pool": "f" }] });
+    let plan = plan(&json!([function]), &json!([lane]));
+    let report = simulate(&plan, &world(&plan, &[("a", TextbookLaw::Constant { ms: 1e-3 })]), &settings(0.5, 1e6));
+    let cold = (mean_ms(&report) - 1e-3) / 40.0;
+    close("cold starts", cold, (-0.5_f64).exp());
+    // Cold starts are paid: 41 ms begun × 2 GB × 0.1 USD, warm calls 1 ms, each call 0.001 USD.
+    let call = 0.001 + 2.0 * 0.1 * (cold * 41.0 + (1.0 - cold)) / 1e3;
+    close("price", report.pools[0].cost_usd_per_hour.get(), call * 0.5 * 3600.0);
+}
+
+/// A machine is paid from the asking: 1.5 s of loading and 5 s of boot before it serves.
+#[test]
+fn machines_boot_on_their_owners_bill() {
+    let machine = json!({ "name": "b", "hosts": ["b"], "replicas": 2,
+        "on": { "kind": "vm", "cores": 1, "boot_ms": 5000, "price_usd_per_hour": 3600 } });
+    let gears = json!([
+        { "up_to_rps": 100, "replicas": { "b": 0 }, "stages": [stage("a")] },
+        { "up_to_rps": 500, "replicas": { "a": 0 }, "stages": [stage("b")] }
+    ]);
+    let plan = geared(&json!([pool("a", 1), machine]), &gears);
+    let world = world(&plan, &[("a", EXPONENTIAL), ("b", EXPONENTIAL)]).with_load_ms(1500.0);
+    let settings = Settings {
+        arrivals: Arrivals::Step { from_rps: 40.0, to_rps: 300.0, at_s: 20.0 },
+        duration: Duration::from_secs(60),
+        warmup: Duration::ZERO,
+        seed: 1,
+    };
+    let report = simulate(&plan, &world, &settings);
+    let change = report.changes[0];
+    assert_eq!((change.from, change.to, change.at_ms.get(), change.waited_ms.get()), (0, 1, 27_500.0, 6500.0));
+    // Two machines at a dollar a second from 21 s on, over a minute.
+    close("bill in USD/h", report.pools[1].cost_usd_per_hour.get(), 2.0 * 39.0 / 60.0 * 3600.0);
+    close("machines", report.pools[1].mean_replicas, 2.0 * 39.0 / 60.0);
+}
+
+/// Whatever a plan does to its requests, each is answered, refused, dropped or still there.
+#[test]
+fn nobody_gets_lost_in_random_plans() {
+    let mut dice = Dice::new(11, 0);
+    for case in 0..60 {
+        let (plan, world) = anything(&mut dice);
+        let settings = Settings { seed: case, ..settings(400.0, 2e4) };
+        let report = simulate(&plan, &world, &settings);
+        let whole = &report.whole;
+        assert_eq!(
+            whole.arrived,
+            whole.answered + whole.refused + whole.dropped + whole.unfinished,
+            "{}",
+            serde_json::to_string(&plan).expect("a plan")
+        );
+        assert!(whole.unfinished < 400 && whole.arrived > 10_000, "{whole:?}");
+        assert_eq!(report, simulate(&plan, &world, &settings));
+    }
+}
+
+/// Draws a plan of one gear: up to four stages in any order that waits for earlier ones, several lanes, limits, ways.
+fn anything(dice: &mut Dice) -> (Plan, Textbook) {
+    let names = ["a", "b", "c", "d"];
+    let mut stages = Vec::new();
+    for index in 0..1 + dice.below(4) as usize {
+        let mut lanes = Vec::new();
+        for lane in 0..1 + dice.below(2) as usize {
+            let name = names[(index + lane) % 4];
+            let mut lane = json!({ "variant": name, "pool": name, "batch": 1 + dice.below(3) });
+            if dice.unit() < 0.5 {
+                lane["queue_limit"] = json!(3 + dice.below(5));
+            }
+            if dice.unit() < 0.5 {
+                lane["drop_after_ms"] = json!(5.0 + 20.0 * dice.unit());
+            }
+            if lane["batch"].as_u64() > Some(1) && dice.unit() < 0.5 {
+                lane["hold_ms"] = json!(2.0 * dice.unit());
+            }
+            lanes.push(lane);
+        }
+        let dispatch = ["share", "spill", "deadline"][dice.below(3) as usize];
+        if dispatch == "share" && lanes.len() > 1 {
+            lanes[0]["share"] = json!(0.5);
+            lanes[1]["share"] = json!(0.5);
+        }
+        let mut stage = json!({ "name": names[index], "dispatch": dispatch, "lanes": lanes });
+        if dice.unit() < 0.4 {
+            stage["calls"] = json!(0.5 + 2.0 * dice.unit());
+        }
+        if index > 1 {
+            let first = dice.below(index as u32) as usize;
+            let second = dice.below(index as u32) as usize;
+            let after = if first == second { vec![names[first]] } else { vec![names[first], names[second]] };
+            stage["after"] = json!(after);
+        }
+        stages.push(stage);
+    }
+    let last = stages.len() - 1;
+    for stage in &mut stages[..last] {
+        if dice.unit() < 0.3 {
+            stage["exit"] = json!({ "certainty_at_least": 0.5 });
+        }
+    }
+    let pools = names.map(|name| pool(name, 2));
+    let mut plan = plan(&json!(pools), &json!(stages));
+    let ways =
+        json!([{ "to": "a", "ms": 1 }, { "from": "a", "to": "b", "ms": 2 }, { "from": "b", "to": "c", "ms": 0 }]);
+    plan.transfers = serde_json::from_value(ways).expect("transfers");
+    let laws = names.map(|name| (name, EXPONENTIAL));
+    let answers = (0..100_u8).map(|sample| (f32::from(sample) / 100.0, sample % 3 > 0)).collect::<Vec<_>>();
+    let world = (0..4).fold(world(&plan, &laws), |world, variant| world.with_answers(variant, answers.clone()));
+    (plan, world)
 }
 
 #[test]

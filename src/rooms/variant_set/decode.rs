@@ -135,6 +135,8 @@ pub(in crate::rooms) fn lane(variant: &str, candidate: &Candidate, share: f64) -
         batch: candidate.batch,
         hold_ms: Millis::saturating(candidate.hold_ms),
         share: Some(Share::saturating(share)),
+        queue_limit: None,
+        drop_after_ms: None,
     }
 }
 
@@ -210,6 +212,7 @@ pub(super) fn plan(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) -> P
         name: problem.name.clone(),
         slo: problem.slo,
         placement,
+        transfers: Vec::new(),
         gears,
         switch: Switch::default(),
         provenance: Provenance {

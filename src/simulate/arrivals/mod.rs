@@ -248,34 +248,47 @@ impl Iterator for Source<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<u64> {
+        // One addition and one comparison more than a Poisson process needs, for all that is Poisson by pieces.
+        let Process::Pieces { piece, then } = &mut self.process else { return self.next_of_others() };
+        let expected = self.dice.exponential();
+        let next = self.at + expected * piece.gap_ns;
+        self.at = if next < piece.end_ns {
+            next
+        } else {
+            random::over_the_end(self.at, expected, piece, then, &mut self.dice)?
+        };
+        Some(whole_ns(self.at))
+    }
+}
+
+impl Source<'_> {
+    /// Returns the next arrival of a process that does not go by pieces; apart, so that the other is short.
+    #[inline(never)]
+    fn next_of_others(&mut self) -> Option<u64> {
         match &mut self.process {
-            // One addition and one comparison more than a Poisson process needs, for all that is Poisson by pieces.
-            Process::Pieces { piece, then } => {
-                let expected = self.dice.exponential();
-                let next = self.at + expected * piece.gap_ns;
-                self.at = if next < piece.end_ns {
-                    next
-                } else {
-                    random::over_the_end(self.at, expected, piece, then, &mut self.dice)?
-                };
-                Some(self.at as u64)
-            }
+            Process::Pieces { .. } => self.next(),
             Process::Constant { rate_rps } if *rate_rps <= 0.0 => None,
             Process::Constant { rate_rps } => {
                 self.at += 1.0;
-                Some((self.at / *rate_rps * NS) as u64)
+                Some(whole_ns(self.at / *rate_rps * NS))
             }
             Process::Gamma(gaps) => {
                 self.at += gaps.draw(&mut self.dice);
-                Some(self.at as u64)
+                Some(whole_ns(self.at))
             }
             Process::Ramp(ramp) => {
                 self.at = ramp.after(self.at, self.dice.exponential())?;
-                Some(self.at as u64)
+                Some(whole_ns(self.at))
             }
             Process::Timestamps { times, next } => times.next(next, &mut self.dice),
         }
     }
+}
+
+/// Returns whole nanoseconds; by way of `i64`, which takes a third of the instructions and is enough for 292 years.
+#[inline]
+const fn whole_ns(ns: f64) -> u64 {
+    ns as i64 as u64
 }
 
 /// Findings about figures, each with the name of its field.
