@@ -67,6 +67,7 @@ fn profiled(family: &Family, batch: u32) -> anyhow::Result<f64> {
     let settings = Settings {
         batches: vec![batch],
         cores: vec![1],
+        co_runners: vec![0],
         // Never narrow enough: the whole budget is spent, as by hand.
         precision: Share::ZERO,
         budget: BUDGET.into(),

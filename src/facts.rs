@@ -119,6 +119,31 @@ impl Facts {
         self.curve(variant, on.device())?.at(on.cores(), batch)
     }
 
+    /// Returns how much longer calls take for each number of busy neighbours from 0 on, as far as that was measured: the
+    /// geometric mean, over batches, of the ratio of means. Numbers between measured ones are interpolated linearly.
+    #[must_use]
+    pub fn slowdowns(&self, variant: &str, on: &Resource) -> Vec<f64> {
+        let points = self.profiles.iter().flat_map(|profile| profile.document.points_of(variant));
+        let here: Vec<_> = points.filter(|point| point.device == on.device() && point.cores == on.cores()).collect();
+        let mut ratios: BTreeMap<u32, Vec<f64>> = BTreeMap::from([(0, vec![0.0])]);
+        for point in here.iter().filter(|point| point.co_runners > 0) {
+            let alone = here.iter().find(|other| other.co_runners == 0 && other.batch == point.batch);
+            if let Some(alone) = alone {
+                let ratio = point.latency.mean_ms.get() / alone.latency.mean_ms.get();
+                ratios.entry(point.co_runners).or_default().push(ratio.ln());
+            }
+        }
+        let known: Vec<(u32, f64)> =
+            ratios.iter().map(|(&k, logs)| (k, (logs.iter().sum::<f64>() / logs.len() as f64).exp())).collect();
+        let mut slowdowns = vec![1.0];
+        for pair in known.windows(2) {
+            let ((from, low), (to, high)) = (pair[0], pair[1]);
+            let part = |k: u32| f64::from(k - from) / f64::from(to - from);
+            slowdowns.extend((from + 1..=to).map(|k| low + (high - low) * part(k)));
+        }
+        slowdowns
+    }
+
     /// Returns the cores of the smallest host that measured; beyond them nobody saw replicas run side by side.
     #[must_use]
     pub fn host_cores(&self) -> u32 {

@@ -2,6 +2,8 @@
 
 #[path = "integration/arrivals.rs"]
 mod arrivals;
+#[path = "integration/baselines.rs"]
+mod baselines;
 // Two of the messages come from the engine.
 #[cfg(feature = "rten")]
 #[path = "integration/broken.rs"]

@@ -34,6 +34,9 @@ pub struct Args {
     /// Threads of one replica, each pinned to a core of its own [default: 1, 2, 4 and so on up to the cores allowed]
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
     cores: Vec<u32>,
+    /// Busy neighbours while a point is measured, each on as many cores of its own; 0 is the variant alone
+    #[arg(long, value_delimiter = ',', default_value = "0", value_parser = clap::value_parser!(u32).range(..=1024))]
+    co_runners: Vec<u32>,
     /// Stop a point when the median's interval is within this part of it
     #[arg(long, default_value = "0.02", value_parser = share)]
     precision: Share,
@@ -91,6 +94,7 @@ fn settings(args: &Args) -> Settings {
     Settings {
         batches: sorted(&args.batches),
         cores: if args.cores.is_empty() { powers_of_two(allowed_cores().len() as u32) } else { sorted(&args.cores) },
+        co_runners: sorted(&args.co_runners),
         precision: args.precision,
         budget: args.budget_ms,
         seed: args.seed,
@@ -225,7 +229,8 @@ impl Drop for Progress {
 fn line_of(point: &Point) -> String {
     let contended = if point.conditions.contended { ", contended" } else { "" };
     let p50 = point.latency.p50.value_ms.get();
-    format!("{} batch {} cores {}: {p50:.3} ms{contended}", point.variant, point.batch, point.cores)
+    let co_runners = if point.co_runners > 0 { format!(", {} co-runners", point.co_runners) } else { String::new() };
+    format!("{} batch {} cores {}{co_runners}: {p50:.3} ms{contended}", point.variant, point.batch, point.cores)
 }
 
 fn summary(profile: &Profile) -> String {
@@ -240,7 +245,11 @@ fn summary(profile: &Profile) -> String {
             format!("{:.3}", point.latency.p99.value_ms.get()),
             format!("{:.0}", point.throughput_rps.get()),
             format!("{accuracy:.4}"),
-            if point.conditions.contended { "contended".to_owned() } else { String::new() },
+            match (point.co_runners, point.conditions.contended) {
+                (0, false) => String::new(),
+                (0, true) => "contended".to_owned(),
+                (neighbours, _) => format!("{neighbours} co-runners"),
+            },
         ]);
     }
     format!("{table}\n")

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use planner::Error;
 use planner::facts::Facts;
+use planner::finding::Findings;
 use planner::format::{Loaded, load, to_bytes};
 use planner::plan::{Plan, facts_changed};
 use planner::rooms::{BaselineKind as Kind, baselines};
@@ -26,6 +27,9 @@ pub struct Args {
     /// Independent trials, with seeds from --seed on; two or more give intervals
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     replications: u32,
+    /// Let busy replicas on cores slow each other down, as `planner profile --co-runners` measured
+    #[arg(long)]
+    contention: bool,
     /// Print what people do without a planner beside the plan, on the same facts and arrivals
     #[arg(long, value_name = "KIND", value_enum, num_args = 1.., value_delimiter = ',')]
     baseline: Vec<Baseline>,
@@ -54,6 +58,8 @@ enum Baseline {
     Threshold,
     /// The most accurate single variant that carries the load on all cores
     Switching,
+    /// The most accurate cascade of two variants that carries the peak, at every load
+    Cascade,
     /// The plan's last gear at every load
     Static,
     /// All of these
@@ -68,6 +74,7 @@ impl Baseline {
             Self::Reactive => &[Kind::AutoscaledReactive],
             Self::Threshold => &[Kind::AutoscaledThreshold],
             Self::Switching => &[Kind::Switching],
+            Self::Cascade => &[Kind::StaticCascade],
             Self::Static => &[Kind::Static],
             Self::All => &Kind::ALL,
         }
@@ -80,7 +87,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     say_findings(&plan.findings);
     let facts = facts_of(&plan, &args.profile)?;
     say_findings(&facts_changed(&plan.document, &facts).in_file(&args.plan));
-    let world = Measured::new(&plan.document, &facts).map_err(|findings| findings.in_file(&args.plan))?;
+    let world = world(args, &plan.document, &facts).map_err(|findings| findings.in_file(&args.plan))?;
     let settings = args.load.settings(&plan.document, Usual { seconds: 60.0, warmup_s: 0.0 })?;
     let report = replicate(&plan.document, &world, &settings, args.replications);
     if report.whole.arrived == 0 {
@@ -102,6 +109,11 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     Ok(if report.whole.slo_met { Answer::Yes } else { Answer::No })
 }
 
+fn world(args: &Args, plan: &Plan, facts: &Facts) -> Result<Measured, Findings> {
+    let world = Measured::new(plan, facts)?;
+    if args.contention { world.with_contention(plan, facts) } else { Ok(world) }
+}
+
 /// Tries the baselines that were asked for, each with its name.
 fn others(
     args: &Args,
@@ -116,7 +128,7 @@ fn others(
     let mut reports = Vec::new();
     for kind in kinds {
         for baseline in baselines(kind, &plan.document, &problem, facts)? {
-            let world = Measured::new(&baseline.plan, facts)?;
+            let world = world(args, &baseline.plan, facts)?;
             let report = replicate_under(baseline.controller, &baseline.plan, &world, settings, args.replications);
             reports.push((baseline.name, report));
         }

@@ -41,7 +41,7 @@ impl Curve {
     pub fn of(profile: &Profile, variant: &str, device: &str) -> Option<Self> {
         let measured: BTreeMap<_, _> = profile
             .points_of(variant)
-            .filter(|point| point.device == device)
+            .filter(|point| point.device == device && point.co_runners == 0)
             .map(|point| ((point.cores, point.batch), service_of(point)))
             .collect();
         (!measured.is_empty()).then_some(Self { measured })

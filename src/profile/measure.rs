@@ -9,6 +9,8 @@
 //! per call; or the kernel took the processor away more often than the engine's own hand-offs explain (see `disturbed`).
 
 use std::path::PathBuf;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha8Rng;
@@ -16,7 +18,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use super::engine::{Batch, Engine, Session, bad_model};
-use super::host::{Counters, cpu_time, fingerprint, pin, resident};
+use super::host::{Counters, allowed_cores, cpu_time, fingerprint, pin, pin_to, resident};
 use super::models::Family;
 use super::sample::{is_precise, latency, wilson};
 use super::{
@@ -43,6 +45,8 @@ pub struct Settings {
     pub batches: Vec<u32>,
     /// Threads, each on a core of its own.
     pub cores: Vec<u32>,
+    /// Busy neighbours, each on as many cores of its own; 0 is the variant alone.
+    pub co_runners: Vec<u32>,
     /// Half-width of the median's interval relative to the median at which a point is certain enough.
     pub precision: Share,
     /// Largest time of the calls of one point, warm-up not counted.
@@ -149,18 +153,17 @@ pub fn measure(
     earlier: Option<(Profile, Answers)>,
     attendant: &mut dyn Attendant,
 ) -> Result<(Profile, Answers), Error> {
+    let most = settings.co_runners.iter().max().copied().unwrap_or(0);
     for &cores in &settings.cores {
-        drop(pin(cores)?);
+        drop(pin(cores.saturating_mul(1 + most))?);
     }
-    let begin = Counters::now();
+    let (begin, allowed) = (Counters::now(), allowed_cores());
     let mut profile = empty(family, engine, settings);
     let mut answers = Answers { labels: family.samples.labels.clone(), variants: Vec::new() };
     let earlier = earlier.map(|earlier| agreeing(earlier, &profile)).transpose()?;
     let wanted = wanted(family, settings);
     let kept: Vec<Point> = earlier.iter().flat_map(|(e, _)| reusable(e, family, settings)).collect();
-    let present = |name: &str, key: (u32, u32)| {
-        kept.iter().find(|point| point.variant == name && (point.cores, point.batch) == key)
-    };
+    let present = |name: &str, key: Key| kept.iter().find(|point| point.variant == name && Key::of(point) == key);
     let missing = wanted.iter().filter(|(index, key)| present(&family.list.variants[*index].name, *key).is_none());
     attendant.tell(Event::Begun { points: missing.count(), kept: kept.len() });
 
@@ -178,20 +181,22 @@ pub fn measure(
 
     let mut opened: Option<(usize, u32, Box<dyn Session>)> = None;
     profile.points.clone_from(&kept);
-    for (index, (cores, batch)) in wanted {
+    for (index, key) in wanted {
         let entry = &family.list.variants[index];
-        if present(&entry.name, (cores, batch)).is_some() {
+        if present(&entry.name, key).is_some() {
             continue;
         }
-        let _pinned = pin(cores)?;
+        let _pinned = pin(key.cores)?;
         let session = match &mut opened {
-            Some((of, on, session)) if (*of, *on) == (index, cores) => session,
+            Some((of, on, session)) if (*of, *on) == (index, key.cores) => session,
             slot => {
                 let file = family.folder.join(&entry.file);
-                &mut slot.insert((index, cores, engine.open(&file, entry.output.as_deref(), cores)?)).2
+                &mut slot.insert((index, key.cores, engine.open(&file, entry.output.as_deref(), key.cores)?)).2
             }
         };
-        let point = measure_point(session.as_mut(), family, settings, &entry.name, cores, batch)?;
+        let point = with_neighbours(&allowed, engine, family, index, key, settings.seed, || {
+            measure_point(session.as_mut(), family, settings, &entry.name, key)
+        })??;
         profile.points.push(point);
         profile.host.steal = steal_since(&begin);
         attendant.save(&profile, &answers)?;
@@ -224,10 +229,28 @@ fn empty(family: &Family, engine: &dyn Engine, settings: &Settings) -> Profile {
     }
 }
 
-/// Every variant × cores × batch in file order, cores before batches so that a session serves all its batches.
-fn wanted(family: &Family, settings: &Settings) -> Vec<(usize, (u32, u32))> {
-    let keys = settings.cores.iter().flat_map(|&cores| settings.batches.iter().map(move |&batch| (cores, batch)));
-    let keys: Vec<_> = keys.collect();
+/// What is measured of a variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    cores: u32,
+    batch: u32,
+    co_runners: u32,
+}
+
+impl Key {
+    const fn of(point: &Point) -> Self {
+        Self { cores: point.cores, batch: point.batch, co_runners: point.co_runners }
+    }
+}
+
+/// Every variant × cores × batch × co-runners in file order, cores first so that a session serves all its batches.
+fn wanted(family: &Family, settings: &Settings) -> Vec<(usize, Key)> {
+    let mut keys = Vec::new();
+    for &cores in &settings.cores {
+        for &batch in &settings.batches {
+            keys.extend(settings.co_runners.iter().map(|&co_runners| Key { cores, batch, co_runners }));
+        }
+    }
     (0..family.list.variants.len()).flat_map(|index| keys.iter().map(move |&key| (index, key))).collect()
 }
 
@@ -356,13 +379,61 @@ fn answers_file(settings: &Settings, answers: &Answers) -> AnswersFile {
     }
 }
 
+/// Does some work while neighbours call the same variant on the next cores, from before it begins until it is done.
+///
+/// # Errors
+/// What kept a neighbour from opening or running the model.
+fn with_neighbours<T>(
+    allowed: &[usize],
+    engine: &dyn Engine,
+    family: &Family,
+    index: usize,
+    key: Key,
+    seed: u64,
+    work: impl FnOnce() -> T,
+) -> Result<T, Error> {
+    if key.co_runners == 0 {
+        return Ok(work());
+    }
+    let entry = &family.list.variants[index];
+    let (file, inputs) = (family.folder.join(&entry.file), inputs(family, seed, key.batch));
+    // This thread is pinned to the first of the allowed cores; its neighbours take those after them.
+    let (cores, done, ready) = (key.cores as usize, AtomicBool::new(false), Barrier::new(key.co_runners as usize + 1));
+    let neighbour = |own: &[usize]| {
+        let opened = pin_to(own).and_then(|_pinned| {
+            let mut session = engine.open(&file, entry.output.as_deref(), key.cores)?;
+            session.run(&inputs[0])?;
+            Ok((session, _pinned))
+        });
+        ready.wait();
+        let (mut session, _pinned) = opened?;
+        for input in inputs.iter().cycle() {
+            session.run(input)?;
+            if done.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        Ok::<(), Error>(())
+    };
+    std::thread::scope(|scope| {
+        let seats = allowed.chunks_exact(cores).skip(1).take(key.co_runners as usize);
+        let neighbours: Vec<_> = seats.map(|own| scope.spawn(|| neighbour(own))).collect();
+        ready.wait();
+        let seen = work();
+        done.store(true, Ordering::Relaxed);
+        for neighbour in neighbours {
+            neighbour.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        Ok(seen)
+    })
+}
+
 fn measure_point(
     session: &mut dyn Session,
     family: &Family,
     settings: &Settings,
     name: &str,
-    cores: u32,
-    batch: u32,
+    Key { cores, batch, co_runners }: Key,
 ) -> Result<Point, Error> {
     let inputs = inputs(family, settings.seed, batch);
     let budget = settings.budget.duration();
@@ -383,17 +454,18 @@ fn measure_point(
         batch,
         cores,
         device: super::cpu(),
+        co_runners,
         count: calls.walls.len() as u64,
         latency,
         throughput_rps: Rate::saturating(1e3 * f64::from(batch) / latency.mean_ms.get()),
-        cpu_ms: Some(Millis::saturating(cpu_ms)),
+        cpu_ms: (co_runners == 0).then(|| Millis::saturating(cpu_ms)),
         histogram: Some(Histogram::of(&calls.walls)),
         conditions: Conditions {
             warmup,
             stopped: calls.stopped,
             involuntary_switches: switches,
             cpu_pressure: pressure_us.map(|us| Share::saturating(us / (elapsed.as_secs_f64() * 1e6))),
-            contended: waited || interrupted,
+            contended: co_runners == 0 && (waited || interrupted),
         },
     })
 }
@@ -466,7 +538,7 @@ fn steal_since(begin: &Counters) -> Option<Share> {
 fn sort_points(profile: &mut Profile) {
     let names: Vec<_> = profile.variants.iter().map(|variant| variant.name.clone()).collect();
     let place = |name: &str| names.iter().position(|known| known == name);
-    profile.points.sort_by_key(|point| (place(&point.variant), point.cores, point.batch));
+    profile.points.sort_by_key(|point| (place(&point.variant), Key::of(point)));
 }
 
 #[cfg(test)]

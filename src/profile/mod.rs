@@ -146,6 +146,9 @@ pub struct Point {
     /// `cpu`, or the name of an accelerator.
     #[serde(default = "cpu")]
     pub device: String,
+    /// Busy neighbours while it was measured: each calls the same variant with the same batch on as many cores of its own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub co_runners: u32,
     /// Calls measured, warm-up not counted.
     #[schemars(range(min = 1))]
     pub count: u64,
@@ -153,7 +156,7 @@ pub struct Point {
     pub latency: Latency,
     /// Samples per second of one replica that never waits: batch ÷ mean latency.
     pub throughput_rps: Rate,
-    /// CPU time of one call, over all threads.
+    /// CPU time of one call, over all threads; absent where neighbours used some too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_ms: Option<Millis>,
     /// Every measured call, so that any quantile can be computed again.
@@ -165,6 +168,11 @@ pub struct Point {
 
 fn cpu() -> String {
     "cpu".to_owned()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Wall time of a call: moments and quantiles.
@@ -218,7 +226,7 @@ pub struct Conditions {
     /// Part of the time in which runnable threads of the machine waited for a processor (PSI), where the kernel tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_pressure: Option<Share>,
-    /// Whether somebody else was using the machine; such a point is not to be trusted.
+    /// Whether somebody else was using the machine; such a point is not to be trusted. Not told with co-runners.
     pub contended: bool,
 }
 

@@ -54,10 +54,10 @@ fn variant_names_are_unique(profile: &Profile, findings: &mut Findings) {
 fn points_are_unique(profile: &Profile, findings: &mut Findings) {
     let mut seen = BTreeSet::new();
     for (index, point) in profile.points.iter().enumerate() {
-        if !seen.insert((&point.variant, point.batch, point.cores, &point.device)) {
+        if !seen.insert((&point.variant, point.batch, point.cores, &point.device, point.co_runners)) {
             let cause = format!(
-                "`{}` at batch {} on {} cores of {} is measured twice",
-                point.variant, point.batch, point.cores, point.device
+                "`{}` at batch {} on {} cores of {} with {} co-runners is measured twice",
+                point.variant, point.batch, point.cores, point.device, point.co_runners
             );
             findings.push(Finding::error(
                 Code::DuplicateName,

@@ -204,6 +204,7 @@ impl Servers for Crew {
         variant: VariantId,
         pool: PoolId,
         samples: impl ExactSizeIterator<Item = u32>,
+        _: u32,
         _: &mut Dice,
     ) -> Option<u64> {
         let order = Order::Serve { work, variant, samples: samples.collect(), sent: Instant::now() };

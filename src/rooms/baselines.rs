@@ -8,6 +8,7 @@
 //!   switch rule (reactive), or as Kubernetes' horizontal pod autoscaler does (80 % of capacity, a look every 15 s, down
 //!   after 300 s);
 //! - *switching*: all cores for one variant at a time, the most accurate that carries the load;
+//! - *cascade*: the best cascade of two variants that carries the peak, all day;
 //! - *static*: the plan's last gear, all day.
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::problem::Problem;
 use crate::simulate::Controller;
 use crate::units::{Millis, Rate, Share};
 
+use super::static_cascade::static_cascade;
 use super::variant_set::{Candidate, candidates, lane, one_stage, pool_name, variants_of};
 
 /// How far the oracle sees.
@@ -38,18 +40,21 @@ pub enum Kind {
     AutoscaledThreshold,
     /// The most accurate single variant that carries the load on all cores.
     Switching,
+    /// The most accurate cascade of two variants that carries the peak, at every load.
+    StaticCascade,
     /// The plan's last gear at every load.
     Static,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Single,
         Self::AutoscaledOracle,
         Self::AutoscaledReactive,
         Self::AutoscaledThreshold,
         Self::Switching,
+        Self::StaticCascade,
         Self::Static,
     ];
 }
@@ -74,6 +79,7 @@ pub fn baselines(kind: Kind, plan: &Plan, problem: &Problem, facts: &Facts) -> R
     match kind {
         Kind::Static => Ok(vec![maker.fixed()]),
         Kind::Switching => Ok(vec![maker.switching()?]),
+        Kind::StaticCascade => Ok(maker.cascade()?.into_iter().collect()),
         single => maker.one_variant_each(single),
     }
 }
@@ -89,6 +95,15 @@ impl Maker<'_> {
         let gears = self.plan.gears.last().cloned().into_iter().collect();
         let plan = Plan { gears, ..self.plan.clone() };
         Baseline { name: "static: the plan's last gear".to_owned(), plan, controller: Controller::Switch }
+    }
+
+    fn cascade(&self) -> Result<Option<Baseline>, Error> {
+        let plan = static_cascade(self.plan, self.problem, self.facts)?;
+        let name = |plan: &Plan| {
+            let hosts: Vec<_> = plan.placement.iter().flat_map(|pool| &pool.hosts).map(String::as_str).collect();
+            format!("static cascade {}", hosts.join(" > "))
+        };
+        Ok(plan.map(|plan| Baseline { name: name(&plan), plan, controller: Controller::Switch }))
     }
 
     /// On all cores, each variant that is more accurate than all that carry more.

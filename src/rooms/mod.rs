@@ -2,6 +2,7 @@
 
 mod baselines;
 mod explain;
+mod static_cascade;
 mod tried;
 mod variant_set;
 

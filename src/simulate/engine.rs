@@ -40,6 +40,8 @@ pub struct Engine<'a, S> {
     late: Vec<RequestId>,
     queues: Table<LaneId, Queue>,
     pools: Table<PoolId, Pool>,
+    /// Busy replicas of all pools that are on cores of the machine.
+    busy_on_cores: u32,
     batches: Table<BatchId, Batch>,
     free_batches: Vec<BatchId>,
     shift: Shift,
@@ -119,6 +121,7 @@ impl<'a, S: Servers> Engine<'a, S> {
             late: Vec::new(),
             queues: walk.lanes.ids().map(|_| Queue::default()).collect(),
             pools,
+            busy_on_cores: 0,
             batches: Table::new(),
             free_batches: Vec::new(),
             shift: Shift::new(plan),
@@ -555,7 +558,8 @@ impl<'a, S: Servers> Engine<'a, S> {
         let mean_ns = self.expected_ns(lane, 1);
         self.pools[lane.pool].begins(self.now, 1, mean_ns);
         let sample = std::iter::once(self.requests[id].sample);
-        let time = self.servers.begin(work, lane.variant, lane.pool, sample, &mut self.dice);
+        let neighbours = self.neighbours(lane);
+        let time = self.servers.begin(work, lane.variant, lane.pool, sample, neighbours, &mut self.dice);
         self.plan_end(lane, work, time);
     }
 
@@ -564,9 +568,19 @@ impl<'a, S: Servers> Engine<'a, S> {
         let calls = self.batches[id].calls.len();
         let mean_ns = self.expected_ns(lane, calls);
         self.pools[lane.pool].begins(self.now, calls as u32, mean_ns);
+        let neighbours = self.neighbours(lane);
         let samples = self.batches[id].calls.iter().map(|&request| self.requests[request].sample);
-        let time = self.servers.begin(Work::Many(id), lane.variant, lane.pool, samples, &mut self.dice);
-        self.plan_end(lane, Work::Many(id), time);
+        let work = Work::Many(id);
+        let time = self.servers.begin(work, lane.variant, lane.pool, samples, neighbours, &mut self.dice);
+        self.plan_end(lane, work, time);
+    }
+
+    /// A replica becomes busy; returns how many others on the cores of the machine are.
+    #[inline]
+    fn neighbours(&mut self, lane: &LaneWalk) -> u32 {
+        let others = self.busy_on_cores;
+        self.busy_on_cores += u32::from(lane.on_cores);
+        others
     }
 
     /// Returns the mean time of a batch, where anybody looks at it.
@@ -619,6 +633,7 @@ impl<'a, S: Servers> Engine<'a, S> {
         let mean_ns = self.expected_ns(lane, calls);
         let pool = &mut self.pools[lane.pool];
         pool.ends(self.now, calls as u32, mean_ns);
+        self.busy_on_cores -= u32::from(lane.on_cores);
         if lane.function.is_some() {
             pool.idles(self.now);
         }

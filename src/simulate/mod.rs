@@ -12,6 +12,7 @@
 //! - The replicas that a next gear needs come up together, when the slowest is up; one change at a time is under way.
 //! - Down goes one gear at a time, each after its own dwell.
 //! - A function is paid for its cold starts; its `replicas` are the calls that it may serve at once.
+//! - Contention, where the world knows of it, is that of the moment at which a call begins; `deadline` expects none.
 //! - The same plan, world, settings and seed give the same report.
 
 mod agenda;

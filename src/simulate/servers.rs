@@ -54,13 +54,15 @@ pub trait Servers {
     /// Waits for a moment, or for what comes before it.
     fn wait(&mut self, until: u64) -> Wake;
 
-    /// A replica begins a call. Returns its time in nanoseconds; `None` where only [`Wake::Done`] will tell.
+    /// A replica begins a call, beside so many busy replicas on the cores of the machine. Returns its time in
+    /// nanoseconds; `None` where only [`Wake::Done`] will tell.
     fn begin(
         &mut self,
         work: Work,
         variant: VariantId,
         pool: PoolId,
         samples: impl ExactSizeIterator<Item = u32>,
+        neighbours: u32,
         dice: &mut Dice,
     ) -> Option<u64>;
 
@@ -101,9 +103,12 @@ impl<W: World> Servers for Simulated<'_, W> {
         variant: VariantId,
         pool: PoolId,
         samples: impl ExactSizeIterator<Item = u32>,
+        neighbours: u32,
         dice: &mut Dice,
     ) -> Option<u64> {
-        Some(self.0.service_ns(variant, pool, samples.len() as u32, dice))
+        let time = self.0.service_ns(variant, pool, samples.len() as u32, dice);
+        let longer = |slowdown: f64| (time as f64 * slowdown) as i64 as u64;
+        Some(self.0.slowdown(variant, pool, neighbours).map_or(time, longer))
     }
 
     #[inline]
@@ -155,9 +160,10 @@ mod tests {
             variant: VariantId,
             pool: PoolId,
             samples: impl ExactSizeIterator<Item = u32>,
+            neighbours: u32,
             dice: &mut Dice,
         ) -> Option<u64> {
-            self.inner.begin(work, variant, pool, samples, dice)
+            self.inner.begin(work, variant, pool, samples, neighbours, dice)
         }
 
         fn answer(&self, position: usize, variant: VariantId, sample: u32) -> Option<(f32, bool)> {

@@ -65,6 +65,8 @@ pub struct LaneWalk {
     pub mean_ns: Vec<f64>,
     /// What one call in a full batch asks of a replica, in nanoseconds.
     pub work_ns: f64,
+    /// Whether its pool is on cores of the machine.
+    pub on_cores: bool,
     /// Of its pool, where that is a function.
     pub function: Option<FunctionWalk>,
 }
@@ -165,6 +167,7 @@ impl Walk {
             drop_after_ns: lane.drop_after_ms.map_or(u64::MAX, |limit| nanos(limit.duration())),
             mean_ns: (1..=lane.batch).map(|batch| world.mean_service_ns(variant, pool, batch)).collect(),
             work_ns: full_ns / f64::from(lane.batch),
+            on_cores: matches!(self.pools[pool].on, Resource::Cores { .. }),
             function: self.pools[pool].function,
         });
         self.stages[stage].lanes.push(id);

@@ -6,13 +6,19 @@ use super::dice::Dice;
 use super::ids::{Id, PoolId, VariantId};
 use crate::facts::Facts;
 use crate::finding::{Code, Finding, Findings};
-use crate::plan::Plan;
+use crate::plan::{Plan, Resource};
 use crate::profile::{Answers, Distribution};
 
 /// How long calls take and what variants answer.
 pub trait World {
     /// Draws the time of one call of `batch` samples, in nanoseconds.
     fn service_ns(&self, variant: VariantId, pool: PoolId, batch: u32, dice: &mut Dice) -> u64;
+
+    /// Returns how many times as long a call takes beside so many busy replicas on the cores of the same machine;
+    /// `None` where calls of this variant on this pool do not feel them.
+    fn slowdown(&self, _variant: VariantId, _pool: PoolId, _neighbours: u32) -> Option<f64> {
+        None
+    }
 
     /// Returns the mean time of one call of `batch` samples, in nanoseconds.
     fn mean_service_ns(&self, variant: VariantId, pool: PoolId, batch: u32) -> f64;
@@ -47,6 +53,9 @@ pub struct Measured {
     answers: Vec<Option<Vec<(f32, bool)>>>,
     samples: u32,
     load_ns: Vec<u64>,
+    /// For each variant and pool how many times as long calls take beside 0, 1, … busy neighbours; empty where
+    /// neighbours are not felt.
+    slowdowns: Vec<Vec<Vec<f64>>>,
 }
 
 impl Measured {
@@ -62,7 +71,33 @@ impl Measured {
         let answers: Vec<_> = variants.iter().map(|variant| Some(judged(facts.answers(variant)?, variant))).collect();
         certainties_are_known(plan, facts, &mut findings);
         let samples = answers.iter().flatten().map(Vec::len).max().unwrap_or(0);
-        findings.or(Self { laws, answers, samples: u32::try_from(samples).unwrap_or(u32::MAX), load_ns })
+        let samples = u32::try_from(samples).unwrap_or(u32::MAX);
+        findings.or(Self { laws, answers, samples, load_ns, slowdowns: Vec::new() })
+    }
+
+    /// Returns the same world where replicas on cores slow each other down as was measured with co-runners; beside more
+    /// neighbours than were measured, as much as beside the most that were.
+    ///
+    /// # Errors
+    /// A finding for every lane on cores whose variant was never measured beside a neighbour.
+    pub fn with_contention(mut self, plan: &Plan, facts: &Facts) -> Result<Self, Findings> {
+        let mut findings = Findings::default();
+        let mut of = |variant: &str, (index, pool): (usize, &crate::plan::Pool)| {
+            if !matches!(pool.on, Resource::Cores { .. }) || !pool.hosts.iter().any(|host| host == variant) {
+                return Vec::new();
+            }
+            let slowdowns = facts.slowdowns(variant, &pool.on);
+            if slowdowns.len() < 2 {
+                let cause = format!("`{variant}` on {} cores beside a busy neighbour", pool.on.cores());
+                let action = "profile it with --co-runners 0,1, or simulate without --contention";
+                findings.push(Finding::error(Code::NotMeasured, format!("placement[{index}]"), cause, action));
+            }
+            slowdowns
+        };
+        let pools = || plan.placement.iter().enumerate();
+        self.slowdowns =
+            variants_of(plan).into_iter().map(|variant| pools().map(|pool| of(variant, pool)).collect()).collect();
+        findings.or(self)
     }
 
     #[inline]
@@ -132,6 +167,12 @@ impl World for Measured {
 
     fn mean_service_ns(&self, variant: VariantId, pool: PoolId, batch: u32) -> f64 {
         self.law(variant, pool, batch).mean_ns
+    }
+
+    #[inline]
+    fn slowdown(&self, variant: VariantId, pool: PoolId, neighbours: u32) -> Option<f64> {
+        let slowdowns = self.slowdowns.get(variant.index())?.get(pool.index())?;
+        slowdowns.get(neighbours as usize).or(slowdowns.last()).copied()
     }
 
     /// Variants of another task may have fewer samples; they begin again after the last.

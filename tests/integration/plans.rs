@@ -7,6 +7,7 @@ use planner::facts::Facts;
 use planner::format::{from_value, load, to_bytes};
 use planner::plan::{Plan, Tolerance, check, diff};
 use planner::problem::Problem;
+use planner::profile::Profile;
 use planner::rooms::{Answer, Conflict, Context, solve};
 use planner::simulate::{Arrivals, Measured, Settings, simulate};
 use serde_json::{Value, json};
@@ -268,6 +269,50 @@ fn the_shipped_plan_is_what_its_problem_gives() {
     let check = planner().arg("check").arg(&shipped).assert().code(0);
     let said = String::from_utf8_lossy(&check.get_output().stdout).into_owned();
     assert!(said.contains("0 errors, 0 warnings"), "{said}");
+}
+
+/// With twice the time beside one neighbour, two replicas that are always busy carry half.
+#[test]
+fn contention_slows_what_runs_side_by_side() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut profile = load::<Profile>(&root.join("profiles/digits.json")).expect("valid");
+    let of = |point: &&planner::profile::Point| point.variant == "cnn_l" && point.cores == 1 && point.batch <= 4;
+    let alone: Vec<_> = profile.document.points.iter().filter(of).cloned().collect();
+    let double = |point: &planner::profile::Point, neighbours: u32, times: f64| {
+        let mut beside = point.clone();
+        beside.co_runners = neighbours;
+        beside.latency.mean_ms = planner::units::Millis::saturating(times * point.latency.mean_ms.get());
+        beside
+    };
+    profile.document.points.extend(alone.iter().map(|point| double(point, 1, 2.0)));
+    profile.document.points.extend(alone.iter().map(|point| double(point, 3, 4.0)));
+    let facts = Facts::of(vec![(profile, None)]).expect("one profile");
+    let plan: Plan = serde_json::from_value(serde_json::json!({
+        "format": "planner.plan/1", "name": "beside", "slo": { "quantile": 0.99, "latency_ms": 10 },
+        "placement": [{ "name": "p", "on": { "kind": "cores", "cores": 1 }, "replicas": 2, "hosts": ["cnn_l"] }],
+        "gears": [{ "up_to_rps": 9000, "stages": [{ "name": "s", "dispatch": "share",
+                    "lanes": [{ "variant": "cnn_l", "pool": "p", "queue_limit": 10 }] }] }],
+        "switch": { "window_ms": 1000, "up": 0.9, "down": 0.8, "dwell_ms": 10000, "drain": "own-gear" },
+        "provenance": { "tool": "by hand", "room": "variant-set", "seed": 0, "inputs": [] }
+    }))
+    .expect("a plan");
+    for (seen, wanted) in facts.slowdowns("cnn_l", &plan.placement[0].on).iter().zip([1.0, 2.0, 3.0, 4.0]) {
+        assert!((seen - wanted).abs() < 1e-9, "{seen} for {wanted}");
+    }
+    let settings = Settings {
+        arrivals: Arrivals::Poisson { rate_rps: 9_000.0 },
+        duration: Duration::from_secs(20),
+        warmup: Duration::from_secs(1),
+        seed: 1,
+    };
+    let world = || Measured::new(&plan, &facts).expect("measured");
+    let rate = |world: &Measured| simulate(&plan, world, &settings).whole.throughput_rps.get();
+    let (free, beside) = (rate(&world()), rate(&world().with_contention(&plan, &facts).expect("measured beside one")));
+    assert!((beside / free - 0.5).abs() < 0.01, "{beside} of {free}");
+
+    let shipped = Facts::load(&[root.join("profiles/digits.json")]).expect("valid");
+    let refused = Measured::new(&plan, &shipped).expect("measured").with_contention(&plan, &shipped);
+    assert!(refused.expect_err("nobody measured neighbours").to_string().contains("co-runners"));
 }
 
 /// The closed form errs on the safe side: served at its highest rate, every gear keeps the tail and the use it claims.

@@ -17,6 +17,7 @@ fn settings(batches: &[u32]) -> Settings {
     Settings {
         batches: batches.to_vec(),
         cores: vec![1],
+        co_runners: vec![0],
         precision: Share::new(0.05).expect("a share"),
         budget: Millis::new(5.0).expect("a time"),
         seed: 42,
@@ -114,6 +115,25 @@ fn nonsense_scores_are_a_finding() {
     let error = measure(&family, &engine, &settings(&[1]), None, &mut Counter::default());
     let message = error.expect_err("NaN is no score").to_string();
     assert!(message.contains("bad-model") && message.contains("sample 0 are not finite"), "{message}");
+}
+
+/// Neighbours are sessions of their own on cores of their own: with a script they cost nothing and disturb nothing.
+#[test]
+fn co_runners_are_an_axis_of_their_own() {
+    if planner::profile::host::allowed_cores().len() < 2 {
+        return;
+    }
+    let mut family = digits();
+    family.list.variants.truncate(1);
+    let both = Settings { co_runners: vec![0, 1], ..settings(&[1]) };
+    let ((profile, _), _) = measured(&family, &script(), &both, None);
+    let seen: Vec<_> = profile.points.iter().map(|point| (point.co_runners, point.cpu_ms.is_some())).collect();
+    assert_eq!(seen, [(0, true), (1, false)]);
+    assert!(!profile.points[1].conditions.contended, "nobody can tell neighbours from strangers");
+    assert!(!profile.validate().has_errors(), "{}", profile.validate());
+    let many = Settings { co_runners: vec![5_000], ..both };
+    let error = measure(&family, &script(), &many, None, &mut Counter::default());
+    assert!(error.expect_err("no machine is that large").to_string().contains("5001 cores"));
 }
 
 #[cfg(feature = "rten")]
