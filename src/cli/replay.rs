@@ -66,7 +66,8 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     }
     let trial = replay(&plan, &world, &shelf, engine.as_ref(), &settings).map_err(|error| in_plan(error, args))?;
     let simulated = simulate(&plan, &world, &settings);
-    let comparison = compare(&plan, &simulated, &trial.report);
+    let as_served = simulate(&plan, &world.with_calls(&trial.calls), &settings);
+    let comparison = compare(&plan, [&simulated, &as_served, &trial.report]);
     if !args.output.is_stdout() {
         args.output.write(&to_bytes(&trial.report))?;
     }
@@ -101,17 +102,23 @@ fn text(report: &Report, comparison: &[Row], overhead: &Overhead) -> String {
 }
 
 fn comparison_table(rows: &[Row]) -> comfy_table::Table {
-    let mut comparison = table(&["of", "measure", "claim", "simulated", "measured", "off by"]);
+    let mut comparison =
+        table(&["of", "measure", "claim", "simulated", "as served", "measured", "off by", "off as served"]);
     let number = |number: Option<f64>| number.map_or_else(|| "–".to_owned(), figures);
     for row in rows {
-        let off = row.simulated.zip(row.measured).filter(|(simulated, _)| *simulated > 0.0);
+        let off = |simulated: Option<f64>| {
+            let pair = simulated.zip(row.measured).filter(|(simulated, _)| *simulated > 0.0);
+            pair.map_or_else(|| "–".to_owned(), |(s, m)| format!("{:+.1} %", (m / s - 1.0) * 100.0))
+        };
         comparison.add_row(vec![
             row.of.clone(),
             row.measure.clone(),
             number(row.claim),
             number(row.simulated),
+            number(row.as_served),
             number(row.measured),
-            off.map_or_else(|| "–".to_owned(), |(s, m)| format!("{:+.1} %", (m / s - 1.0) * 100.0)),
+            off(row.simulated),
+            off(row.as_served),
         ]);
     }
     comparison

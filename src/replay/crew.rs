@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::profile::engine::Engine;
 use crate::simulate::ids::{Id, PoolId, Table, VariantId};
 use crate::simulate::servers::{Servers, Wake, Work};
-use crate::simulate::{Dice, Source};
+use crate::simulate::{CallTimes, Dice, Source};
 
 /// The replicas of all pools, and the clock of the trial.
 pub struct Crew {
@@ -30,6 +30,7 @@ pub struct Crew {
     answers: Vec<(f32, bool)>,
     failed: Option<Error>,
     gauges: Gauges,
+    seen: CallTimes,
 }
 
 struct Replica {
@@ -79,15 +80,16 @@ impl Crew {
             own_core,
             answers: Vec::new(),
             failed: None,
+            seen: CallTimes::new(),
             gauges: Gauges { lag: Gauge::new(), hand_over: Gauge::new(), hand_back: Gauge::new() },
         })
     }
 
-    /// Sends every replica home.
+    /// Sends every replica home; says what the bench cost and how long calls took.
     ///
     /// # Errors
     /// What kept a replica from serving.
-    pub fn dismiss(self) -> Result<Overhead, Error> {
+    pub fn dismiss(self) -> Result<(Overhead, CallTimes), Error> {
         let Gauges { lag, hand_over, hand_back } = &self.gauges;
         let spread = Gauge::spread;
         let overhead = Overhead {
@@ -96,7 +98,7 @@ impl Crew {
             hand_back: spread(hand_back),
             own_core: self.own_core,
         };
-        self.failed.map_or(Ok(overhead), Err)
+        self.failed.map_or(Ok((overhead, self.seen)), Err)
     }
 
     fn now(&self) -> u64 {
@@ -111,7 +113,7 @@ impl Crew {
             }
             Word::Served((pool, replica), served) => {
                 self.replicas[pool][replica].busy = false;
-                Some(self.done(served))
+                Some(self.done(pool, served))
             }
             Word::Failed(error) => {
                 self.failed.get_or_insert(error);
@@ -120,10 +122,12 @@ impl Crew {
         }
     }
 
-    fn done(&mut self, served: Served) -> Wake {
+    fn done(&mut self, pool: PoolId, served: Served) -> Wake {
         self.gauges.hand_over.add(ns(served.began - served.sent));
         self.gauges.hand_back.add(ns(served.ended.elapsed()));
         self.answers = served.answers;
+        let key = (served.variant, pool, self.answers.len() as u32);
+        self.seen.entry(key).or_default().push(served.sent.elapsed());
         Wake::Done(self.now(), served.work)
     }
 

@@ -27,9 +27,9 @@ use crate::profile::engine::Engine;
 use crate::profile::host::{Pinned, allowed_cores, on_time, pin_to};
 use crate::simulate::engine::Engine as Walker;
 use crate::simulate::walk::Walk;
-use crate::simulate::{Report, Settings, World};
+use crate::simulate::{CallTimes, Report, Settings, World};
 
-pub use compare::{Row, compare};
+pub use compare::{Reports, Row, compare};
 pub use gauge::Spread;
 pub use seats::{Seats, only_gear};
 pub use shelf::Shelf;
@@ -41,6 +41,8 @@ pub struct Trial {
     pub report: Report,
     /// What the bench added to their response times.
     pub overhead: Overhead,
+    /// How long each call kept its replica, from the decision to serve until that was seen to be done.
+    pub calls: CallTimes,
 }
 
 /// What the bench adds to response times; the sum is part of every response time in the report.
@@ -79,7 +81,7 @@ pub fn replay<W: World>(
         let crew = crew::Crew::hire(scope, plan, &seats, shelf, engine, !free.is_empty())?;
         let (trial, crew) = Walker::new(plan, &walk, crew, settings, settings.seed).run();
         let report = trial.report(&[], plan, settings);
-        let overhead = crew.dismiss()?;
-        Ok(Trial { report, overhead })
+        let (overhead, calls) = crew.dismiss()?;
+        Ok(Trial { report, overhead, calls })
     })
 }

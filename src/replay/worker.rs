@@ -44,6 +44,7 @@ pub enum Word {
 #[derive(Debug)]
 pub struct Served {
     pub work: Work,
+    pub variant: VariantId,
     /// When the order was given.
     pub sent: Instant,
     /// When the replica took it up.
@@ -107,7 +108,7 @@ impl Worker<'_> {
                         .find(|opened| opened.variant == variant)
                         .expect("a replica is opened before it serves, and lanes name only what their pool hosts");
                     let answers = self.answers(opened.model, opened.session.as_mut(), &samples)?;
-                    Word::Served(self.place, Served { work, sent, began, ended: Instant::now(), answers })
+                    Word::Served(self.place, Served { work, variant, sent, began, ended: Instant::now(), answers })
                 }
             };
             if words.send(word).is_err() {

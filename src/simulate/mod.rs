@@ -46,7 +46,7 @@ pub use repair::{Effort, GearTrial, repair};
 pub use report::{
     Change, GearReport, Interval, Intervals, PoolReport, Report, ReportFormat, ResponseTimes, Source, Summary, Window,
 };
-pub use world::{Measured, Textbook, TextbookLaw, World, variants_of};
+pub use world::{CallTimes, Measured, Textbook, TextbookLaw, World, variants_of};
 
 /// How a plan is tried.
 #[derive(Debug, Clone, PartialEq)]

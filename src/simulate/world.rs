@@ -1,13 +1,14 @@
 //! What a simulation does not decide itself: how long calls take and what variants answer.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::dice::Dice;
 use super::ids::{Id, PoolId, VariantId};
 use crate::facts::Facts;
 use crate::finding::{Code, Finding, Findings};
 use crate::plan::{Plan, Resource};
-use crate::profile::{Answers, Distribution};
+use crate::profile::{Answers, Distribution, Histogram};
 
 /// How long calls take and what variants answer.
 pub trait World {
@@ -32,6 +33,9 @@ pub trait World {
     /// Returns the time to bring a variant up, in nanoseconds.
     fn load_ns(&self, variant: VariantId) -> u64;
 }
+
+/// How long calls of each variant on each pool with each batch took.
+pub type CallTimes = BTreeMap<(VariantId, PoolId, u32), Vec<Duration>>;
 
 /// Returns the variants that any pool hosts, in the order in which the placement first names them.
 #[must_use]
@@ -98,6 +102,16 @@ impl Measured {
         self.slowdowns =
             variants_of(plan).into_iter().map(|variant| pools().map(|pool| of(variant, pool)).collect()).collect();
         findings.or(self)
+    }
+
+    /// Returns the same world where calls take as long as they were seen to; what was not seen stays.
+    #[must_use]
+    pub fn with_calls(mut self, calls: &CallTimes) -> Self {
+        for (&(variant, pool, batch), walls) in calls {
+            let law = &mut self.laws[variant.index()][pool.index()][batch as usize - 1];
+            *law = Law::of(&Histogram::of(walls).distribution());
+        }
+        self
     }
 
     #[inline]

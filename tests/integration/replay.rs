@@ -10,7 +10,7 @@ use planner::plan::Plan;
 use planner::profile::engine::{Batch, Engine, Run, Session};
 use planner::profile::{DataFiles, Family, ModelList, ModelsFormat, Samples, VariantFile};
 use planner::replay::{Shelf, Trial, compare, replay};
-use planner::simulate::{Arrivals, Settings, Textbook, TextbookLaw, Trace, simulate, variants_of};
+use planner::simulate::{Arrivals, Measured, Settings, Textbook, TextbookLaw, Trace, simulate, variants_of};
 use serde_json::{Value, json};
 
 /// Easy samples have class 0, hard ones class 1; the input is 1 for easy ones.
@@ -167,7 +167,7 @@ fn a_cascade_exits_by_the_answers_of_the_run() {
     assert!(times.p50_ms.get() >= 2.0 && times.max_ms.get() >= 4.0, "two calls of 2 ms: {times:?}");
     assert_eq!(trial.overhead.hand_over.count, trial.report.pools[0].calls);
 
-    let rows = compare(&plan, &simulated, &trial.report);
+    let rows = compare(&plan, [&simulated, &simulated, &trial.report]);
     let row = rows.iter().find(|row| row.measure == "reach of last").expect("a row for each stage");
     assert_eq!((row.claim, row.simulated, row.measured), (None, Some(reach), Some(reach)));
 }
@@ -299,6 +299,13 @@ fn the_digits_cascade_answers_as_it_was_profiled() {
     let (whole, wanted) = (&trial.report.whole, &simulated.whole);
     assert_eq!((whole.arrived, whole.unfinished), (wanted.arrived, 0), "nothing is lost");
     assert!(whole.arrived > 300);
+    // Whatever the host did, a simulation on the calls as they were served keeps replicas as busy as they were.
+    let own = Measured::new(&plan, &facts).expect("profiled").with_calls(&trial.calls);
+    let as_served = simulate(&plan, &own, &settings);
+    for (seen, wanted) in as_served.pools.iter().zip(&trial.report.pools) {
+        let (seen, wanted) = (seen.utilisation.get(), wanted.utilisation.get());
+        assert!((seen / wanted - 1.0).abs() < 0.1, "busy {seen} as served, {wanted} measured");
+    }
     // Certainties stand in the profile with five digits: one sample on the edge of the threshold may fall either way.
     let one = 1.5 / whole.arrived as f64;
     let (seen, known) = (whole.accuracy.expect("judged").get(), wanted.accuracy.expect("judged").get());
