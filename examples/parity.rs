@@ -70,6 +70,8 @@ fn profiled(family: &Family, batch: u32) -> anyhow::Result<f64> {
         co_runners: vec![0],
         // Never narrow enough: the whole budget is spent, as by hand.
         precision: Share::ZERO,
+        tail_precision: None,
+        blocks: 1,
         budget: BUDGET.into(),
         seed: 42,
         retry_contended: false,

@@ -1,5 +1,7 @@
 //! `planner profile`: measure a family of models on this machine.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +11,8 @@ use planner::format::{self, write_atomic};
 use planner::profile::engine::Engine;
 use planner::profile::host::allowed_cores;
 use planner::profile::{
-    Answers, Attendant, Context, Curve, Event, Family, Footprint, Point, Profile, Settings, footprint, measure,
+    Answers, Attendant, Block, Context, Curve, Earlier, Event, Family, Footprint, Point, Profile, Settings, footprint,
+    measure,
 };
 use planner::units::{Millis, Share};
 
@@ -37,10 +40,16 @@ pub struct Args {
     /// Busy neighbours while a point is measured, each on as many cores of its own; 0 is the variant alone
     #[arg(long, value_delimiter = ',', default_value = "0", value_parser = clap::value_parser!(u32).range(..=1024))]
     co_runners: Vec<u32>,
-    /// Stop a point when the median's interval is within this part of it
+    /// Stop a point when the half-width of the median's interval is within this part of it
     #[arg(long, default_value = "0.02", value_parser = share)]
     precision: Share,
-    /// Largest time for one point
+    /// Stop a point only when the same holds of the 99th percentile; it needs 368 calls or more
+    #[arg(long, value_name = "PART", value_parser = share)]
+    tail_precision: Option<Share>,
+    /// Blocks in which each point is measured, in random order among those of all points
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    blocks: u32,
+    /// Largest time for one point, over all its blocks
     #[arg(long, value_name = "MS", default_value = "300", value_parser = millis)]
     budget_ms: Millis,
     #[command(flatten)]
@@ -62,9 +71,11 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let family = Family::load(&args.models)?;
     let earlier = if args.resume { earlier(&args.output.output)? } else { None };
     let settings = settings(args);
-    let mut desk = Desk { args, progress: Progress::new() };
+    let journal = Journal::begin(&args.output.output, earlier.is_some())?;
+    let mut desk = Desk { args, progress: Progress::new(), journal };
     let (profile, answers) = measure(&family, engine.as_ref(), &settings, earlier, &mut desk)?;
     desk.save(&profile, &answers)?;
+    desk.journal.end();
     drop(desk);
     say_findings(&profile.validate());
     print(format!("{}{}", summary(&profile), residuals(&profile)).as_bytes())?;
@@ -96,6 +107,8 @@ fn settings(args: &Args) -> Settings {
         cores: if args.cores.is_empty() { powers_of_two(allowed_cores().len() as u32) } else { sorted(&args.cores) },
         co_runners: sorted(&args.co_runners),
         precision: args.precision,
+        tail_precision: args.tail_precision,
+        blocks: args.blocks,
         budget: args.budget_ms,
         seed: args.seed,
         retry_contended: args.retry_contended,
@@ -112,14 +125,14 @@ fn settings(args: &Args) -> Settings {
     }
 }
 
-fn earlier(path: &Path) -> Result<Option<(Profile, Answers)>, Error> {
+fn earlier(path: &Path) -> Result<Option<Earlier>, Error> {
     if !path.exists() {
         return Ok(None);
     }
     let profile = format::load::<Profile>(path)?.document;
     let file = answers_path(path);
     let answers = Answers::from_csv_gz(&format::read(&file)?, &file)?;
-    Ok(Some((profile, answers)))
+    Ok(Some(Earlier { profile, answers, blocks: Journal::read(path) }))
 }
 
 fn powers_of_two(most: u32) -> Vec<u32> {
@@ -130,6 +143,7 @@ fn powers_of_two(most: u32) -> Vec<u32> {
 struct Desk<'a> {
     args: &'a Args,
     progress: Progress,
+    journal: Journal,
 }
 
 impl Attendant for Desk<'_> {
@@ -144,6 +158,10 @@ impl Attendant for Desk<'_> {
         profile.provenance.measured_at = rfc3339(SystemTime::now());
         write_atomic(&answers_path(path), &answers.to_csv_gz())?;
         write_atomic(path, &format::to_bytes(&profile))
+    }
+
+    fn keep(&mut self, block: &Block) -> Result<(), Error> {
+        self.journal.add(block)
     }
 
     /// A new process owes nothing to models loaded before. Where it fails this process tries, and says why.
@@ -162,6 +180,62 @@ impl Attendant for Desk<'_> {
         say(format!("note: {name}: load time and memory are of this process, as no new one could be started"));
         Ok(cost)
     }
+}
+
+/// Blocks of points that are not finished, one to a line beside the profile, so that a killed measurement loses no more
+/// than the block under way.
+struct Journal {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Journal {
+    /// Goes on with the journal that is there, or forgets it.
+    fn begin(profile: &Path, goes_on: bool) -> Result<Self, Error> {
+        let path = journal_path(profile);
+        if goes_on {
+            // What a kill cut off in the middle of a line must not spoil the next.
+            let kept: String = Self::lines(profile).into_iter().map(|line| line + "\n").collect();
+            write_atomic(&path, kept.as_bytes())?;
+        } else if path.exists() {
+            std::fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;
+        }
+        Ok(Self { path, file: None })
+    }
+
+    fn add(&mut self, block: &Block) -> Result<(), Error> {
+        let failed = |error: std::io::Error| Error::io("write", &self.path, error);
+        let file = match &mut self.file {
+            Some(file) => file,
+            slot => slot.insert(File::options().create(true).append(true).open(&self.path).map_err(failed)?),
+        };
+        let line = serde_json::to_string(block).map_err(|error| failed(error.into()))? + "\n";
+        file.write_all(line.as_bytes()).map_err(failed)
+    }
+
+    /// The profile is complete.
+    fn end(&mut self) {
+        self.file = None;
+        // A journal that stays is ignored by a complete profile.
+        let _ = std::fs::remove_file(&self.path);
+    }
+
+    fn read(profile: &Path) -> Vec<Block> {
+        Self::lines(profile).iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Returns the whole lines; what is after the last that can be read is lost.
+    fn lines(profile: &Path) -> Vec<String> {
+        let text = std::fs::read_to_string(journal_path(profile)).unwrap_or_default();
+        let sound = |line: &&str| serde_json::from_str::<Block>(line).is_ok();
+        text.lines().take_while(sound).map(str::to_owned).collect()
+    }
+}
+
+fn journal_path(profile: &Path) -> PathBuf {
+    let mut name = profile.file_name().unwrap_or_default().to_owned();
+    name.push(".blocks");
+    profile.with_file_name(name)
 }
 
 /// `name.json` keeps its answers in `name.answers.csv.gz`; any other name is kept whole, so that no two share a file.
@@ -195,25 +269,38 @@ impl Progress {
 
     fn tell(&mut self, event: &Event<'_>) {
         let line = match event {
-            Event::Begun { points, kept } => {
+            Event::Begun { points, kept, blocks } => {
                 if let Some(bar) = &self.bar {
                     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {eta} {msg}");
                     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-                    bar.set_length(*points as u64);
+                    bar.set_length(*blocks as u64);
                 }
                 format!("{points} points to measure, {kept} already there")
             }
             Event::Answered(variant) => format!("{} answers {} rightly", variant.name, variant.accuracy.value),
-            Event::Measured(point) => {
-                if let Some(bar) = &self.bar {
-                    bar.inc(1);
+            Event::Began(block) => {
+                self.advance();
+                if self.bar.is_none() {
+                    return;
                 }
+                format!("{} batch {} cores {}", block.variant, block.key.batch, block.key.cores)
+            }
+            Event::Measured(point) => {
+                self.advance();
                 line_of(point)
             }
         };
         match &self.bar {
             Some(bar) => bar.set_message(line),
             None => say(line),
+        }
+    }
+}
+
+impl Progress {
+    fn advance(&self) {
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
         }
     }
 }

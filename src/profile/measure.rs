@@ -2,41 +2,39 @@
 //!
 //! ```text
 //! each variant:                 load time, memory, answers, accuracy
-//! each variant × cores × batch: pin, open, warm up, call until the median is certain or the budget is spent
+//! each round:                   every variant × cores in random order: pin, open, then
+//!                               a block of calls for each batch × co-runners, in random order
 //! ```
-//!
-//! A point is contended where somebody else used the machine: at one thread, the median wall time exceeds 1.2 × CPU time
-//! per call; or the kernel took the processor away more often than the engine's own hand-offs explain (see `disturbed`).
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use super::engine::{Batch, Engine, Session, bad_model};
-use super::host::{Counters, allowed_cores, cpu_time, fingerprint, pin, pin_to, resident};
+use super::block::{Block, Enough, Key, measure_block, point_of};
+use super::engine::{Batch, Engine, bad_model};
+use super::host::{Counters, allowed_cores, fingerprint, pin, pin_to, resident};
 use super::models::Family;
-use super::sample::{is_precise, latency, wilson};
+use super::sample::wilson;
 use super::{
-    AccuracyFact, Answer, Answers, AnswersFile, CertaintyMeasure, Conditions, Histogram, Point, Profile, ProfileFormat,
-    ProfileProvenance, Stopped, Trust, Variant,
+    AccuracyFact, Answer, Answers, AnswersFile, CertaintyMeasure, Point, Profile, ProfileFormat, ProfileProvenance,
+    Trust, Variant,
 };
 use crate::error::Error;
 use crate::format;
-use crate::units::{Accuracy, Megabytes, Millis, Rate, Share};
+use crate::units::{Accuracy, Megabytes, Millis, Share};
 
 /// Different inputs that the calls of a point take in turn.
 const INPUTS: usize = 4;
+/// Calls that a 95 % interval of the 99th percentile needs: 0.99^n is below 2.5 % from 367 on, and some are cut as warm-up.
+const CALLS_FOR_A_TAIL: usize = 400;
 /// Samples in one call while answering.
 const ANSWER_BATCH: usize = 50;
-/// Calls of a point, whatever the budget.
-const FEWEST_CALLS: usize = 5;
-/// Calls of warm-up, whatever the budget.
-const FEWEST_WARMUPS: u64 = 3;
 
 /// What to measure, and how exactly.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,8 +47,12 @@ pub struct Settings {
     pub co_runners: Vec<u32>,
     /// Half-width of the median's interval relative to the median at which a point is certain enough.
     pub precision: Share,
-    /// Largest time of the calls of one point, warm-up not counted.
+    /// The same of the 99th percentile; not asked for where absent.
+    pub tail_precision: Option<Share>,
+    /// Largest time of the calls of one point, over all its blocks.
     pub budget: Millis,
+    /// Blocks in which each point is measured, at least 1.
+    pub blocks: u32,
     /// Seed of the choice of inputs.
     pub seed: u64,
     /// Whether points of an earlier profile that were contended are measured again.
@@ -81,10 +83,14 @@ pub enum Event<'a> {
         points: usize,
         /// Points taken over from the earlier profile.
         kept: usize,
+        /// Blocks to measure.
+        blocks: usize,
     },
     /// A variant was loaded and has answered every sample.
     Answered(&'a Variant),
-    /// A point was measured.
+    /// A block of a point was measured; more of them follow.
+    Began(&'a Block),
+    /// The last block of a point was measured.
     Measured(&'a Point),
 }
 
@@ -98,6 +104,14 @@ pub trait Attendant {
     /// # Errors
     /// Whatever ends the measurement.
     fn save(&mut self, profile: &Profile, answers: &Answers) -> Result<(), Error>;
+
+    /// Keeps a block, so that an interrupted measurement can go on from there.
+    ///
+    /// # Errors
+    /// Whatever ends the measurement.
+    fn keep(&mut self, _block: &Block) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Says what bringing a variant up costs. In this process what was loaded before lends it memory; a caller that can
     /// start a process of its own for it knows better.
@@ -113,6 +127,17 @@ pub trait Attendant {
     ) -> Result<Footprint, Error> {
         footprint(engine, family, index, cores)
     }
+}
+
+/// What an earlier measurement left.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Earlier {
+    /// Its profile, with the points that were measured to the end.
+    pub profile: Profile,
+    /// Its answers.
+    pub answers: Answers,
+    /// Blocks of points that were not.
+    pub blocks: Vec<Block>,
 }
 
 /// What bringing a variant up costs.
@@ -141,7 +166,7 @@ pub fn footprint(engine: &dyn Engine, family: &Family, index: usize, cores: u32)
     Ok(Footprint { load_time_ms, memory_mb: Megabytes::saturating(resident().get() - before.get()) })
 }
 
-/// Measures a family, going on from an earlier profile where one is given.
+/// Measures a family, going on from an earlier measurement where one is given.
 ///
 /// # Errors
 /// A finding for a model that fails or answers nonsense; [`Error::Unsupported`] for cores that are not allowed or an
@@ -150,25 +175,24 @@ pub fn measure(
     family: &Family,
     engine: &dyn Engine,
     settings: &Settings,
-    earlier: Option<(Profile, Answers)>,
+    earlier: Option<Earlier>,
     attendant: &mut dyn Attendant,
 ) -> Result<(Profile, Answers), Error> {
     let most = settings.co_runners.iter().max().copied().unwrap_or(0);
     for &cores in &settings.cores {
         drop(pin(cores.saturating_mul(1 + most))?);
     }
-    let (begin, allowed) = (Counters::now(), allowed_cores());
+    let begin = Counters::now();
     let mut profile = empty(family, engine, settings);
     let mut answers = Answers { labels: family.samples.labels.clone(), variants: Vec::new() };
     let earlier = earlier.map(|earlier| agreeing(earlier, &profile)).transpose()?;
-    let wanted = wanted(family, settings);
-    let kept: Vec<Point> = earlier.iter().flat_map(|(e, _)| reusable(e, family, settings)).collect();
-    let present = |name: &str, key: Key| kept.iter().find(|point| point.variant == name && Key::of(point) == key);
-    let missing = wanted.iter().filter(|(index, key)| present(&family.list.variants[*index].name, *key).is_none());
-    attendant.tell(Event::Begun { points: missing.count(), kept: kept.len() });
+    let mut bench = Bench::new(family, engine, settings, earlier.as_ref());
+    let missing = bench.missing.len();
+    let blocks = missing * settings.blocks as usize - bench.blocks.values().map(Vec::len).sum::<usize>();
+    attendant.tell(Event::Begun { points: missing, kept: bench.kept.len(), blocks });
 
     for index in 0..family.list.variants.len() {
-        let known = earlier.as_ref().and_then(|(e, a)| known_variant(e, a, family, index));
+        let known = earlier.as_ref().and_then(|earlier| known_variant(earlier, family, index));
         let (variant, of_variant) = match known {
             Some(known) => known,
             None => answer(family, engine, settings, index, attendant)?,
@@ -178,32 +202,190 @@ pub fn measure(
         answers.variants.push((family.list.variants[index].name.clone(), of_variant));
     }
     profile.answers = Some(answers_file(settings, &answers));
+    attendant.save(&profile, &answers)?;
 
-    let mut opened: Option<(usize, u32, Box<dyn Session>)> = None;
-    profile.points.clone_from(&kept);
-    for (index, key) in wanted {
-        let entry = &family.list.variants[index];
-        if present(&entry.name, key).is_some() {
-            continue;
+    profile.points.clone_from(&bench.kept);
+    for round in 0..settings.blocks as usize {
+        for (index, cores) in bench.groups(round) {
+            bench.visit(round, index, cores, &mut |bench, index, key| {
+                let blocks = &bench.blocks[&(index, key)];
+                let block = &blocks[blocks.len() - 1];
+                attendant.keep(block)?;
+                if round + 1 < settings.blocks as usize {
+                    attendant.tell(Event::Began(block));
+                    return Ok(());
+                }
+                profile.points.push(point_of(blocks, &bench.device, bench.best_probe_ns()));
+                profile.host.steal = steal_since(&begin);
+                attendant.save(&profile, &answers)?;
+                attendant.tell(Event::Measured(&profile.points[profile.points.len() - 1]));
+                Ok(())
+            })?;
         }
-        let _pinned = pin(key.cores)?;
-        let session = match &mut opened {
-            Some((of, on, session)) if (*of, *on) == (index, key.cores) => session,
-            slot => {
-                let file = family.folder.join(&entry.file);
-                &mut slot.insert((index, key.cores, engine.open(&file, entry.output.as_deref(), key.cores)?)).2
-            }
-        };
-        let point = with_neighbours(&allowed, engine, family, index, key, settings.seed, || {
-            measure_point(session.as_mut(), family, settings, &entry.name, key)
-        })??;
-        profile.points.push(point);
-        profile.host.steal = steal_since(&begin);
-        attendant.save(&profile, &answers)?;
-        attendant.tell(Event::Measured(&profile.points[profile.points.len() - 1]));
     }
+    // Only now it is known how fast the probe can be.
+    profile.points = bench.points();
     sort_points(&mut profile);
     Ok((profile, answers))
+}
+
+/// A measurement under way.
+struct Bench<'a> {
+    family: &'a Family,
+    engine: &'a dyn Engine,
+    settings: &'a Settings,
+    device: String,
+    /// Cores that this process may use.
+    allowed: Vec<usize>,
+    /// Points of an earlier profile that stand.
+    kept: Vec<Point>,
+    /// Points to measure: index of the variant, and what of it.
+    missing: Vec<(usize, Key)>,
+    blocks: BTreeMap<(usize, Key), Vec<Block>>,
+}
+
+impl<'a> Bench<'a> {
+    fn new(family: &'a Family, engine: &'a dyn Engine, settings: &'a Settings, earlier: Option<&Earlier>) -> Self {
+        let kept: Vec<Point> = earlier.into_iter().flat_map(|earlier| reusable(earlier, family, settings)).collect();
+        let name = |index: usize| &family.list.variants[index].name;
+        let is_there = |(index, key): &(usize, Key)| {
+            kept.iter().any(|point| point.variant == *name(*index) && Key::of(point) == *key)
+        };
+        let missing: Vec<_> = wanted(family, settings).into_iter().filter(|point| !is_there(point)).collect();
+        let mut blocks: BTreeMap<_, Vec<Block>> = BTreeMap::new();
+        for block in earlier.into_iter().flat_map(|earlier| &earlier.blocks) {
+            let same = |(index, key): &&(usize, Key)| block.variant == *name(*index) && block.key == *key;
+            let point = missing.iter().find(same).filter(|_| same_model(earlier, family, &block.variant));
+            if let Some(point) = point {
+                blocks.entry(*point).or_default().push(block.clone());
+            }
+        }
+        for of_point in blocks.values_mut() {
+            of_point.truncate(settings.blocks as usize);
+        }
+        let (allowed, device) = (allowed_cores(), super::cpu());
+        Self { family, engine, settings, device, allowed, kept, missing, blocks }
+    }
+
+    fn done(&self, point: &(usize, Key)) -> usize {
+        self.blocks.get(point).map_or(0, Vec::len)
+    }
+
+    /// Returns every variant × cores that a round has work for, in the order of that round.
+    fn groups(&self, round: usize) -> Vec<(usize, u32)> {
+        let mut groups: Vec<(usize, u32)> = Vec::new();
+        for point in self.missing.iter().filter(|point| self.done(point) <= round) {
+            let group = (point.0, point.1.cores);
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        shuffle(&mut groups, self.settings.seed, round as u64);
+        groups
+    }
+
+    /// Measures a block of every point of one variant on so many cores, and reports each.
+    fn visit(
+        &mut self,
+        round: usize,
+        index: usize,
+        cores: u32,
+        report: &mut dyn FnMut(&Self, usize, Key) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let here = |point: &&(usize, Key)| point.0 == index && point.1.cores == cores && self.done(point) <= round;
+        let mut keys: Vec<Key> = self.missing.iter().filter(here).map(|&(_, key)| key).collect();
+        shuffle(&mut keys, self.settings.seed, (round as u64) << 32 | index as u64);
+        let entry = &self.family.list.variants[index];
+        let file = self.family.folder.join(&entry.file);
+        let _pinned = pin(cores)?;
+        let mut session = self.engine.open(&file, entry.output.as_deref(), cores)?;
+        for key in keys {
+            let inputs = inputs(self.family, self.settings.seed, key.batch);
+            let earlier = self.blocks.get(&(index, key)).map_or(&[][..], Vec::as_slice);
+            let block = self.with_neighbours(index, key, &inputs, || {
+                measure_block(session.as_mut(), &inputs, (&entry.name, key), earlier, self.enough())
+            })??;
+            self.blocks.entry((index, key)).or_default().push(block);
+            report(self, index, key)?;
+        }
+        Ok(())
+    }
+
+    fn enough(&self) -> Enough {
+        let blocks = self.settings.blocks.max(1);
+        Enough {
+            budget: self.settings.budget.duration() / blocks,
+            fewest: CALLS_FOR_A_TAIL.div_ceil(blocks as usize),
+            precision: self.settings.precision.get(),
+            tail_precision: self.settings.tail_precision.map(Share::get),
+        }
+    }
+
+    /// Does some work while neighbours call the same variant on the next cores, from before it begins until it is done.
+    ///
+    /// # Errors
+    /// What kept a neighbour from opening or running the model.
+    fn with_neighbours<T>(
+        &self,
+        index: usize,
+        key: Key,
+        inputs: &[Batch],
+        work: impl FnOnce() -> T,
+    ) -> Result<T, Error> {
+        if key.co_runners == 0 {
+            return Ok(work());
+        }
+        let entry = &self.family.list.variants[index];
+        let file = self.family.folder.join(&entry.file);
+        let (done, ready) = (AtomicBool::new(false), Barrier::new(key.co_runners as usize + 1));
+        let neighbour = |own: &[usize]| {
+            let opened = pin_to(own).and_then(|pinned| {
+                let mut session = self.engine.open(&file, entry.output.as_deref(), key.cores)?;
+                session.run(&inputs[0])?;
+                Ok((session, pinned))
+            });
+            ready.wait();
+            let (mut session, _pinned) = opened?;
+            for input in inputs.iter().cycle() {
+                session.run(input)?;
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+            Ok::<(), Error>(())
+        };
+        std::thread::scope(|scope| {
+            // This thread is pinned to the first of the allowed cores; its neighbours take those after them.
+            let seats = self.allowed.chunks_exact(key.cores as usize).skip(1).take(key.co_runners as usize);
+            let neighbours: Vec<_> = seats.map(|own| scope.spawn(|| neighbour(own))).collect();
+            ready.wait();
+            let seen = work();
+            done.store(true, Ordering::Relaxed);
+            for neighbour in neighbours {
+                neighbour.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            }
+            Ok(seen)
+        })
+    }
+
+    fn best_probe_ns(&self) -> u64 {
+        self.blocks.values().flatten().map(|block| block.probe_ns).min().unwrap_or(0)
+    }
+
+    /// Returns the points that were kept and those that were measured.
+    fn points(&self) -> Vec<Point> {
+        let measured = self.blocks.values().map(|blocks| point_of(blocks, &self.device, self.best_probe_ns()));
+        self.kept.iter().cloned().chain(measured).collect()
+    }
+}
+
+/// Puts things in an order that only the seed and the number of the shuffle decide (Fisher and Yates).
+fn shuffle<T>(things: &mut [T], seed: u64, number: u64) {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(number);
+    for last in (1..things.len()).rev() {
+        things.swap(last, (random.next_u64() % (last as u64 + 1)) as usize);
+    }
 }
 
 fn empty(family: &Family, engine: &dyn Engine, settings: &Settings) -> Profile {
@@ -224,22 +406,10 @@ fn empty(family: &Family, engine: &dyn Engine, settings: &Settings) -> Profile {
             data_sha256: family.samples.sha256.clone(),
             budget_ms: settings.budget,
             precision: settings.precision,
+            tail_precision: settings.tail_precision,
+            blocks: settings.blocks,
             seed: settings.seed,
         },
-    }
-}
-
-/// What is measured of a variant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    cores: u32,
-    batch: u32,
-    co_runners: u32,
-}
-
-impl Key {
-    const fn of(point: &Point) -> Self {
-        Self { cores: point.cores, batch: point.batch, co_runners: point.co_runners }
     }
 }
 
@@ -255,16 +425,17 @@ fn wanted(family: &Family, settings: &Settings) -> Vec<(usize, Key)> {
 }
 
 /// Refuses an earlier profile whose numbers would not be comparable.
-fn agreeing(earlier: (Profile, Answers), now: &Profile) -> Result<(Profile, Answers), Error> {
-    let (then, new) = (&earlier.0.provenance, &now.provenance);
+fn agreeing(earlier: Earlier, now: &Profile) -> Result<Earlier, Error> {
+    let (then, new) = (&earlier.profile.provenance, &now.provenance);
     let differs = [
         ("data", then.data_sha256 != new.data_sha256),
         ("budget", then.budget_ms != new.budget_ms),
-        ("precision", then.precision != new.precision),
+        ("precision", (then.precision, then.tail_precision) != (new.precision, new.tail_precision)),
+        ("number of blocks", then.blocks != new.blocks),
         ("seed", then.seed != new.seed),
-        ("engine", earlier.0.host.libraries != now.host.libraries),
-        ("cpu", earlier.0.host.cpu != now.host.cpu),
-        ("thread variables", earlier.0.host.thread_variables != now.host.thread_variables),
+        ("engine", earlier.profile.host.libraries != now.host.libraries),
+        ("cpu", earlier.profile.host.cpu != now.host.cpu),
+        ("thread variables", earlier.profile.host.thread_variables != now.host.thread_variables),
     ];
     let names: Vec<_> = differs.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
     if names.is_empty() {
@@ -276,28 +447,24 @@ fn agreeing(earlier: (Profile, Answers), now: &Profile) -> Result<(Profile, Answ
     })
 }
 
-fn same_model(earlier: &Profile, family: &Family, name: &str) -> bool {
+fn same_model(earlier: Option<&Earlier>, family: &Family, name: &str) -> bool {
     let index = family.list.variants.iter().position(|entry| entry.name == name);
-    index.is_some_and(|index| earlier.variant(name).is_some_and(|then| then.sha256 == family.model_sha256[index]))
+    let then = earlier.and_then(|earlier| earlier.profile.variant(name));
+    index.zip(then).is_some_and(|(index, then)| then.sha256 == family.model_sha256[index])
 }
 
 /// Points of the earlier profile that need not be measured again.
-fn reusable(earlier: &Profile, family: &Family, settings: &Settings) -> Vec<Point> {
+fn reusable(earlier: &Earlier, family: &Family, settings: &Settings) -> Vec<Point> {
     let keep = |point: &&Point| {
-        same_model(earlier, family, &point.variant) && !(settings.retry_contended && point.conditions.contended)
+        same_model(Some(earlier), family, &point.variant) && !(settings.retry_contended && point.conditions.contended)
     };
-    earlier.points.iter().filter(keep).cloned().collect()
+    earlier.profile.points.iter().filter(keep).cloned().collect()
 }
 
-fn known_variant(
-    earlier: &Profile,
-    answers: &Answers,
-    family: &Family,
-    index: usize,
-) -> Option<(Variant, Vec<Answer>)> {
+fn known_variant(earlier: &Earlier, family: &Family, index: usize) -> Option<(Variant, Vec<Answer>)> {
     let name = &family.list.variants[index].name;
-    let of_variant = answers.of(name).filter(|_| same_model(earlier, family, name))?;
-    Some((earlier.variant(name)?.clone(), of_variant.to_vec()))
+    let of_variant = earlier.answers.of(name).filter(|_| same_model(Some(earlier), family, name))?;
+    Some((earlier.profile.variant(name)?.clone(), of_variant.to_vec()))
 }
 
 /// Loads a variant and lets it answer every sample.
@@ -379,153 +546,12 @@ fn answers_file(settings: &Settings, answers: &Answers) -> AnswersFile {
     }
 }
 
-/// Does some work while neighbours call the same variant on the next cores, from before it begins until it is done.
-///
-/// # Errors
-/// What kept a neighbour from opening or running the model.
-fn with_neighbours<T>(
-    allowed: &[usize],
-    engine: &dyn Engine,
-    family: &Family,
-    index: usize,
-    key: Key,
-    seed: u64,
-    work: impl FnOnce() -> T,
-) -> Result<T, Error> {
-    if key.co_runners == 0 {
-        return Ok(work());
-    }
-    let entry = &family.list.variants[index];
-    let (file, inputs) = (family.folder.join(&entry.file), inputs(family, seed, key.batch));
-    // This thread is pinned to the first of the allowed cores; its neighbours take those after them.
-    let (cores, done, ready) = (key.cores as usize, AtomicBool::new(false), Barrier::new(key.co_runners as usize + 1));
-    let neighbour = |own: &[usize]| {
-        let opened = pin_to(own).and_then(|_pinned| {
-            let mut session = engine.open(&file, entry.output.as_deref(), key.cores)?;
-            session.run(&inputs[0])?;
-            Ok((session, _pinned))
-        });
-        ready.wait();
-        let (mut session, _pinned) = opened?;
-        for input in inputs.iter().cycle() {
-            session.run(input)?;
-            if done.load(Ordering::Relaxed) {
-                break;
-            }
-        }
-        Ok::<(), Error>(())
-    };
-    std::thread::scope(|scope| {
-        let seats = allowed.chunks_exact(cores).skip(1).take(key.co_runners as usize);
-        let neighbours: Vec<_> = seats.map(|own| scope.spawn(|| neighbour(own))).collect();
-        ready.wait();
-        let seen = work();
-        done.store(true, Ordering::Relaxed);
-        for neighbour in neighbours {
-            neighbour.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        }
-        Ok(seen)
-    })
-}
-
-fn measure_point(
-    session: &mut dyn Session,
-    family: &Family,
-    settings: &Settings,
-    name: &str,
-    Key { cores, batch, co_runners }: Key,
-) -> Result<Point, Error> {
-    let inputs = inputs(family, settings.seed, batch);
-    let budget = settings.budget.duration();
-    let warmup = warm_up(session, &inputs, budget / 10)?;
-    let before = Counters::now();
-    let begin = Instant::now();
-    let calls = repeat(session, &inputs, budget, settings.precision.get())?;
-    let elapsed = begin.elapsed();
-    let after = Counters::now();
-    let latency = latency(&calls.walls);
-    let cpu_ms = calls.cpu.as_secs_f64() * 1e3 / calls.walls.len() as f64;
-    let switches = after.involuntary.saturating_sub(before.involuntary);
-    let waited = cores == 1 && latency.p50.value_ms.get() > 1.2 * cpu_ms;
-    let interrupted = disturbed(switches, cores, &calls.walls);
-    let pressure_us = after.pressure_us.zip(before.pressure_us).map(|(after, before)| after - before);
-    Ok(Point {
-        variant: name.to_owned(),
-        batch,
-        cores,
-        device: super::cpu(),
-        co_runners,
-        count: calls.walls.len() as u64,
-        latency,
-        throughput_rps: Rate::saturating(1e3 * f64::from(batch) / latency.mean_ms.get()),
-        cpu_ms: (co_runners == 0).then(|| Millis::saturating(cpu_ms)),
-        histogram: Some(Histogram::of(&calls.walls)),
-        conditions: Conditions {
-            warmup,
-            stopped: calls.stopped,
-            involuntary_switches: switches,
-            cpu_pressure: pressure_us.map(|us| Share::saturating(us / (elapsed.as_secs_f64() * 1e6))),
-            contended: co_runners == 0 && (waited || interrupted),
-        },
-    })
-}
-
-/// Tells whether others must have been running, from the involuntary switches during some calls.
-///
-/// An engine that hands each call to a pool on the same pinned core preempts its caller twice a call, on a quiet machine
-/// too (seen with rten: 60 switches in 30 calls), and so it may on each further core. Beyond that, half a switch a call is noise, and so is one in 8 ms:
-/// sharing a core with another busy thread costs one in each scheduler slice of 4 ms.
-fn disturbed(switches: u64, cores: u32, walls: &[Duration]) -> bool {
-    let calls = walls.len() as f64;
-    let milliseconds = walls.iter().sum::<Duration>().as_secs_f64() * 1e3;
-    switches as f64 > 2.0 * f64::from(cores) * calls + (calls / 2.0).max(milliseconds / 8.0)
-}
-
 /// Batches of samples drawn with replacement; the same seed and batch size give the same ones.
 fn inputs(family: &Family, seed: u64, batch: u32) -> Vec<Batch> {
     let mut random = ChaCha8Rng::seed_from_u64(seed ^ (u64::from(batch) << 32));
     let samples = family.samples.labels.len() as u64;
     let mut draw = || (0..batch).map(|_| (random.next_u64() % samples) as usize).collect::<Vec<_>>();
     (0..INPUTS).map(|_| family.samples.batch(draw())).collect()
-}
-
-fn warm_up(session: &mut dyn Session, inputs: &[Batch], budget: Duration) -> Result<u64, Error> {
-    let (mut calls, mut spent) = (0, Duration::ZERO);
-    while calls < FEWEST_WARMUPS || spent < budget {
-        spent += session.run(&inputs[calls as usize % inputs.len()])?.wall;
-        calls += 1;
-    }
-    Ok(calls)
-}
-
-struct Calls {
-    walls: Vec<Duration>,
-    cpu: Duration,
-    stopped: Stopped,
-}
-
-/// Calls until the median is certain or the budget is spent, in stretches that grow with the number of calls.
-///
-/// CPU time is read around a stretch, so that neither reading it nor looking at the interval counts as work.
-fn repeat(session: &mut dyn Session, inputs: &[Batch], budget: Duration, precision: f64) -> Result<Calls, Error> {
-    let mut calls = Calls { walls: Vec::new(), cpu: Duration::ZERO, stopped: Stopped::Budget };
-    let mut spent = Duration::ZERO;
-    loop {
-        let look_at = (calls.walls.len() * 5 / 4).max(super::sample::FEWEST_CALLS);
-        let cpu = cpu_time();
-        while calls.walls.len() < look_at && (spent < budget || calls.walls.len() < FEWEST_CALLS) {
-            let wall = session.run(&inputs[calls.walls.len() % inputs.len()])?.wall;
-            spent += wall;
-            calls.walls.push(wall);
-        }
-        calls.cpu += cpu_time().saturating_sub(cpu);
-        if is_precise(&calls.walls, precision) {
-            return Ok(Calls { stopped: Stopped::Interval, ..calls });
-        }
-        if spent >= budget {
-            return Ok(calls);
-        }
-    }
 }
 
 fn steal_since(begin: &Counters) -> Option<Share> {
@@ -543,44 +569,20 @@ fn sort_points(profile: &mut Profile) {
 
 #[cfg(test)]
 mod tests {
-    use super::{disturbed, judge, repeat};
-    use crate::profile::Stopped;
-    use crate::profile::engine::{Batch, Engine, Scripted};
-    use std::path::Path;
-    use std::time::Duration;
-
-    fn scripted(walls: &[u64], budget_ms: u64, precision: f64) -> super::Calls {
-        let walls = walls.iter().map(|&ms| Duration::from_millis(ms)).collect();
-        let engine = Scripted { walls, scores: vec![0.0, 1.0] };
-        let mut session = engine.open(Path::new("any"), None, 1).expect("a script always opens");
-        let input = [Batch { shape: vec![1, 1], data: vec![0.0] }];
-        repeat(session.as_mut(), &input, Duration::from_millis(budget_ms), precision).expect("a script never fails")
-    }
+    use super::{judge, shuffle};
 
     #[test]
-    fn own_hand_offs_are_no_disturbance_and_lost_slices_are() {
-        let short = vec![Duration::from_micros(20); 30];
-        assert!(!disturbed(60, 1, &short) && disturbed(80, 1, &short));
-        let long = vec![Duration::from_millis(80); 5];
-        assert!(!disturbed(20, 1, &long) && disturbed(100, 1, &long));
-    }
-
-    #[test]
-    fn steady_calls_stop_at_the_fewest_that_tell() {
-        let calls = scripted(&[5], 1_000_000, 0.02);
-        assert_eq!((calls.walls.len(), calls.stopped), (super::super::sample::FEWEST_CALLS, Stopped::Interval));
-    }
-
-    #[test]
-    fn unsteady_calls_spend_the_budget() {
-        let calls = scripted(&[1, 9], 1_000, 0.02);
-        assert_eq!((calls.walls.len(), calls.stopped), (200, Stopped::Budget));
-    }
-
-    #[test]
-    fn slow_calls_are_made_five_times_whatever_the_budget() {
-        let calls = scripted(&[1_000], 10, 0.02);
-        assert_eq!((calls.walls.len(), calls.stopped), (5, Stopped::Budget));
+    fn shuffles_are_those_of_their_seed() {
+        let shuffled = |seed, number| {
+            let mut things: Vec<u32> = (0..20).collect();
+            shuffle(&mut things, seed, number);
+            things
+        };
+        assert_eq!(shuffled(1, 2), shuffled(1, 2));
+        assert!(shuffled(1, 2) != shuffled(1, 3) && shuffled(1, 2) != shuffled(2, 2));
+        let mut sorted = shuffled(1, 2);
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..20).collect::<Vec<_>>());
     }
 
     #[test]

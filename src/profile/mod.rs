@@ -9,6 +9,7 @@
 //! This file holds the nouns of `planner.profile/1`; each verb is a sibling file.
 
 mod answers;
+mod block;
 mod curve;
 pub mod engine;
 #[cfg(feature = "ort")]
@@ -31,10 +32,11 @@ use serde::{Deserialize, Serialize};
 use crate::units::{Accuracy, Factor, Megabytes, Millis, Rate, Share};
 
 pub use answers::{Answer, Answers};
+pub use block::{Block, Key};
 pub use curve::{Curve, Residual, Service};
 pub use histogram::{Distribution, Histogram};
 pub use idx::{Samples, read_samples};
-pub use measure::{Attendant, Context, Event, Footprint, Settings, footprint, measure};
+pub use measure::{Attendant, Context, Earlier, Event, Footprint, Settings, footprint, measure};
 pub use models::{DataFiles, Family, ModelList, ModelsFormat, VariantFile};
 
 /// The name and version of the profile format.
@@ -217,7 +219,10 @@ pub struct Quantile {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Conditions {
-    /// Calls thrown away as warm-up.
+    /// Stretches in which it was measured, in random order among those of other points; 0 where nobody tells.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub blocks: u32,
+    /// Calls thrown away as warm-up, over all blocks.
     pub warmup: u64,
     /// Why no more calls were made.
     pub stopped: Stopped,
@@ -226,6 +231,9 @@ pub struct Conditions {
     /// Part of the time in which runnable threads of the machine waited for a processor (PSI), where the kernel tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_pressure: Option<Share>,
+    /// How many times as long a fixed piece of arithmetic took around the median block as at best in the whole profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe_slowdown: Option<Factor>,
     /// Whether somebody else was using the machine; such a point is not to be trusted. Not told with co-runners.
     pub contended: bool,
 }
@@ -234,7 +242,7 @@ pub struct Conditions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stopped {
-    /// The interval of the median became narrow enough.
+    /// The asked intervals became narrow enough.
     Interval,
     /// The time budget was spent.
     Budget,
@@ -320,6 +328,12 @@ pub struct ProfileProvenance {
     pub budget_ms: Millis,
     /// Asked half-width of the median's interval, relative to the median.
     pub precision: Share,
+    /// The same of the 99th percentile, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail_precision: Option<Share>,
+    /// Blocks in which each point was measured; 0 where nobody tells.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub blocks: u32,
     /// Seed of the choice of inputs.
     pub seed: u64,
 }

@@ -1,4 +1,8 @@
-//! Statistics of repeated calls: quantiles with intervals, moments, and when to stop.
+//! Statistics of repeated calls: quantiles with intervals, moments, warm-up, and when to stop.
+//!
+//! Calls follow each other on one machine, so they are not independent. The number of calls below a quantile is binomial
+//! where they are; where they are not, its variance is larger by the integrated autocorrelation time τ of "is this call
+//! below", and n calls tell as much as n ÷ τ independent ones.
 
 use std::time::Duration;
 
@@ -10,14 +14,17 @@ pub const FEWEST_CALLS: usize = 100;
 
 /// The normal quantile of a two-sided 95 % interval.
 const Z95: f64 = 1.959_963_984_540_054;
+/// What each end of a 95 % interval may miss.
+const TAIL: f64 = 0.025;
 
-/// Returns moments and quantiles of some times.
+/// Returns moments and quantiles of some times, in the order in which they were measured.
 ///
 /// # Panics
 /// Where there is no time.
 #[must_use]
 pub fn latency(walls: &[Duration]) -> Latency {
-    let sorted = sorted_ms(walls);
+    let series = Series::of(walls);
+    let sorted = &series.sorted;
     let n = sorted.len() as f64;
     let mean = sorted.iter().sum::<f64>() / n;
     let variance = sorted.iter().map(|ms| (ms - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
@@ -27,22 +34,113 @@ pub fn latency(walls: &[Duration]) -> Latency {
         std_ms: ms(variance.sqrt()),
         min_ms: ms(sorted[0]),
         max_ms: ms(sorted[sorted.len() - 1]),
-        p50: quantile(&sorted, 0.5),
-        p90: quantile(&sorted, 0.9),
-        p95: quantile(&sorted, 0.95),
-        p99: quantile(&sorted, 0.99),
-        p999: quantile(&sorted, 0.999),
+        p50: series.quantile(0.5),
+        p90: series.quantile(0.9),
+        p95: series.quantile(0.95),
+        p99: series.quantile(0.99),
+        p999: series.quantile(0.999),
     }
 }
 
-/// Tells whether the half-width of the median's interval is at most `precision` of the median.
+/// Tells whether the half-width of a quantile's interval is at most `precision` of the quantile.
 #[must_use]
-pub fn is_precise(walls: &[Duration], precision: f64) -> bool {
-    if walls.len() < FEWEST_CALLS {
+pub fn is_precise(walls: &[Duration], q: f64, precision: f64) -> bool {
+    // An upper end needs a call beyond the quantile, in all but 2.5 % of series.
+    let bounded = (TAIL.ln() / q.ln()).ceil() as usize;
+    if walls.len() < FEWEST_CALLS.max(bounded) {
         return false;
     }
-    let median = quantile(&sorted_ms(walls), 0.5);
-    (median.high_ms.get() - median.low_ms.get()) / 2.0 <= precision * median.value_ms.get()
+    let quantile = Series::of(walls).quantile(q);
+    (quantile.high_ms.get() - quantile.low_ms.get()) / 2.0 <= precision * quantile.value_ms.get()
+}
+
+/// Returns how many calls at the beginning belong to the warm-up: the cut at which the standard error of the mean of
+/// what remains is least (MSER, White 1997), no later than half way.
+///
+/// Times beyond three interquartile ranges above the third quartile count as that: an outlier is no warm-up.
+#[must_use]
+pub fn warm_up(walls: &[Duration]) -> usize {
+    let series = Series::of(walls);
+    let n = series.times.len();
+    if n < 8 {
+        return 0;
+    }
+    let (low, high) = (series.sorted[n / 4], series.sorted[3 * n / 4]);
+    let most = high + 3.0 * (high - low);
+    let (mut sum, mut squares, mut best) = (0.0, 0.0, (f64::INFINITY, 0));
+    for (cut, time) in series.times.iter().enumerate().rev() {
+        let time = time.min(most);
+        sum += time;
+        squares += time * time;
+        let left = (n - cut) as f64;
+        let error = (squares - sum * sum / left).max(0.0) / (left * left);
+        if cut <= n / 2 && error <= best.0 {
+            best = (error, cut);
+        }
+    }
+    best.1
+}
+
+/// Times in milliseconds, as they came and sorted.
+struct Series {
+    times: Vec<f64>,
+    sorted: Vec<f64>,
+}
+
+impl Series {
+    fn of(walls: &[Duration]) -> Self {
+        let times: Vec<f64> = walls.iter().map(|wall| wall.as_secs_f64() * 1e3).collect();
+        let mut sorted = times.clone();
+        sorted.sort_by(f64::total_cmp);
+        Self { times, sorted }
+    }
+
+    /// Nearest rank, with the order statistics that bound the quantile in 95 % of all series; between two of them by the
+    /// part of the probability (Nyblom 1992).
+    fn quantile(&self, q: f64) -> Quantile {
+        let n = self.sorted.len();
+        let value = self.sorted[nearest_rank(n, q) - 1];
+        let independent = ((n as f64 / self.correlation_time(value)).round() as usize).clamp(1, n);
+        let (low, high) = interval_ranks(independent, q);
+        let stretch = n as f64 / independent as f64;
+        let ms = Millis::saturating;
+        let low = self.at_rank(low * stretch).min(value);
+        // The maximum of a shorter series stands for the maximum of this one.
+        let high = if high >= independent as f64 { self.sorted[n - 1] } else { self.at_rank(high * stretch) };
+        Quantile { value_ms: ms(value), low_ms: ms(low), high_ms: ms(high.max(value)) }
+    }
+
+    fn at_rank(&self, rank: f64) -> f64 {
+        let rank = rank.clamp(1.0, self.sorted.len() as f64);
+        let below = self.sorted[rank as usize - 1];
+        let above = self.sorted[(rank as usize).min(self.sorted.len() - 1)];
+        below + rank.fract() * (above - below)
+    }
+
+    /// Returns τ = 1 + 2 Σ ρₖ of "the time is at most `limit`", at least 1: pairs of autocorrelations are summed as long
+    /// as they are positive and beyond chance (Geyer 1992, initial positive sequence).
+    fn correlation_time(&self, limit: f64) -> f64 {
+        let below: Vec<f64> = self.times.iter().map(|time| f64::from(u8::from(*time <= limit))).collect();
+        let n = below.len() as f64;
+        let mean = below.iter().sum::<f64>() / n;
+        let variance = mean * (1.0 - mean);
+        if variance <= 0.0 || below.len() < FEWEST_CALLS {
+            return 1.0;
+        }
+        let correlation = |lag: usize| {
+            let pairs = below.iter().zip(&below[lag..]);
+            pairs.map(|(a, b)| (a - mean) * (b - mean)).sum::<f64>() / n / variance
+        };
+        let mut sum = 1.0;
+        for lag in (1..below.len() / 4).step_by(2) {
+            let pair = correlation(lag) + correlation(lag + 1);
+            if pair <= std::f64::consts::SQRT_2 / n.sqrt() {
+                break;
+            }
+            sum += 2.0 * pair;
+        }
+        sum.max(1.0)
+    }
 }
 
 /// Returns the Wilson score interval (95 %) of a part, as (low, high).
@@ -61,50 +159,40 @@ pub fn wilson(hits: u64, samples: u64) -> (Accuracy, Accuracy) {
     (Accuracy::saturating((centre - half).min(p)), Accuracy::saturating((centre + half).max(p)))
 }
 
-fn sorted_ms(walls: &[Duration]) -> Vec<f64> {
-    let mut sorted: Vec<f64> = walls.iter().map(|wall| wall.as_secs_f64() * 1e3).collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted
-}
-
-/// Nearest rank, with the order statistics that bound the quantile in 95 % of all series.
-fn quantile(sorted: &[f64], q: f64) -> Quantile {
-    let n = sorted.len();
-    let rank = nearest_rank(n, q);
-    let (low, high) = interval_ranks(n, q);
-    let at = |rank: usize| Millis::saturating(sorted[rank.clamp(1, n) - 1]);
-    Quantile { value_ms: at(rank), low_ms: at(low.min(rank)), high_ms: at(high.max(rank)) }
-}
-
 fn nearest_rank(n: usize, q: f64) -> usize {
     // 0.99 × 100 is 99.00000000000001 in floating point: that is rank 99, not 100.
     ((q * n as f64 - 1e-9).ceil() as usize).clamp(1, n)
 }
 
-/// Returns the ranks l and u with P(X(l) ≤ quantile) and P(quantile ≤ X(u)) at least 97.5 % each, cut to 1..=n.
+/// Returns the ranks, with fractions, below and above which the quantile of `n` independent samples is in 2.5 % of all
+/// cases each; 1 and `n` where the samples are too few.
 ///
 /// The number of samples below the quantile is binomial(n, q); its law is summed exactly.
-fn interval_ranks(n: usize, q: f64) -> (usize, usize) {
+fn interval_ranks(n: usize, q: f64) -> (f64, f64) {
     let (count, odds) = (n as f64, (q / (1.0 - q)).ln());
     let mut log_mass = count * (1.0 - q).ln();
-    let mut below = 0.0;
-    let mut low = 1;
+    let (mut below, mut low) = (0.0, None);
     for k in 0..n {
+        let (before, rank) = (below, k as f64);
         below += log_mass.exp();
-        if below <= 0.025 {
-            low = k + 1;
+        // The quantile is under the sample of rank k + 1 with probability P(at most k below) = `below`.
+        if low.is_none() && below > TAIL {
+            low = Some((rank + (TAIL - before) / (below - before)).max(1.0));
         }
-        if below >= 0.975 {
-            return (low, k + 1);
+        // It is above that sample with probability 1 − `below`.
+        if below >= 1.0 - TAIL {
+            let part = (below - (1.0 - TAIL)) / (below - before);
+            return (low.unwrap_or(1.0), (rank + 1.0 - part).clamp(1.0, count));
         }
-        log_mass += ((count - k as f64) / (k as f64 + 1.0)).ln() + odds;
+        log_mass += ((count - rank) / (rank + 1.0)).ln() + odds;
     }
-    (low, n)
+    (low.unwrap_or(1.0), count)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{interval_ranks, is_precise, latency, nearest_rank, wilson};
+    use super::{Series, interval_ranks, is_precise, latency, nearest_rank, warm_up, wilson};
+    use crate::simulate::Dice;
     use std::time::Duration;
 
     fn millis(range: std::ops::RangeInclusive<u64>) -> Vec<Duration> {
@@ -120,32 +208,68 @@ mod tests {
         assert_eq!((nearest_rank(1, 0.999), nearest_rank(1000, 0.999)), (1, 999));
     }
 
-    /// Conover, Practical Nonparametric Statistics: the median of 100 lies between ranks 40 and 61 (95 %).
+    /// Conover, Practical Nonparametric Statistics: the median of 100 lies between ranks 40 and 61 in at least 95 %.
     #[test]
-    fn median_interval_is_that_of_the_binomial_table() {
-        assert_eq!(interval_ranks(100, 0.5), (40, 61));
-        assert_eq!(interval_ranks(10, 0.5), (2, 9));
+    fn median_interval_is_inside_that_of_the_binomial_table() {
+        let (low, high) = interval_ranks(100, 0.5);
+        assert!((40.0..41.0).contains(&low) && (60.0..=61.0).contains(&high), "{low} {high}");
+        let (low, high) = interval_ranks(10, 0.5);
+        assert!((2.0..3.0).contains(&low) && (8.0..=9.0).contains(&high), "{low} {high}");
     }
 
     #[test]
     fn an_unbounded_tail_ends_at_the_maximum() {
-        assert_eq!(interval_ranks(50, 0.99).1, 50);
-        assert_eq!(interval_ranks(1, 0.5), (1, 1));
+        assert_eq!(interval_ranks(50, 0.99).1, 50.0);
+        assert_eq!(interval_ranks(1, 0.5), (1.0, 1.0));
     }
 
     #[test]
     fn intervals_of_long_series_neither_vanish_nor_overflow() {
         let (low, high) = interval_ranks(50_000, 0.5);
-        assert!((24_770..=24_790).contains(&low) && (25_210..=25_230).contains(&high), "{low} {high}");
+        assert!((24_770.0..=24_790.0).contains(&low) && (25_210.0..=25_230.0).contains(&high), "{low} {high}");
+    }
+
+    /// An AR(1) series of signs that repeats its last with probability (1 + ρ)/2 has τ = (1 + ρ) ÷ (1 − ρ).
+    #[test]
+    fn correlation_time_is_that_of_a_repeating_series() {
+        let mut dice = Dice::new(1, 0);
+        for rho in [0.0, 0.5, 0.9] {
+            let mut last = 1;
+            let mut draw = || {
+                if dice.unit() > (1.0 + rho) / 2.0 {
+                    last = 3 - last;
+                }
+                Duration::from_millis(last)
+            };
+            let seen = Series::of(&(0..50_000).map(|_| draw()).collect::<Vec<_>>()).correlation_time(1.0);
+            let wanted = (1.0 + rho) / (1.0 - rho);
+            assert!((seen / wanted - 1.0).abs() < 0.1, "ρ {rho}: {seen} for {wanted}");
+        }
+    }
+
+    #[test]
+    fn warm_up_ends_where_the_series_settles() {
+        let mut dice = Dice::new(2, 0);
+        let mut settled =
+            |n: usize| (0..n).map(|_| Duration::from_micros(1000 + u64::from(dice.below(50)))).collect::<Vec<_>>();
+        let steady = settled(400);
+        assert!(warm_up(&steady) < 100, "{}", warm_up(&steady));
+        let falling: Vec<_> = (0..40).map(|k| Duration::from_micros(3000 - 50 * k)).collect();
+        let cut = warm_up(&[falling, settled(400)].concat());
+        assert!((35..80).contains(&cut), "{cut}");
+        let mut with_outlier = settled(400);
+        with_outlier[150] = Duration::from_millis(500);
+        assert!(warm_up(&with_outlier) < 150, "an outlier is no warm-up");
+        assert_eq!((warm_up(&steady[..3]), warm_up(&[Duration::from_millis(5); 100])), (0, 0));
     }
 
     #[test]
     fn stops_when_narrow_and_not_before_the_fewest() {
         let steady = vec![Duration::from_millis(5); super::FEWEST_CALLS - 1];
-        assert!(!is_precise(&steady, 0.5));
-        assert!(is_precise(&[steady, vec![Duration::from_millis(5)]].concat(), 0.01));
-        assert!(!is_precise(&millis(1..=100), 0.1));
-        assert!(is_precise(&millis(1..=100), 0.25));
+        assert!(!is_precise(&steady, 0.5, 0.5));
+        assert!(is_precise(&[steady, vec![Duration::from_millis(5)]].concat(), 0.5, 0.01));
+        assert!(!is_precise(&millis(1..=100), 0.5, 0.05));
+        assert!(is_precise(&millis(1..=100), 0.5, 0.99));
     }
 
     /// Wilson's interval of 81 in 263, Newcombe (1998), table I: 0.2553 to 0.3662.

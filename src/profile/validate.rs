@@ -28,10 +28,15 @@ impl Profile {
 }
 
 fn has_variants(profile: &Profile, findings: &mut Findings) {
-    for (key, empty) in [("variants", profile.variants.is_empty()), ("points", profile.points.is_empty())] {
+    // A profile without points is what an interrupted measurement leaves at first; who needs points says which.
+    let lists = [
+        ("variants", profile.variants.is_empty(), Severity::Error),
+        ("points", profile.points.is_empty(), Severity::Warning),
+    ];
+    for (key, empty, severity) in lists {
         if empty {
             let action = "measure with `planner profile`; `--resume` completes an interrupted one";
-            findings.push(Finding::error(Code::Empty, key, "nothing was measured", action));
+            findings.push(Finding::error(Code::Empty, key, "nothing was measured", action).with_severity(severity));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use planner::profile::engine::{Engine, Scripted};
-use planner::profile::{Answers, Attendant, Context, Event, Family, Profile, Settings, measure};
+use planner::profile::{Answers, Attendant, Context, Earlier, Event, Family, Profile, Settings, measure};
 use planner::units::{Millis, Share};
 
 fn digits() -> Family {
@@ -19,6 +19,8 @@ fn settings(batches: &[u32]) -> Settings {
         cores: vec![1],
         co_runners: vec![0],
         precision: Share::new(0.05).expect("a share"),
+        tail_precision: None,
+        blocks: 1,
         budget: Millis::new(5.0).expect("a time"),
         seed: 42,
         retry_contended: false,
@@ -40,7 +42,7 @@ struct Counter {
 
 impl Attendant for Counter {
     fn tell(&mut self, event: Event<'_>) {
-        if let Event::Begun { points, kept } = event {
+        if let Event::Begun { points, kept, .. } = event {
             (self.measured, self.kept) = (points, kept);
         }
     }
@@ -51,7 +53,7 @@ impl Attendant for Counter {
     }
 }
 
-/// Measures and returns the result with the numbers of measured and kept points and of saves.
+/// Measures and returns the result with the numbers of measured and kept points and of saves, one more than points.
 fn measured(
     family: &Family,
     engine: &dyn Engine,
@@ -59,6 +61,7 @@ fn measured(
     earlier: Option<(Profile, Answers)>,
 ) -> ((Profile, Answers), [usize; 3]) {
     let mut counter = Counter::default();
+    let earlier = earlier.map(|(profile, answers)| Earlier { profile, answers, blocks: Vec::new() });
     let result = measure(family, engine, settings, earlier, &mut counter);
     (result.expect("measurable"), [counter.measured, counter.kept, counter.saves])
 }
@@ -83,19 +86,19 @@ fn resuming_measures_only_what_is_missing() {
     let mut family = digits();
     family.list.variants.truncate(2);
     let (first, seen) = measured(&family, &script(), &settings(&[1]), None);
-    assert_eq!(seen, [2, 0, 2]);
+    assert_eq!(seen, [2, 0, 3]);
     let (second, seen) = measured(&family, &script(), &settings(&[1, 2]), Some(first.clone()));
-    assert_eq!(seen, [2, 2, 2]);
+    assert_eq!(seen, [2, 2, 3]);
     assert_eq!(second.0.points.iter().map(|point| point.batch).collect::<Vec<_>>(), [1, 2, 1, 2]);
     assert_eq!(second.1, first.1);
 
     let retry = Settings { retry_contended: true, ..settings(&[1, 2]) };
     let (_, seen) = measured(&family, &script(), &retry, Some(second));
-    assert_eq!(seen, [4, 0, 4], "all points of a script look contended");
+    assert_eq!(seen, [4, 0, 5], "all points of a script look contended");
 
     family.model_sha256[0] = "another file".into();
     let (_, seen) = measured(&family, &script(), &settings(&[1]), Some(first));
-    assert_eq!(seen, [1, 1, 1], "a changed model is measured again");
+    assert_eq!(seen, [1, 1, 2], "a changed model is measured again");
 }
 
 #[test]
@@ -103,7 +106,9 @@ fn resuming_with_other_settings_is_refused() {
     let family = digits();
     let (first, _) = measured(&family, &script(), &settings(&[1]), None);
     let other = Settings { seed: 7, ..settings(&[1]) };
-    let error = measure(&family, &script(), &other, Some(first), &mut Counter::default());
+    let (profile, answers) = first;
+    let earlier = Earlier { profile, answers, blocks: Vec::new() };
+    let error = measure(&family, &script(), &other, Some(earlier), &mut Counter::default());
     assert!(error.expect_err("another seed").to_string().contains("another seed"));
 }
 
@@ -186,6 +191,84 @@ fn onnx_runtime_and_rten_answer_alike() {
         }
         assert_eq!(compared, 2000);
     }
+}
+
+/// Whatever the moment of the kill, `--resume` goes on and no finished block is measured again.
+#[cfg(feature = "rten")]
+#[test]
+fn a_killed_measurement_loses_at_most_the_block_under_way() {
+    use std::process::{Command, Stdio};
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let digits = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits");
+    let list = format!(
+        "format = \"planner.models/1\"\ntask = \"t\"\n[data]\nimages = {0:?}\nlabels = {1:?}\n\
+         [[variants]]\nname = \"a\"\nfile = {2:?}\n[[variants]]\nname = \"b\"\nfile = {3:?}\n",
+        digits.join("test-images.idx.gz"),
+        digits.join("test-labels.idx.gz"),
+        digits.join("mlp_s.onnx"),
+        digits.join("cnn_s.onnx"),
+    );
+    let (models, profile) = (folder.path().join("models.toml"), folder.path().join("p.json"));
+    let journal = folder.path().join("p.json.blocks");
+    fs::write(&models, list).expect("writable");
+    let start = || {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin("planner"));
+        command.arg("profile").arg(&models).arg("-o").arg(&profile).arg("--resume");
+        command.args(["--batches", "1,2,4", "--cores", "1", "--budget-ms", "600", "--precision", "0.00001"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
+    };
+    let whole_lines = || {
+        let text = fs::read_to_string(&journal).unwrap_or_default();
+        text.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut before: Vec<String> = Vec::new();
+    let mut kills = 0;
+    for wait_ms in [300, 700, 900, 1100, 800, 1000, 1300] {
+        let mut child = start();
+        std::thread::sleep(Duration::from_millis(wait_ms));
+        if child.try_wait().expect("it can be asked").is_some() {
+            break;
+        }
+        child.kill().expect("it can be killed");
+        child.wait().expect("it is gone");
+        kills += 1;
+        let now = whole_lines();
+        assert!(now.len() >= before.len() && now[..before.len()] == before[..], "kept blocks stay as they were");
+        before = now;
+    }
+    assert!(kills >= 2, "it was killed {kills} times");
+    assert!(start().wait().expect("it ends").success());
+    let profile: Profile = serde_json::from_slice(&fs::read(&profile).expect("written")).expect("a profile");
+    assert!(!profile.validate().has_errors(), "{}", profile.validate());
+    let seen: Vec<_> = profile.points.iter().map(|p| (p.variant.as_str(), p.batch, p.conditions.blocks)).collect();
+    assert_eq!(seen, [("a", 1, 3), ("a", 2, 3), ("a", 4, 3), ("b", 1, 3), ("b", 2, 3), ("b", 4, 3)]);
+    assert!(!journal.exists(), "a complete profile needs no journal");
+}
+
+/// A busy process on the same core, started half-way, is seen; whether the host is quiet without it is not ours to say.
+#[cfg(feature = "rten")]
+#[test]
+fn a_busy_neighbour_on_the_same_core_makes_a_point_contended() {
+    use std::process::Command;
+
+    let mut family = digits();
+    family.list.variants.retain(|variant| variant.name == "cnn_l");
+    let steady = Settings { budget: Millis::new(600.0).expect("a time"), blocks: 2, ..settings(&[1]) };
+    let steady = Settings { precision: Share::ZERO, ..steady };
+    let core = planner::profile::host::allowed_cores()[0].to_string();
+    let disturb = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(500));
+        let busy = Command::new("taskset").args(["-c", &core, "sh", "-c", "while :; do :; done"]).spawn();
+        let mut busy = busy.expect("taskset and sh are there");
+        std::thread::sleep(Duration::from_millis(2500));
+        busy.kill().and_then(|()| busy.wait()).expect("it can be killed");
+    });
+    let rten = planner::profile::engine_rten::Rten;
+    let ((profile, _), _) = measured(&family, &rten, &steady, None);
+    disturb.join().expect("the neighbour is gone");
+    let conditions = profile.points[0].conditions;
+    assert!(conditions.contended, "{conditions:?}");
 }
 
 #[cfg(feature = "rten")]

@@ -1,0 +1,291 @@
+//! A stretch of calls of one point, and the point that its stretches make.
+//!
+//! A point is measured in blocks, in random order among those of all points, so that a host that drifts hits all alike.
+//! In each block the warm-up is found from the calls themselves. Before and after it a fixed piece of arithmetic, the
+//! probe, says how fast the core is just then.
+//!
+//! A point is contended where somebody else used the machine in one of its blocks: at one thread, the median wall time
+//! exceeds 1.2 × CPU time per call; the kernel took the processor away more often than the engine's own hand-offs explain
+//! (see `disturbed`); or, in the median block, the probe was 1.25 times as slow as at best in the whole profile.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::engine::{Batch, Session};
+use super::host::{Counters, cpu_time};
+use super::sample::{is_precise, latency, warm_up};
+use super::{Conditions, Histogram, Point, Stopped};
+use crate::error::Error;
+use crate::units::{Factor, Millis, Rate, Share};
+
+/// Calls of a block, whatever the budget.
+const FEWEST_CALLS: usize = 5;
+/// Calls that are thrown away before the first that counts.
+const FIRST_CALLS: u64 = 3;
+/// How much slower than at best the probe may be.
+const SLOW_PROBE: f64 = 1.25;
+
+/// What is measured of a variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key {
+    /// Intra-op threads.
+    pub cores: u32,
+    /// Samples in one call.
+    pub batch: u32,
+    /// Busy neighbours.
+    pub co_runners: u32,
+}
+
+impl Key {
+    /// Returns the key of a measured point.
+    #[must_use]
+    pub const fn of(point: &Point) -> Self {
+        Self { cores: point.cores, batch: point.batch, co_runners: point.co_runners }
+    }
+}
+
+/// A stretch of calls of one point.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Block {
+    /// Name of the variant.
+    pub variant: String,
+    /// What of it was measured.
+    pub key: Key,
+    /// Wall time of each call in nanoseconds, without the warm-up.
+    pub walls_ns: Vec<u64>,
+    /// Calls thrown away as warm-up.
+    pub warmup: u64,
+    /// CPU time of one call in nanoseconds.
+    pub cpu_ns: f64,
+    /// Whether the asked intervals were narrow enough at its end.
+    pub precise: bool,
+    /// Times that the kernel took the processor away.
+    pub involuntary_switches: u64,
+    /// Microseconds in which runnable threads of the machine waited, where the kernel tells.
+    pub pressure_us: Option<f64>,
+    /// Length of the block.
+    pub elapsed_us: f64,
+    /// Time of the probe, the slower of before and after, in nanoseconds.
+    pub probe_ns: u64,
+}
+
+/// When a block has seen enough.
+#[derive(Debug, Clone, Copy)]
+pub struct Enough {
+    /// Time for its calls.
+    pub budget: Duration,
+    /// Fewest calls that an early end needs.
+    pub fewest: usize,
+    /// Asked half-width of the median's interval, relative to the median.
+    pub precision: f64,
+    /// The same of the 99th percentile, where it is asked for.
+    pub tail_precision: Option<f64>,
+}
+
+impl Enough {
+    fn is_precise(&self, walls: &[Duration]) -> bool {
+        is_precise(walls, 0.5, self.precision) && self.tail_precision.is_none_or(|most| is_precise(walls, 0.99, most))
+    }
+}
+
+/// Calls a model until it is known well enough together with the earlier blocks, or the budget is spent.
+///
+/// # Errors
+/// [`Error::Engine`] where the engine fails.
+pub fn measure_block(
+    session: &mut dyn Session,
+    inputs: &[Batch],
+    (variant, key): (&str, Key),
+    earlier: &[Block],
+    enough: Enough,
+) -> Result<Block, Error> {
+    let probe_before = probe();
+    for call in 0..FIRST_CALLS {
+        session.run(&inputs[call as usize % inputs.len()])?;
+    }
+    let mut so_far: Vec<Duration> = earlier.iter().flat_map(Block::walls).collect();
+    let (before, begin) = (Counters::now(), Instant::now());
+    let calls = repeat(session, inputs, &mut so_far, enough)?;
+    let (elapsed, after) = (begin.elapsed(), Counters::now());
+    let cut = warm_up(&calls.walls);
+    Ok(Block {
+        variant: variant.to_owned(),
+        key,
+        walls_ns: calls.walls[cut..].iter().map(|wall| u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX)).collect(),
+        warmup: FIRST_CALLS + cut as u64,
+        cpu_ns: calls.cpu.as_nanos() as f64 / calls.walls.len() as f64,
+        precise: calls.precise,
+        involuntary_switches: after.involuntary.saturating_sub(before.involuntary),
+        pressure_us: after.pressure_us.zip(before.pressure_us).map(|(after, before)| after - before),
+        elapsed_us: elapsed.as_secs_f64() * 1e6,
+        probe_ns: probe_before.max(probe()),
+    })
+}
+
+/// Takes the best of three times of a fixed piece of arithmetic, about 30 µs each: the core's speed just then, in
+/// nanoseconds.
+fn probe() -> u64 {
+    let once = || {
+        let begin = Instant::now();
+        let mut number = black_box(1_u64);
+        for _ in 0..20_000 {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        }
+        black_box(number);
+        begin.elapsed()
+    };
+    (0..3).map(|_| once()).min().map_or(0, |best| best.as_nanos() as u64)
+}
+
+struct Calls {
+    walls: Vec<Duration>,
+    cpu: Duration,
+    precise: bool,
+}
+
+/// Calls in stretches that grow with the number of calls. CPU time is read around a stretch, so that neither reading it
+/// nor looking at the interval counts as work. `so_far` gets the calls that are past the warm-up.
+fn repeat(
+    session: &mut dyn Session,
+    inputs: &[Batch],
+    so_far: &mut Vec<Duration>,
+    enough: Enough,
+) -> Result<Calls, Error> {
+    let mut calls = Calls { walls: Vec::new(), cpu: Duration::ZERO, precise: false };
+    let (mut spent, others) = (Duration::ZERO, so_far.len());
+    loop {
+        let look_at = (calls.walls.len() * 5 / 4).max(enough.fewest.max(FEWEST_CALLS));
+        let cpu = cpu_time();
+        while calls.walls.len() < look_at && (spent < enough.budget || calls.walls.len() < FEWEST_CALLS) {
+            let wall = session.run(&inputs[calls.walls.len() % inputs.len()])?.wall;
+            spent += wall;
+            calls.walls.push(wall);
+        }
+        calls.cpu += cpu_time().saturating_sub(cpu);
+        so_far.truncate(others);
+        so_far.extend(&calls.walls[warm_up(&calls.walls)..]);
+        calls.precise = enough.is_precise(so_far);
+        if calls.precise || spent >= enough.budget {
+            return Ok(calls);
+        }
+    }
+}
+
+impl Block {
+    fn walls(&self) -> impl Iterator<Item = Duration> + '_ {
+        self.walls_ns.iter().map(|&ns| Duration::from_nanos(ns))
+    }
+
+    /// Tells whether others must have been running.
+    fn is_disturbed(&self) -> bool {
+        let walls: Vec<Duration> = self.walls().collect();
+        let mut sorted = walls.clone();
+        sorted.sort_unstable();
+        let median = sorted[sorted.len() / 2].as_nanos() as f64;
+        let waited = self.key.cores == 1 && median > 1.2 * self.cpu_ns;
+        waited || disturbed(self.involuntary_switches, self.key.cores, &walls)
+    }
+}
+
+/// Tells whether others must have been running, from the involuntary switches during some calls.
+///
+/// An engine that hands each call to a pool on the same pinned core preempts its caller twice a call, on a quiet machine
+/// too (seen with rten: 60 switches in 30 calls), and so it may on each further core. Beyond that, half a switch a call is noise, and so is one in 8 ms:
+/// sharing a core with another busy thread costs one in each scheduler slice of 4 ms.
+fn disturbed(switches: u64, cores: u32, walls: &[Duration]) -> bool {
+    let calls = walls.len() as f64;
+    let milliseconds = walls.iter().sum::<Duration>().as_secs_f64() * 1e3;
+    switches as f64 > 2.0 * f64::from(cores) * calls + (calls / 2.0).max(milliseconds / 8.0)
+}
+
+/// Puts the blocks of one point together; `best_probe_ns` is the fastest probe of the whole profile.
+///
+/// # Panics
+/// Where there is no block.
+#[must_use]
+pub fn point_of(blocks: &[Block], device: &str, best_probe_ns: u64) -> Point {
+    let Block { variant, key, .. } = &blocks[0];
+    let walls: Vec<Duration> = blocks.iter().flat_map(Block::walls).collect();
+    let latency = latency(&walls);
+    let calls = |block: &Block| block.walls_ns.len() as f64;
+    let cpu_ns = blocks.iter().map(|block| block.cpu_ns * calls(block)).sum::<f64>() / walls.len() as f64;
+    let elapsed_us: f64 = blocks.iter().map(|block| block.elapsed_us).sum();
+    let pressure_us: Option<f64> = blocks.iter().map(|block| block.pressure_us).sum();
+    let slowdown = slowdown(blocks, best_probe_ns);
+    let alone = key.co_runners == 0;
+    Point {
+        variant: variant.clone(),
+        batch: key.batch,
+        cores: key.cores,
+        device: device.to_owned(),
+        co_runners: key.co_runners,
+        count: walls.len() as u64,
+        latency,
+        throughput_rps: Rate::saturating(1e3 * f64::from(key.batch) / latency.mean_ms.get()),
+        cpu_ms: alone.then(|| Millis::saturating(cpu_ns / 1e6)),
+        histogram: Some(Histogram::of(&walls)),
+        conditions: Conditions {
+            blocks: blocks.len() as u32,
+            warmup: blocks.iter().map(|block| block.warmup).sum(),
+            stopped: if blocks[blocks.len() - 1].precise { Stopped::Interval } else { Stopped::Budget },
+            involuntary_switches: blocks.iter().map(|block| block.involuntary_switches).sum(),
+            cpu_pressure: pressure_us.map(|us| Share::saturating(us / elapsed_us)),
+            probe_slowdown: Some(Factor::saturating(slowdown)),
+            contended: alone && (slowdown > SLOW_PROBE || blocks.iter().any(Block::is_disturbed)),
+        },
+    }
+}
+
+/// Returns how much slower than at best the probe was in the median block.
+fn slowdown(blocks: &[Block], best_probe_ns: u64) -> f64 {
+    let mut probes: Vec<u64> = blocks.iter().map(|block| block.probe_ns).collect();
+    probes.sort_unstable();
+    probes[probes.len() / 2] as f64 / best_probe_ns.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Enough, disturbed, repeat};
+    use crate::profile::engine::{Batch, Engine, Scripted};
+    use crate::profile::sample::FEWEST_CALLS;
+    use std::path::Path;
+    use std::time::Duration;
+
+    fn scripted(walls: &[u64], budget_ms: u64, precision: f64) -> super::Calls {
+        let walls = walls.iter().map(|&ms| Duration::from_millis(ms)).collect();
+        let engine = Scripted { walls, scores: vec![0.0, 1.0] };
+        let mut session = engine.open(Path::new("any"), None, 1).expect("a script always opens");
+        let input = [Batch { shape: vec![1, 1], data: vec![0.0] }];
+        let enough =
+            Enough { budget: Duration::from_millis(budget_ms), fewest: FEWEST_CALLS, precision, tail_precision: None };
+        repeat(session.as_mut(), &input, &mut Vec::new(), enough).expect("a script never fails")
+    }
+
+    #[test]
+    fn own_hand_offs_are_no_disturbance_and_lost_slices_are() {
+        let short = vec![Duration::from_micros(20); 30];
+        assert!(!disturbed(60, 1, &short) && disturbed(80, 1, &short));
+        let long = vec![Duration::from_millis(80); 5];
+        assert!(!disturbed(20, 1, &long) && disturbed(100, 1, &long));
+    }
+
+    #[test]
+    fn steady_calls_stop_at_the_fewest_that_tell() {
+        let calls = scripted(&[5], 1_000_000, 0.02);
+        assert_eq!((calls.walls.len(), calls.precise), (FEWEST_CALLS, true));
+    }
+
+    #[test]
+    fn unsteady_calls_spend_the_budget() {
+        let calls = scripted(&[1, 9], 1_000, 0.02);
+        assert_eq!((calls.walls.len(), calls.precise), (200, false));
+    }
+
+    #[test]
+    fn slow_calls_are_made_five_times_whatever_the_budget() {
+        let calls = scripted(&[1_000], 10, 0.02);
+        assert_eq!((calls.walls.len(), calls.precise), (5, false));
+    }
+}
