@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use planner::profile::engine_rten::Rten;
 use planner::profile::host::pin;
-use planner::profile::{Answers, Attendant, Context, Event, Family, Footprint, Profile, Settings, measure};
+use planner::profile::{
+    Answers, Attendant, CertaintyMeasure, Context, Event, Family, Footprint, Profile, Settings, measure,
+};
 use planner::units::{Megabytes, Millis, Share};
 use rten::{Model, RunOptions, ThreadPool};
 use rten_tensor::TensorView;
@@ -73,6 +75,7 @@ fn profiled(family: &Family, batch: u32) -> anyhow::Result<f64> {
         tail_precision: None,
         blocks: 1,
         budget: BUDGET.into(),
+        certainty: CertaintyMeasure::default(),
         seed: 42,
         retry_contended: false,
         context: Context::default(),

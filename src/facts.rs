@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::finding::{Code, Finding, Findings};
 use crate::format::{Loaded, load, read, sha256};
 use crate::plan::{InputRole, Plan, Resource};
-use crate::profile::{Answers, Curve, Profile, Service, Trust, Variant};
+use crate::profile::{Answers, CertaintyMeasure, Curve, Profile, Service, Trust, Variant};
 
 /// Profiles with their answers and curves.
 #[derive(Debug, Clone, Default)]
@@ -77,6 +77,21 @@ impl Facts {
         }
         self.profiles.push(profile);
         self.answers.push(answers);
+    }
+
+    /// Returns how the certainty of all answers was measured.
+    ///
+    /// # Errors
+    /// A finding where profiles differ in it: their thresholds mean different things.
+    pub fn certainty(&self) -> Result<CertaintyMeasure, Findings> {
+        let files = self.profiles.iter().filter_map(|profile| profile.document.answers.as_ref());
+        let measures: Vec<CertaintyMeasure> = files.map(|file| file.certainty).collect();
+        let first = measures.first().copied().unwrap_or_default();
+        if measures.iter().all(|measure| *measure == first) {
+            return Ok(first);
+        }
+        let cause = format!("certainty was measured in different ways: {measures:?}");
+        Err(Finding::error(Code::Inconsistent, "profiles", cause, "profile all variants with one --certainty").into())
     }
 
     /// Returns every variant, in file order.

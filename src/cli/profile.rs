@@ -11,8 +11,8 @@ use planner::format::{self, write_atomic};
 use planner::profile::engine::Engine;
 use planner::profile::host::allowed_cores;
 use planner::profile::{
-    Answers, Attendant, Block, Context, Curve, Earlier, Event, Family, Footprint, Point, Profile, Settings, footprint,
-    measure,
+    Answers, Attendant, Block, CertaintyMeasure, Context, Curve, Earlier, Event, Family, Footprint, Point, Profile,
+    Settings, footprint, measure,
 };
 use planner::units::{Millis, Share};
 
@@ -54,6 +54,9 @@ pub struct Args {
     budget_ms: Millis,
     #[command(flatten)]
     engine: EngineChoice,
+    /// How the certainty of an answer is measured, after a softmax of the scores
+    #[arg(long, value_enum, default_value_t)]
+    certainty: Certainty,
     /// Seed of the choice of inputs
     #[arg(long, default_value_t = 42)]
     seed: u64,
@@ -63,6 +66,27 @@ pub struct Args {
     /// With --resume, measure contended points again
     #[arg(long, requires = "resume")]
     retry_contended: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Certainty {
+    /// Probability of the best class minus that of the second best
+    #[default]
+    TopOneMinusTopTwo,
+    /// Probability of the best class
+    MaxProbability,
+    /// 1 minus the entropy, as a part of the largest possible
+    Entropy,
+}
+
+impl From<Certainty> for CertaintyMeasure {
+    fn from(certainty: Certainty) -> Self {
+        match certainty {
+            Certainty::TopOneMinusTopTwo => Self::TopOneMinusTopTwo,
+            Certainty::MaxProbability => Self::MaxProbability,
+            Certainty::Entropy => Self::Entropy,
+        }
+    }
 }
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
@@ -110,6 +134,7 @@ fn settings(args: &Args) -> Settings {
         tail_precision: args.tail_precision,
         blocks: args.blocks,
         budget: args.budget_ms,
+        certainty: args.certainty.into(),
         seed: args.seed,
         retry_contended: args.retry_contended,
         context: Context {

@@ -60,6 +60,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let settings = args.load.settings(&plan, Usual { seconds: 10.0, warmup_s: 1.0 })?;
     let engine = args.engine.open()?;
     let shelf = if args.models.is_empty() { Shelf::of_facts(&facts)? } else { Shelf::load(&args.models)? };
+    let shelf = shelf.judged_by(facts.certainty()?);
     say_findings(&shelf.differences(&facts, engine.as_ref()));
     if cfg!(debug_assertions) {
         say("note: this is a debug build, in which the embedded engine takes several times as long");

@@ -53,6 +53,8 @@ pub struct Settings {
     pub budget: Millis,
     /// Blocks in which each point is measured, at least 1.
     pub blocks: u32,
+    /// How certainty is measured.
+    pub certainty: CertaintyMeasure,
     /// Seed of the choice of inputs.
     pub seed: u64,
     /// Whether points of an earlier profile that were contended are measured again.
@@ -185,7 +187,7 @@ pub fn measure(
     let begin = Counters::now();
     let mut profile = empty(family, engine, settings);
     let mut answers = Answers { labels: family.samples.labels.clone(), variants: Vec::new() };
-    let earlier = earlier.map(|earlier| agreeing(earlier, &profile)).transpose()?;
+    let earlier = earlier.map(|earlier| agreeing(earlier, &profile, settings.certainty)).transpose()?;
     let mut bench = Bench::new(family, engine, settings, earlier.as_ref());
     let missing = bench.missing.len();
     let blocks = missing * settings.blocks as usize - bench.blocks.values().map(Vec::len).sum::<usize>();
@@ -425,7 +427,7 @@ fn wanted(family: &Family, settings: &Settings) -> Vec<(usize, Key)> {
 }
 
 /// Refuses an earlier profile whose numbers would not be comparable.
-fn agreeing(earlier: Earlier, now: &Profile) -> Result<Earlier, Error> {
+fn agreeing(earlier: Earlier, now: &Profile, certainty: CertaintyMeasure) -> Result<Earlier, Error> {
     let (then, new) = (&earlier.profile.provenance, &now.provenance);
     let differs = [
         ("data", then.data_sha256 != new.data_sha256),
@@ -433,6 +435,7 @@ fn agreeing(earlier: Earlier, now: &Profile) -> Result<Earlier, Error> {
         ("precision", (then.precision, then.tail_precision) != (new.precision, new.tail_precision)),
         ("number of blocks", then.blocks != new.blocks),
         ("seed", then.seed != new.seed),
+        ("measure of certainty", earlier.profile.answers.as_ref().is_some_and(|file| file.certainty != certainty)),
         ("engine", earlier.profile.host.libraries != now.host.libraries),
         ("cpu", earlier.profile.host.cpu != now.host.cpu),
         ("thread variables", earlier.profile.host.thread_variables != now.host.thread_variables),
@@ -492,7 +495,7 @@ fn answer(
             return Err(bad_model(engine.name(), &file, cause));
         }
         for (offset, scores) in run.scores.chunks_exact(run.classes).enumerate() {
-            let judged = judge(scores);
+            let judged = judge(scores, settings.certainty);
             let cause = || format!("the scores of sample {} are not finite: {scores:?}", start + offset);
             answers.push(judged.ok_or_else(|| bad_model(engine.name(), &file, cause()))?);
         }
@@ -517,10 +520,11 @@ fn answer(
     Ok((variant, answers))
 }
 
-/// Returns the best class and its lead in probability (softmax), or nothing where a score is not finite.
+/// Returns the best class and how certain it is, by the probabilities that a softmax makes of the scores; nothing where a
+/// score is not finite.
 ///
 /// The lower class number wins a tie.
-pub(crate) fn judge(scores: &[f32]) -> Option<Answer> {
+pub(crate) fn judge(scores: &[f32], measure: CertaintyMeasure) -> Option<Answer> {
     if scores.iter().any(|score| !score.is_finite()) {
         return None;
     }
@@ -530,11 +534,21 @@ pub(crate) fn judge(scores: &[f32]) -> Option<Answer> {
             best = class;
         }
     }
-    let weight = |score: f32| f64::from(score - scores[best]).exp();
-    let total: f64 = scores.iter().map(|&score| weight(score)).sum();
-    let others = scores.iter().enumerate().filter(|(class, _)| *class != best);
-    let second = others.map(|(_, &score)| weight(score)).fold(0.0, f64::max);
-    Some(Answer { predicted: best as u32, certainty: ((1.0 - second) / total) as f32 })
+    let weights: Vec<f64> = scores.iter().map(|&score| f64::from(score - scores[best]).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    let certainty = match measure {
+        CertaintyMeasure::TopOneMinusTopTwo => {
+            let others = weights.iter().enumerate().filter(|(class, _)| *class != best);
+            (1.0 - others.map(|(_, &weight)| weight).fold(0.0, f64::max)) / total
+        }
+        CertaintyMeasure::MaxProbability => 1.0 / total,
+        CertaintyMeasure::Entropy => {
+            let chances = weights.iter().map(|weight| weight / total).filter(|chance| *chance > 0.0);
+            let entropy: f64 = chances.map(|chance| -chance * chance.ln()).sum();
+            (1.0 - entropy / (scores.len() as f64).ln()).clamp(0.0, 1.0)
+        }
+    };
+    Some(Answer { predicted: best as u32, certainty: certainty as f32 })
 }
 
 fn answers_file(settings: &Settings, answers: &Answers) -> AnswersFile {
@@ -542,7 +556,7 @@ fn answers_file(settings: &Settings, answers: &Answers) -> AnswersFile {
         file: settings.context.answers.clone(),
         sha256: format::sha256(&answers.to_csv_gz()),
         samples: answers.samples() as u64,
-        certainty: CertaintyMeasure::TopOneMinusTopTwo,
+        certainty: settings.certainty,
     }
 }
 
@@ -569,7 +583,7 @@ fn sort_points(profile: &mut Profile) {
 
 #[cfg(test)]
 mod tests {
-    use super::{judge, shuffle};
+    use super::{CertaintyMeasure, judge, shuffle};
 
     #[test]
     fn shuffles_are_those_of_their_seed() {
@@ -587,10 +601,21 @@ mod tests {
 
     #[test]
     fn judges_by_softmax_and_refuses_nonsense() {
-        let answer = judge(&[0.0, 3.0_f32.ln(), 0.0]).expect("finite");
-        assert_eq!(answer.predicted, 1);
-        assert!((answer.certainty - 0.4).abs() < 1e-6, "3/5 − 1/5");
-        assert_eq!(judge(&[2.0, 2.0]).expect("finite").predicted, 0);
-        assert!(judge(&[1.0, f32::NAN]).is_none() && judge(&[f32::INFINITY, 0.0]).is_none());
+        // Probabilities 1/5, 3/5, 1/5.
+        let scores = [0.0, 3.0_f32.ln(), 0.0];
+        let entropy = -(0.6 * 0.6_f64.ln() + 0.4 * 0.2_f64.ln());
+        let measures = [
+            (CertaintyMeasure::TopOneMinusTopTwo, 0.4),
+            (CertaintyMeasure::MaxProbability, 0.6),
+            (CertaintyMeasure::Entropy, 1.0 - entropy / 3f64.ln()),
+        ];
+        for (measure, wanted) in measures {
+            let answer = judge(&scores, measure).expect("finite");
+            assert_eq!(answer.predicted, 1);
+            assert!((f64::from(answer.certainty) - wanted).abs() < 1e-6, "{measure:?}: {}", answer.certainty);
+            let even = judge(&[2.0, 2.0], measure).expect("finite");
+            assert_eq!(even.predicted, 0, "the lower class wins a tie");
+            assert!(judge(&[1.0, f32::NAN], measure).is_none() && judge(&[f32::INFINITY, 0.0], measure).is_none());
+        }
     }
 }

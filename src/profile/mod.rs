@@ -271,6 +271,10 @@ pub enum CertaintyMeasure {
     /// Probability of the best class minus that of the second best (after a softmax of the outputs).
     #[default]
     TopOneMinusTopTwo,
+    /// Probability of the best class.
+    MaxProbability,
+    /// 1 − entropy of the probabilities ÷ the largest entropy that so many classes can have.
+    Entropy,
 }
 
 /// The machine that measured.

@@ -6,20 +6,21 @@ use crate::error::Error;
 use crate::facts::Facts;
 use crate::finding::{Code, Finding, Findings, Severity};
 use crate::profile::engine::Engine;
-use crate::profile::{Family, VariantFile};
+use crate::profile::{CertaintyMeasure, Family, VariantFile};
 use crate::simulate::variants_of;
 
 /// The model families that a replay takes its variants and samples from.
 #[derive(Debug, Clone)]
 pub struct Shelf {
     families: Vec<Family>,
+    certainty: CertaintyMeasure,
 }
 
 impl Shelf {
     /// Returns a shelf of families that are already in memory.
     #[must_use]
     pub const fn new(families: Vec<Family>) -> Self {
-        Self { families }
+        Self { families, certainty: CertaintyMeasure::TopOneMinusTopTwo }
     }
 
     /// Loads the families of these model lists.
@@ -27,7 +28,20 @@ impl Shelf {
     /// # Errors
     /// As [`Family::load`].
     pub fn load(lists: &[PathBuf]) -> Result<Self, Error> {
-        Ok(Self { families: lists.iter().map(|list| Family::load(list)).collect::<Result<_, _>>()? })
+        Ok(Self::new(lists.iter().map(|list| Family::load(list)).collect::<Result<_, _>>()?))
+    }
+
+    /// Returns the same shelf with another measure of certainty.
+    #[must_use]
+    pub const fn judged_by(mut self, certainty: CertaintyMeasure) -> Self {
+        self.certainty = certainty;
+        self
+    }
+
+    /// Returns how the certainty of an answer is measured.
+    #[must_use]
+    pub const fn certainty(&self) -> CertaintyMeasure {
+        self.certainty
     }
 
     /// Loads the families that the profiles were measured from, found relative to each profile.

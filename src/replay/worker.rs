@@ -160,7 +160,8 @@ impl Worker<'_> {
             return Err(bad(format!("{} scores for {} samples are no classes", run.scores.len(), samples.len())));
         }
         let answer = |(sample, scores): (&u32, &[f32])| {
-            let answer = judge(scores).ok_or_else(|| bad(format!("the scores of sample {sample} are not finite")))?;
+            let answer = judge(scores, self.shelf.certainty())
+                .ok_or_else(|| bad(format!("the scores of sample {sample} are not finite")))?;
             Ok((answer.certainty, answer.predicted == labels[number(sample)]))
         };
         samples.iter().zip(run.scores.chunks_exact(run.classes)).map(answer).collect()

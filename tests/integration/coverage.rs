@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use planner::Error;
 use planner::profile::engine::{Batch, Engine, Run, Session};
-use planner::profile::{Answers, Attendant, Context, Event, Family, Profile, Settings, measure};
+use planner::profile::{Answers, Attendant, CertaintyMeasure, Context, Event, Family, Profile, Settings, measure};
 use planner::simulate::Dice;
 use planner::units::{Millis, Share};
 
@@ -104,6 +104,7 @@ fn holds(family: &Family, law: Law, seed: u64, precision: f64) -> [bool; 2] {
         tail_precision: None,
         budget: Millis::new(1500.0).expect("a time"),
         blocks: 3,
+        certainty: CertaintyMeasure::default(),
         seed,
         retry_contended: false,
         context: Context::default(),

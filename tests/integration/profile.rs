@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use planner::profile::engine::{Engine, Scripted};
-use planner::profile::{Answers, Attendant, Context, Earlier, Event, Family, Profile, Settings, measure};
+use planner::profile::{
+    Answers, Attendant, CertaintyMeasure, Context, Earlier, Event, Family, Profile, Settings, measure,
+};
 use planner::units::{Millis, Share};
 
 fn digits() -> Family {
@@ -22,6 +24,7 @@ fn settings(batches: &[u32]) -> Settings {
         tail_precision: None,
         blocks: 1,
         budget: Millis::new(5.0).expect("a time"),
+        certainty: CertaintyMeasure::default(),
         seed: 42,
         retry_contended: false,
         context: Context::default(),
