@@ -17,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use super::engine::{Batch, Engine, Session, bad_model};
+use super::engine::{Batch, Engine, Session, bad_model, placed};
 use super::host::{Counters, allowed_cores, cpu_time, fingerprint, pin, pin_to, resident};
 use super::models::Family;
 use super::sample::{is_precise, latency, wilson};
@@ -197,7 +197,7 @@ pub fn measure(
         let point = with_neighbours(&allowed, engine, family, index, key, settings.seed, || {
             measure_point(session.as_mut(), family, settings, &entry.name, key)
         })??;
-        profile.points.push(point);
+        profile.points.push(placed(engine, point));
         profile.host.steal = steal_since(&begin);
         attendant.save(&profile, &answers)?;
         attendant.tell(Event::Measured(&profile.points[profile.points.len() - 1]));

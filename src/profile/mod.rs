@@ -11,6 +11,7 @@
 mod answers;
 mod curve;
 pub mod engine;
+pub mod engine_command;
 #[cfg(feature = "ort")]
 pub mod engine_ort;
 #[cfg(feature = "rten")]
@@ -156,7 +157,8 @@ pub struct Point {
     pub latency: Latency,
     /// Samples per second of one replica that never waits: batch ÷ mean latency.
     pub throughput_rps: Rate,
-    /// CPU time of one call, over all threads; absent where neighbours used some too.
+    /// CPU time of one call, over all threads; absent where neighbours used some too, and where another process or an
+    /// accelerator did the work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_ms: Option<Millis>,
     /// Every measured call, so that any quantile can be computed again.
