@@ -21,10 +21,13 @@ pub struct EngineChoice {
     /// With --engine command: a line for the shell that starts the program, like 'python3 my_engine.py'
     #[arg(long, value_name = "LINE")]
     command: Option<String>,
-    /// With --engine command: what it computes on, which points carry as their device [default: cpu]
+    /// With --engine oip: the server's root, like http://localhost:8000
+    #[arg(long)]
+    url: Option<String>,
+    /// With --engine command or oip: what it computes on, which points carry as their device [default: cpu]
     #[arg(long, value_name = "NAME", value_parser = device)]
     device: Option<String>,
-    /// With --engine command: longest time for one answer
+    /// With --engine command or oip: longest time for one answer
     #[arg(long, value_name = "S", default_value = "60", value_parser = seconds)]
     engine_timeout_s: Duration,
 }
@@ -38,6 +41,8 @@ enum EngineName {
     Ort,
     /// A program of your own that speaks JSON lines (docs/engines.md)
     Command,
+    /// A running server that speaks the Open Inference Protocol (docs/engines.md)
+    Oip,
 }
 
 impl EngineName {
@@ -54,6 +59,7 @@ impl EngineChoice {
     /// or an option is for another engine.
     pub fn open(&self) -> Result<Box<dyn Engine>, Error> {
         self.check()?;
+        let device = self.device.as_deref().unwrap_or("cpu");
         match self.engine {
             #[cfg(feature = "rten")]
             EngineName::Rten => Ok(Box::new(planner::profile::engine_rten::Rten)),
@@ -61,14 +67,17 @@ impl EngineChoice {
             EngineName::Ort => Ok(Box::new(planner::profile::engine_ort::Ort::load(self.ort_lib.as_deref())?)),
             EngineName::Command => {
                 let command = needed("command", self.command.as_deref(), "--command 'python3 my_engine.py'")?;
-                let device = self.device.as_deref().unwrap_or("cpu");
-                let limit = self.engine_timeout_s;
-                Ok(Box::new(planner::profile::engine_command::Spoken::start(command, device, limit)?))
+                Ok(Box::new(planner::profile::engine_command::Spoken::start(command, device, self.engine_timeout_s)?))
             }
-            #[cfg(not(all(feature = "rten", feature = "ort")))]
+            #[cfg(feature = "oip")]
+            EngineName::Oip => {
+                let url = needed("oip", self.url.as_deref(), "--url http://localhost:8000")?;
+                Ok(Box::new(planner::profile::engine_oip::Oip::connect(url, device, self.engine_timeout_s)?))
+            }
+            #[cfg(not(all(feature = "rten", feature = "ort", feature = "oip")))]
             other => Err(Error::Unsupported {
                 what: format!("this build has no engine {}", other.word()),
-                hint: "build with `--features rten,ort`".to_owned(),
+                hint: "build with `--features rten,ort,oip`".to_owned(),
             }),
         }
     }
@@ -77,7 +86,8 @@ impl EngineChoice {
     fn check(&self) -> Result<(), Error> {
         let given = [
             ("--command", self.command.is_some(), &[EngineName::Command][..]),
-            ("--device", self.device.is_some(), &[EngineName::Command]),
+            ("--url", self.url.is_some(), &[EngineName::Oip]),
+            ("--device", self.device.is_some(), &[EngineName::Command, EngineName::Oip]),
         ];
         let wrong = given.into_iter().find(|(_, given, takers)| *given && !takers.contains(&self.engine));
         let Some((option, _, takers)) = wrong else { return Ok(()) };
@@ -88,6 +98,11 @@ impl EngineChoice {
         })
     }
 
+    /// Tells whether the engine is a server, whose cores nobody here chooses.
+    pub fn is_server(&self) -> bool {
+        self.engine == EngineName::Oip
+    }
+
     /// Returns the arguments that choose the same engine in another process.
     pub fn arguments(&self) -> Vec<OsString> {
         let mut arguments = vec!["--engine".into(), self.engine.word().into()];
@@ -96,6 +111,7 @@ impl EngineChoice {
         };
         add("--ort-lib", self.ort_lib.clone().map(OsString::from));
         add("--command", self.command.clone().map(OsString::from));
+        add("--url", self.url.clone().map(OsString::from));
         add("--device", self.device.clone().map(OsString::from));
         add("--engine-timeout-s", Some(self.engine_timeout_s.as_secs_f64().to_string().into()));
         arguments

@@ -12,6 +12,8 @@ mod answers;
 mod curve;
 pub mod engine;
 pub mod engine_command;
+#[cfg(feature = "oip")]
+pub mod engine_oip;
 #[cfg(feature = "ort")]
 pub mod engine_ort;
 #[cfg(feature = "rten")]

@@ -1,6 +1,8 @@
 //! Engines outside this process: answers that must be exact, and others that do not keep to the rules.
 
 mod command;
+#[cfg(feature = "oip")]
+mod oip;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,6 +47,10 @@ fn options_without_their_engine_are_refused_with_a_hint() {
         (&["--command", "cat"][..], "--command means nothing with --engine rten\n  hint: leave --command away"),
         (&["--device", "cuda:0"], "--device means nothing with --engine rten"),
         (&["--engine", "command"], "--engine command does not say which\n  hint: pass --command 'python3"),
+        (
+            &["--url", "http://h"],
+            "--url means nothing with --engine rten\n  hint: leave --url away, or pass --engine oip",
+        ),
         (&["--engine", "command", "--command", "cat", "--engine-timeout-s", "0"], "a positive number of seconds"),
         (&["--engine", "command", "--command", "cat", "--device", "a b"], "a device is one word"),
     ] {
