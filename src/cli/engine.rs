@@ -10,7 +10,6 @@ use planner::profile::engine::Engine;
 
 /// The engine that the user chose.
 #[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Engine")]
 pub struct EngineChoice {
     /// What runs the models
     #[arg(long, value_enum, default_value_t)]
@@ -24,7 +23,8 @@ pub struct EngineChoice {
     /// With --engine oip: the server's root, like http://localhost:8000
     #[arg(long)]
     url: Option<String>,
-    /// With --engine command or oip: what it computes on, which points carry as their device [default: cpu]
+    /// What computes, which points carry: with --engine ort cuda:N or tensorrt:N, with command or oip any name
+    /// [default: cpu]
     #[arg(long, value_name = "NAME", value_parser = device)]
     device: Option<String>,
     /// With --engine command or oip: longest time for one answer
@@ -64,7 +64,9 @@ impl EngineChoice {
             #[cfg(feature = "rten")]
             EngineName::Rten => Ok(Box::new(planner::profile::engine_rten::Rten)),
             #[cfg(feature = "ort")]
-            EngineName::Ort => Ok(Box::new(planner::profile::engine_ort::Ort::load(self.ort_lib.as_deref())?)),
+            EngineName::Ort => {
+                Ok(Box::new(planner::profile::engine_ort::Ort::load(self.ort_lib.as_deref())?.on(device)?))
+            }
             EngineName::Command => {
                 let command = needed("command", self.command.as_deref(), "--command 'python3 my_engine.py'")?;
                 Ok(Box::new(planner::profile::engine_command::Spoken::start(command, device, self.engine_timeout_s)?))
@@ -87,7 +89,7 @@ impl EngineChoice {
         let given = [
             ("--command", self.command.is_some(), &[EngineName::Command][..]),
             ("--url", self.url.is_some(), &[EngineName::Oip]),
-            ("--device", self.device.is_some(), &[EngineName::Command, EngineName::Oip]),
+            ("--device", self.device.is_some(), &[EngineName::Ort, EngineName::Command, EngineName::Oip]),
         ];
         let wrong = given.into_iter().find(|(_, given, takers)| *given && !takers.contains(&self.engine));
         let Some((option, _, takers)) = wrong else { return Ok(()) };

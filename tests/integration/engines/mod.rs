@@ -59,3 +59,32 @@ fn options_without_their_engine_are_refused_with_a_hint() {
         assert!(stderr.contains(said), "{arguments:?}: {stderr}");
     }
 }
+
+/// ONNX Runtime falls back to the CPU where it lacks a device, unless it is told not to: then a profile would lie.
+#[cfg(feature = "ort")]
+#[test]
+#[expect(clippy::print_stderr, reason = "says why a test that passes tried nothing")]
+fn a_device_that_is_not_there_is_refused_with_a_hint() {
+    if std::env::var_os("ORT_DYLIB_PATH").is_none() {
+        eprintln!("not tried: ORT_DYLIB_PATH names no ONNX Runtime library (scripts/onnxruntime fetches one)");
+        return;
+    }
+    if Path::new("/dev/nvidia0").exists() {
+        eprintln!("not tried: this machine has an accelerator");
+        return;
+    }
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits/models.toml");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (device, said) in [
+        ("cuda:0", "engine ort: cuda:0 cannot be used: "),
+        ("tensorrt:1", "engine ort: tensorrt:1 cannot be used: "),
+        ("cuda", "no device `cuda`\n  hint: devices are cpu, cuda:0"),
+        ("tpu:0", "no device `tpu:0`"),
+    ] {
+        let path = folder.path().join("p.json");
+        let (code, stderr) = profile(&models, &path, &["--engine", "ort", "--device", device]);
+        assert_eq!(code, 2, "{device}: {stderr}");
+        assert!(stderr.contains(said) && stderr.contains("hint: "), "{device}: {stderr}");
+        assert!(!path.exists(), "{device}");
+    }
+}

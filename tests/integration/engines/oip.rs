@@ -225,3 +225,43 @@ fn the_cores_of_a_server_must_be_told() {
     let stderr = String::from_utf8(command.output().expect("it runs").stderr).expect("text");
     assert!(stderr.contains("the cores of a server are its own") && stderr.contains("--cores"), "{stderr}");
 }
+
+/// The same models through a real server and in this process: the same answers, certainties within float tolerance.
+#[cfg(feature = "rten")]
+#[test]
+#[expect(clippy::print_stderr, reason = "says why a test that passes compared nothing")]
+fn mlserver_and_rten_answer_alike() {
+    let Ok(url) = std::env::var("PLANNER_MLSERVER_URL") else {
+        eprintln!("not compared: PLANNER_MLSERVER_URL names no server (scripts/mlserver starts one)");
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let digits = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits");
+    let path = |name: &str| digits.join(name).display().to_string();
+    let list = format!(
+        "format = \"planner.models/1\"\ntask = \"digits\"\n[data]\nimages = {:?}\nlabels = {:?}\n\
+         [[variants]]\nname = \"cnn_m\"\nfile = {:?}\n",
+        path("test-images.idx.gz"),
+        path("test-labels.idx.gz"),
+        path("cnn_m.onnx"),
+    );
+    let models = folder.path().join("models.toml");
+    std::fs::write(&models, list).expect("writable");
+    let answers = |engine: &[&str], file: &str| {
+        let into = folder.path().join(file);
+        let (code, stderr) = profile(&models, &into.with_extension("json"), engine);
+        assert_eq!(code, 0, "{engine:?}: {stderr}");
+        let file = into.with_extension("answers.csv.gz");
+        planner::profile::Answers::from_csv_gz(&std::fs::read(&file).expect("written"), &file).expect("sound")
+    };
+    let served = answers(&["--engine", "oip", "--url", &url], "served");
+    let here = answers(&["--engine", "rten"], "here");
+    let pairs = served.of("cnn_m").into_iter().flatten().zip(here.of("cnn_m").into_iter().flatten());
+    let mut compared = 0;
+    for (sample, (a, b)) in pairs.enumerate() {
+        assert_eq!(a.predicted, b.predicted, "sample {sample}");
+        assert!((a.certainty - b.certainty).abs() < 1e-3, "sample {sample}: {a:?} {b:?}");
+        compared += 1;
+    }
+    assert_eq!(compared, 2000);
+}
