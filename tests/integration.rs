@@ -10,6 +10,8 @@ mod baselines;
 mod broken;
 #[path = "integration/coverage.rs"]
 mod coverage;
+#[path = "integration/engines/mod.rs"]
+mod engines;
 #[path = "integration/errors_page.rs"]
 mod errors_page;
 #[path = "integration/plans.rs"]

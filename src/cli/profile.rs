@@ -91,6 +91,7 @@ impl From<Certainty> for CertaintyMeasure {
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
     check_output(args)?;
+    check_cores(args)?;
     let engine = args.engine.open()?;
     let family = Family::load(&args.models)?;
     let earlier = if args.resume { earlier(&args.output.output)? } else { None };
@@ -118,6 +119,17 @@ fn check_output(args: &Args) -> Result<(), Error> {
     }
     args.output.check()?;
     Output { output: answers_path(&args.output.output), ..args.output.clone() }.check()
+}
+
+/// A server's cores are its own: points can only carry the number that the user knows.
+fn check_cores(args: &Args) -> Result<(), Error> {
+    if !args.engine.is_server() || args.cores.len() == 1 {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        what: "the cores of a server are its own, and cannot be chosen from here".to_owned(),
+        hint: "pass as --cores the one number of cores that the server gives to a model".to_owned(),
+    })
 }
 
 fn settings(args: &Args) -> Settings {
@@ -369,7 +381,8 @@ fn summary(profile: &Profile) -> String {
 
 /// Says how far the curve misses a point that is left out, over all points that have neighbours on both sides.
 fn residuals(profile: &Profile) -> String {
-    let curves = profile.variants.iter().filter_map(|variant| Curve::of(profile, &variant.name, "cpu"));
+    let device = profile.points.first().map_or("cpu", |point| point.device.as_str());
+    let curves = profile.variants.iter().filter_map(|variant| Curve::of(profile, &variant.name, device));
     let mut misses: Vec<f64> =
         curves.flat_map(|curve| curve.residuals()).map(|residual| residual.relative.abs()).collect();
     misses.sort_by(f64::total_cmp);

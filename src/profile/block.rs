@@ -205,7 +205,7 @@ fn disturbed(switches: u64, cores: u32, walls: &[Duration]) -> bool {
 /// # Panics
 /// Where there is no block.
 #[must_use]
-pub fn point_of(blocks: &[Block], device: &str, best_probe_ns: u64) -> Point {
+pub fn point_of(blocks: &[Block], best_probe_ns: u64) -> Point {
     let Block { variant, key, .. } = &blocks[0];
     let walls: Vec<Duration> = blocks.iter().flat_map(Block::walls).collect();
     let latency = latency(&walls);
@@ -219,7 +219,7 @@ pub fn point_of(blocks: &[Block], device: &str, best_probe_ns: u64) -> Point {
         variant: variant.clone(),
         batch: key.batch,
         cores: key.cores,
-        device: device.to_owned(),
+        device: super::cpu(),
         co_runners: key.co_runners,
         count: walls.len() as u64,
         latency,

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::{Conditions, Point};
 use crate::error::Error;
 use crate::finding::{Code, Finding, Findings};
 
@@ -42,6 +43,16 @@ pub trait Engine: Sync {
     /// Returns the version.
     fn version(&self) -> String;
 
+    /// Returns the name of what computes, like `cuda:0`; points carry it.
+    fn device(&self) -> String {
+        super::cpu()
+    }
+
+    /// Tells whether the threads of this process do the work, so that its CPU time is that of the calls.
+    fn works_here(&self) -> bool {
+        self.device() == super::cpu()
+    }
+
     /// Opens a model on `cores` threads, which inherit the caller's affinity mask.
     ///
     /// `output` names the output with the scores; without it, it is the model's only or first one.
@@ -64,8 +75,41 @@ pub trait Session {
 #[must_use]
 pub fn bad_model(engine: &str, model: &Path, cause: impl std::fmt::Display) -> Error {
     let action = format!("it must be an ONNX classifier that {engine} can run, with one input and scores per class");
-    let finding = Finding::error(Code::BadModel, "", format!("{engine}: {cause}"), action);
+    refused_model(engine, model, cause, action)
+}
+
+/// Returns the finding that an engine does not run a model, and what to do about it.
+pub(super) fn refused_model(
+    engine: &str,
+    model: &Path,
+    cause: impl std::fmt::Display,
+    action: impl Into<String>,
+) -> Error {
+    let finding = Finding::error(Code::BadModel, "", format!("{engine}: {cause}"), action.into());
     Findings::from(finding).in_file(model).into()
+}
+
+/// Returns what another process answered to a call, where it has as many scores as it should.
+pub(super) fn checked(engine: &'static str, run: Run, samples: usize) -> Result<Run, Error> {
+    if run.classes.checked_mul(samples) == Some(run.scores.len()) {
+        return Ok(run);
+    }
+    let (scores, classes) = (run.scores.len(), run.classes);
+    let message = format!(
+        "it answered {scores} scores for {samples} samples of {classes} classes; every sample has a score for each class"
+    );
+    Err(Error::Engine { engine, message })
+}
+
+/// Returns a point with the engine's device on it. Where the work is done outside this process, the CPU time of this
+/// process tells neither what a call costs nor whether others were in the way.
+pub(super) fn placed(engine: &dyn Engine, point: Point) -> Point {
+    let point = Point { device: engine.device(), ..point };
+    if engine.works_here() {
+        return point;
+    }
+    let conditions = Conditions { contended: false, ..point.conditions };
+    Point { cpu_ms: None, conditions, ..point }
 }
 
 /// An engine for tests: plays given times and scores in turn, whatever the file or the input.

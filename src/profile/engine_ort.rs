@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use ort::environment::Environment;
+use ort::ep::{CUDA, ExecutionProviderDispatch, TensorRT};
 use ort::session::Session as OrtRuntimeSession;
+use ort::session::builder::SessionBuilder;
 use ort::value::TensorRef;
 
 use super::engine::{Batch, Engine, Run, Session, bad_model};
@@ -12,11 +14,12 @@ use crate::error::Error;
 
 const NAME: &str = "ort";
 
-/// ONNX Runtime on the CPU.
+/// ONNX Runtime, on the CPU or on an accelerator.
 #[derive(Debug, Clone)]
 pub struct Ort {
     environment: Environment,
     version: String,
+    device: String,
 }
 
 impl Ort {
@@ -35,7 +38,54 @@ impl Ort {
         // "ORT Build Info: git-branch=..., git-commit-id=..., ..." names the build exactly.
         let build = ort::info().trim_start_matches("ORT Build Info: ");
         let version = release_of(library).map_or_else(|| build.to_owned(), |release| format!("{release} ({build})"));
-        Ok(Self { environment, version })
+        Ok(Self { environment, version, device: super::cpu() })
+    }
+
+    /// Chooses what computes: `cpu`, `cuda:0`, `tensorrt:0`, or another number than 0.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for another device; [`Error::Engine`] with a hint where library or machine lack it.
+    pub fn on(self, device: &str) -> Result<Self, Error> {
+        if device == self.device {
+            return Ok(self);
+        }
+        let version = format!("{} on {device}", self.version);
+        let chosen = Self { version, device: device.to_owned(), ..self };
+        // Asking for it now says at once what is missing.
+        chosen.builder()?;
+        Ok(chosen)
+    }
+
+    fn builder(&self) -> Result<SessionBuilder, Error> {
+        const HINT: &str = "\n  hint: it needs an NVIDIA driver, a library that was built for it (`scripts/onnxruntime --gpu` \
+                            fetches one), and the CUDA and cuDNN libraries where the system finds them; without \
+                            --device the CPU computes";
+        let failed = |message: String| Error::Engine { engine: NAME, message };
+        let builder = OrtRuntimeSession::builder(&self.environment).map_err(|error| failed(error.to_string()))?;
+        let providers = providers(&self.device)?;
+        builder
+            .with_execution_providers(providers)
+            .map_err(|error| failed(format!("{} cannot be used: {error}{HINT}", self.device)))
+    }
+}
+
+/// Returns what to ask ONNX Runtime for. It would fall back to the CPU without a word, and the profile would lie.
+fn providers(device: &str) -> Result<Vec<ExecutionProviderDispatch>, Error> {
+    if device == super::cpu() {
+        return Ok(Vec::new());
+    }
+    let unknown = || Error::Unsupported {
+        what: format!("ONNX Runtime is given no device `{device}`"),
+        hint: "devices are cpu, cuda:0, tensorrt:0, and other numbers of accelerators".to_owned(),
+    };
+    let (kind, number) = device.split_once(':').ok_or_else(unknown)?;
+    let number = i32::from(number.parse::<u8>().map_err(|_| unknown())?);
+    let cuda = CUDA::default().with_device_id(number).build().error_on_failure();
+    match kind {
+        "cuda" => Ok(vec![cuda]),
+        // What TensorRT cannot run goes to CUDA.
+        "tensorrt" => Ok(vec![TensorRT::default().with_device_id(number).build().error_on_failure(), cuda]),
+        _ => Err(unknown()),
     }
 }
 
@@ -55,10 +105,14 @@ impl Engine for Ort {
         self.version.clone()
     }
 
+    fn device(&self) -> String {
+        self.device.clone()
+    }
+
     fn open(&self, file: &Path, output: Option<&str>, cores: u32) -> Result<Box<dyn Session>, Error> {
         let bad = |cause: String| bad_model(NAME, file, cause);
-        let session = OrtRuntimeSession::builder(&self.environment)
-            .map_err(|error| bad(error.to_string()))?
+        let session = self
+            .builder()?
             .with_intra_threads(cores as usize)
             .map_err(|error| bad(error.to_string()))?
             .with_inter_threads(1)

@@ -17,7 +17,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use super::block::{Block, Enough, Key, measure_block, point_of};
-use super::engine::{Batch, Engine, bad_model};
+use super::engine::{Batch, Engine, bad_model, placed};
 use super::host::{Counters, allowed_cores, fingerprint, pin, pin_to, resident};
 use super::models::Family;
 use super::sample::wilson;
@@ -217,7 +217,7 @@ pub fn measure(
                     attendant.tell(Event::Began(block));
                     return Ok(());
                 }
-                profile.points.push(point_of(blocks, &bench.device, bench.best_probe_ns()));
+                profile.points.push(bench.point(blocks));
                 profile.host.steal = steal_since(&begin);
                 attendant.save(&profile, &answers)?;
                 attendant.tell(Event::Measured(&profile.points[profile.points.len() - 1]));
@@ -236,7 +236,6 @@ struct Bench<'a> {
     family: &'a Family,
     engine: &'a dyn Engine,
     settings: &'a Settings,
-    device: String,
     /// Cores that this process may use.
     allowed: Vec<usize>,
     /// Points of an earlier profile that stand.
@@ -249,9 +248,10 @@ struct Bench<'a> {
 impl<'a> Bench<'a> {
     fn new(family: &'a Family, engine: &'a dyn Engine, settings: &'a Settings, earlier: Option<&Earlier>) -> Self {
         let kept: Vec<Point> = earlier.into_iter().flat_map(|earlier| reusable(earlier, family, settings)).collect();
-        let name = |index: usize| &family.list.variants[index].name;
+        let (device, name) = (engine.device(), |index: usize| &family.list.variants[index].name);
         let is_there = |(index, key): &(usize, Key)| {
-            kept.iter().any(|point| point.variant == *name(*index) && Key::of(point) == *key)
+            let here = |point: &&Point| point.variant == *name(*index) && point.device == device;
+            kept.iter().filter(here).any(|point| Key::of(point) == *key)
         };
         let missing: Vec<_> = wanted(family, settings).into_iter().filter(|point| !is_there(point)).collect();
         let mut blocks: BTreeMap<_, Vec<Block>> = BTreeMap::new();
@@ -265,8 +265,7 @@ impl<'a> Bench<'a> {
         for of_point in blocks.values_mut() {
             of_point.truncate(settings.blocks as usize);
         }
-        let (allowed, device) = (allowed_cores(), super::cpu());
-        Self { family, engine, settings, device, allowed, kept, missing, blocks }
+        Self { family, engine, settings, allowed: allowed_cores(), kept, missing, blocks }
     }
 
     fn done(&self, point: &(usize, Key)) -> usize {
@@ -374,9 +373,13 @@ impl<'a> Bench<'a> {
         self.blocks.values().flatten().map(|block| block.probe_ns).min().unwrap_or(0)
     }
 
+    fn point(&self, blocks: &[Block]) -> Point {
+        placed(self.engine, point_of(blocks, self.best_probe_ns()))
+    }
+
     /// Returns the points that were kept and those that were measured.
     fn points(&self) -> Vec<Point> {
-        let measured = self.blocks.values().map(|blocks| point_of(blocks, &self.device, self.best_probe_ns()));
+        let measured = self.blocks.values().map(|blocks| self.point(blocks));
         self.kept.iter().cloned().chain(measured).collect()
     }
 }

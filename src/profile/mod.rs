@@ -12,6 +12,9 @@ mod answers;
 mod block;
 mod curve;
 pub mod engine;
+pub mod engine_command;
+#[cfg(feature = "oip")]
+pub mod engine_oip;
 #[cfg(feature = "ort")]
 pub mod engine_ort;
 #[cfg(feature = "rten")]
@@ -158,7 +161,8 @@ pub struct Point {
     pub latency: Latency,
     /// Samples per second of one replica that never waits: batch ÷ mean latency.
     pub throughput_rps: Rate,
-    /// CPU time of one call, over all threads; absent where neighbours used some too.
+    /// CPU time of one call, over all threads; absent where neighbours used some too, and where another process or an
+    /// accelerator did the work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_ms: Option<Millis>,
     /// Every measured call, so that any quantile can be computed again.
