@@ -8,6 +8,8 @@ mod baselines;
 #[cfg(feature = "rten")]
 #[path = "integration/broken.rs"]
 mod broken;
+#[path = "integration/compare.rs"]
+mod compare;
 #[path = "integration/errors_page.rs"]
 mod errors_page;
 #[path = "integration/plans.rs"]

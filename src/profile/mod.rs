@@ -9,7 +9,9 @@
 //! This file holds the nouns of `planner.profile/1`; each verb is a sibling file.
 
 mod answers;
+pub mod compare;
 mod curve;
+pub mod effect;
 pub mod engine;
 #[cfg(feature = "ort")]
 pub mod engine_ort;
