@@ -12,6 +12,8 @@ mod broken;
 mod compare;
 #[path = "integration/errors_page.rs"]
 mod errors_page;
+#[path = "integration/export.rs"]
+mod export;
 #[path = "integration/plans.rs"]
 mod plans;
 #[path = "integration/plot.rs"]

@@ -7,6 +7,7 @@ mod compare;
 mod diff;
 mod engine;
 mod explain;
+mod export;
 mod footprint;
 mod load;
 mod plot;

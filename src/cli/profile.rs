@@ -64,11 +64,13 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     Compare(super::compare::Args),
+    Export(super::export::Args),
 }
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
     match (&args.action, &args.models) {
         (Some(Action::Compare(args)), _) => super::compare::run(args),
+        (Some(Action::Export(args)), _) => super::export::run(args),
         (None, Some(models)) => run_measure(args, models),
         // The command line asks for a model list before it comes to this.
         (None, None) => Err(Error::Unsupported {

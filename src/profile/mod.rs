@@ -17,6 +17,7 @@ pub mod engine;
 pub mod engine_ort;
 #[cfg(feature = "rten")]
 pub mod engine_rten;
+pub mod export;
 mod histogram;
 pub mod host;
 mod idx;
