@@ -14,6 +14,8 @@ mod compare;
 mod errors_page;
 #[path = "integration/export.rs"]
 mod export;
+#[path = "integration/import.rs"]
+mod import;
 #[path = "integration/plans.rs"]
 mod plans;
 #[path = "integration/plot.rs"]

@@ -9,6 +9,7 @@ mod engine;
 mod explain;
 mod export;
 mod footprint;
+mod import;
 mod load;
 mod plot;
 mod profile;

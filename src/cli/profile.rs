@@ -65,12 +65,14 @@ pub struct Args {
 enum Action {
     Compare(super::compare::Args),
     Export(super::export::Args),
+    Import(super::import::Args),
 }
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
     match (&args.action, &args.models) {
         (Some(Action::Compare(args)), _) => super::compare::run(args),
         (Some(Action::Export(args)), _) => super::export::run(args),
+        (Some(Action::Import(args)), _) => super::import::run(args),
         (None, Some(models)) => run_measure(args, models),
         // The command line asks for a model list before it comes to this.
         (None, None) => Err(Error::Unsupported {

@@ -21,6 +21,7 @@ pub mod export;
 mod histogram;
 pub mod host;
 mod idx;
+pub mod import;
 pub(crate) mod measure;
 mod models;
 pub mod sample;
