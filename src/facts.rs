@@ -178,7 +178,11 @@ impl Facts {
     }
 }
 
-fn load_answers(profile: &Loaded<Profile>) -> Result<Option<Answers>, Error> {
+/// Loads the answers that a profile names, found relative to the profile's folder; `None` where it names none.
+///
+/// # Errors
+/// [`Error::Input`] where the file cannot be read or is not the one that the profile was written with.
+pub fn load_answers(profile: &Loaded<Profile>) -> Result<Option<Answers>, Error> {
     let Some(named) = &profile.document.answers else { return Ok(None) };
     let path = profile.path.parent().unwrap_or(Path::new("")).join(&named.file);
     let bytes = read(&path)?;

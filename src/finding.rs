@@ -89,6 +89,8 @@ codes! {
     NoEffect => "no-effect",
     /// A trial needs something that this machine lacks.
     MissingResource => "missing-resource",
+    /// Two profiles were not measured alike, so that comparing them says less.
+    Incomparable => "incomparable",
 }
 
 impl fmt::Display for Code {

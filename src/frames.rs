@@ -6,36 +6,28 @@ use std::io::Write;
 
 use polars::prelude::{Column, DataFrame, NamedFrom, ParquetWriter, PolarsResult, Series};
 
-use crate::profile::{Point, Profile};
+use crate::profile::Profile;
+use crate::profile::export::{Values, columns};
 
 /// Returns the points of a profile, one row each in file order, with the units in the column names.
 ///
-/// `accuracy` repeats the variant's; a missing CPU time is null.
+/// The columns are those of [`columns`]; a number that was not measured is null.
 ///
 /// # Errors
 /// What polars says; none is expected, because all columns have one value a point.
 pub fn profile_points(profile: &Profile) -> PolarsResult<DataFrame> {
-    let points = &profile.points;
-    let accuracy = |point: &Point| profile.variant(&point.variant).map(|variant| variant.accuracy.value.get());
-    DataFrame::new(
-        points.len(),
-        vec![
-            texts("variant", points, |point| &point.variant),
-            texts("device", points, |point| &point.device),
-            counts("batch", points, |point| u64::from(point.batch)),
-            counts("cores", points, |point| u64::from(point.cores)),
-            counts("count", points, |point| point.count),
-            numbers("mean_ms", points, |point| Some(point.latency.mean_ms.get())),
-            numbers("p50_ms", points, |point| Some(point.latency.p50.value_ms.get())),
-            numbers("p90_ms", points, |point| Some(point.latency.p90.value_ms.get())),
-            numbers("p95_ms", points, |point| Some(point.latency.p95.value_ms.get())),
-            numbers("p99_ms", points, |point| Some(point.latency.p99.value_ms.get())),
-            numbers("p999_ms", points, |point| Some(point.latency.p999.value_ms.get())),
-            numbers("throughput_rps", points, |point| Some(point.throughput_rps.get())),
-            numbers("cpu_ms", points, |point| point.cpu_ms.map(f64::from)),
-            numbers("accuracy", points, accuracy),
-        ],
-    )
+    let series = columns(profile).into_iter().map(|column| series(&column.name, column.values));
+    DataFrame::new(profile.points.len(), series.collect())
+}
+
+fn series(name: &str, values: Values) -> Column {
+    match values {
+        Values::Texts(texts) => Series::new(name.into(), texts),
+        Values::Counts(counts) => Series::new(name.into(), counts),
+        Values::Numbers(numbers) => Series::new(name.into(), numbers),
+        Values::Flags(flags) => Series::new(name.into(), flags),
+    }
+    .into()
 }
 
 /// Writes a data frame as Parquet and returns its size in bytes.
@@ -44,18 +36,6 @@ pub fn profile_points(profile: &Profile) -> PolarsResult<DataFrame> {
 /// What polars says where the writer refuses.
 pub fn write_parquet(frame: &mut DataFrame, writer: impl Write) -> PolarsResult<u64> {
     ParquetWriter::new(writer).finish(frame)
-}
-
-fn texts(name: &str, points: &[Point], of: impl Fn(&Point) -> &String) -> Column {
-    Series::new(name.into(), points.iter().map(|point| of(point).clone()).collect::<Vec<_>>()).into()
-}
-
-fn counts(name: &str, points: &[Point], of: impl Fn(&Point) -> u64) -> Column {
-    Series::new(name.into(), points.iter().map(of).collect::<Vec<_>>()).into()
-}
-
-fn numbers(name: &str, points: &[Point], of: impl Fn(&Point) -> Option<f64>) -> Column {
-    Series::new(name.into(), points.iter().map(of).collect::<Vec<_>>()).into()
 }
 
 #[cfg(test)]
@@ -70,7 +50,7 @@ mod tests {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/digits.json");
         let profile = load::<Profile>(&path).expect("the shipped profile").document;
         let mut frame = profile_points(&profile).expect("columns of one length");
-        assert_eq!(frame.shape(), (profile.points.len(), 14));
+        assert_eq!(frame.shape(), (profile.points.len(), 37));
         let first = frame.column("p50_ms").expect("a column").f64().expect("of numbers").get(0);
         assert_eq!(first, Some(profile.points[0].latency.p50.value_ms.get()));
         let mut bytes = Vec::new();

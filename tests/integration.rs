@@ -8,12 +8,18 @@ mod baselines;
 #[cfg(feature = "rten")]
 #[path = "integration/broken.rs"]
 mod broken;
+#[path = "integration/compare.rs"]
+mod compare;
 #[path = "integration/coverage.rs"]
 mod coverage;
 #[path = "integration/engines/mod.rs"]
 mod engines;
 #[path = "integration/errors_page.rs"]
 mod errors_page;
+#[path = "integration/export.rs"]
+mod export;
+#[path = "integration/import.rs"]
+mod import;
 #[path = "integration/plans.rs"]
 mod plans;
 #[path = "integration/plot.rs"]

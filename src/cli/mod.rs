@@ -3,10 +3,13 @@
 //! stdout is the answer; progress, warnings and hints go to stderr. Exit 0 yes, 1 the answer is no, 2 it could not be done.
 
 mod check;
+mod compare;
 mod diff;
 mod engine;
 mod explain;
+mod export;
 mod footprint;
+mod import;
 mod load;
 mod plot;
 mod profile;

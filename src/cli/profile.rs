@@ -26,9 +26,13 @@ const THREAD_VARIABLES: [&str; 5] =
 
 /// Measure latency, accuracy and certainty of every variant of a model list
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// The model list (`planner.models/1`)
-    models: PathBuf,
+    #[arg(required = true)]
+    models: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
     /// Samples in one call
@@ -89,15 +93,37 @@ impl From<Certainty> for CertaintyMeasure {
     }
 }
 
+/// What else is done with profiles.
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    Compare(super::compare::Args),
+    Export(super::export::Args),
+    Import(super::import::Args),
+}
+
 pub fn run(args: &Args) -> Result<Answer, Error> {
+    match (&args.action, &args.models) {
+        (Some(Action::Compare(args)), _) => super::compare::run(args),
+        (Some(Action::Export(args)), _) => super::export::run(args),
+        (Some(Action::Import(args)), _) => super::import::run(args),
+        (None, Some(models)) => run_measure(args, models),
+        // The command line asks for a model list before it comes to this.
+        (None, None) => Err(Error::Unsupported {
+            what: "no model list was named".to_owned(),
+            hint: "planner profile models.toml -o profile.json".to_owned(),
+        }),
+    }
+}
+
+fn run_measure(args: &Args, models: &Path) -> Result<Answer, Error> {
     check_output(args)?;
     check_cores(args)?;
     let engine = args.engine.open()?;
-    let family = Family::load(&args.models)?;
+    let family = Family::load(models)?;
     let earlier = if args.resume { earlier(&args.output.output)? } else { None };
-    let settings = settings(args);
+    let settings = settings(args, models);
     let journal = Journal::begin(&args.output.output, earlier.is_some())?;
-    let mut desk = Desk { args, progress: Progress::new(), journal };
+    let mut desk = Desk { args, models, progress: Progress::new(), journal };
     let (profile, answers) = measure(&family, engine.as_ref(), &settings, earlier, &mut desk)?;
     desk.save(&profile, &answers)?;
     desk.journal.end();
@@ -132,7 +158,7 @@ fn check_cores(args: &Args) -> Result<(), Error> {
     })
 }
 
-fn settings(args: &Args) -> Settings {
+fn settings(args: &Args, models: &Path) -> Settings {
     let sorted = |numbers: &[u32]| {
         let unique: std::collections::BTreeSet<u32> = numbers.iter().copied().collect();
         unique.into_iter().collect()
@@ -150,16 +176,17 @@ fn settings(args: &Args) -> Settings {
         seed: args.seed,
         retry_contended: args.retry_contended,
         context: Context {
-            tool: format!(
-                "planner {}{}",
-                env!("CARGO_PKG_VERSION"),
-                if cfg!(debug_assertions) { " (debug build)" } else { "" }
-            ),
-            models: relative_to(&args.models, &args.output.output),
+            tool: tool(),
+            models: relative_to(models, &args.output.output),
             answers: answers_path(&args.output.output).file_name().map(PathBuf::from).unwrap_or_default(),
             thread_variables: variables.collect(),
         },
     }
+}
+
+/// Returns this program and its version, for provenance.
+pub fn tool() -> String {
+    format!("planner {}{}", env!("CARGO_PKG_VERSION"), if cfg!(debug_assertions) { " (debug build)" } else { "" })
 }
 
 fn earlier(path: &Path) -> Result<Option<Earlier>, Error> {
@@ -179,6 +206,7 @@ fn powers_of_two(most: u32) -> Vec<u32> {
 /// Tells, keeps and weighs while measuring goes on.
 struct Desk<'a> {
     args: &'a Args,
+    models: &'a Path,
     progress: Progress,
     journal: Journal,
 }
@@ -209,7 +237,7 @@ impl Attendant for Desk<'_> {
         index: usize,
         cores: u32,
     ) -> Result<Footprint, Error> {
-        if let Some(cost) = in_new_process(&self.args.models, &self.args.engine, index, cores) {
+        if let Some(cost) = in_new_process(self.models, &self.args.engine, index, cores) {
             return Ok(cost);
         }
         let cost = footprint(engine, family, index, cores)?;
@@ -284,7 +312,7 @@ fn answers_path(profile: &Path) -> PathBuf {
 }
 
 /// Returns the way from the folder of `from` to `to`, or the absolute path where there is none.
-fn relative_to(to: &Path, from: &Path) -> PathBuf {
+pub fn relative_to(to: &Path, from: &Path) -> PathBuf {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let (to, from) = (absolute(to), absolute(from));
     let from = from.parent().unwrap_or(Path::new("/"));
@@ -396,12 +424,12 @@ fn residuals(profile: &Profile) -> String {
     )
 }
 
-fn share(text: &str) -> Result<Share, String> {
+pub fn share(text: &str) -> Result<Share, String> {
     let number = text.parse().map_err(|_| format!("`{text}` is no number"))?;
     Share::new(number).map_err(|error| error.to_string())
 }
 
-fn millis(text: &str) -> Result<Millis, String> {
+pub fn millis(text: &str) -> Result<Millis, String> {
     let number = text.parse().map_err(|_| format!("`{text}` is no number"))?;
     Millis::new(number).map_err(|error| error.to_string())
 }

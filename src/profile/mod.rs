@@ -10,7 +10,9 @@
 
 mod answers;
 mod block;
+pub mod compare;
 mod curve;
+pub mod effect;
 pub mod engine;
 pub mod engine_command;
 #[cfg(feature = "oip")]
@@ -19,9 +21,11 @@ pub mod engine_oip;
 pub mod engine_ort;
 #[cfg(feature = "rten")]
 pub mod engine_rten;
+pub mod export;
 mod histogram;
 pub mod host;
 mod idx;
+pub mod import;
 pub(crate) mod measure;
 mod models;
 pub mod sample;
