@@ -10,7 +10,7 @@ use planner::plan::Plan;
 use planner::profile::engine::{Batch, Engine, Run, Session};
 use planner::profile::{DataFiles, Family, ModelList, ModelsFormat, Samples, VariantFile};
 use planner::replay::{Shelf, Trial, compare, replay};
-use planner::simulate::{Arrivals, Measured, Settings, Textbook, TextbookLaw, Trace, simulate, variants_of};
+use planner::simulate::{Arrivals, Settings, Textbook, TextbookLaw, Trace, simulate, variants_of};
 use serde_json::{Value, json};
 
 /// Easy samples have class 0, hard ones class 1; the input is 1 for easy ones.
@@ -271,6 +271,7 @@ fn the_digits_cascade_answers_as_it_was_profiled() {
     use planner::facts::Facts;
     use planner::format::load;
     use planner::profile::host::allowed_cores;
+    use planner::simulate::Measured;
 
     if allowed_cores().len() < 2 {
         eprintln!("not replayed: the cascade needs two cores");
