@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use planner::Error;
@@ -33,6 +34,9 @@ pub struct Args {
     /// Print what people do without a planner beside the plan, on the same facts and arrivals
     #[arg(long, value_name = "KIND", value_enum, num_args = 1.., value_delimiter = ',')]
     baseline: Vec<Baseline>,
+    /// How far the oracle of --baseline sees
+    #[arg(long, value_name = "S", default_value_t = 60, requires = "baseline", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    look_ahead_s: u64,
     /// The problem, for --baseline; the one kept in the plan where left out
     #[arg(long, value_name = "FILE", requires = "baseline")]
     problem: Option<PathBuf>,
@@ -50,7 +54,7 @@ pub struct Args {
 enum Baseline {
     /// One variant, sized for the peak
     Single,
-    /// One variant, scaled by an oracle that sees 60 s ahead
+    /// One variant, scaled by an oracle that sees --look-ahead-s ahead
     Oracle,
     /// One variant, scaled by the plan's own switch rule
     Reactive,
@@ -125,9 +129,10 @@ fn others(
         return if args.baseline.is_empty() { Ok(Vec::new()) } else { Err(no_problem()) };
     };
     let kinds: BTreeSet<Kind> = args.baseline.iter().flat_map(|baseline| baseline.kinds()).copied().collect();
+    let look_ahead = Duration::from_secs(args.look_ahead_s);
     let mut reports = Vec::new();
     for kind in kinds {
-        for baseline in baselines(kind, &plan.document, &problem, facts)? {
+        for baseline in baselines(kind, &plan.document, &problem, facts, look_ahead)? {
             let world = world(args, &baseline.plan, facts)?;
             let report = replicate_under(baseline.controller, &baseline.plan, &world, settings, args.replications);
             reports.push((baseline.name, report));

@@ -4,7 +4,7 @@
 //! capacity as the planner; it only lacks the planner's freedom:
 //!
 //! - *single*: one variant with the fewest cores that carry the peak, all day;
-//! - *autoscaled*: one variant whose replicas follow the load, by an oracle that sees the next 60 s, by the plan's own
+//! - *autoscaled*: one variant whose replicas follow the load, by an oracle that sees the near future, by the plan's own
 //!   switch rule (reactive), or as Kubernetes' horizontal pod autoscaler does (80 % of capacity, a look every 15 s, down
 //!   after 300 s);
 //! - *switching*: all cores for one variant at a time, the most accurate that carries the load;
@@ -23,9 +23,6 @@ use crate::units::{Millis, Rate, Share};
 
 use super::static_cascade::static_cascade;
 use super::variant_set::{Candidate, candidates, lane, one_stage, pool_name, variants_of};
-
-/// How far the oracle sees.
-const FORESIGHT: Duration = Duration::from_secs(60);
 
 /// A kind of baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,12 +67,19 @@ pub struct Baseline {
     pub controller: Controller,
 }
 
-/// Returns the baselines of a kind for the peak that a plan carries; variants that cannot carry it are left out.
+/// Returns the baselines of a kind for the peak that a plan carries; variants that cannot carry it are left out. Oracles
+/// see so far ahead.
 ///
 /// # Errors
 /// As [`solve`](super::solve): facts that are missing.
-pub fn baselines(kind: Kind, plan: &Plan, problem: &Problem, facts: &Facts) -> Result<Vec<Baseline>, Error> {
-    let maker = Maker { plan, problem, facts };
+pub fn baselines(
+    kind: Kind,
+    plan: &Plan,
+    problem: &Problem,
+    facts: &Facts,
+    look_ahead: Duration,
+) -> Result<Vec<Baseline>, Error> {
+    let maker = Maker { plan, problem, facts, look_ahead };
     match kind {
         Kind::Static => Ok(vec![maker.fixed()]),
         Kind::Switching => Ok(vec![maker.switching()?]),
@@ -88,6 +92,7 @@ struct Maker<'a> {
     plan: &'a Plan,
     problem: &'a Problem,
     facts: &'a Facts,
+    look_ahead: Duration,
 }
 
 impl Maker<'_> {
@@ -138,7 +143,7 @@ impl Maker<'_> {
                 ways.drain(..enough);
             }
             let (word, switch, controller) = match kind {
-                Kind::AutoscaledOracle => ("oracle", self.plan.switch, Controller::Lookahead(FORESIGHT)),
+                Kind::AutoscaledOracle => ("oracle", self.plan.switch, Controller::Lookahead(self.look_ahead)),
                 Kind::AutoscaledReactive => ("reactive", self.plan.switch, Controller::Switch),
                 Kind::AutoscaledThreshold => ("threshold", threshold(self.plan.switch), Controller::Switch),
                 _ => ("single", self.plan.switch, Controller::Switch),

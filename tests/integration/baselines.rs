@@ -27,7 +27,7 @@ fn bench() -> Bench {
 
 impl Bench {
     fn all(&self, kind: Kind) -> Vec<Baseline> {
-        baselines(kind, &self.plan, &self.problem, &self.facts).expect("facts are there")
+        baselines(kind, &self.plan, &self.problem, &self.facts, Duration::from_secs(60)).expect("facts are there")
     }
 
     fn tried(&self, baseline: &Baseline, arrivals: Arrivals, seconds: u64) -> Report {
