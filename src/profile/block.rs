@@ -180,12 +180,13 @@ impl Block {
 
     /// Tells whether others must have been running.
     fn is_disturbed(&self) -> bool {
-        let walls: Vec<Duration> = self.walls().collect();
-        let mut sorted = walls.clone();
+        let mut sorted = self.walls_ns.clone();
         sorted.sort_unstable();
-        let median = sorted[sorted.len() / 2].as_nanos() as f64;
+        let median = sorted[sorted.len() / 2] as f64;
         let waited = self.key.cores == 1 && median > 1.2 * self.cpu_ns;
-        waited || disturbed(self.involuntary_switches, self.key.cores, &walls)
+        // The kernel counts through the warm-up too.
+        let calls = sorted.len() as u64 + self.warmup - FIRST_CALLS;
+        waited || disturbed(self.involuntary_switches, self.key.cores, calls, self.elapsed_us / 1e3)
     }
 }
 
@@ -194,9 +195,8 @@ impl Block {
 /// An engine that hands each call to a pool on the same pinned core preempts its caller twice a call, on a quiet machine
 /// too (seen with rten: 60 switches in 30 calls), and so it may on each further core. Beyond that, half a switch a call is noise, and so is one in 8 ms:
 /// sharing a core with another busy thread costs one in each scheduler slice of 4 ms.
-fn disturbed(switches: u64, cores: u32, walls: &[Duration]) -> bool {
-    let calls = walls.len() as f64;
-    let milliseconds = walls.iter().sum::<Duration>().as_secs_f64() * 1e3;
+fn disturbed(switches: u64, cores: u32, calls: u64, milliseconds: f64) -> bool {
+    let calls = calls as f64;
     switches as f64 > 2.0 * f64::from(cores) * calls + (calls / 2.0).max(milliseconds / 8.0)
 }
 
@@ -265,10 +265,8 @@ mod tests {
 
     #[test]
     fn own_hand_offs_are_no_disturbance_and_lost_slices_are() {
-        let short = vec![Duration::from_micros(20); 30];
-        assert!(!disturbed(60, 1, &short) && disturbed(80, 1, &short));
-        let long = vec![Duration::from_millis(80); 5];
-        assert!(!disturbed(20, 1, &long) && disturbed(100, 1, &long));
+        assert!(!disturbed(60, 1, 30, 0.6) && disturbed(80, 1, 30, 0.6));
+        assert!(!disturbed(20, 1, 5, 400.0) && disturbed(100, 1, 5, 400.0));
     }
 
     #[test]
