@@ -109,7 +109,7 @@ pub fn measure_block(
     let (before, begin) = (Counters::now(), Instant::now());
     let calls = repeat(session, inputs, &mut so_far, enough)?;
     let (elapsed, after) = (begin.elapsed(), Counters::now());
-    let cut = warm_up(&calls.walls);
+    let cut = calls.warmup;
     Ok(Block {
         variant: variant.to_owned(),
         key,
@@ -141,6 +141,8 @@ fn probe() -> u64 {
 
 struct Calls {
     walls: Vec<Duration>,
+    /// How many of them are warm-up.
+    warmup: usize,
     cpu: Duration,
     precise: bool,
 }
@@ -153,7 +155,7 @@ fn repeat(
     so_far: &mut Vec<Duration>,
     enough: Enough,
 ) -> Result<Calls, Error> {
-    let mut calls = Calls { walls: Vec::new(), cpu: Duration::ZERO, precise: false };
+    let mut calls = Calls { walls: Vec::new(), warmup: 0, cpu: Duration::ZERO, precise: false };
     let (mut spent, others) = (Duration::ZERO, so_far.len());
     loop {
         let look_at = (calls.walls.len() * 5 / 4).max(enough.fewest.max(FEWEST_CALLS));
@@ -165,7 +167,8 @@ fn repeat(
         }
         calls.cpu += cpu_time().saturating_sub(cpu);
         so_far.truncate(others);
-        so_far.extend(&calls.walls[warm_up(&calls.walls)..]);
+        calls.warmup = warm_up(&calls.walls);
+        so_far.extend(&calls.walls[calls.warmup..]);
         calls.precise = enough.is_precise(so_far);
         if calls.precise || spent >= enough.budget {
             return Ok(calls);

@@ -101,6 +101,11 @@ pub(super) fn checked(engine: &'static str, run: Run, samples: usize) -> Result<
     Err(Error::Engine { engine, message })
 }
 
+/// Returns as much of a wrong answer as an error shows.
+pub(super) fn shown(answer: &str) -> String {
+    answer.chars().take(120).collect()
+}
+
 /// Returns a point with the engine's device on it. Where the work is done outside this process, the CPU time of this
 /// process tells neither what a call costs nor whether others were in the way.
 pub(super) fn placed(engine: &dyn Engine, point: Point) -> Point {

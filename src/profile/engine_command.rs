@@ -22,13 +22,10 @@ use nix::unistd::Pid;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
-use super::engine::{Batch, Engine, Run, Session, checked, refused_model};
+use super::engine::{Batch, Engine, Run, Session, checked, refused_model, shown};
 use crate::error::Error;
 
 const NAME: &str = "command";
-
-/// Characters of a wrong answer that an error shows.
-const SHOWN: usize = 120;
 
 /// A program of the user's, started once for each session.
 #[derive(Debug, Clone)]
@@ -243,7 +240,7 @@ impl Child {
             } else {
                 "an answer is one line of JSON, which has no NaN or Infinity; everything else goes to stderr"
             };
-            let (shown, word): (String, _) = (line.trim_end().chars().take(SHOWN).collect(), ask.word());
+            let (shown, word) = (shown(line.trim_end()), ask.word());
             Trouble::Broken(format!("`{}` answered `{word}` with `{shown}`: {error}\n  hint: {hint}", self.command))
         })
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::engine::{Batch, Engine, Run, Session, checked, refused_model};
+use super::engine::{Batch, Engine, Run, Session, checked, refused_model, shown};
 use crate::error::Error;
 
 const NAME: &str = "oip";
@@ -23,9 +23,6 @@ const FP32: &str = "FP32";
 
 /// Bytes of an answer at most; one that is larger answers no classifier's batch.
 const LARGEST_ANSWER: u64 = 1 << 30;
-
-/// Characters of a wrong answer that an error shows.
-const SHOWN: usize = 120;
 
 /// A server of models.
 #[derive(Debug, Clone)]
@@ -272,16 +269,13 @@ impl Answer {
 
     /// Returns the status and the server's own words.
     fn told(&self) -> String {
-        let words = serde_json::from_str::<Refusal>(&self.body).map_or_else(|_| self.shown(), |refusal| refusal.error);
+        let words =
+            serde_json::from_str::<Refusal>(&self.body).map_or_else(|_| shown(&self.body), |refusal| refusal.error);
         format!("{} {words}", self.status).trim_end().to_owned()
-    }
-
-    fn shown(&self) -> String {
-        self.body.chars().take(SHOWN).collect()
     }
 
     fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_str(&self.body)
-            .map_err(|error| failed(format!("{} answered `{}`: {error}", self.from, self.shown())))
+            .map_err(|error| failed(format!("{} answered `{}`: {error}", self.from, shown(&self.body))))
     }
 }

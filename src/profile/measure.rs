@@ -217,7 +217,7 @@ pub fn measure(
                     attendant.tell(Event::Began(block));
                     return Ok(());
                 }
-                profile.points.push(bench.point(blocks));
+                profile.points.push(bench.point(blocks, bench.best_probe_ns()));
                 profile.host.steal = steal_since(&begin);
                 attendant.save(&profile, &answers)?;
                 attendant.tell(Event::Measured(&profile.points[profile.points.len() - 1]));
@@ -373,13 +373,14 @@ impl<'a> Bench<'a> {
         self.blocks.values().flatten().map(|block| block.probe_ns).min().unwrap_or(0)
     }
 
-    fn point(&self, blocks: &[Block]) -> Point {
-        placed(self.engine, point_of(blocks, self.best_probe_ns()))
+    fn point(&self, blocks: &[Block], best_probe_ns: u64) -> Point {
+        placed(self.engine, point_of(blocks, best_probe_ns))
     }
 
     /// Returns the points that were kept and those that were measured.
     fn points(&self) -> Vec<Point> {
-        let measured = self.blocks.values().map(|blocks| self.point(blocks));
+        let best_probe_ns = self.best_probe_ns();
+        let measured = self.blocks.values().map(|blocks| self.point(blocks, best_probe_ns));
         self.kept.iter().cloned().chain(measured).collect()
     }
 }

@@ -16,13 +16,13 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::facts::Facts;
-use crate::plan::{Claims, Gear, Plan, Pool, Resource, Switch};
+use crate::plan::{Claims, Gear, Plan, Pool, Switch};
 use crate::problem::Problem;
 use crate::simulate::Controller;
 use crate::units::{Millis, Rate, Share};
 
 use super::static_cascade::static_cascade;
-use super::variant_set::{Candidate, candidates, lane, one_stage, pool_name, variants_of};
+use super::variant_set::{Candidate, candidates, lane, one_stage, pool, pool_name, variants_of, widen};
 
 /// A kind of baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,12 +158,7 @@ impl Maker<'_> {
     fn plan_of(&self, ways: Vec<(String, Candidate)>, switch: Switch) -> Plan {
         let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
         for (variant, way) in &ways {
-            let price_usd_per_core_hour = self.problem.inventory.price_usd_per_core_hour;
-            let on = Resource::Cores { cores: way.cores_each, price_usd_per_core_hour };
-            let name = pool_name(variant, way);
-            let fresh = Pool { name: name.clone(), on, replicas: 0, hosts: vec![variant.clone()] };
-            let pool = pools.entry(name).or_insert(fresh);
-            pool.replicas = pool.replicas.max(way.replicas);
+            widen(&mut pools, pool(self.problem, variant, way));
         }
         let replicas = |variant: &str, way: &Candidate| {
             let up = |name: &String| if *name == pool_name(variant, way) { way.replicas } else { 0 };

@@ -4,10 +4,10 @@
 //! Of all pairs and of thresholds at the deciles of the first variant's certainty, the most accurate within the cores is
 //! taken, then the one with fewer cores. Accuracy is counted on the very samples, without a guarantee.
 
-use super::variant_set::{Candidate, candidates, lane, one_stage, pool_name, variants_of};
+use super::variant_set::{Candidate, candidates, lane, one_stage, pool, variants_of};
 use crate::error::Error;
 use crate::facts::Facts;
-use crate::plan::{Claims, Exit, Gear, Plan, Pool, Resource};
+use crate::plan::{Claims, Exit, Gear, Plan};
 use crate::problem::Problem;
 use crate::profile::Answers;
 use crate::units::{Certainty, Millis, Rate};
@@ -74,15 +74,6 @@ fn pair(small: &Ways, large: &Ways, answers: &Answers, part: f64, peak: f64) -> 
 }
 
 fn plan_of(cascade: &Cascade, plan: &Plan, problem: &Problem) -> Plan {
-    let pool = |(variant, way): &(String, Candidate)| Pool {
-        name: pool_name(variant, way),
-        on: Resource::Cores {
-            cores: way.cores_each,
-            price_usd_per_core_hour: problem.inventory.price_usd_per_core_hour,
-        },
-        replicas: way.replicas,
-        hosts: vec![variant.clone()],
-    };
     let mut stages = cascade.stages.each_ref().map(|(variant, way)| one_stage(vec![lane(variant, way, 1.0)]));
     stages[0].name = "first".to_owned();
     stages[0].exit = Some(Exit { certainty_at_least: Certainty::saturating(cascade.threshold) });
@@ -96,7 +87,7 @@ fn plan_of(cascade: &Cascade, plan: &Plan, problem: &Problem) -> Plan {
     };
     Plan {
         gears: vec![gear],
-        placement: cascade.stages.iter().map(pool).collect(),
+        placement: cascade.stages.iter().map(|(variant, way)| pool(problem, variant, way)).collect(),
         transfers: Vec::new(),
         ..plan.clone()
     }

@@ -1,7 +1,7 @@
 //! The moving part of a pool: who is up, who is busy, who waits, and what it has cost.
 
 use super::report::PoolReport;
-use super::tally::Lost;
+use super::tally::{Losses, Lost};
 use super::walk::PoolWalk;
 use crate::units::{Millis, Share, Usd};
 
@@ -81,10 +81,8 @@ pub struct Pool {
 struct Counted {
     calls: u64,
     batches: u64,
-    /// Calls that found no place to wait.
-    refused: u64,
-    /// Calls that came too late to be served.
-    dropped: u64,
+    /// Calls that found no place to wait, or came too late to be served.
+    lost: Losses,
     waited_ns: u128,
     per_call_usd: f64,
     max_waiting: u32,
@@ -137,8 +135,7 @@ impl Pool {
         let (own, others) = (&mut self.counted, &other.counted);
         own.calls += others.calls;
         own.batches += others.batches;
-        own.refused += others.refused;
-        own.dropped += others.dropped;
+        own.lost.absorb(others.lost);
         own.waited_ns += others.waited_ns;
         own.per_call_usd += others.per_call_usd;
         own.max_waiting = own.max_waiting.max(others.max_waiting);
@@ -197,10 +194,7 @@ impl Pool {
 
     /// A call that waited is sent away.
     pub fn turns_away(&mut self, why: Lost) {
-        match why {
-            Lost::Refused => self.counted.refused += 1,
-            Lost::Dropped => self.counted.dropped += 1,
-        }
+        self.counted.lost.add(why);
     }
 
     /// A replica begins some calls, which wait no longer.
@@ -265,7 +259,7 @@ impl Pool {
         let (areas, counted) = (&self.areas, &self.counted);
         let mean = |sum: i128| sum as f64 / time_ns.max(1) as f64;
         let ratio = |a: f64, b: f64| if b > 0.0 { a / b } else { 0.0 };
-        let queued = counted.calls + counted.dropped;
+        let queued = counted.calls + counted.lost.dropped;
         PoolReport {
             name: walk.name.clone(),
             utilisation: Share::saturating(ratio(areas.busy as f64, areas.held as f64)),
@@ -275,8 +269,8 @@ impl Pool {
             mean_present: mean(areas.waiting + areas.serving),
             mean_wait_ms: Millis::saturating(ratio(counted.waited_ns as f64, queued as f64) / 1e6),
             calls: counted.calls,
-            refused: counted.refused,
-            dropped: counted.dropped,
+            refused: counted.lost.refused,
+            dropped: counted.lost.dropped,
             mean_batch: ratio(counted.calls as f64, counted.batches as f64),
             batch_sizes: self.batch_sizes.clone(),
             cost_usd_per_hour: Usd::saturating(self.cost_usd(walk) * 3.6e12 / time_ns.max(1) as f64),

@@ -14,14 +14,36 @@ pub enum Lost {
     Dropped,
 }
 
+/// How many were lost, and why.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Losses {
+    pub refused: u64,
+    pub dropped: u64,
+}
+
+impl Losses {
+    /// One more is lost.
+    pub fn add(&mut self, why: Lost) {
+        match why {
+            Lost::Refused => self.refused += 1,
+            Lost::Dropped => self.dropped += 1,
+        }
+    }
+
+    /// Adds what another group lost.
+    pub fn absorb(&mut self, other: Self) {
+        self.refused += other.refused;
+        self.dropped += other.dropped;
+    }
+}
+
 /// A group of requests.
 #[derive(Debug)]
 pub struct Tally {
     pub arrived: u64,
     pub answered: u64,
     pub late: u64,
-    refused: u64,
-    dropped: u64,
+    lost: Losses,
     judged: u64,
     right: u64,
     sum_ns: u128,
@@ -37,8 +59,7 @@ impl Tally {
             arrived: 0,
             answered: 0,
             late: 0,
-            refused: 0,
-            dropped: 0,
+            lost: Losses::default(),
             judged: 0,
             right: 0,
             sum_ns: 0,
@@ -76,10 +97,7 @@ impl Tally {
     /// A request leaves without an answer.
     pub fn loses(&mut self, why: Lost) {
         self.late += 1;
-        match why {
-            Lost::Refused => self.refused += 1,
-            Lost::Dropped => self.dropped += 1,
-        }
+        self.lost.add(why);
     }
 
     /// Returns the stages that are counted.
@@ -92,8 +110,7 @@ impl Tally {
         self.arrived += other.arrived;
         self.answered += other.answered;
         self.late += other.late;
-        self.refused += other.refused;
-        self.dropped += other.dropped;
+        self.lost.absorb(other.lost);
         self.judged += other.judged;
         self.right += other.right;
         self.sum_ns += other.sum_ns;
@@ -127,9 +144,9 @@ impl Tally {
         Summary {
             arrived: self.arrived,
             answered: self.answered,
-            unfinished: self.arrived - self.answered - self.refused - self.dropped,
-            refused: self.refused,
-            dropped: self.dropped,
+            unfinished: self.arrived - self.answered - self.lost.refused - self.lost.dropped,
+            refused: self.lost.refused,
+            dropped: self.lost.dropped,
             throughput_rps: Rate::saturating(self.answered as f64 / time_ns.max(1) as f64 * 1e9),
             latency: self.response_times(slo),
             violations: self.late,

@@ -196,6 +196,19 @@ fn onnx_runtime_and_rten_answer_alike() {
     }
 }
 
+/// Returns a model list with these names and files, on the samples of the digits.
+#[cfg(feature = "rten")]
+fn list_of(variants: &[(&str, &Path)]) -> String {
+    let digits = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits");
+    let data = [digits.join("test-images.idx.gz"), digits.join("test-labels.idx.gz")];
+    let head = format!(
+        "format = \"planner.models/1\"\ntask = \"t\"\n[data]\nimages = {:?}\nlabels = {:?}\n",
+        data[0], data[1]
+    );
+    let entry = |(name, file): &(&str, &Path)| format!("[[variants]]\nname = {name:?}\nfile = {file:?}\n");
+    head + &variants.iter().map(entry).collect::<String>()
+}
+
 /// Whatever the moment of the kill, `--resume` goes on and no finished block is measured again.
 #[cfg(feature = "rten")]
 #[test]
@@ -204,14 +217,7 @@ fn a_killed_measurement_loses_at_most_the_block_under_way() {
 
     let folder = tempfile::tempdir().expect("a temporary folder");
     let digits = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits");
-    let list = format!(
-        "format = \"planner.models/1\"\ntask = \"t\"\n[data]\nimages = {0:?}\nlabels = {1:?}\n\
-         [[variants]]\nname = \"a\"\nfile = {2:?}\n[[variants]]\nname = \"b\"\nfile = {3:?}\n",
-        digits.join("test-images.idx.gz"),
-        digits.join("test-labels.idx.gz"),
-        digits.join("mlp_s.onnx"),
-        digits.join("cnn_s.onnx"),
-    );
+    let list = list_of(&[("a", &digits.join("mlp_s.onnx")), ("b", &digits.join("cnn_s.onnx"))]);
     let (models, profile) = (folder.path().join("models.toml"), folder.path().join("p.json"));
     let journal = folder.path().join("p.json.blocks");
     fs::write(&models, list).expect("writable");
@@ -296,13 +302,7 @@ fn a_busy_neighbour_on_the_same_core_makes_a_point_contended() {
 #[test]
 fn a_file_that_is_no_model_is_a_finding_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let digits = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits");
-    let list = format!(
-        "format = \"planner.models/1\"\ntask = \"t\"\n[data]\nimages = {0:?}\nlabels = {1:?}\n\
-         [[variants]]\nname = \"bad\"\nfile = \"bad.onnx\"\n",
-        digits.join("test-images.idx.gz"),
-        digits.join("test-labels.idx.gz"),
-    );
+    let list = list_of(&[("bad", Path::new("bad.onnx"))]);
     let (models, profile) = (folder.path().join("models.toml"), folder.path().join("p.json"));
     fs::write(&models, list).expect("writable");
     fs::write(folder.path().join("bad.onnx"), "this is no model").expect("writable");

@@ -149,6 +149,25 @@ fn level_shares(lanes: &mut [Lane]) {
     }
 }
 
+/// Returns the pool of a variant that runs in one way.
+pub(in crate::rooms) fn pool(problem: &Problem, variant: &str, candidate: &Candidate) -> Pool {
+    Pool {
+        name: pool_name(variant, candidate),
+        on: Resource::Cores {
+            cores: candidate.cores_each,
+            price_usd_per_core_hour: problem.inventory.price_usd_per_core_hour,
+        },
+        replicas: candidate.replicas,
+        hosts: vec![variant.to_owned()],
+    }
+}
+
+/// Adds a pool, or widens the one of its name to as many replicas.
+pub(in crate::rooms) fn widen(pools: &mut BTreeMap<String, Pool>, pool: Pool) {
+    let known = pools.entry(pool.name.clone()).or_insert_with(|| pool.clone());
+    known.replicas = known.replicas.max(pool.replicas);
+}
+
 pub(in crate::rooms) fn pool_name(variant: &str, candidate: &Candidate) -> String {
     format!("{variant}-{}c", candidate.cores_each)
 }
@@ -185,14 +204,7 @@ fn claims(problem: &Problem, solution: &Solution, lanes: &[Lane], chosen: &[(Str
 pub(super) fn plan(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) -> Plan {
     let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
     for (variant, way) in decoded.iter().flat_map(|gear| &gear.lanes) {
-        let name = pool_name(variant, way);
-        let on = Resource::Cores {
-            cores: way.cores_each,
-            price_usd_per_core_hour: problem.inventory.price_usd_per_core_hour,
-        };
-        let fresh = Pool { name: name.clone(), on, replicas: 0, hosts: vec![variant.clone()] };
-        let pool = pools.entry(name).or_insert(fresh);
-        pool.replicas = pool.replicas.max(way.replicas);
+        widen(&mut pools, pool(problem, variant, way));
     }
     let placement: Vec<Pool> = pools.into_values().collect();
     let mut gears: Vec<Gear> = Vec::new();

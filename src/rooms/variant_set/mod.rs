@@ -24,7 +24,7 @@ use crate::problem::{Formulation, GoalKind, Problem};
 
 use super::{Answer, Context, Planner};
 pub(super) use capacity::{Candidate, candidates};
-pub(super) use decode::{lane, one_stage, pool_name};
+pub(super) use decode::{lane, one_stage, pool, pool_name, widen};
 pub use published::{Published, capacity as published_capacity};
 
 /// Part of each variant's capacity that may be used; all of it where a variant is not named.
