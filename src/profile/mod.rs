@@ -8,6 +8,7 @@
 //!
 //! This file holds the nouns of `planner.profile/1`; each verb is a sibling file.
 
+pub(crate) mod answering;
 mod answers;
 mod block;
 pub mod compare;

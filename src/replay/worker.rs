@@ -7,10 +7,10 @@ use std::time::Instant;
 use super::shelf::Shelf;
 use crate::error::Error;
 use crate::plan::{Plan, Pool};
+use crate::profile::answering::judge_all;
 use crate::profile::engine::{Engine, Session, bad_model};
 use crate::profile::host::pin_to;
-use crate::profile::measure::judge;
-use crate::profile::{Family, VariantFile};
+use crate::profile::{Answer, Family, VariantFile};
 use crate::simulate::ids::{Id, PoolId, Table, VariantId};
 use crate::simulate::servers::Work;
 use crate::simulate::variants_of;
@@ -155,16 +155,10 @@ impl Worker<'_> {
         let labels = &family.samples.labels;
         let number = |&sample: &u32| sample as usize % labels.len();
         let run = session.run(&family.samples.batch(samples.iter().map(number)))?;
-        let bad = |cause: String| bad_model(self.engine.name(), &family.folder.join(&entry.file), cause);
-        if run.classes < 2 || run.scores.len() != run.classes * samples.len() {
-            return Err(bad(format!("{} scores for {} samples are no classes", run.scores.len(), samples.len())));
-        }
-        let answer = |(sample, scores): (&u32, &[f32])| {
-            let answer = judge(scores, self.shelf.certainty())
-                .ok_or_else(|| bad(format!("the scores of sample {sample} are not finite")))?;
-            Ok((answer.certainty, answer.predicted == labels[number(sample)]))
-        };
-        samples.iter().zip(run.scores.chunks_exact(run.classes)).map(answer).collect()
+        let answers = judge_all(&run, samples.iter().map(|&sample| sample as usize), self.shelf.certainty());
+        let bad = |cause| bad_model(self.engine.name(), &family.folder.join(&entry.file), cause);
+        let told = |(answer, sample): (Answer, &u32)| (answer.certainty, answer.predicted == labels[number(sample)]);
+        Ok(answers.map_err(bad)?.into_iter().zip(samples).map(told).collect())
     }
 }
 
