@@ -10,10 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use planner::profile::engine_rten::Rten;
 use planner::profile::host::pin;
-use planner::profile::{
-    Answers, Attendant, CertaintyMeasure, Context, Event, Family, Footprint, Profile, Settings, measure,
-};
-use planner::units::{Megabytes, Millis, Share};
+use planner::profile::{Attendant, CertaintyMeasure, Context, Event, Family, Halves, Here, Profile, Settings, measure};
+use planner::units::Share;
 use rten::{Model, RunOptions, ThreadPool};
 use rten_tensor::TensorView;
 
@@ -27,18 +25,8 @@ struct Silent;
 impl Attendant for Silent {
     fn tell(&mut self, _: Event<'_>) {}
 
-    fn save(&mut self, _: &Profile, _: &Answers) -> Result<(), planner::Error> {
+    fn save(&mut self, _: &Profile, _: &Halves) -> Result<(), planner::Error> {
         Ok(())
-    }
-
-    fn footprint(
-        &mut self,
-        _: &dyn planner::profile::engine::Engine,
-        _: &Family,
-        _: usize,
-        _: u32,
-    ) -> Result<Footprint, planner::Error> {
-        Ok(Footprint { load_time_ms: Millis::ZERO, memory_mb: Megabytes::ZERO })
     }
 }
 
@@ -80,7 +68,7 @@ fn profiled(family: &Family, batch: u32) -> anyhow::Result<f64> {
         retry_contended: false,
         context: Context::default(),
     };
-    let (profile, _) = measure(family, &Rten, &settings, None, &mut Silent)?;
+    let (profile, _) = measure(family, &Here::new(family, &Rten), &settings, None, &mut Silent)?;
     Ok(profile.points[0].throughput_rps.get())
 }
 
@@ -100,7 +88,7 @@ fn main() -> anyhow::Result<()> {
         let mut alone = family.clone();
         alone.list.variants.retain(|variant| variant.name == entry.name);
         // Answering all samples is no part of the comparison.
-        alone.samples.labels.truncate(1);
+        alone.samples = alone.samples.chosen(&[0]);
         for batch in [1, 8] {
             let input = alone.samples.batch(vec![0; batch]);
             let (mut ours, mut hand) = (Vec::new(), Vec::new());

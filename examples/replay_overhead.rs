@@ -38,7 +38,7 @@ impl Session for Punctual {
         while begin.elapsed() < CALL {
             std::hint::spin_loop();
         }
-        Ok(Run { scores: vec![1.0, 0.0], classes: 2, wall: CALL })
+        Ok(Run { scores: vec![1.0, 0.0], classes: 2, passed: None, wall: CALL })
     }
 }
 
@@ -53,14 +53,15 @@ fn main() -> anyhow::Result<()> {
         "switch": { "window_ms": 1000, "up": 0.9, "down": 0.8, "dwell_ms": 10000, "drain": "own-gear" },
         "provenance": { "tool": "by hand", "room": "cascade", "seed": 0, "inputs": [] }
     }))?;
-    let data = DataFiles { images: PathBuf::new(), labels: PathBuf::new() };
-    let variants = vec![VariantFile { name: "v".into(), file: "v".into(), output: None }];
+    let data = DataFiles::labelled("", "");
+    let variants = vec![VariantFile::new("v", "v")];
     let shelf = Shelf::new(vec![Family {
         list: ModelList { format: ModelsFormat::V1, task: "t".into(), data, variants },
         folder: PathBuf::new(),
         list_sha256: String::new(),
         model_sha256: vec![String::new()],
         samples: Samples { shape: vec![1], pixels: vec![0.0], labels: vec![0], sha256: String::new() },
+        calibration: None,
     }]);
     let laws = [("v".to_owned(), TextbookLaw::Constant { ms: 1.0 })].into();
     let world = Textbook::new(&plan, &laws)?;

@@ -81,6 +81,8 @@ codes! {
     Contended => "contended",
     /// A number rests on interpolation or on hardware beyond the measured host.
     Interpolated => "interpolated",
+    /// A variant, or one of its points, that crashed, took too long or ran out of memory while it was measured.
+    MeasurementFailed => "measurement-failed",
     /// A model file that the engine cannot run.
     BadModel => "bad-model",
     /// Calibration data that does not fit the model or its labels.

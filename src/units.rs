@@ -126,6 +126,10 @@ quantity!(
     Usd, "an amount of money", 0.0 ..= None, "of at least 0"
 );
 quantity!(
+    /// Energy in joules.
+    Joules, "an amount of energy", 0.0 ..= None, "of at least 0"
+);
+quantity!(
     /// A weight, factor or margin without a unit.
     Factor, "a factor", 0.0 ..= None, "of at least 0"
 );

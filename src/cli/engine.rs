@@ -132,7 +132,7 @@ fn device(text: &str) -> Result<String, String> {
     is_name.then(|| text.to_owned()).ok_or_else(|| "a device is one word, like cpu or cuda:0".to_owned())
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
     let time = Duration::try_from_secs_f64(number).ok().filter(|time| !time.is_zero());
     time.ok_or_else(|| "a time is a positive number of seconds".to_owned())

@@ -8,7 +8,6 @@ mod diff;
 mod engine;
 mod explain;
 mod export;
-mod footprint;
 mod import;
 mod load;
 mod plot;
@@ -17,6 +16,7 @@ mod replay;
 mod schema;
 mod simulate;
 mod solve;
+mod worker;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -40,13 +40,13 @@ enum Command {
     Check(check::Args),
     Diff(diff::Args),
     Explain(explain::Args),
-    #[command(hide = true)]
-    Footprint(footprint::Args),
     Plot(plot::Args),
     Profile(profile::Args),
     Replay(replay::Args),
     Schema(schema::Args),
     Simulate(simulate::Args),
+    #[command(hide = true)]
+    Worker(worker::Args),
 }
 
 /// What a command that could be done answers.
@@ -69,12 +69,12 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Diff(args) => diff::run(&args),
             Command::Explain(args) => explain::run(&args),
-            Command::Footprint(args) => footprint::run(&args),
             Command::Plot(args) => plot::run(&args),
             Command::Profile(args) => profile::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Simulate(args) => simulate::run(&args),
+            Command::Worker(args) => worker::run(&args),
         }
     }
 }

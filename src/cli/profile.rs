@@ -8,17 +8,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use indicatif::{ProgressBar, ProgressStyle};
 use planner::Error;
 use planner::format::{self, write_atomic};
-use planner::profile::engine::Engine;
 use planner::profile::host::allowed_cores;
 use planner::profile::{
-    Answers, Attendant, Block, CertaintyMeasure, Context, Curve, Earlier, Event, Family, Footprint, Point, Profile,
-    Settings, footprint, measure,
+    Answers, AnswersFile, Apart, Attendant, Block, CertaintyMeasure, Context, Curve, Earlier, Event, Failure, Family,
+    Halves, Limits, Point, Profile, Settings, measure,
 };
-use planner::units::{Millis, Share};
+use planner::units::{Megabytes, Millis, Share};
 
-use super::engine::EngineChoice;
-use super::footprint::in_new_process;
-use super::{Answer, Output, on_terminal, print, say, say_findings, table};
+use super::engine::{EngineChoice, seconds};
+use super::{Answer, Output, on_terminal, print, say, say_findings, table, worker};
 
 /// Variables that change how many threads an engine uses
 const THREAD_VARIABLES: [&str; 5] =
@@ -56,6 +54,12 @@ pub struct Args {
     /// Largest time for one point, over all its blocks
     #[arg(long, value_name = "MS", default_value = "300", value_parser = millis)]
     budget_ms: Millis,
+    /// Longest time for one block or load of a variant, which runs in a process of its own
+    #[arg(long, value_name = "S", default_value = "600", value_parser = seconds)]
+    time_limit_s: Duration,
+    /// Most memory that a variant's process may write to [default: what the machine has]
+    #[arg(long, value_name = "MB", value_parser = megabytes)]
+    memory_limit_mb: Option<Megabytes>,
     #[command(flatten)]
     engine: EngineChoice,
     /// How the certainty of an answer is measured, after a softmax of the scores
@@ -122,15 +126,19 @@ fn run_measure(args: &Args, models: &Path) -> Result<Answer, Error> {
     let family = Family::load(models)?;
     let earlier = if args.resume { earlier(&args.output.output)? } else { None };
     let settings = settings(args, models);
+    let program = std::env::current_exe().map_err(|error| Error::io("find", Path::new("this program"), error))?;
+    let command = |index, cores| worker::command(&program, models, &args.engine, args.memory_limit_mb, (index, cores));
+    let limits = Limits { time: args.time_limit_s, memory: args.memory_limit_mb };
+    let lab = Apart::new(&family, engine.as_ref(), &command, limits);
     let journal = Journal::begin(&args.output.output, earlier.is_some())?;
-    let mut desk = Desk { args, models, progress: Progress::new(), journal };
-    let (profile, answers) = measure(&family, engine.as_ref(), &settings, earlier, &mut desk)?;
+    let mut desk = Desk { args, progress: Progress::new(), journal };
+    let (profile, answers) = measure(&family, &lab, &settings, earlier, &mut desk)?;
     desk.save(&profile, &answers)?;
     desk.journal.end();
     drop(desk);
     say_findings(&profile.validate());
     print(format!("{}{}", summary(&profile), residuals(&profile)).as_bytes())?;
-    Ok(Answer::Yes)
+    Ok(if profile.failures.is_empty() { Answer::Yes } else { Answer::No })
 }
 
 fn check_output(args: &Args) -> Result<(), Error> {
@@ -144,7 +152,9 @@ fn check_output(args: &Args) -> Result<(), Error> {
         return Ok(());
     }
     args.output.check()?;
-    Output { output: answers_path(&args.output.output), ..args.output.clone() }.check()
+    [answers_path, calibration_path]
+        .iter()
+        .try_for_each(|path| Output { output: path(&args.output.output), ..args.output.clone() }.check())
 }
 
 /// A server's cores are its own: points can only carry the number that the user knows.
@@ -179,6 +189,7 @@ fn settings(args: &Args, models: &Path) -> Settings {
             tool: tool(),
             models: relative_to(models, &args.output.output),
             answers: answers_path(&args.output.output).file_name().map(PathBuf::from).unwrap_or_default(),
+            calibration: calibration_path(&args.output.output).file_name().map(PathBuf::from).unwrap_or_default(),
             thread_variables: variables.collect(),
         },
     }
@@ -194,9 +205,13 @@ fn earlier(path: &Path) -> Result<Option<Earlier>, Error> {
         return Ok(None);
     }
     let profile = format::load::<Profile>(path)?.document;
-    let file = answers_path(path);
-    let answers = Answers::from_csv_gz(&format::read(&file)?, &file)?;
-    Ok(Some(Earlier { profile, answers, blocks: Journal::read(path) }))
+    let read = |file: &AnswersFile| {
+        let file = path.with_file_name(&file.file);
+        Ok::<_, Error>(Answers::from_csv_gz(&format::read(&file)?, &file)?)
+    };
+    let test = profile.answers.as_ref().map(read).transpose()?.unwrap_or_default();
+    let calibration = profile.calibration.as_ref().map(read).transpose()?;
+    Ok(Some(Earlier { profile, answers: Halves { test, calibration }, blocks: Journal::read(path) }))
 }
 
 fn powers_of_two(most: u32) -> Vec<u32> {
@@ -206,7 +221,6 @@ fn powers_of_two(most: u32) -> Vec<u32> {
 /// Tells, keeps and weighs while measuring goes on.
 struct Desk<'a> {
     args: &'a Args,
-    models: &'a Path,
     progress: Progress,
     journal: Journal,
 }
@@ -217,33 +231,19 @@ impl Attendant for Desk<'_> {
     }
 
     /// Writes the answers first: a profile never names answers that are not there.
-    fn save(&mut self, profile: &Profile, answers: &Answers) -> Result<(), Error> {
+    fn save(&mut self, profile: &Profile, answers: &Halves) -> Result<(), Error> {
         let path = &self.args.output.output;
         let mut profile = profile.clone();
         profile.provenance.measured_at = rfc3339(SystemTime::now());
-        write_atomic(&answers_path(path), &answers.to_csv_gz())?;
+        write_atomic(&answers_path(path), &answers.test.to_csv_gz())?;
+        if let Some(calibration) = &answers.calibration {
+            write_atomic(&calibration_path(path), &calibration.to_csv_gz())?;
+        }
         write_atomic(path, &format::to_bytes(&profile))
     }
 
     fn keep(&mut self, block: &Block) -> Result<(), Error> {
         self.journal.add(block)
-    }
-
-    /// A new process owes nothing to models loaded before. Where it fails this process tries, and says why.
-    fn footprint(
-        &mut self,
-        engine: &dyn Engine,
-        family: &Family,
-        index: usize,
-        cores: u32,
-    ) -> Result<Footprint, Error> {
-        if let Some(cost) = in_new_process(self.models, &self.args.engine, index, cores) {
-            return Ok(cost);
-        }
-        let cost = footprint(engine, family, index, cores)?;
-        let name = &family.list.variants[index].name;
-        say(format!("note: {name}: load time and memory are of this process, as no new one could be started"));
-        Ok(cost)
     }
 }
 
@@ -305,9 +305,18 @@ fn journal_path(profile: &Path) -> PathBuf {
 
 /// `name.json` keeps its answers in `name.answers.csv.gz`; any other name is kept whole, so that no two share a file.
 fn answers_path(profile: &Path) -> PathBuf {
+    beside(profile, ".answers.csv.gz")
+}
+
+/// The answers to the samples for calibration are in `name.calibration.csv.gz`.
+fn calibration_path(profile: &Path) -> PathBuf {
+    beside(profile, ".calibration.csv.gz")
+}
+
+fn beside(profile: &Path, ending: &str) -> PathBuf {
     let whole = profile.extension().is_none_or(|extension| extension != "json");
     let mut name = if whole { profile.file_name() } else { profile.file_stem() }.unwrap_or_default().to_owned();
-    name.push(".answers.csv.gz");
+    name.push(ending);
     profile.with_file_name(name)
 }
 
@@ -354,6 +363,7 @@ impl Progress {
                 self.advance();
                 line_of(point)
             }
+            Event::Failed(failure) => line_of_failure(failure),
         };
         match &self.bar {
             Some(bar) => bar.set_message(line),
@@ -383,6 +393,11 @@ fn line_of(point: &Point) -> String {
     let p50 = point.latency.p50.value_ms.get();
     let co_runners = if point.co_runners > 0 { format!(", {} co-runners", point.co_runners) } else { String::new() };
     format!("{} batch {} cores {}{co_runners}: {p50:.3} ms{contended}", point.variant, point.batch, point.cores)
+}
+
+fn line_of_failure(Failure { variant, point, cause }: &Failure) -> String {
+    let at = point.map(|key| format!(" batch {} cores {}", key.batch, key.cores)).unwrap_or_default();
+    format!("{variant}{at} failed: {cause}")
 }
 
 fn summary(profile: &Profile) -> String {
@@ -432,6 +447,11 @@ pub fn share(text: &str) -> Result<Share, String> {
 pub fn millis(text: &str) -> Result<Millis, String> {
     let number = text.parse().map_err(|_| format!("`{text}` is no number"))?;
     Millis::new(number).map_err(|error| error.to_string())
+}
+
+pub fn megabytes(text: &str) -> Result<Megabytes, String> {
+    let number = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    Megabytes::new(number).map_err(|error| error.to_string())
 }
 
 /// Returns the moment in UTC, to the second.

@@ -183,7 +183,7 @@ impl Checker<'_> {
         let [stage] = self.gear.stages.as_slice() else { return None };
         let mut ends = [0.0; 2];
         for (lane, share) in stage.lanes.iter().zip(shares(stage)?) {
-            let fact = self.facts.variant(&lane.variant)?.accuracy;
+            let fact = &self.facts.variant(&lane.variant)?.accuracy;
             ends[0] += share * fact.low.get();
             ends[1] += share * fact.high.get();
         }

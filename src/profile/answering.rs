@@ -1,59 +1,7 @@
-//! What a variant answers: every labelled sample once, judged by its scores.
+//! What a variant answers, judged by its scores.
 
-use super::engine::{Engine, Run, bad_model};
-use super::host::pin;
-use super::measure::{Attendant, Settings};
-use super::models::Family;
-use super::sample::wilson;
-use super::{AccuracyFact, Answer, CertaintyMeasure, Trust, Variant};
-use crate::error::Error;
-use crate::units::Accuracy;
-
-/// Samples in one call while answering.
-const ANSWER_BATCH: usize = 50;
-
-/// Loads a variant and lets it answer every sample.
-pub fn answer(
-    family: &Family,
-    engine: &dyn Engine,
-    settings: &Settings,
-    index: usize,
-    attendant: &mut dyn Attendant,
-) -> Result<(Variant, Vec<Answer>), Error> {
-    let entry = &family.list.variants[index];
-    let file = family.folder.join(&entry.file);
-    let cores = settings.cores.first().copied().unwrap_or(1);
-    let cost = attendant.footprint(engine, family, index, cores)?;
-
-    let _pinned = pin(cores)?;
-    let mut session = engine.open(&file, entry.output.as_deref(), cores)?;
-    let samples = family.samples.labels.len();
-    let mut answers = Vec::with_capacity(samples);
-    for start in (0..samples).step_by(ANSWER_BATCH) {
-        let batch = family.samples.batch(start..(start + ANSWER_BATCH).min(samples));
-        let numbers = start..start + batch.samples();
-        let judged = judge_all(&session.run(&batch)?, numbers, settings.certainty);
-        answers.extend(judged.map_err(|cause| bad_model(engine.name(), &file, cause))?);
-    }
-    let right = answers.iter().zip(&family.samples.labels).filter(|(a, label)| a.predicted == **label).count();
-    let (low, high) = wilson(right as u64, samples as u64);
-    let variant = Variant {
-        name: entry.name.clone(),
-        file: entry.file.clone(),
-        sha256: family.model_sha256[index].clone(),
-        engine: format!("{} {}", engine.name(), engine.version()),
-        accuracy: AccuracyFact {
-            value: Accuracy::saturating(right as f64 / samples as f64),
-            low,
-            high,
-            samples: samples as u64,
-            trust: Trust::Measured,
-        },
-        load_time_ms: cost.load_time_ms,
-        memory_mb: cost.memory_mb,
-    };
-    Ok((variant, answers))
-}
+use super::engine::Run;
+use super::{Answer, CertaintyMeasure};
 
 /// Returns the answers of one call to the samples of these numbers, or why its scores are none.
 pub(crate) fn judge_all(

@@ -8,11 +8,12 @@ use std::path::Path;
 
 use flate2::read::GzDecoder;
 use flate2::{Compression, GzBuilder};
+use serde::{Deserialize, Serialize};
 
 use crate::finding::{Code, Finding, Findings};
 
 /// One variant's answer to one sample.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// Class number that scored best.
     pub predicted: u32,

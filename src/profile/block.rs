@@ -11,14 +11,16 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::energy::Meter;
 use super::engine::{Batch, Session};
 use super::host::{Counters, cpu_time};
 use super::sample::{is_precise, latency, warm_up};
-use super::{Conditions, Histogram, Point, Stopped};
+use super::{Conditions, Energy, Histogram, Point, Stopped};
 use crate::error::Error;
-use crate::units::{Factor, Millis, Rate, Share};
+use crate::units::{Factor, Joules, Millis, Rate, Share};
 
 /// Calls of a block, whatever the budget.
 const FEWEST_CALLS: usize = 5;
@@ -28,7 +30,8 @@ const FIRST_CALLS: u64 = 3;
 const SLOW_PROBE: f64 = 1.25;
 
 /// What is measured of a variant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Key {
     /// Intra-op threads.
     pub cores: u32,
@@ -67,12 +70,15 @@ pub struct Block {
     pub pressure_us: Option<f64>,
     /// Length of the block.
     pub elapsed_us: f64,
+    /// Joules that were counted meanwhile, of one call, and by what.
+    #[serde(default)]
+    pub energy: Option<Energy>,
     /// Time of the probe, the slower of before and after, in nanoseconds.
     pub probe_ns: u64,
 }
 
 /// When a block has seen enough.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Enough {
     /// Time for its calls.
     pub budget: Duration,
@@ -100,15 +106,21 @@ pub fn measure_block(
     (variant, key): (&str, Key),
     earlier: &[Block],
     enough: Enough,
+    meter: Option<&Meter>,
 ) -> Result<Block, Error> {
     let probe_before = probe();
     for call in 0..FIRST_CALLS {
         session.run(&inputs[call as usize % inputs.len()])?;
     }
     let mut so_far: Vec<Duration> = earlier.iter().flat_map(Block::walls).collect();
+    let energy_before = meter.and_then(Meter::read);
     let (before, begin) = (Counters::now(), Instant::now());
     let calls = repeat(session, inputs, &mut so_far, enough)?;
     let (elapsed, after) = (begin.elapsed(), Counters::now());
+    let energy = meter.zip(energy_before).and_then(|(meter, before)| {
+        let joules = meter.joules(&before, &meter.read()?)? / calls.walls.len() as f64;
+        Some(Energy { joules: Joules::saturating(joules), source: meter.source() })
+    });
     let cut = calls.warmup;
     Ok(Block {
         variant: variant.to_owned(),
@@ -120,6 +132,7 @@ pub fn measure_block(
         involuntary_switches: after.involuntary.saturating_sub(before.involuntary),
         pressure_us: after.pressure_us.zip(before.pressure_us).map(|(after, before)| after - before),
         elapsed_us: elapsed.as_secs_f64() * 1e6,
+        energy,
         probe_ns: probe_before.max(probe()),
     })
 }
@@ -185,11 +198,14 @@ impl Block {
     fn is_disturbed(&self) -> bool {
         let mut sorted = self.walls_ns.clone();
         sorted.sort_unstable();
-        let median = sorted[sorted.len() / 2] as f64;
-        let waited = self.key.cores == 1 && median > 1.2 * self.cpu_ns;
+        if self.key.cores == 1 {
+            let median = sorted[sorted.len() / 2] as f64;
+            let mean = sorted.iter().sum::<u64>() as f64 / sorted.len() as f64;
+            return median.max(mean) > 1.2 * self.cpu_ns;
+        }
         // The kernel counts through the warm-up too.
         let calls = sorted.len() as u64 + self.warmup - FIRST_CALLS;
-        waited || disturbed(self.involuntary_switches, self.key.cores, calls, self.elapsed_us / 1e3)
+        disturbed(self.involuntary_switches, self.key.cores, calls, self.elapsed_us / 1e3)
     }
 }
 
@@ -228,6 +244,7 @@ pub fn point_of(blocks: &[Block], best_probe_ns: u64) -> Point {
         latency,
         throughput_rps: Rate::saturating(1e3 * f64::from(key.batch) / latency.mean_ms.get()),
         cpu_ms: alone.then(|| Millis::saturating(cpu_ns / 1e6)),
+        energy: if alone { energy_of(blocks) } else { None },
         histogram: Some(Histogram::of(&walls)),
         conditions: Conditions {
             blocks: blocks.len() as u32,
@@ -239,6 +256,14 @@ pub fn point_of(blocks: &[Block], best_probe_ns: u64) -> Point {
             contended: alone && (slowdown > SLOW_PROBE || blocks.iter().any(Block::is_disturbed)),
         },
     }
+}
+
+/// Returns the energy of one call over all blocks, where all of them were counted.
+fn energy_of(blocks: &[Block]) -> Option<Energy> {
+    let source = blocks[0].energy?.source;
+    let calls: f64 = blocks.iter().map(|block| block.walls_ns.len() as f64).sum();
+    let joules = blocks.iter().map(|block| Some(block.energy?.joules.get() * block.walls_ns.len() as f64));
+    Some(Energy { joules: Joules::saturating(joules.sum::<Option<f64>>()? / calls), source })
 }
 
 /// Returns how much slower than at best the probe was in the median block.

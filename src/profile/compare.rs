@@ -366,7 +366,7 @@ fn raise_p_values(tests: &mut [AccuracyTest]) {
 
 fn variant_change(old: &Variant, new: &Variant, test: AccuracyTest) -> VariantChange {
     let ratio = |old: f64, new: f64| (old > 0.0).then_some(new / old);
-    let (was, is) = (old.accuracy, new.accuracy);
+    let (was, is) = (&old.accuracy, &new.accuracy);
     let (lower, higher) = match test {
         AccuracyTest::Paired { lost, won, p_value_holm } => {
             let certain = p_value_holm <= FALSE_ALARMS;

@@ -31,6 +31,8 @@ pub struct Run {
     pub scores: Vec<f32>,
     /// Classes in each row.
     pub classes: usize,
+    /// What goes on to the next stage of the network, where the session was opened as a stage that passes something on.
+    pub passed: Option<Batch>,
     /// Wall time of the call as the engine measured it.
     pub wall: Duration,
 }
@@ -53,6 +55,11 @@ pub trait Engine: Sync {
         self.device() == super::cpu()
     }
 
+    /// Tells whether opening a model reads its file, so that where the file lies tells how long that takes.
+    fn reads_files(&self) -> bool {
+        true
+    }
+
     /// Opens a model on `cores` threads, which inherit the caller's affinity mask.
     ///
     /// `output` names the output with the scores; without it, it is the model's only or first one.
@@ -60,6 +67,23 @@ pub trait Engine: Sync {
     /// # Errors
     /// A finding where the file is no model or has no such output; [`Error::Engine`] where the engine fails.
     fn open(&self, model: &Path, output: Option<&str>, cores: u32) -> Result<Box<dyn Session>, Error>;
+
+    /// Opens a stage of an early-exit network, whose output `passes` goes on to the next stage.
+    ///
+    /// # Errors
+    /// As [`Engine::open`]; [`Error::Unsupported`] where the engine has scores only.
+    fn open_stage(
+        &self,
+        _model: &Path,
+        _exit: Option<&str>,
+        _passes: &str,
+        _cores: u32,
+    ) -> Result<Box<dyn Session>, Error> {
+        Err(Error::Unsupported {
+            what: format!("engine {} gives scores only, and a stage passes something on", self.name()),
+            hint: "profile networks in stages with --engine rten or ort".to_owned(),
+        })
+    }
 }
 
 /// An opened model.
@@ -149,6 +173,7 @@ impl Session for ScriptedSession {
     fn run(&mut self, input: &Batch) -> Result<Run, Error> {
         let wall = self.script.walls[self.calls % self.script.walls.len()];
         self.calls += 1;
-        Ok(Run { scores: self.script.scores.repeat(input.samples()), classes: self.script.scores.len(), wall })
+        let scores = self.script.scores.repeat(input.samples());
+        Ok(Run { scores, classes: self.script.scores.len(), passed: None, wall })
     }
 }

@@ -9,20 +9,15 @@
 //! One child asks who it is, then one child serves each session. A child is ended as soon as it breaks the rules, and
 //! with its session.
 
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use super::engine::{Batch, Engine, Run, Session, checked, refused_model, shown};
+use super::talk::{Silence, Talk};
 use crate::error::Error;
 
 const NAME: &str = "command";
@@ -89,7 +84,7 @@ impl Session for SpokenSession {
         let ask = Ask::Run { shape: &input.shape, data: &input.data };
         let (answer, round_trip) = self.child.ask::<ScoresAnswer>(&ask).map_err(Trouble::of_engine)?;
         let wall = answer.wall_ms.map_or(Ok(round_trip), wall_of)?;
-        checked(NAME, Run { scores: answer.scores, classes: answer.classes, wall }, input.samples())
+        checked(NAME, Run { scores: answer.scores, classes: answer.classes, passed: None, wall }, input.samples())
     }
 }
 
@@ -165,69 +160,48 @@ impl Trouble {
     }
 }
 
-/// What came back for one line: the answer and the time from the first byte out to the last byte in.
-type Heard = io::Result<(String, Duration)>;
-
-/// A running child. A thread of its own talks to it, so that the time limit holds whether the child does not write or
-/// does not even read.
+/// The user's program, running.
 struct Child {
-    process: std::process::Child,
+    talk: Talk,
     command: String,
     limit: Duration,
-    lines: Sender<String>,
-    heard: Receiver<Heard>,
-    ended: bool,
 }
 
 impl Child {
-    /// Starts a child, which inherits the affinity mask of this thread, as does the thread that talks to it.
+    /// Starts a child, which inherits the affinity mask of this thread.
     fn start(command: &str, limit: Duration) -> Result<Self, Error> {
-        let refused = |error: io::Error| failed(format!("`{command}` cannot be started: {error}"));
-        // A group of its own, so that ending it also ends what the shell has started.
-        let mut shell = Command::new("sh");
-        shell.arg("-c").arg(command).process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = shell.spawn().map_err(refused)?;
-        let to = process.stdin.take().expect("stdin was asked to be a pipe");
-        let from = process.stdout.take().expect("stdout was asked to be a pipe");
-        let (lines, asked) = channel();
-        let (answers, heard) = channel();
-        let child = Self { process, command: command.to_owned(), limit, lines, heard, ended: false };
-        let talker = thread::Builder::new().name("command".to_owned());
-        talker.spawn(move || talk(to, from, &asked, &answers)).map_err(refused)?;
-        Ok(child)
+        let talk = Talk::start(Command::new("sh").arg("-c").arg(command), limit)
+            .map_err(|error| failed(format!("`{command}` cannot be started: {error}")))?;
+        Ok(Self { talk, command: command.to_owned(), limit })
     }
 
     /// Asks for an answer, with the time it took. A child that breaks the rules is ended.
     fn ask<T: DeserializeOwned>(&mut self, ask: &Ask<'_>) -> Result<(T, Duration), Trouble> {
         let answer = self.line(ask).and_then(|(line, time)| Ok((self.read(ask, &line)?, time)));
         if matches!(answer, Err(Trouble::Broken(_))) {
-            self.end();
+            self.talk.end();
         }
         answer
     }
 
-    fn line(&self, ask: &Ask<'_>) -> Result<(String, Duration), Trouble> {
-        let broken = |what: String| Trouble::Broken(format!("`{}` {what}", self.command));
-        let mut line = serde_json::to_string(ask).map_err(|error| broken(format!("cannot be asked: {error}")))?;
-        line.push('\n');
+    fn line(&mut self, ask: &Ask<'_>) -> Result<(String, Duration), Trouble> {
         let word = ask.word();
-        // Where the talker has gone, so has what it sends with: the next line says so.
-        let _ = self.lines.send(line);
-        match self.heard.recv_timeout(self.limit) {
-            Ok(Ok((line, time))) if !line.is_empty() => Ok((line, time)),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
-                Err(broken(format!("answered `{word}` with what is no text: {error}")))
-            }
-            Ok(_) | Err(RecvTimeoutError::Disconnected) => Err(broken(format!(
-                "ended before it answered `{word}`\n  hint: its own words, if any, stand above; \
-                 docs/engines.md shows a complete example"
-            ))),
-            Err(RecvTimeoutError::Timeout) => Err(broken(format!(
-                "did not answer `{word}` within {} s and was ended\n  hint: it must flush stdout after each answer; \
-                 where it needs longer, pass --engine-timeout-s",
-                self.limit.as_secs_f64()
-            ))),
-        }
+        let line = serde_json::to_string(ask);
+        let answer = line.map_err(|error| format!("cannot be asked: {error}")).and_then(|line| {
+            self.talk.ask(line).map_err(|silence| match silence {
+                Silence::NoText(error) => format!("answered `{word}` with what is no text: {error}"),
+                Silence::Ended(_) => format!(
+                    "ended before it answered `{word}`\n  hint: its own words, if any, stand above; \
+                     docs/engines.md shows a complete example"
+                ),
+                Silence::TimedOut => format!(
+                    "did not answer `{word}` within {} s and was ended\n  hint: it must flush stdout after each answer; \
+                     where it needs longer, pass --engine-timeout-s",
+                    self.limit.as_secs_f64()
+                ),
+            })
+        });
+        answer.map_err(|what| Trouble::Broken(format!("`{}` {what}", self.command)))
     }
 
     fn read<T: DeserializeOwned>(&self, ask: &Ask<'_>, line: &str) -> Result<T, Trouble> {
@@ -243,36 +217,5 @@ impl Child {
             let (shown, word) = (shown(line.trim_end()), ask.word());
             Trouble::Broken(format!("`{}` answered `{word}` with `{shown}`: {error}\n  hint: {hint}", self.command))
         })
-    }
-
-    /// Ends the child and all that it has started.
-    fn end(&mut self) {
-        if std::mem::replace(&mut self.ended, true) {
-            return;
-        }
-        // It may have ended by itself; waiting is right in any case, and nobody can do anything about a refusal.
-        if let Ok(group) = i32::try_from(self.process.id()) {
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-        }
-        let _ = self.process.wait();
-    }
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-/// Passes lines to a child and answers back until nobody asks any more. Ending the child ends every wait in here.
-fn talk(mut to: ChildStdin, from: ChildStdout, asked: &Receiver<String>, answers: &Sender<Heard>) {
-    let mut from = BufReader::new(from);
-    for ask in asked {
-        let begin = Instant::now();
-        let mut line = String::new();
-        let outcome = to.write_all(ask.as_bytes()).and_then(|()| from.read_line(&mut line));
-        if answers.send(outcome.map(|_| (line, begin.elapsed()))).is_err() {
-            return;
-        }
     }
 }

@@ -77,6 +77,10 @@ impl Engine for Oip {
         false
     }
 
+    fn reads_files(&self) -> bool {
+        false
+    }
+
     /// The server's name of a model is the file's name without its ending; the file itself is not sent, and the server
     /// alone decides how many cores it uses.
     fn open(&self, model: &Path, output: Option<&str>, _: u32) -> Result<Box<dyn Session>, Error> {
@@ -144,7 +148,7 @@ impl Session for OipSession {
             return Err(failed(format!("{cause} for {samples} samples; the first dimension counts the samples")));
         }
         let classes = tensor.shape[1..].iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
-        checked(NAME, Run { classes: classes.unwrap_or(usize::MAX), scores: tensor.data, wall }, samples)
+        checked(NAME, Run { classes: classes.unwrap_or(usize::MAX), scores: tensor.data, passed: None, wall }, samples)
     }
 }
 

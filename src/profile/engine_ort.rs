@@ -110,6 +110,22 @@ impl Engine for Ort {
     }
 
     fn open(&self, file: &Path, output: Option<&str>, cores: u32) -> Result<Box<dyn Session>, Error> {
+        self.open_with(file, output, None, cores)
+    }
+
+    fn open_stage(&self, file: &Path, exit: Option<&str>, passes: &str, cores: u32) -> Result<Box<dyn Session>, Error> {
+        self.open_with(file, exit, Some(passes), cores)
+    }
+}
+
+impl Ort {
+    fn open_with(
+        &self,
+        file: &Path,
+        exit: Option<&str>,
+        passes: Option<&str>,
+        cores: u32,
+    ) -> Result<Box<dyn Session>, Error> {
         let bad = |cause: String| bad_model(NAME, file, cause);
         let session = self
             .builder()?
@@ -119,20 +135,23 @@ impl Engine for Ort {
             .map_err(|error| bad(error.to_string()))?
             .commit_from_file(file)
             .map_err(|error| bad(error.to_string()))?;
-        let names = || session.outputs().iter().map(|outlet| outlet.name().to_owned());
-        let output = match output {
-            Some(name) => names().position(|known| known == name).ok_or_else(|| {
-                bad(format!("no output is called {name}; there are {}", names().collect::<Vec<_>>().join(", ")))
-            })?,
-            None => 0,
+        let names: Vec<_> = session.outputs().iter().map(|outlet| outlet.name().to_owned()).collect();
+        let place = |name: &str| {
+            let found = names.iter().position(|known| known == name);
+            found.ok_or_else(|| bad(format!("no output is called {name}; there are {}", names.join(", "))))
         };
-        Ok(Box::new(OrtSession { session, output }))
+        let exit = exit.map_or(Ok(0), place)?;
+        let passes = passes.map(place).transpose()?;
+        Ok(Box::new(OrtSession { session, exit, passes }))
     }
 }
 
 struct OrtSession {
     session: OrtRuntimeSession,
-    output: usize,
+    /// Place of the scores among the outputs.
+    exit: usize,
+    /// Place of what goes on to the next stage.
+    passes: Option<usize>,
 }
 
 impl Session for OrtSession {
@@ -143,8 +162,13 @@ impl Session for OrtSession {
         let outputs = self.session.run(ort::inputs![tensor]);
         let wall = begin.elapsed();
         let outputs = outputs.map_err(failed)?;
-        let (shape, scores) = outputs[self.output].try_extract_tensor::<f32>().map_err(failed)?;
-        let classes = shape.iter().skip(1).map(|&size| usize::try_from(size).unwrap_or(0)).product();
-        Ok(Run { scores: scores.to_vec(), classes, wall })
+        let tensor = |place: usize| {
+            let (shape, data) = outputs[place].try_extract_tensor::<f32>().map_err(failed)?;
+            let shape = shape.iter().map(|&size| usize::try_from(size).unwrap_or(0)).collect();
+            Ok::<Batch, Error>(Batch { shape, data: data.to_vec() })
+        };
+        let scores = tensor(self.exit)?;
+        let passed = self.passes.map(tensor).transpose()?;
+        Ok(Run { classes: scores.shape.iter().skip(1).product(), scores: scores.data, passed, wall })
     }
 }

@@ -28,22 +28,30 @@ impl Engine for Rten {
     }
 
     fn open(&self, file: &Path, output: Option<&str>, cores: u32) -> Result<Box<dyn Session>, Error> {
-        let model = Model::load_file(file).map_err(|error| bad_model(NAME, file, error))?;
-        let first = |ids: &[NodeId], what: &str| ids.first().copied().ok_or_else(|| bad_model(NAME, file, what));
-        let input = first(model.input_ids(), "the model has no input")?;
-        let output = match output {
-            Some(name) => model.node_id(name).map_err(|error| bad_model(NAME, file, format!("{name}: {error}")))?,
-            None => first(model.output_ids(), "the model has no output")?,
-        };
-        let pool = Arc::new(ThreadPool::with_num_threads(cores as usize));
-        Ok(Box::new(RtenSession { model, input, output, pool }))
+        open(file, output, None, cores)
     }
+
+    fn open_stage(&self, file: &Path, exit: Option<&str>, passes: &str, cores: u32) -> Result<Box<dyn Session>, Error> {
+        open(file, exit, Some(passes), cores)
+    }
+}
+
+fn open(file: &Path, exit: Option<&str>, passes: Option<&str>, cores: u32) -> Result<Box<dyn Session>, Error> {
+    let model = Model::load_file(file).map_err(|error| bad_model(NAME, file, error))?;
+    let first = |ids: &[NodeId], what: &str| ids.first().copied().ok_or_else(|| bad_model(NAME, file, what));
+    let node = |name: &str| model.node_id(name).map_err(|error| bad_model(NAME, file, format!("{name}: {error}")));
+    let input = first(model.input_ids(), "the model has no input")?;
+    let exit = exit.map_or_else(|| first(model.output_ids(), "the model has no output"), node)?;
+    let outputs = std::iter::once(Ok(exit)).chain(passes.map(node)).collect::<Result<_, _>>()?;
+    let pool = Arc::new(ThreadPool::with_num_threads(cores as usize));
+    Ok(Box::new(RtenSession { model, input, outputs, pool }))
 }
 
 struct RtenSession {
     model: Model,
     input: NodeId,
-    output: NodeId,
+    /// The scores, then what goes on to the next stage, if anything does.
+    outputs: Vec<NodeId>,
     pool: Arc<ThreadPool>,
 }
 
@@ -53,10 +61,20 @@ impl Session for RtenSession {
         let view = TensorView::from_data(input.shape.as_slice(), input.data.as_slice());
         let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)));
         let begin = Instant::now();
-        let outputs = self.model.run(vec![(self.input, view.into())], &[self.output], Some(options));
+        let outputs = self.model.run(vec![(self.input, view.into())], &self.outputs, Some(options));
         let wall = begin.elapsed();
-        let output = outputs.map_err(|error| failed(error.to_string()))?.remove(0);
-        let scores: Tensor<f32> = output.try_into().map_err(|_| failed("the scores are not 32-bit floats".into()))?;
-        Ok(Run { classes: scores.shape().iter().skip(1).product(), scores: scores.to_vec(), wall })
+        let mut outputs = outputs.map_err(|error| failed(error.to_string()))?.into_iter();
+        let mut next = |what: &str| -> Result<Option<Tensor<f32>>, Error> {
+            let tensor = outputs.next().map(|output| output.try_into());
+            tensor.transpose().map_err(|_| failed(format!("{what} are not 32-bit floats")))
+        };
+        let scores = next("the scores")?.ok_or_else(|| failed("it gave no scores".to_owned()))?;
+        let passed = next("the numbers that go on")?;
+        Ok(Run {
+            classes: scores.shape().iter().skip(1).product(),
+            scores: scores.to_vec(),
+            passed: passed.map(|tensor| Batch { shape: tensor.shape().to_vec(), data: tensor.to_vec() }),
+            wall,
+        })
     }
 }

@@ -184,11 +184,55 @@ pub fn cpu_time() -> Duration {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
-/// Returns the resident memory of this process.
+/// Resident memory at one moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MemoryNow {
+    /// Now.
+    pub resident: Megabytes,
+    /// The most since the peak was reset.
+    pub peak: Megabytes,
+}
+
+impl MemoryNow {
+    /// Returns what was gained since an earlier moment.
+    #[must_use]
+    pub fn gained_since(self, before: Self) -> Self {
+        let gained = |now: Megabytes| Megabytes::saturating(now.get() - before.resident.get());
+        Self { resident: gained(self.resident), peak: gained(self.peak) }
+    }
+}
+
+/// Returns the resident memory of this process and all that it has started.
 #[must_use]
-pub fn resident() -> Megabytes {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    Megabytes::saturating(field(&status, "VmRSS").and_then(leading_number).unwrap_or(0.0) * 1024.0 / 1e6)
+pub fn memory_of_family() -> MemoryNow {
+    let statuses: Vec<_> =
+        family().iter().filter_map(|id| fs::read_to_string(format!("/proc/{id}/status")).ok()).collect();
+    let sum = |name: &str| {
+        let kilobytes = statuses.iter().filter_map(|status| field(status, name).and_then(leading_number));
+        Megabytes::saturating(kilobytes.sum::<f64>() * 1024.0 / 1e6)
+    };
+    MemoryNow { resident: sum("VmRSS"), peak: sum("VmHWM") }
+}
+
+/// Lets the peaks of this process and all that it has started begin again; where the kernel refuses, they stay.
+pub fn reset_peak_of_family() {
+    for id in family() {
+        let _ = fs::write(format!("/proc/{id}/clear_refs"), "5");
+    }
+}
+
+/// Returns the numbers of this process and of all that it has started.
+fn family() -> Vec<u32> {
+    let mut found = vec![std::process::id()];
+    let mut next = 0;
+    while let Some(id) = found.get(next).copied() {
+        next += 1;
+        let threads = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+        let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+        let lists: Vec<String> = children.collect();
+        found.extend(lists.iter().flat_map(|list| list.split_whitespace()).filter_map(|id| id.parse::<u32>().ok()));
+    }
+    found
 }
 
 fn steal_of(stat: &str) -> Option<(f64, f64)> {
@@ -231,7 +275,7 @@ fn sorted(mut words: Vec<String>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{allowed_cores, pin, quota_cores, steal_of};
+    use super::{allowed_cores, memory_of_family, pin, quota_cores, reset_peak_of_family, steal_of};
 
     #[test]
     fn pins_and_lets_go_again() {
@@ -251,6 +295,20 @@ mod tests {
     fn reads_quotas() {
         assert_eq!((quota_cores("max 100000\n"), quota_cores("250000 100000\n")), (None, Some(2)));
         assert_eq!(quota_cores("50000 100000\n"), Some(1));
+    }
+
+    #[test]
+    fn memory_is_seen_and_peaks_begin_again() {
+        // The tests of this process allocate too, so only large differences tell.
+        const BYTES: usize = 300_000_000;
+        let before = memory_of_family();
+        let block = std::hint::black_box(vec![1_u8; BYTES]);
+        let gained = memory_of_family().gained_since(before);
+        assert!(gained.resident.get() > 200.0 && gained.peak.get() > 200.0, "{gained:?}");
+        drop(block);
+        assert!(memory_of_family().peak.get() > before.resident.get() + 200.0, "the peak stays");
+        reset_peak_of_family();
+        assert!(memory_of_family().peak.get() < before.resident.get() + 200.0, "until it is reset");
     }
 
     #[test]

@@ -17,13 +17,27 @@ pub struct Samples {
     pub shape: Vec<usize>,
     /// All pixels, byte ÷ 255.
     pub pixels: Vec<f32>,
-    /// Class number of each sample.
+    /// Class number of each sample; empty where nobody knows them.
     pub labels: Vec<u32>,
-    /// SHA-256 over the bytes of both files as they are on disk.
+    /// SHA-256 over the bytes of the files as they are on disk.
     pub sha256: String,
 }
 
 impl Samples {
+    /// Returns the number of samples.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.pixels.len() / self.shape.iter().product::<usize>().max(1)
+    }
+
+    /// Returns the samples of these numbers as a set of their own.
+    #[must_use]
+    pub fn chosen(&self, numbers: &[usize]) -> Self {
+        let labels = numbers.iter().filter_map(|&number| self.labels.get(number).copied()).collect();
+        let pixels = self.batch(numbers.iter().copied()).data;
+        Self { shape: self.shape.clone(), pixels, labels, sha256: self.sha256.clone() }
+    }
+
     /// Returns a batch of the samples with these numbers.
     ///
     /// # Panics
@@ -43,33 +57,47 @@ impl Samples {
     }
 }
 
-/// Reads images and labels.
+/// Reads images and, where there are any, their labels.
 ///
 /// # Errors
 /// Findings for what is no IDX file of bytes, is cut short, or does not fit together.
-pub fn read_samples(images: &Path, labels: &Path) -> Result<Samples, Error> {
-    let (image_bytes, label_bytes) = (format::read(images)?, format::read(labels)?);
-    let image_idx = parse(images, &image_bytes)?;
-    let label_idx = parse(labels, &label_bytes)?;
-    let bad = |file: &Path, cause: String, action: &str| {
-        Error::from(Findings::from(Finding::error(Code::BadData, "", cause, action)).in_file(file))
+pub fn read_samples(images: &Path, labels: Option<&Path>) -> Result<Samples, Error> {
+    let image_bytes = format::read(images)?;
+    let images_idx = parse(images, &image_bytes)?;
+    if images_idx.bytes.is_empty() {
+        return Err(bad(images, "there is no image".to_owned(), "a file holds at least one sample").into());
+    }
+    let (label_bytes, labels) = match labels {
+        Some(file) => read_labels(file, images_idx.sizes[0])?,
+        None => Default::default(),
     };
-    if label_idx.sizes.len() != 1 {
-        return Err(bad(labels, format!("labels have {} dimensions", label_idx.sizes.len()), "labels have one"));
-    }
-    let (samples, labelled) = (image_idx.sizes[0], label_idx.sizes[0]);
-    if samples != labelled || samples == 0 {
-        return Err(bad(labels, format!("{labelled} labels for {samples} images"), "each image has one label"));
-    }
-    let mut shape = image_idx.sizes[1..].to_vec();
+    let mut shape = images_idx.sizes[1..].to_vec();
     if shape.len() == 2 {
         // Grey images of height × width: models expect a channel.
         shape.insert(0, 1);
     }
-    let pixels = image_idx.bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect();
-    let labels = label_idx.bytes.iter().map(|&byte| u32::from(byte)).collect();
+    let pixels = images_idx.bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect();
     let sha256 = format::sha256(&[image_bytes, label_bytes].concat());
     Ok(Samples { shape, pixels, labels, sha256 })
+}
+
+/// Returns the bytes of the file and the labels in it, one for each of so many samples.
+fn read_labels(file: &Path, samples: usize) -> Result<(Vec<u8>, Vec<u32>), Error> {
+    let bytes = format::read(file)?;
+    let idx = parse(file, &bytes)?;
+    if idx.sizes.len() != 1 {
+        return Err(bad(file, format!("labels have {} dimensions", idx.sizes.len()), "labels have one").into());
+    }
+    if idx.sizes[0] != samples {
+        let cause = format!("{} labels for {samples} images", idx.sizes[0]);
+        return Err(bad(file, cause, "each image has one label").into());
+    }
+    let labels = idx.bytes.iter().map(|&byte| u32::from(byte)).collect();
+    Ok((bytes, labels))
+}
+
+fn bad(file: &Path, cause: String, action: &str) -> Findings {
+    Findings::from(Finding::error(Code::BadData, "", cause, action)).in_file(file)
 }
 
 struct Idx {
@@ -78,10 +106,8 @@ struct Idx {
 }
 
 fn parse(file: &Path, raw: &[u8]) -> Result<Idx, Findings> {
-    let bad = |cause: String| {
-        let action = "data files are IDX files of unsigned bytes (magic 00 00 08 and the number of dimensions)";
-        Findings::from(Finding::error(Code::BadData, "", cause, action)).in_file(file)
-    };
+    let action = "data files are IDX files of unsigned bytes (magic 00 00 08 and the number of dimensions)";
+    let bad = |cause: String| bad(file, cause, action);
     let mut bytes = Vec::new();
     if file.extension().is_some_and(|extension| extension == "gz") {
         GzDecoder::new(raw).read_to_end(&mut bytes).map_err(|error| bad(format!("not gzip, or cut short: {error}")))?;
@@ -116,7 +142,7 @@ mod tests {
         let (i, l) = (folder.path().join("i.idx"), folder.path().join("l.idx"));
         fs::write(&i, images).expect("writable");
         fs::write(&l, labels).expect("writable");
-        read_samples(&i, &l).map_err(|error| error.to_string())
+        read_samples(&i, Some(&l)).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -10,10 +10,12 @@
 
 pub(crate) mod answering;
 mod answers;
+mod apart;
 mod block;
 pub mod compare;
 mod curve;
 pub mod effect;
+mod energy;
 pub mod engine;
 pub mod engine_command;
 #[cfg(feature = "oip")]
@@ -27,9 +29,11 @@ mod histogram;
 pub mod host;
 mod idx;
 pub mod import;
+mod lab;
 pub(crate) mod measure;
 mod models;
 pub mod sample;
+mod talk;
 mod validate;
 
 use std::path::PathBuf;
@@ -37,15 +41,17 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Accuracy, Factor, Megabytes, Millis, Rate, Share};
+use crate::units::{Accuracy, Factor, Joules, Megabytes, Millis, Rate, Share};
 
 pub use answers::{Answer, Answers};
+pub use apart::{Apart, Limits, serve};
 pub use block::{Block, Key};
 pub use curve::{Curve, Residual, Service};
 pub use histogram::{Distribution, Histogram};
 pub use idx::{Samples, read_samples};
-pub use measure::{Attendant, Context, Earlier, Event, Footprint, Settings, footprint, measure};
-pub use models::{DataFiles, Family, ModelList, ModelsFormat, VariantFile};
+pub use lab::{Footprint, Half, Here, Lab};
+pub use measure::{Attendant, Context, Earlier, Event, Halves, Settings, measure};
+pub use models::{CalibrationFiles, DataFiles, Family, ModelList, ModelsFormat, Part, StageFile, VariantFile};
 
 /// The name and version of the profile format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -68,9 +74,15 @@ pub struct Profile {
     pub variants: Vec<Variant>,
     /// One measured point for each variant × batch × cores × device.
     pub points: Vec<Point>,
+    /// What could not be measured, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Failure>,
     /// Where the per-sample answers are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers: Option<AnswersFile>,
+    /// Where the answers to other samples are kept, for choosing thresholds on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<AnswersFile>,
     /// The machine that measured.
     pub host: Host,
     /// How and when it was measured.
@@ -87,18 +99,88 @@ pub struct Variant {
     pub file: PathBuf,
     /// SHA-256 of the model file, in hexadecimal; empty for imported facts.
     pub sha256: String,
+    /// What it is of an early-exit network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<PartOf>,
     /// The engine that measured it.
     pub engine: String,
     /// How often it is right.
     pub accuracy: AccuracyFact,
-    /// Time to bring the variant up in a new process: read the file, build the session, answer the first call.
+    /// Time to bring the variant up in a new process: read the file, build the session, answer the first call. The file
+    /// was read before, so it comes from the page cache.
     pub load_time_ms: Millis,
+    /// The same where the file comes from the disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold_load_time_ms: Option<Millis>,
     /// Resident memory that a new process gains by then.
     pub memory_mb: Megabytes,
+    /// Resident memory that it gains while it serves, by batch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub memory_of_batches: Vec<BatchMemory>,
+}
+
+impl Variant {
+    /// Tells whether it answers a request by itself; a later stage of a network needs those before it.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.part_of.as_ref().is_none_or(|part| part.runs == Runs::Through || part.exit == 0)
+    }
+}
+
+/// What a variant is of an early-exit network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PartOf {
+    /// Name of the network.
+    pub network: String,
+    /// Number of the exit that answers, from 0.
+    pub exit: u32,
+    /// What its points measure.
+    pub runs: Runs,
+    /// Bytes of one sample as the stage receives it.
+    pub receives_bytes: u64,
+    /// Bytes of one sample that it passes on to the next stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passes_bytes: Option<u64>,
+}
+
+/// What the points of a part of an early-exit network measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Runs {
+    /// The network from its input through the exit.
+    Through,
+    /// One stage alone.
+    Alone,
+}
+
+/// Resident memory that a new process gains while a variant serves batches of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchMemory {
+    /// Samples in one call.
+    pub batch: u32,
+    /// After a few calls.
+    pub steady_mb: Megabytes,
+    /// At most, during these calls.
+    pub peak_mb: Megabytes,
+}
+
+/// Something that could not be measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// Name of the variant.
+    pub variant: String,
+    /// The point; absent where the variant does not come up or does not answer at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point: Option<Key>,
+    /// What happened.
+    pub cause: String,
 }
 
 /// An accuracy with its interval and its origin.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccuracyFact {
     /// Right answers ÷ samples.
@@ -107,10 +189,13 @@ pub struct AccuracyFact {
     pub low: Accuracy,
     /// Upper end of the 95 % interval (Wilson score).
     pub high: Accuracy,
-    /// Labelled samples behind it; 0 where it was declared.
+    /// Samples behind it; 0 where it was declared.
     pub samples: u64,
     /// Where it comes from.
     pub trust: Trust,
+    /// Where there were no labels: the variant whose answers count as right, so that this is an agreement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agrees_with: Option<String>,
 }
 
 /// Where a number comes from. Sorted from most to least trusted.
@@ -170,6 +255,9 @@ pub struct Point {
     /// accelerator did the work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_ms: Option<Millis>,
+    /// Energy of one call, idle power included; absent where nothing counts it or neighbours used some too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy: Option<Energy>,
     /// Every measured call, so that any quantile can be computed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub histogram: Option<Histogram>,
@@ -247,6 +335,26 @@ pub struct Conditions {
     pub contended: bool,
 }
 
+/// Energy of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Energy {
+    /// What the source counted while the calls went on ÷ calls.
+    pub joules: Joules,
+    /// What counted it.
+    pub source: EnergySource,
+}
+
+/// What counts energy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EnergySource {
+    /// All processor packages of the machine (RAPL, through powercap).
+    Rapl,
+    /// The accelerator that computes (NVML).
+    Nvml,
+}
+
 /// Why measuring a point stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -267,7 +375,7 @@ pub struct AnswersFile {
     pub file: PathBuf,
     /// SHA-256 of that file, in hexadecimal.
     pub sha256: String,
-    /// Labelled samples, the same and in the same order for every variant.
+    /// Samples, the same and in the same order for every variant.
     pub samples: u64,
     /// How certainty was measured.
     pub certainty: CertaintyMeasure,

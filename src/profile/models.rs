@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Runs;
 use super::idx::{Samples, read_samples};
+use super::measure::shuffle;
 use crate::error::Error;
 use crate::finding::{Code, Finding, Findings};
 use crate::format;
+use crate::units::Share;
 
 /// The name and version of the model list format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -28,20 +31,41 @@ pub struct ModelList {
     pub format: ModelsFormat,
     /// What the variants do, in a word.
     pub task: String,
-    /// Labelled samples.
+    /// Samples to judge the variants by.
     pub data: DataFiles,
     /// The variants.
     pub variants: Vec<VariantFile>,
 }
 
-/// Files with labelled samples, relative to the list.
+/// Files with samples, relative to the list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataFiles {
     /// Images as IDX bytes, gzipped where the name ends in `.gz`; a model sees byte ÷ 255.
     pub images: PathBuf,
     /// Class number of each image as IDX bytes, gzipped where the name ends in `.gz`.
-    pub labels: PathBuf,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<PathBuf>,
+    /// Where there are no labels: the variant whose answers stand for the truth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Other samples to choose thresholds on, so that accuracy is stated on samples that nothing was chosen on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationFiles>,
+    /// In place of `calibration`: the part of the samples above that is set apart for it, drawn at random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration_share: Option<Share>,
+}
+
+/// Samples for calibration; labelled where the others are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CalibrationFiles {
+    /// Images, as above.
+    pub images: PathBuf,
+    /// Their labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<PathBuf>,
 }
 
 /// One variant of the list.
@@ -50,11 +74,170 @@ pub struct DataFiles {
 pub struct VariantFile {
     /// The name used everywhere else.
     pub name: String,
-    /// The ONNX file, relative to the list.
+    /// The ONNX file, relative to the list; empty for a network in stages.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub file: PathBuf,
     /// Output with the scores, where the model has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+    /// Outputs of an early-exit network, the first exit first; each becomes a variant `NAME.EXIT` that runs through it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exits: Vec<String>,
+    /// An early-exit network cut into files, the first stage first; each becomes a variant `NAME.STAGE` that is measured
+    /// alone and answers with its exit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageFile>,
+    /// What of an early-exit network it is; set where `exits` and `stages` are taken apart.
+    #[serde(skip)]
+    pub part: Option<Part>,
+}
+
+/// One stage of an early-exit network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StageFile {
+    /// Its name within the network.
+    pub name: String,
+    /// The ONNX file, relative to the list.
+    pub file: PathBuf,
+    /// Output with the scores, where the file has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<String>,
+    /// Output that goes on to the next stage; every stage but the last has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passes: Option<String>,
+}
+
+/// What an entry is of an early-exit network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Name of the network.
+    pub network: String,
+    /// Number of the exit, from 0.
+    pub exit: u32,
+    /// Whether it runs from the input through the exit, or one stage alone.
+    pub runs: Runs,
+    /// Output that goes on to the next stage.
+    pub passes: Option<String>,
+}
+
+fn is_empty(path: &Path) -> bool {
+    path.as_os_str().is_empty()
+}
+
+impl VariantFile {
+    /// Returns a variant that is one file.
+    #[must_use]
+    pub fn new(name: impl Into<String>, file: impl Into<PathBuf>) -> Self {
+        Self { name: name.into(), file: file.into(), output: None, exits: Vec::new(), stages: Vec::new(), part: None }
+    }
+
+    /// Returns the variants that an entry of a list means: itself, or its exits or stages.
+    fn taken_apart(self) -> Vec<Self> {
+        let Self { name: network, file, output, exits, stages, .. } = self;
+        let entry = |number: usize, (name, file, output, passes), runs| Self {
+            name: format!("{network}.{name}"),
+            file,
+            output,
+            exits: Vec::new(),
+            stages: Vec::new(),
+            part: Some(Part { network: network.clone(), exit: number as u32, runs, passes }),
+        };
+        if !stages.is_empty() {
+            let stages = stages.into_iter().map(|stage| (stage.name, stage.file, stage.exit, stage.passes));
+            return stages.enumerate().map(|(number, stage)| entry(number, stage, Runs::Alone)).collect();
+        }
+        if !exits.is_empty() {
+            let exits = exits.into_iter().map(|exit| (exit.clone(), file.clone(), Some(exit), None));
+            return exits.enumerate().map(|(number, exit)| entry(number, exit, Runs::Through)).collect();
+        }
+        vec![Self { name: network, file, output, exits, stages, part: None }]
+    }
+
+    fn validate(&self, key: &str, findings: &mut Findings) {
+        let mut bad = |code, name: &str, cause: &str, action: &str| {
+            findings.push(Finding::error(code, format!("{key}{name}"), cause, action));
+        };
+        if self.name.trim().is_empty() {
+            bad(Code::Empty, ".name", "the name is empty", "name the variant");
+        }
+        let (has_file, has_exits, has_stages) =
+            (!is_empty(&self.file), !self.exits.is_empty(), !self.stages.is_empty());
+        if !has_file && !has_stages {
+            bad(Code::MissingField, ".file", "there is no file", "name the ONNX file, or those of its `stages`");
+        }
+        if has_stages && (has_file || has_exits || self.output.is_some()) {
+            let action = "leave out `file`, `output` and `exits`; each stage names its own";
+            bad(Code::NoEffect, ".stages", "a network in stages has no file of its own", action);
+        }
+        if has_exits && self.output.is_some() {
+            bad(Code::NoEffect, ".output", "`exits` names the outputs already", "leave it out");
+        }
+        let last = self.stages.len().saturating_sub(1);
+        for (number, stage) in self.stages.iter().enumerate() {
+            match (&stage.passes, number == last) {
+                (None, false) => {
+                    let action = "name the output that the next stage takes";
+                    bad(Code::MissingField, &format!(".stages[{number}].passes"), "nothing goes on", action);
+                }
+                (Some(_), true) => {
+                    let cause = "there is no stage after the last";
+                    bad(Code::NoEffect, &format!(".stages[{number}].passes"), cause, "leave it out");
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl DataFiles {
+    /// Returns one set of labelled samples.
+    #[must_use]
+    pub fn labelled(images: impl Into<PathBuf>, labels: impl Into<PathBuf>) -> Self {
+        Self {
+            images: images.into(),
+            labels: Some(labels.into()),
+            reference: None,
+            calibration: None,
+            calibration_share: None,
+        }
+    }
+
+    fn validate(&self, variants: &[VariantFile], findings: &mut Findings) {
+        let mut bad = |code, key: &str, cause: String, action: &str| {
+            findings.push(Finding::error(code, format!("data.{key}"), cause, action));
+        };
+        match (&self.labels, &self.reference) {
+            (None, None) => {
+                let action = "name the labels, or as `reference` the variant whose answers stand for the truth";
+                bad(Code::MissingField, "labels", "nothing says which answers are right".to_owned(), action);
+            }
+            (Some(_), Some(_)) => {
+                bad(Code::NoEffect, "reference", "there are labels".to_owned(), "leave out one of the two");
+            }
+            (None, Some(name)) if !variants.iter().any(|variant| variant.name == *name) => {
+                let known: Vec<_> = variants.iter().map(|variant| variant.name.as_str()).collect();
+                let action = format!("the variants are {}", known.join(", "));
+                bad(Code::UnknownName, "reference", format!("no variant is called `{name}`"), &action);
+            }
+            _ => {}
+        }
+        let labelled = |files: &CalibrationFiles| files.labels.is_some() == self.labels.is_some();
+        if self.calibration.as_ref().is_some_and(|files| !labelled(files)) {
+            let action = "give labels to both sets of samples or to none";
+            bad(Code::MissingField, "calibration.labels", "one set has labels, the other has none".to_owned(), action);
+        }
+        if let Some(share) = self.calibration_share {
+            if self.calibration.is_some() {
+                let cause = "`calibration` names the samples already".to_owned();
+                bad(Code::NoEffect, "calibration_share", cause, "leave it out");
+            }
+            if share.get() <= 0.0 || share.get() >= 1.0 {
+                let action = "a part between 0 and 1, like 0.5";
+                bad(Code::OutOfRange, "calibration_share", format!("{} leaves one half empty", share.get()), action);
+            }
+        }
+    }
 }
 
 impl ModelList {
@@ -70,24 +253,43 @@ impl ModelList {
                 "list at least one model file",
             ));
         }
-        let mut seen = BTreeSet::new();
         for (index, variant) in self.variants.iter().enumerate() {
-            let key = format!("variants[{index}].name");
-            if variant.name.trim().is_empty() {
-                findings.push(Finding::error(Code::Empty, key, "the name is empty", "name the variant"));
-            } else if !seen.insert(&variant.name) {
-                let cause = format!("`{}` names two variants", variant.name);
+            variant.validate(&format!("variants[{index}]"), &mut findings);
+        }
+        let parts: Vec<(usize, Vec<VariantFile>)> =
+            self.variants.iter().map(|variant| variant.clone().taken_apart()).enumerate().collect();
+        let mut seen = BTreeSet::new();
+        for (index, part) in parts.iter().flat_map(|(index, parts)| parts.iter().map(move |part| (index, part))) {
+            if !part.name.trim().is_empty() && !seen.insert(&part.name) {
+                let cause = format!("`{}` names two variants", part.name);
+                let key = format!("variants[{index}].name");
                 findings.push(Finding::error(Code::DuplicateName, key, cause, "rename one of them"));
             }
         }
+        let all: Vec<VariantFile> = parts.iter().flat_map(|(_, parts)| parts.clone()).collect();
+        self.data.validate(&all, &mut findings);
         findings
     }
 
     fn missing_files(&self, folder: &Path) -> Findings {
-        let data = [("data.images".to_owned(), &self.data.images), ("data.labels".to_owned(), &self.data.labels)];
-        let variants = self.variants.iter().enumerate().map(|(i, v)| (format!("variants[{i}].file"), &v.file));
+        let data = &self.data;
+        let calibration = data.calibration.as_ref();
+        let mut files: Vec<(String, &PathBuf)> = vec![("data.images".to_owned(), &data.images)];
+        files.extend(data.labels.iter().map(|file| ("data.labels".to_owned(), file)));
+        files.extend(calibration.map(|files| ("data.calibration.images".to_owned(), &files.images)));
+        let labels = calibration.and_then(|files| files.labels.as_ref());
+        files.extend(labels.map(|file| ("data.calibration.labels".to_owned(), file)));
+        for (index, variant) in self.variants.iter().enumerate() {
+            if variant.stages.is_empty() {
+                files.push((format!("variants[{index}].file"), &variant.file));
+            }
+            let stages = variant.stages.iter().enumerate();
+            files.extend(
+                stages.map(|(number, stage)| (format!("variants[{index}].stages[{number}].file"), &stage.file)),
+            );
+        }
         let mut findings = Findings::default();
-        for (key, file) in data.into_iter().chain(variants).filter(|(_, file)| !folder.join(file).is_file()) {
+        for (key, file) in files.into_iter().filter(|(_, file)| !folder.join(file).is_file()) {
             let cause = format!("{} is no file", folder.join(file).display());
             findings.push(Finding::error(Code::Unreadable, key, cause, "paths are relative to the model list"));
         }
@@ -98,16 +300,18 @@ impl ModelList {
 /// A model list with its files found and its samples read.
 #[derive(Debug, Clone)]
 pub struct Family {
-    /// The list.
+    /// The list, with its networks taken apart into exits and stages.
     pub list: ModelList,
     /// The folder that its paths are relative to.
     pub folder: PathBuf,
     /// SHA-256 of the list.
     pub list_sha256: String,
-    /// SHA-256 of each variant's file, in the order of the list.
+    /// SHA-256 of each variant's file, in the order of the list; empty where nobody asked for them.
     pub model_sha256: Vec<String>,
-    /// The labelled samples.
+    /// The samples that accuracy is stated on.
     pub samples: Samples,
+    /// The samples that thresholds are chosen on, where they are kept apart.
+    pub calibration: Option<Samples>,
 }
 
 impl Family {
@@ -116,28 +320,149 @@ impl Family {
     /// # Errors
     /// Every finding about the list, then every missing file, then what is wrong with the data.
     pub fn load(path: &Path) -> Result<Self, Error> {
+        let mut family = Self::without_digests(path)?;
+        let digest = |variant: &VariantFile| Ok(format::sha256(&format::read(&family.folder.join(&variant.file))?));
+        family.model_sha256 = family.list.variants.iter().map(digest).collect::<Result<_, Error>>()?;
+        Ok(family)
+    }
+
+    /// Loads all but the digests, for who only runs the models.
+    ///
+    /// # Errors
+    /// As [`Family::load`].
+    pub fn without_digests(path: &Path) -> Result<Self, Error> {
         let loaded = format::load::<ModelList>(path)?;
-        let list = loaded.document;
+        let mut list = loaded.document;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         list.missing_files(&folder).in_file(path).or(())?;
-        let samples = read_samples(&folder.join(&list.data.images), &folder.join(&list.data.labels))?;
-        let digest = |variant: &VariantFile| Ok(format::sha256(&format::read(&folder.join(&variant.file))?));
-        let model_sha256 = list.variants.iter().map(digest).collect::<Result<_, Error>>()?;
-        Ok(Self { folder, list_sha256: loaded.sha256, model_sha256, samples, list })
+        list.variants = list.variants.into_iter().flat_map(VariantFile::taken_apart).collect();
+        let read = |images: &Path, labels: Option<&PathBuf>| {
+            read_samples(&folder.join(images), labels.map(|file| folder.join(file)).as_deref())
+        };
+        let all = read(&list.data.images, list.data.labels.as_ref())?;
+        let apart = list.data.calibration.as_ref().map(|files| read(&files.images, files.labels.as_ref()));
+        let (samples, calibration) = match list.data.calibration_share {
+            Some(share) => {
+                let (test, calibration) = split(&all, share);
+                (test, Some(calibration))
+            }
+            None => (all, apart.transpose()?),
+        };
+        Ok(Self { folder, list_sha256: loaded.sha256, model_sha256: Vec::new(), samples, calibration, list })
+    }
+
+    /// Returns the digest of all data that answers rest on.
+    #[must_use]
+    pub fn data_sha256(&self) -> String {
+        let Some(calibration) = &self.calibration else { return self.samples.sha256.clone() };
+        let share = self.list.data.calibration_share.map_or(0.0, Share::get);
+        format::sha256(format!("{} {} {share}", self.samples.sha256, calibration.sha256).as_bytes())
+    }
+
+    /// Returns the places of the stages that a stage's input goes through, the first stage first; none for all else.
+    #[must_use]
+    pub fn stages_before(&self, index: usize) -> Vec<usize> {
+        let Some(part) = self.list.variants[index].part.as_ref().filter(|part| part.runs == Runs::Alone) else {
+            return Vec::new();
+        };
+        let place = |exit: u32| {
+            self.list.variants.iter().position(|other| {
+                let other = other.part.as_ref();
+                other
+                    .is_some_and(|other| other.network == part.network && other.exit == exit && other.runs == part.runs)
+            })
+        };
+        (0..part.exit).filter_map(place).collect()
     }
 }
 
+/// Sets a part of the samples apart for calibration, at random but the same every time; each half keeps its order.
+/// Returns the test half, then the calibration half.
+fn split(samples: &Samples, share: Share) -> (Samples, Samples) {
+    let mut numbers: Vec<usize> = (0..samples.count()).collect();
+    shuffle(&mut numbers, SPLIT_SEED, 0);
+    let apart = (share.get() * numbers.len() as f64).round().clamp(1.0, (numbers.len() - 1).max(1) as f64) as usize;
+    let mut test = numbers.split_off(apart.min(numbers.len()));
+    test.sort_unstable();
+    numbers.sort_unstable();
+    (samples.chosen(&test), samples.chosen(&numbers))
+}
+
+/// The halves are facts of the data: no user's seed moves samples between them.
+const SPLIT_SEED: u64 = 42;
+
 #[cfg(test)]
 mod tests {
-    use super::ModelList;
+    use super::{ModelList, Runs, VariantFile, split};
     use crate::finding::Code;
+    use crate::profile::Samples;
+    use crate::units::Share;
+
+    fn codes(data: &str, variants: &str) -> Vec<(Code, String)> {
+        let text = format!(r#"{{"format":"planner.models/1","task":"t","data":{data},"variants":{variants}}}"#);
+        let list: ModelList = serde_json::from_str(&text).expect("well-formed");
+        list.validate().0.into_iter().map(|finding| (finding.code, finding.key)).collect()
+    }
+
+    const DATA: &str = r#"{"images":"i","labels":"l"}"#;
 
     #[test]
     fn names_are_unique_and_not_empty() {
-        let text = r#"{"format":"planner.models/1","task":"t","data":{"images":"i","labels":"l"},
-            "variants":[{"name":"a","file":"a"},{"name":"a","file":"b"},{"name":"","file":"c"}]}"#;
-        let list: ModelList = serde_json::from_str(text).expect("well-formed");
-        let codes: Vec<_> = list.validate().0.iter().map(|finding| finding.code).collect();
-        assert_eq!(codes, [Code::DuplicateName, Code::Empty]);
+        let seen = codes(DATA, r#"[{"name":"a","file":"a"},{"name":"a","file":"b"},{"name":"","file":"c"}]"#);
+        assert_eq!(seen.iter().map(|(code, _)| *code).collect::<Vec<_>>(), [Code::Empty, Code::DuplicateName]);
+        let seen = codes(DATA, r#"[{"name":"a","file":"a","exits":["x"]},{"name":"a.x","file":"b"}]"#);
+        assert_eq!(seen, [(Code::DuplicateName, "variants[1].name".to_owned())]);
+    }
+
+    #[test]
+    fn stages_pass_something_on_except_the_last() {
+        let seen = codes(
+            DATA,
+            r#"[{"name":"a","stages":[{"name":"s","file":"a"},{"name":"t","file":"b","passes":"c"}]},{"name":"b"}]"#,
+        );
+        let keys: Vec<_> = seen.iter().map(|(_, key)| key.as_str()).collect();
+        assert_eq!(keys, ["variants[0].stages[0].passes", "variants[0].stages[1].passes", "variants[1].file"]);
+    }
+
+    #[test]
+    fn something_says_which_answers_are_right() {
+        let one = r#"[{"name":"a","file":"a"}]"#;
+        let cases = [
+            (r#"{"images":"i"}"#, Code::MissingField),
+            (r#"{"images":"i","labels":"l","reference":"a"}"#, Code::NoEffect),
+            (r#"{"images":"i","reference":"b"}"#, Code::UnknownName),
+            (r#"{"images":"i","labels":"l","calibration":{"images":"c"}}"#, Code::MissingField),
+            (r#"{"images":"i","labels":"l","calibration_share":1.0}"#, Code::OutOfRange),
+        ];
+        for (data, code) in cases {
+            assert_eq!(codes(data, one).iter().map(|(code, _)| *code).collect::<Vec<_>>(), [code], "{data}");
+        }
+        assert_eq!(codes(r#"{"images":"i","reference":"a","calibration_share":0.5}"#, one), []);
+    }
+
+    #[test]
+    fn networks_are_taken_apart() {
+        let entry: VariantFile =
+            serde_json::from_str(r#"{"name":"n","file":"f","exits":["x","y"]}"#).expect("well-formed");
+        let parts = entry.taken_apart();
+        let seen: Vec<_> = parts.iter().map(|part| (part.name.as_str(), part.output.as_deref())).collect();
+        assert_eq!(seen, [("n.x", Some("x")), ("n.y", Some("y"))]);
+        assert!(parts.iter().all(|part| part.part.as_ref().is_some_and(|part| part.runs == Runs::Through)));
+    }
+
+    #[test]
+    fn halves_share_no_sample_and_lose_none() {
+        let samples = Samples {
+            shape: vec![1],
+            pixels: (0..101_u8).map(f32::from).collect(),
+            labels: (0..101).collect(),
+            sha256: String::new(),
+        };
+        let (test, calibration) = split(&samples, Share::new(0.25).expect("a share"));
+        assert_eq!((test.count(), calibration.count()), (76, 25));
+        let mut all = [test.labels.clone(), calibration.labels].concat();
+        assert!(test.labels.is_sorted() && test.pixels[3] == test.labels[3] as f32);
+        all.sort_unstable();
+        assert_eq!(all, samples.labels);
     }
 }

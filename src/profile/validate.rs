@@ -23,7 +23,18 @@ impl Profile {
         }
         accuracies_lie_in_their_intervals(self, &mut findings);
         host_was_quiet(self, &mut findings);
+        nothing_failed(self, &mut findings);
         findings
+    }
+}
+
+fn nothing_failed(profile: &Profile, findings: &mut Findings) {
+    for (index, failure) in profile.failures.iter().enumerate() {
+        let at = failure.point.map(|key| format!(" at batch {} on {} cores", key.batch, key.cores)).unwrap_or_default();
+        let cause = format!("`{}`{at} could not be measured: {}", failure.variant, failure.cause);
+        let action = "mend the model or leave it out of the list; `--resume` tries again";
+        let finding = Finding::error(Code::MeasurementFailed, format!("failures[{index}]"), cause, action);
+        findings.push(finding.with_severity(Severity::Warning));
     }
 }
 
@@ -136,7 +147,7 @@ fn throughput_follows_from_latency(point: &Point, key: &str, findings: &mut Find
 
 fn accuracies_lie_in_their_intervals(profile: &Profile, findings: &mut Findings) {
     for (index, variant) in profile.variants.iter().enumerate() {
-        let fact = variant.accuracy;
+        let fact = &variant.accuracy;
         if fact.low > fact.value || fact.value > fact.high {
             let cause = format!("{} is not inside {} to {}", fact.value, fact.low, fact.high);
             let key = format!("variants[{index}].accuracy");

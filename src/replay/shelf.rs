@@ -28,7 +28,14 @@ impl Shelf {
     /// # Errors
     /// As [`Family::load`].
     pub fn load(lists: &[PathBuf]) -> Result<Self, Error> {
-        Ok(Self::new(lists.iter().map(|list| Family::load(list)).collect::<Result<_, _>>()?))
+        let families = lists.iter().map(|list| Family::load(list)).collect::<Result<Vec<_>, _>>()?;
+        let mut findings = Findings::default();
+        for (list, _) in lists.iter().zip(&families).filter(|(_, family)| family.samples.labels.is_empty()) {
+            let cause = "there are no labels, and a replay counts right answers";
+            let finding = Finding::error(Code::MissingField, "data.labels", cause, "name the labels of the samples");
+            findings.extend(Findings::from(finding).in_file(list));
+        }
+        findings.or(Self::new(families)).map_err(Error::from)
     }
 
     /// Returns the same shelf with another measure of certainty.
@@ -74,7 +81,7 @@ impl Shelf {
     /// Returns the number of samples that requests are drawn from: those of the largest family.
     #[must_use]
     pub fn samples(&self) -> u32 {
-        let most = self.families.iter().map(|family| family.samples.labels.len()).max().unwrap_or(0);
+        let most = self.families.iter().map(|family| family.samples.count()).max().unwrap_or(0);
         u32::try_from(most).unwrap_or(u32::MAX)
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use planner::Error;
 use planner::profile::engine::{Batch, Engine, Run, Session};
-use planner::profile::{Answers, Attendant, CertaintyMeasure, Context, Event, Family, Profile, Settings, measure};
+use planner::profile::{Attendant, CertaintyMeasure, Context, Event, Family, Halves, Here, Profile, Settings, measure};
 use planner::simulate::Dice;
 use planner::units::{Millis, Share};
 
@@ -80,7 +80,7 @@ impl Session for Drawing {
         let rho = self.law.rho;
         self.last = rho * self.last + (1.0 - rho * rho).sqrt() * normal(&mut self.dice);
         let wall = Duration::from_secs_f64((self.law.ms)(self.last) / 1e3);
-        Ok(Run { scores: [0.0, 1.0].repeat(input.samples()), classes: 2, wall })
+        Ok(Run { scores: [0.0, 1.0].repeat(input.samples()), classes: 2, passed: None, wall })
     }
 }
 
@@ -89,7 +89,7 @@ struct Nobody;
 impl Attendant for Nobody {
     fn tell(&mut self, _: Event<'_>) {}
 
-    fn save(&mut self, _: &Profile, _: &Answers) -> Result<(), Error> {
+    fn save(&mut self, _: &Profile, _: &Halves) -> Result<(), Error> {
         Ok(())
     }
 }
@@ -110,7 +110,7 @@ fn holds(family: &Family, law: Law, seed: u64, precision: f64) -> [bool; 2] {
         context: Context::default(),
     };
     let engine = Drawn { law, seed, sessions: AtomicU64::new(0) };
-    let (profile, _) = measure(family, &engine, &settings, None, &mut Nobody).expect("measurable");
+    let (profile, _) = measure(family, &Here::new(family, &engine), &settings, None, &mut Nobody).expect("measurable");
     let latency = &profile.points[0].latency;
     [(latency.p50, 0.0), (latency.p99, 2.326_347_874)].map(|(quantile, z)| {
         let truth = (law.ms)(z);

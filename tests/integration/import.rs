@@ -61,7 +61,7 @@ fn perf_analyzer_gives_one_point_a_file() {
     assert_eq!(times(&profile, 1), [49.7, 49.0, 49.0, 52.0, 53.5, 56.0, 56.0, 56.0]);
     assert_eq!(profile.points[0].conditions.stopped, Stopped::Imported);
     assert_eq!(profile.points[0].latency.p99.low_ms, profile.points[0].latency.p99.high_ms);
-    let fact = profile.variants[0].accuracy;
+    let fact = &profile.variants[0].accuracy;
     assert_eq!((fact.trust, fact.samples, fact.low), (Trust::Declared, 0, fact.high));
     let expected = [
         (Code::NoEffect, ""),

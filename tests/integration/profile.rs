@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use planner::profile::engine::{Engine, Scripted};
 use planner::profile::{
-    Answers, Attendant, CertaintyMeasure, Context, Earlier, Event, Family, Profile, Settings, measure,
+    Attendant, CertaintyMeasure, Context, Earlier, Event, Family, Halves, Here, Profile, Settings, measure,
 };
 use planner::units::{Millis, Share};
 
@@ -50,7 +50,7 @@ impl Attendant for Counter {
         }
     }
 
-    fn save(&mut self, _: &Profile, _: &Answers) -> Result<(), planner::Error> {
+    fn save(&mut self, _: &Profile, _: &Halves) -> Result<(), planner::Error> {
         self.saves += 1;
         Ok(())
     }
@@ -61,11 +61,11 @@ fn measured(
     family: &Family,
     engine: &dyn Engine,
     settings: &Settings,
-    earlier: Option<(Profile, Answers)>,
-) -> ((Profile, Answers), [usize; 3]) {
+    earlier: Option<(Profile, Halves)>,
+) -> ((Profile, Halves), [usize; 3]) {
     let mut counter = Counter::default();
     let earlier = earlier.map(|(profile, answers)| Earlier { profile, answers, blocks: Vec::new() });
-    let result = measure(family, engine, settings, earlier, &mut counter);
+    let result = measure(family, &Here::new(family, engine), settings, earlier, &mut counter);
     (result.expect("measurable"), [counter.measured, counter.kept, counter.saves])
 }
 
@@ -80,7 +80,7 @@ fn a_script_gives_its_own_statistics() {
     assert!((point.throughput_rps.get() - 8e3 / point.latency.mean_ms.get()).abs() < 1e-9);
     assert!(point.conditions.contended, "a script takes no CPU time, so it looks as if it waited");
     let ones = family.samples.labels.iter().filter(|label| **label == 1).count() as u64;
-    assert_eq!(answers.correct("linear"), Some(ones));
+    assert_eq!(answers.test.correct("linear"), Some(ones));
     assert!(!profile.validate().has_errors(), "{}", profile.validate());
 }
 
@@ -111,7 +111,7 @@ fn resuming_with_other_settings_is_refused() {
     let other = Settings { seed: 7, ..settings(&[1]) };
     let (profile, answers) = first;
     let earlier = Earlier { profile, answers, blocks: Vec::new() };
-    let error = measure(&family, &script(), &other, Some(earlier), &mut Counter::default());
+    let error = measure(&family, &Here::new(&family, &script()), &other, Some(earlier), &mut Counter::default());
     assert!(error.expect_err("another seed").to_string().contains("another seed"));
 }
 
@@ -120,7 +120,7 @@ fn nonsense_scores_are_a_finding() {
     let mut family = digits();
     family.list.variants.truncate(1);
     let engine = Scripted { scores: vec![0.0, f32::NAN], ..script() };
-    let error = measure(&family, &engine, &settings(&[1]), None, &mut Counter::default());
+    let error = measure(&family, &Here::new(&family, &engine), &settings(&[1]), None, &mut Counter::default());
     let message = error.expect_err("NaN is no score").to_string();
     assert!(message.contains("bad-model") && message.contains("sample 0 are not finite"), "{message}");
 }
@@ -140,7 +140,7 @@ fn co_runners_are_an_axis_of_their_own() {
     assert!(!profile.points[1].conditions.contended, "nobody can tell neighbours from strangers");
     assert!(!profile.validate().has_errors(), "{}", profile.validate());
     let many = Settings { co_runners: vec![5_000], ..both };
-    let error = measure(&family, &script(), &many, None, &mut Counter::default());
+    let error = measure(&family, &Here::new(&family, &script()), &many, None, &mut Counter::default());
     assert!(error.expect_err("no machine is that large").to_string().contains("5001 cores"));
 }
 
@@ -162,8 +162,8 @@ fn accuracy_is_a_direct_count_to_the_last_sample() {
             let best = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b])).expect("ten classes");
             right += u64::from(best as u32 == *label);
         }
-        assert_eq!(answers.correct(&entry.name), Some(right), "{}", entry.name);
-        let accuracy = profile.variant(&entry.name).expect("measured").accuracy;
+        assert_eq!(answers.test.correct(&entry.name), Some(right), "{}", entry.name);
+        let accuracy = &profile.variant(&entry.name).expect("measured").accuracy;
         assert_eq!(accuracy.value.get(), right as f64 / 2000.0, "{}", entry.name);
     }
 }
@@ -185,7 +185,8 @@ fn onnx_runtime_and_rten_answer_alike() {
     let ((_, by_rten), _) = measured(&family, &planner::profile::engine_rten::Rten, &quick, None);
     let ((_, by_ort), _) = measured(&family, &ort, &quick, None);
     for entry in &family.list.variants {
-        let pairs = by_rten.of(&entry.name).into_iter().flatten().zip(by_ort.of(&entry.name).into_iter().flatten());
+        let pairs =
+            by_rten.test.of(&entry.name).into_iter().flatten().zip(by_ort.test.of(&entry.name).into_iter().flatten());
         let mut compared = 0;
         for (sample, (a, b)) in pairs.enumerate() {
             assert_eq!(a.predicted, b.predicted, "{} sample {sample}", entry.name);
@@ -270,7 +271,7 @@ impl Attendant for Disturber {
         }
     }
 
-    fn save(&mut self, _: &Profile, _: &Answers) -> Result<(), planner::Error> {
+    fn save(&mut self, _: &Profile, _: &Halves) -> Result<(), planner::Error> {
         Ok(())
     }
 }
@@ -293,7 +294,8 @@ fn a_busy_neighbour_on_the_same_core_makes_a_point_contended() {
     let half_way =
         Settings { budget: Millis::new(600.0).expect("a time"), precision: Share::ZERO, blocks: 2, ..settings(&[1]) };
     let rten = planner::profile::engine_rten::Rten;
-    let (profile, _) = measure(&family, &rten, &half_way, None, &mut Disturber(None)).expect("measurable");
+    let (profile, _) =
+        measure(&family, &Here::new(&family, &rten), &half_way, None, &mut Disturber(None)).expect("measurable");
     let conditions = profile.points[0].conditions;
     assert!(conditions.contended, "{conditions:?}");
 }

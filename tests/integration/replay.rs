@@ -67,7 +67,7 @@ impl Session for SlowSession {
             (false, true) => [0.1, 0.0],
             (false, false) => [0.0, 9.0],
         };
-        Ok(Run { scores: input.data.iter().flat_map(scores).collect(), classes: 2, wall: self.call })
+        Ok(Run { scores: input.data.iter().flat_map(scores).collect(), classes: 2, passed: None, wall: self.call })
     }
 }
 
@@ -77,9 +77,8 @@ fn answers(variant: &str) -> Vec<(f32, bool)> {
 }
 
 fn shelf() -> Shelf {
-    let entry = |name: &str| VariantFile { name: name.to_owned(), file: name.into(), output: None };
-    let files = DataFiles { images: PathBuf::new(), labels: PathBuf::new() };
-    let variants = ["small", "large"].map(entry).to_vec();
+    let files = DataFiles::labelled("", "");
+    let variants = ["small", "large"].map(|name| VariantFile::new(name, name)).to_vec();
     Shelf::new(vec![Family {
         list: ModelList { format: ModelsFormat::V1, task: "t".to_owned(), data: files, variants },
         folder: PathBuf::new(),
@@ -91,6 +90,7 @@ fn shelf() -> Shelf {
             labels: EASY.iter().map(|&easy| u32::from(!easy)).collect(),
             sha256: String::new(),
         },
+        calibration: None,
     }])
 }
 

@@ -178,7 +178,9 @@ fn profile(files: &[Foreign], from: Tool, declared: &Declared, rows: &[Row]) -> 
         task: declared.task.clone(),
         variants: variants(rows, from, declared)?,
         points,
+        failures: Vec::new(),
         answers: None,
+        calibration: None,
         host: Host {
             cpu: "unknown".to_owned(),
             cores_visible: most_cores,
@@ -246,9 +248,13 @@ fn variants(rows: &[Row], from: Tool, declared: &Declared) -> Result<Vec<Variant
                 high: accuracy,
                 samples: 0,
                 trust: Trust::Declared,
+                agrees_with: None,
             },
             load_time_ms: load_time.unwrap_or_default(),
+            cold_load_time_ms: None,
             memory_mb: declared.memory_mb.unwrap_or_default(),
+            memory_of_batches: Vec::new(),
+            part_of: None,
             name,
         });
     }
@@ -277,6 +283,7 @@ fn point(row: &Row, declared: &Declared) -> Point {
         throughput_rps: Rate::saturating(1e3 * f64::from(batch) / latency.mean_ms.get()),
         latency,
         cpu_ms: None,
+        energy: None,
         histogram: None,
         conditions: Conditions {
             blocks: 0,

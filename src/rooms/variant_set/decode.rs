@@ -243,7 +243,7 @@ fn accuracy_claim(facts: &Facts, lanes: &[Lane]) -> Option<AccuracyClaim> {
     let mut sums = [0.0; 3];
     let mut trust = Trust::Measured;
     for lane in lanes {
-        let fact = facts.variant(&lane.variant)?.accuracy;
+        let fact = &facts.variant(&lane.variant)?.accuracy;
         let share = lane.share.map_or(1.0, f64::from);
         for (sum, part) in sums.iter_mut().zip([fact.low, fact.value, fact.high]) {
             *sum += share * part.get();

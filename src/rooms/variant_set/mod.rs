@@ -120,7 +120,9 @@ fn objective(problem: &Problem) -> Objective {
 
 /// Returns the variants that may be used, in the order of the facts.
 pub(super) fn variants_of(problem: &Problem, facts: &Facts) -> Result<Vec<String>, Error> {
-    let known: Vec<String> = facts.variants().map(|variant| variant.name.clone()).collect();
+    // A later stage of a network answers nobody by itself.
+    let whole = facts.variants().filter(|variant| variant.is_whole());
+    let known: Vec<String> = whole.map(|variant| variant.name.clone()).collect();
     let Some(wanted) = &problem.variants else {
         facts.do_one_task(&known)?;
         return Ok(known);
