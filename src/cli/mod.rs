@@ -11,6 +11,7 @@ mod export;
 mod footprint;
 mod import;
 mod load;
+mod load_test;
 mod plot;
 mod profile;
 mod replay;

@@ -27,6 +27,7 @@ mod histogram;
 pub mod host;
 mod idx;
 pub mod import;
+pub mod load;
 pub(crate) mod measure;
 mod models;
 pub mod sample;
