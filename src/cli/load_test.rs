@@ -8,7 +8,7 @@ use planner::format::to_bytes;
 use planner::profile::load::{
     Aim, Capacity, Ended, LoadRun, LoadSettings, LoadSlo, LoadTest, Scenario, Seating, fewest_requests, load_test,
 };
-use planner::profile::{Context, Family};
+use planner::profile::{Context, Family, Latency, Quantile};
 use planner::units::{Millis, Rate, Share};
 use planner::{Code, Error, Finding, Findings};
 
@@ -165,10 +165,10 @@ fn settings(args: &Args) -> Result<LoadSettings, Error> {
         scenario: args.scenario.into(),
         seating: Seating {
             cores: args.cores,
-            sessions: if args.engine.is_server() && args.scenario == ScenarioName::Server {
+            sessions: if args.engine.is_server() && !Scenario::from(args.scenario).is_closed() {
                 args.in_flight.unwrap_or(IN_FLIGHT)
             } else {
-                args.replicas.or(args.in_flight).unwrap_or(1)
+                args.replicas.unwrap_or(1)
             },
             pinned: !args.engine.is_server(),
         },
@@ -301,7 +301,8 @@ fn text(test: &LoadTest) -> String {
     let server = test.scenario == Scenario::Server;
     let first = if server { "offered rps" } else { "scenario" };
     let mut rows = table(&[
-        first, "achieved", "requests", "failed", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "late", "lag ms", "",
+        first, "achieved", "requests", "failed", "p50 ms", "p90 ms", "p95 ms", "p99 ms", "p99.9 ms", "late", "lag ms",
+        "",
     ]);
     for run in &test.runs {
         rows.add_row(row(test, run));
@@ -311,14 +312,13 @@ fn text(test: &LoadTest) -> String {
     format!("{rows}\n\n{}\n{error}", verdict(test))
 }
 
-fn row(test: &LoadTest, run: &LoadRun) -> [String; 11] {
-    let at = |quantile: fn(&planner::profile::Latency) -> planner::profile::Quantile| {
-        run.latency.as_ref().map_or("–".to_owned(), |latency| {
-            let found = quantile(latency);
-            let (low, high) = (found.low_ms.get(), found.high_ms.get());
-            format!("{} ({} to {})", figures(found.value_ms.get()), figures(low), figures(high))
-        })
+fn row(test: &LoadTest, run: &LoadRun) -> [String; 12] {
+    let at = |quantile: fn(&Latency) -> Quantile| {
+        run.latency.as_ref().map_or("–".to_owned(), |latency| figures(quantile(latency).value_ms.get()))
     };
+    let interval = run.latency.as_ref().map_or(String::new(), |latency| {
+        format!(" ({} to {})", figures(latency.p99.low_ms.get()), figures(latency.p99.high_ms.get()))
+    });
     [
         run.offered_rps.map_or(test.scenario.mlperf().to_owned(), |rate| format!("{:.1}", rate.get())),
         format!("{:.1}", run.achieved_rps.get()),
@@ -326,7 +326,8 @@ fn row(test: &LoadTest, run: &LoadRun) -> [String; 11] {
         run.failed.to_string(),
         at(|latency| latency.p50),
         at(|latency| latency.p90),
-        at(|latency| latency.p99),
+        at(|latency| latency.p95),
+        at(|latency| latency.p99) + &interval,
         at(|latency| latency.p999),
         run.judged.map_or("–".to_owned(), |judged| format!("{:.2} %", 100.0 * judged.late_share.get())),
         figures(run.lag.p99_ms.get()),
@@ -344,7 +345,7 @@ fn remarks(run: &LoadRun) -> String {
     let mut words = Vec::new();
     if let Some(judged) = run.judged {
         words.push(if judged.met { "met" } else { "missed" });
-        words.extend((!judged.certain).then_some("by chance?"));
+        words.extend((!judged.certain).then_some("uncertain"));
     }
     words.extend(match run.ended {
         Ended::Complete => run.sustained.filter(|sustained| !sustained).map(|_| "not sustained"),
@@ -359,7 +360,7 @@ fn remarks(run: &LoadRun) -> String {
 /// Returns the scenario's metric in one line.
 fn verdict(test: &LoadTest) -> String {
     let run = test.runs.last();
-    let tail = |name: &str, quantile: fn(&planner::profile::Latency) -> f64| {
+    let tail = |name: &str, quantile: fn(&Latency) -> f64| {
         let value =
             run.and_then(|run| run.latency.as_ref()).map_or("none".to_owned(), |l| figures(quantile(l)) + " ms");
         format!("{}: {name} of the latency {value}", test.scenario.mlperf())

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use planner::Error;
 use planner::format::load;
@@ -172,7 +172,8 @@ fn where_no_rate_meets_the_slo_it_says_so_soon() {
     assert!(capacity.missed_rps.expect("missed").get() <= 1.0);
     for run in &outcome.runs {
         assert_eq!((run.ended, run.answered), (Ended::Late, 11), "ten of a thousand may be late");
-        assert!(run.judged.is_some_and(|judged| !judged.met && judged.certain));
+        let judged = run.judged.expect("an SLO");
+        assert!(!judged.met && judged.certain && judged.late_share.get() == 1.0, "{judged:?}");
     }
 }
 
@@ -378,6 +379,7 @@ fn a_program_that_hangs_now_and_then_is_started_again() {
 fn a_server_is_asked_over_several_connections_and_may_hang() {
     use super::engines::oip::{Server, linear};
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Instant;
 
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (models, path) = (small_family(folder.path()), folder.path().join("load.json"));

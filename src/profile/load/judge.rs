@@ -132,7 +132,7 @@ fn against(slo: LoadSlo, requests: &[Request], planned: u64) -> Judged {
     let (low, high) = part_within(&walls, limit);
     Judged {
         late,
-        late_share: Share::saturating(bad as f64 / planned.max(1) as f64),
+        late_share: part((late + failed) as usize, requests.len()),
         met,
         certain: if met { low.get() >= quantile } else { high.get() < quantile },
     }

@@ -213,15 +213,15 @@ pub enum Ended {
     Failing,
 }
 
-/// How a run stands to the SLO. A request that failed or was never sent counts as late.
+/// How a run stands to the SLO. A request that failed counts as late.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Judged {
     /// Requests that were answered too late.
     pub late: u64,
-    /// Part of all requests that count which were late, failed or never sent.
+    /// Part of the requests that were sent which were late or failed.
     pub late_share: Share,
-    /// Whether that part is at most 1 − quantile.
+    /// Whether those that were late, failed or never sent are at most a part 1 − quantile of all.
     pub met: bool,
     /// Whether the 95 % interval of the quantile lies on one side of the SLO.
     pub certain: bool,
