@@ -399,6 +399,9 @@ fn server_verdict(test: &LoadTest) -> String {
         Capacity { met_rps: Some(met), missed_rps: None, .. } => {
             format!("Server: at least {} rps with {within}; no rate missed it{certain}", rps(met))
         }
+        Capacity { missed_rps: Some(missed), .. } if generator_at(test, missed) => {
+            format!("Server: no rate with {within}, but at {} the generator was late: that says little", rps(missed))
+        }
         Capacity { missed_rps: Some(missed), .. } => {
             format!("Server: no rate with {within}; missed at {} already", rps(missed))
         }

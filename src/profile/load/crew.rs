@@ -108,16 +108,15 @@ impl Crew {
         seats: &'env [Vec<usize>],
     ) -> Result<Self, Error> {
         let (tell, words) = channel();
-        let hire = |cores: &'env Vec<usize>| {
+        let mut crew = Self { orders: Vec::new(), words, service: Duration::MAX };
+        // One after the other, so that none is timed while others warm up.
+        for cores in seats {
             let (orders, receive) = channel();
             let tell = tell.clone();
             scope.spawn(move || attend(work, cores, &receive, &tell));
-            orders
-        };
-        let mut crew = Self { orders: seats.iter().map(hire).collect(), words, service: Duration::ZERO };
-        for _ in seats {
+            crew.orders.push(orders);
             if let Said::Open(service) = crew.hear()? {
-                crew.service = crew.service.max(service);
+                crew.service = crew.service.min(service);
             }
         }
         Ok(crew)
