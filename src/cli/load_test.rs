@@ -383,7 +383,7 @@ fn server_verdict(test: &LoadTest) -> String {
     let certain = match capacity.certain_rps {
         Some(rate) if capacity.met_rps != Some(rate) => format!("; beyond chance up to {}", rps(rate)),
         Some(_) => String::new(),
-        None => "; with so few requests chance explains that".to_owned(),
+        None => "; that may be chance".to_owned(),
     };
     match capacity {
         Capacity { met_rps: Some(met), missed_rps: Some(missed), .. } if generator_at(test, missed) => {
