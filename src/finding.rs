@@ -93,6 +93,8 @@ codes! {
     MissingResource => "missing-resource",
     /// Two profiles were not measured alike, so that comparing them says less.
     Incomparable => "incomparable",
+    /// A load generator that sent late, so that it is part of what was measured.
+    Lagged => "lagged",
 }
 
 impl fmt::Display for Code {

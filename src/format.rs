@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::finding::{Code, Finding, Findings};
 use crate::plan::Plan;
 use crate::problem::Problem;
+use crate::profile::load::LoadTest;
 use crate::profile::{ModelList, Profile};
 use crate::simulate::Report;
 
@@ -48,6 +49,14 @@ impl Document for Profile {
 impl Document for ModelList {
     const FORMAT: &'static str = "planner.models/1";
     const NOUN: &'static str = "models";
+    fn rules(&self) -> Findings {
+        self.validate()
+    }
+}
+
+impl Document for LoadTest {
+    const FORMAT: &'static str = "planner.load/1";
+    const NOUN: &'static str = "load";
     fn rules(&self) -> Findings {
         self.validate()
     }

@@ -22,6 +22,8 @@ mod errors_page;
 mod export;
 #[path = "integration/import.rs"]
 mod import;
+#[path = "integration/load.rs"]
+mod load;
 #[path = "integration/plans.rs"]
 mod plans;
 #[path = "integration/plot.rs"]

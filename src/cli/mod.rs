@@ -10,6 +10,7 @@ mod explain;
 mod export;
 mod import;
 mod load;
+mod load_test;
 mod plot;
 mod profile;
 mod replay;
@@ -41,7 +42,7 @@ enum Command {
     Diff(diff::Args),
     Explain(explain::Args),
     Plot(plot::Args),
-    Profile(profile::Args),
+    Profile(Box<profile::Args>),
     Replay(replay::Args),
     Schema(schema::Args),
     Simulate(simulate::Args),

@@ -103,6 +103,7 @@ enum Action {
     Compare(super::compare::Args),
     Export(super::export::Args),
     Import(super::import::Args),
+    Load(super::load_test::Args),
 }
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
@@ -110,6 +111,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         (Some(Action::Compare(args)), _) => super::compare::run(args),
         (Some(Action::Export(args)), _) => super::export::run(args),
         (Some(Action::Import(args)), _) => super::import::run(args),
+        (Some(Action::Load(args)), _) => super::load_test::run(args),
         (None, Some(models)) => run_measure(args, models),
         // The command line asks for a model list before it comes to this.
         (None, None) => Err(Error::Unsupported {
@@ -452,6 +454,17 @@ pub fn millis(text: &str) -> Result<Millis, String> {
 pub fn megabytes(text: &str) -> Result<Megabytes, String> {
     let number = text.parse().map_err(|_| format!("`{text}` is no number"))?;
     Megabytes::new(number).map_err(|error| error.to_string())
+}
+
+/// Returns the variables that steer thread counts and are set, `NAME=value`.
+pub fn thread_variables() -> Vec<String> {
+    let value = |name: &&str| Some(format!("{name}={}", std::env::var(name).ok()?));
+    THREAD_VARIABLES.iter().filter_map(value).collect()
+}
+
+/// Returns a moment as files carry it.
+pub fn moment(moment: SystemTime) -> String {
+    rfc3339(moment)
 }
 
 /// Returns the moment in UTC, to the second.

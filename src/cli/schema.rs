@@ -5,6 +5,7 @@ use planner::Error;
 use planner::format::{schema, to_bytes};
 use planner::plan::Plan;
 use planner::problem::Problem;
+use planner::profile::load::LoadTest;
 use planner::profile::{ModelList, Profile};
 use planner::simulate::Report;
 
@@ -19,6 +20,7 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
+    Load,
     Models,
     Profile,
     Problem,
@@ -28,6 +30,7 @@ enum Format {
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
     let schema = match args.format {
+        Format::Load => schema::<LoadTest>(),
         Format::Models => schema::<ModelList>(),
         Format::Profile => schema::<Profile>(),
         Format::Problem => schema::<Problem>(),

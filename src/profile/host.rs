@@ -205,8 +205,10 @@ impl MemoryNow {
 /// Returns the resident memory of this process and all that it has started.
 #[must_use]
 pub fn memory_of_family() -> MemoryNow {
-    let statuses: Vec<_> =
-        family().iter().filter_map(|id| fs::read_to_string(format!("/proc/{id}/status")).ok()).collect();
+    let statuses: Vec<_> = family_of(std::process::id())
+        .iter()
+        .filter_map(|id| fs::read_to_string(format!("/proc/{id}/status")).ok())
+        .collect();
     let sum = |name: &str| {
         let kilobytes = statuses.iter().filter_map(|status| field(status, name).and_then(leading_number));
         Megabytes::saturating(kilobytes.sum::<f64>() * 1024.0 / 1e6)
@@ -216,14 +218,14 @@ pub fn memory_of_family() -> MemoryNow {
 
 /// Lets the peaks of this process and all that it has started begin again; where the kernel refuses, they stay.
 pub fn reset_peak_of_family() {
-    for id in family() {
+    for id in family_of(std::process::id()) {
         let _ = fs::write(format!("/proc/{id}/clear_refs"), "5");
     }
 }
 
-/// Returns the numbers of this process and of all that it has started.
-fn family() -> Vec<u32> {
-    let mut found = vec![std::process::id()];
+/// Returns the numbers of a process and of all that it has started.
+pub fn family_of(process: u32) -> Vec<u32> {
+    let mut found = vec![process];
     let mut next = 0;
     while let Some(id) = found.get(next).copied() {
         next += 1;

@@ -30,6 +30,7 @@ pub mod host;
 mod idx;
 pub mod import;
 mod lab;
+pub mod load;
 pub(crate) mod measure;
 mod models;
 pub mod sample;

@@ -42,6 +42,15 @@ pub fn latency(walls: &[Duration]) -> Latency {
     }
 }
 
+/// Returns the 95 % interval (Wilson) of the part of times that are at most `limit`, as (low, high).
+#[must_use]
+pub fn part_within(walls: &[Duration], limit: Duration) -> (Accuracy, Accuracy) {
+    let limit_ms = limit.as_secs_f64() * 1e3;
+    let independent = walls.len() as f64 / Series::of(walls).correlation_time(limit_ms);
+    let within = walls.iter().filter(|wall| **wall <= limit).count() as f64 / walls.len().max(1) as f64;
+    wilson((independent * within).round() as u64, independent.round() as u64)
+}
+
 /// Tells whether the half-width of a quantile's interval is at most `precision` of the quantile.
 #[must_use]
 pub fn is_precise(walls: &[Duration], q: f64, precision: f64) -> bool {

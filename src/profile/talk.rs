@@ -7,8 +7,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+
+use super::host::family_of;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -90,9 +92,16 @@ impl Talk {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        // It may have ended by itself; waiting is right in any case, and nobody can do anything about a refusal.
+        // What it has started may be in groups of its own, and is nobody's child once it is gone; by then the number of
+        // the process may be another's.
+        let is_there = matches!(self.process.try_wait(), Ok(None));
+        let descendants = if is_there { family_of(self.process.id()) } else { Vec::new() };
+        // They may have ended by themselves; waiting is right in any case, and nobody can do anything about a refusal.
         if let Ok(group) = i32::try_from(self.process.id()) {
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+        for id in descendants.into_iter().filter_map(|id| i32::try_from(id).ok()) {
+            let _ = kill(Pid::from_raw(id), Signal::SIGKILL);
         }
         let _ = self.process.wait();
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Point, Profile};
+use super::{Histogram, Latency, Point, Profile};
 use crate::finding::{Code, Finding, Findings, Severity};
 
 impl Profile {
@@ -16,8 +16,10 @@ impl Profile {
         for (index, point) in self.points.iter().enumerate() {
             let key = format!("points[{index}]");
             point_names_a_variant(self, point, &key, &mut findings);
-            quantiles_increase(point, &key, &mut findings);
-            histogram_counts_every_call(point, &key, &mut findings);
+            quantiles_increase(&point.latency, &key, &mut findings);
+            if let Some(histogram) = &point.histogram {
+                histogram_counts(histogram, point.count, &key, &mut findings);
+            }
             histogram_has_the_mean(point, &key, &mut findings);
             throughput_follows_from_latency(point, &key, &mut findings);
         }
@@ -94,8 +96,7 @@ fn point_names_a_variant(profile: &Profile, point: &Point, key: &str, findings: 
     }
 }
 
-fn quantiles_increase(point: &Point, key: &str, findings: &mut Findings) {
-    let latency = &point.latency;
+pub(super) fn quantiles_increase(latency: &Latency, key: &str, findings: &mut Findings) {
     let quantiles = [latency.p50, latency.p90, latency.p95, latency.p99, latency.p999];
     let mut ladder = vec![latency.min_ms.get()];
     ladder.extend(quantiles.iter().map(|quantile| quantile.value_ms.get()));
@@ -108,16 +109,11 @@ fn quantiles_increase(point: &Point, key: &str, findings: &mut Findings) {
     }
 }
 
-fn histogram_counts_every_call(point: &Point, key: &str, findings: &mut Findings) {
-    let Some(histogram) = &point.histogram else { return };
+pub(super) fn histogram_counts(histogram: &Histogram, count: u64, key: &str, findings: &mut Findings) {
     let calls: u64 = histogram.count.iter().sum();
     let ordered = histogram.value_ns.is_sorted_by(|a, b| a < b);
-    if calls != point.count || histogram.value_ns.len() != histogram.count.len() || !ordered {
-        let cause = format!(
-            "the histogram holds {calls} calls in {} buckets, the point {}",
-            histogram.count.len(),
-            point.count
-        );
+    if calls != count || histogram.value_ns.len() != histogram.count.len() || !ordered {
+        let cause = format!("the histogram holds {calls} calls in {} buckets, not {count}", histogram.count.len());
         findings.push(Finding::error(Code::Inconsistent, format!("{key}.histogram"), cause, "measure the point again"));
     }
 }

@@ -4,6 +4,7 @@
 use planner::format::{Document, schema, to_bytes};
 use planner::plan::Plan;
 use planner::problem::Problem;
+use planner::profile::load::LoadTest;
 use planner::profile::{ModelList, Profile};
 use planner::simulate::Report;
 
@@ -19,6 +20,7 @@ fn is_fresh<T: Document>() {
 
 #[test]
 fn schemas_are_fresh() {
+    is_fresh::<LoadTest>();
     is_fresh::<ModelList>();
     is_fresh::<Profile>();
     is_fresh::<Problem>();

@@ -2,7 +2,7 @@
 
 mod command;
 #[cfg(feature = "oip")]
-mod oip;
+pub mod oip;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -19,17 +19,17 @@ use super::{SAMPLES, profile, small_family};
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Status and body of an answer; nothing where the server hangs.
-type Answer = Option<(u16, String)>;
+pub type Answer = Option<(u16, String)>;
 
 /// A server on a free port, whose threads end with their connections.
-struct Server {
-    url: String,
+pub struct Server {
+    pub url: String,
     connections: Arc<AtomicUsize>,
 }
 
 impl Server {
     /// Starts a server that answers a request line like `GET /v2` and a body.
-    fn start(answer: impl Fn(&str, &str) -> Answer + Send + Sync + 'static) -> Self {
+    pub fn start(answer: impl Fn(&str, &str) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
         let (connections, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(answer));
@@ -76,7 +76,7 @@ fn serve(stream: TcpStream, answer: &dyn Fn(&str, &str) -> Answer) -> Option<()>
 }
 
 /// A server of one model called `linear`, whose scores are the pixels; `infer` answers in its place where it says so.
-fn linear(request: &str, body: &str) -> Answer {
+pub fn linear(request: &str, body: &str) -> Answer {
     let answer = match request {
         "GET /v2/health/ready" => return Some((200, String::new())),
         "GET /v2" => json!({ "name": "stub", "version": "2.1", "extensions": [] }),
