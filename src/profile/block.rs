@@ -4,9 +4,10 @@
 //! In each block the warm-up is found from the calls themselves. Before and after it a fixed piece of arithmetic, the
 //! probe, says how fast the core is just then.
 //!
-//! A point is contended where somebody else used the machine in one of its blocks: at one thread, the median wall time
-//! exceeds 1.2 × CPU time per call; the kernel took the processor away more often than the engine's own hand-offs explain
-//! (see `disturbed`); or, in the median block, the probe was 1.25 times as slow as at best in the whole profile.
+//! A point is contended where somebody else used the machine in one of its blocks: at one thread, the median or the mean
+//! wall time exceeds 1.2 × CPU time per call; with more, the kernel took the processor away more often than the engine's
+//! own hand-offs explain (see `disturbed`); or, in the median block, the probe was 1.25 times as slow as at best in the
+//! whole profile.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
