@@ -8,6 +8,7 @@
 //!
 //! This file holds the nouns of `planner.profile/1`; each verb is a sibling file.
 
+pub mod adaptive;
 pub(crate) mod answering;
 mod answers;
 mod block;
@@ -23,6 +24,7 @@ pub mod engine_ort;
 #[cfg(feature = "rten")]
 pub mod engine_rten;
 pub mod export;
+mod gauss;
 mod histogram;
 pub mod host;
 mod idx;
@@ -30,6 +32,7 @@ pub mod import;
 pub(crate) mod measure;
 mod models;
 pub mod sample;
+mod surface;
 mod validate;
 
 use std::path::PathBuf;
@@ -46,6 +49,7 @@ pub use histogram::{Distribution, Histogram};
 pub use idx::{Samples, read_samples};
 pub use measure::{Attendant, Context, Earlier, Event, Footprint, Settings, footprint, measure};
 pub use models::{DataFiles, Family, ModelList, ModelsFormat, VariantFile};
+pub use surface::{Predicted, Seen, Spot, Surface};
 
 /// The name and version of the profile format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
