@@ -44,7 +44,7 @@ use crate::units::{Accuracy, Factor, Megabytes, Millis, Rate, Share};
 
 pub use answers::{Answer, Answers};
 pub use block::{Block, Key};
-pub use curve::{Curve, Residual, Service};
+pub use curve::{Curve, Hole, Residual, Service};
 pub use histogram::{Distribution, Histogram};
 pub use idx::{Samples, read_samples};
 pub use measure::{Attendant, Context, Earlier, Event, Footprint, Settings, footprint, measure};
