@@ -19,7 +19,7 @@ use super::surface::{Doubt, Predicted, Seen, Spot, Surface};
 use crate::units::{Millis, Share};
 
 /// Points of a wave: one of so many of the grid, for each round of predicting and opening models costs time too.
-const GRID_PER_WAVE: usize = 24;
+const GRID_PER_WAVE: usize = 40;
 /// Held-out points below which how well predictions do is not known.
 const FEWEST_HELD_OUT: usize = 6;
 /// What opening a model, warming up and probing the host cost, in milliseconds.

@@ -24,6 +24,8 @@ const Z95: f64 = 1.959_963_984_540_054;
 const ANY_LEVEL: f64 = 100.0;
 /// What a second run of a point differs by, beside what its calls tell (relative).
 const LUCK: f64 = 0.02;
+/// Roughness that no surface is without: what the habits of few points rule out may still come.
+const LEAST_ROUGHNESS: f64 = 0.03;
 /// Points that choose the habits, spread over all that were measured: evidence costs n³.
 const POINTS_FOR_HABITS: usize = 96;
 /// Habits that predictions are averaged over.
@@ -338,7 +340,8 @@ impl Model<'_> {
 
     fn roughness(&self, variant: usize) -> f64 {
         let least = self.size.iter().copied().fold(f64::INFINITY, f64::min);
-        self.habit.roughness * (-self.habit.fading * (self.size[variant] - least)).exp2()
+        let faded = self.habit.roughness * (-self.habit.fading * (self.size[variant] - least)).exp2();
+        faded.hypot(LEAST_ROUGHNESS)
     }
 
     /// Returns the factor of the covariance of what was measured, and the whitened departures from the prior.
