@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::finding::{Code, Finding, Findings};
 use crate::format::{Loaded, load, read, sha256};
 use crate::plan::{InputRole, Plan, Resource};
-use crate::profile::{Answers, CertaintyMeasure, Curve, Profile, Service, Trust, Variant};
+use crate::profile::{Answers, CertaintyMeasure, Curve, Key, Profile, Service, Spot, Trust, Variant};
 
 /// Profiles with their answers and curves.
 #[derive(Debug, Clone, Default)]
@@ -66,17 +66,30 @@ impl Facts {
                 let finding = Finding::error(Code::DuplicateName, "variants", cause, "rename it in one model list");
                 findings.extend(Findings::from(finding).in_file(&profile.path));
             }
-            for point in profile.document.points_of(&variant.name) {
-                let key = (variant.name.clone(), point.device.clone());
-                if !self.curves.contains_key(&key)
-                    && let Some(curve) = Curve::of(&profile.document, &variant.name, &point.device)
-                {
-                    self.curves.insert(key, curve);
-                }
+        }
+        let devices: BTreeSet<&str> = profile.document.points.iter().map(|point| point.device.as_str()).collect();
+        for device in devices {
+            for (name, curve) in Curve::family(&profile.document, device, &[]) {
+                self.curves.entry((name, device.to_owned())).or_insert(curve);
             }
         }
         self.profiles.push(profile);
         self.answers.push(answers);
+    }
+
+    /// Returns the facts as they would be if every configuration that was not measured were as fast as it can be: so many
+    /// standard deviations below its prediction. `asked` names configurations beside those measured of any variant.
+    #[must_use]
+    pub fn at_best(&self, asked: &[(String, Key)], device: &str, deviations: f64) -> Self {
+        let mut facts = self.clone();
+        for profile in self.profiles.iter().map(|profile| &profile.document) {
+            let index = |name: &String| profile.variants.iter().position(|variant| variant.name == *name);
+            let more: Vec<Spot> = asked.iter().filter_map(|(name, key)| Some((index(name)?, *key))).collect();
+            for (name, curve) in Curve::family(profile, device, &more) {
+                facts.curves.insert((name, device.to_owned()), curve.at_best(deviations));
+            }
+        }
+        facts
     }
 
     /// Returns how the certainty of all answers was measured.

@@ -11,6 +11,7 @@ mod export;
 mod import;
 mod load;
 mod load_test;
+mod measure_less;
 mod plot;
 mod profile;
 mod replay;

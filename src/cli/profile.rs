@@ -11,11 +11,12 @@ use planner::format::{self, write_atomic};
 use planner::profile::host::allowed_cores;
 use planner::profile::{
     Answers, AnswersFile, Apart, Attendant, Block, CertaintyMeasure, Context, Curve, Earlier, Event, Failure, Family,
-    Halves, Limits, Point, Profile, Settings, measure,
+    Halves, Limits, Point, Profile, Settings, Wanted, measure,
 };
 use planner::units::{Megabytes, Millis, Share};
 
 use super::engine::{EngineChoice, seconds};
+use super::measure_less::{Choice, Less};
 use super::{Answer, Output, on_terminal, print, say, say_findings, table, worker};
 
 /// Variables that change how many threads an engine uses
@@ -60,6 +61,8 @@ pub struct Args {
     /// Most memory that a variant's process may write to [default: what the machine has]
     #[arg(long, value_name = "MB", value_parser = megabytes)]
     memory_limit_mb: Option<Megabytes>,
+    #[command(flatten)]
+    less: Less,
     #[command(flatten)]
     engine: EngineChoice,
     /// How the certainty of an answer is measured, after a softmax of the scores
@@ -132,14 +135,18 @@ fn run_measure(args: &Args, models: &Path) -> Result<Answer, Error> {
     let command = |index, cores| worker::command(&program, models, &args.engine, args.memory_limit_mb, (index, cores));
     let limits = Limits { time: args.time_limit_s, memory: args.memory_limit_mb };
     let lab = Apart::new(&family, engine.as_ref(), &command, limits);
+    let choice = args.less.chooser(&family, &args.output.output, &engine.device(), args.budget_ms)?;
     let journal = Journal::begin(&args.output.output, earlier.is_some())?;
-    let mut desk = Desk { args, progress: Progress::new(), journal };
-    let (profile, answers) = measure(&family, &lab, &settings, earlier, &mut desk)?;
+    let mut desk = Desk { args, progress: Progress::new(), journal, choice };
+    let (mut profile, answers) = measure(&family, &lab, &settings, earlier, &mut desk)?;
+    let less = desk.choice.as_mut().map(|choice| choice.end(&profile));
+    let (skipped, less) = less.unwrap_or_default();
+    profile.skipped = skipped;
     desk.save(&profile, &answers)?;
     desk.journal.end();
     drop(desk);
     say_findings(&profile.validate());
-    print(format!("{}{}", summary(&profile), residuals(&profile)).as_bytes())?;
+    print(format!("{}{}", summary(&profile), if less.is_empty() { residuals(&profile) } else { less }).as_bytes())?;
     Ok(if profile.failures.is_empty() { Answer::Yes } else { Answer::No })
 }
 
@@ -225,6 +232,7 @@ struct Desk<'a> {
     args: &'a Args,
     progress: Progress,
     journal: Journal,
+    choice: Option<Choice>,
 }
 
 impl Attendant for Desk<'_> {
@@ -246,6 +254,13 @@ impl Attendant for Desk<'_> {
 
     fn keep(&mut self, block: &Block) -> Result<(), Error> {
         self.journal.add(block)
+    }
+
+    fn choose(&mut self, missing: &[Wanted], profile: &Profile) -> Result<Vec<Wanted>, Error> {
+        match &mut self.choice {
+            Some(choice) => choice.next(missing, profile),
+            None => Ok(missing.to_vec()),
+        }
     }
 }
 

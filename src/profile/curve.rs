@@ -4,10 +4,17 @@
 //! between measured core counts it is linear in 1 ÷ cores (Amdahl: a serial part plus a part that is shared out). The
 //! shape of an interpolated law is that of the next larger measured batch, scaled to the interpolated mean. Outside the
 //! range the curve refuses.
+//!
+//! Where a profile has holes, that is (cores, batch) measured of other variants and not of this one, the family's
+//! [`Surface`] fills them first, as far as it is sure enough; the shape of such a law is that of the nearest measured one.
 
 use std::collections::BTreeMap;
 
-use super::{Distribution, Point, Profile, Trust};
+use super::surface::{Predicted, Seen, Spot, Surface, octaves};
+use super::{Distribution, Key, Point, Profile, Trust};
+
+/// Largest spread of a hole's logarithm that a plan may rest on: the 95 % interval ends a factor of 1.5 off.
+const WIDEST_SPREAD: f64 = 0.2;
 
 /// The service time of one call: its law, and whether it was measured or interpolated.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,22 +36,121 @@ pub struct Residual {
     pub relative: f64,
 }
 
+/// A (cores, batch) that was not measured, as the family's surface predicts it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hole {
+    /// The predicted law, and whether it lies between measured points of its own variant.
+    pub service: Service,
+    /// The prediction of its median.
+    pub predicted: Predicted,
+}
+
+impl Hole {
+    fn is_sure(&self) -> bool {
+        self.predicted.spread <= WIDEST_SPREAD
+    }
+
+    /// Returns the hole filled with a law so many standard deviations faster than predicted, taken as sure.
+    fn at_best(&self, deviations: f64) -> Self {
+        let median_ms = self.predicted.at_best_ms(deviations);
+        let law = self.service.law.scaled(median_ms / self.predicted.median_ms);
+        Self { service: Service { law, ..self.service }, predicted: Predicted { median_ms, spread: 0.0 } }
+    }
+}
+
 /// The latency surface of one variant on one device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curve {
     measured: BTreeMap<(u32, u32), Service>,
+    holes: BTreeMap<(u32, u32), Hole>,
 }
 
 impl Curve {
     /// Returns the curve of a variant on a device, or `None` where nothing was measured.
     #[must_use]
     pub fn of(profile: &Profile, variant: &str, device: &str) -> Option<Self> {
-        let measured: BTreeMap<_, _> = profile
-            .points_of(variant)
-            .filter(|point| point.device == device && point.co_runners == 0)
-            .map(|point| ((point.cores, point.batch), service_of(point)))
+        Self::family(profile, device, &[]).remove(variant)
+    }
+
+    /// Returns the curves of all variants with points on a device, by name. Holes are (cores, batch) that were measured of
+    /// any variant, and `more` (index of the variant in the profile, and what of it).
+    #[must_use]
+    pub fn family(profile: &Profile, device: &str, more: &[Spot]) -> BTreeMap<String, Self> {
+        let here = |point: &&Point| point.device == device;
+        let alone: Vec<&Point> = profile.points.iter().filter(here).filter(|point| point.co_runners == 0).collect();
+        let mut curves: Vec<Option<Self>> = Vec::new();
+        for variant in &profile.variants {
+            let own = alone.iter().filter(|point| point.variant == variant.name);
+            let measured: BTreeMap<_, _> = own.map(|point| ((point.cores, point.batch), service_of(point))).collect();
+            curves.push((!measured.is_empty()).then_some(Self { measured, holes: BTreeMap::new() }));
+        }
+        let mut holes = holes(&curves, &alone);
+        holes.extend(more.iter().filter(|spot| spot.1.co_runners == 0));
+        holes.retain(|(variant, key)| {
+            let curve = curves.get(*variant).and_then(Option::as_ref);
+            curve.is_some_and(|curve| !curve.measured.contains_key(&(key.cores, key.batch)))
+        });
+        holes.sort_unstable();
+        holes.dedup();
+        let seen: Vec<Seen> = profile
+            .points
+            .iter()
+            .filter(here)
+            .filter_map(|point| {
+                let index = profile.variants.iter().position(|variant| variant.name == point.variant)?;
+                Some(Seen::of(index, point))
+            })
             .collect();
-        (!measured.is_empty()).then_some(Self { measured })
+        // A full grid asks nothing of the surface.
+        let surface = if holes.is_empty() { None } else { Surface::of(&seen, &holes) };
+        for ((variant, key), predicted) in surface.iter().flat_map(Surface::predictions) {
+            if let Some(curve) = &mut curves[variant] {
+                curve.fill(key, predicted);
+            }
+        }
+        let named = profile.variants.iter().zip(curves);
+        named.filter_map(|(variant, curve)| Some((variant.name.clone(), curve?))).collect()
+    }
+
+    /// Fills a hole with the law of the nearest measured point, scaled to the predicted median.
+    fn fill(&mut self, key: Key, predicted: Predicted) {
+        let place = |&(cores, batch): &(u32, u32)| Key { cores, batch, co_runners: 0 };
+        let far = |at: &(u32, u32)| octaves(place(at), key);
+        // Among equally near ones the larger: its law has less of the overhead's jitter.
+        let nearest = self.measured.iter().rev().min_by(|a, b| far(a.0).total_cmp(&far(b.0)));
+        let Some((_, like)) = nearest else { return };
+        let within = |of: fn(&(u32, u32)) -> u32, value: u32| {
+            let (low, high) = (self.measured.keys().map(of).min(), self.measured.keys().map(of).max());
+            low.is_some_and(|low| low <= value) && high.is_some_and(|high| value <= high)
+        };
+        let inside = within(|at| at.0, key.cores) && within(|at| at.1, key.batch);
+        let trust = if inside { Trust::Interpolated } else { Trust::Extrapolated };
+        let law = like.law.scaled(predicted.median_ms / like.law.quantile_ms(0.5));
+        let service = Service { law, trust: trust.max(like.trust) };
+        self.holes.insert((key.cores, key.batch), Hole { service, predicted });
+    }
+
+    /// Returns the curve with every hole as fast as it can be: so many standard deviations below its prediction.
+    #[must_use]
+    pub fn at_best(&self, deviations: f64) -> Self {
+        let holes = self.holes.iter().map(|(&at, hole)| (at, hole.at_best(deviations))).collect();
+        Self { measured: self.measured.clone(), holes }
+    }
+
+    /// Returns what was predicted of (cores, batch) pairs that were not measured, in increasing order.
+    #[must_use]
+    pub const fn holes(&self) -> &BTreeMap<(u32, u32), Hole> {
+        &self.holes
+    }
+
+    /// Returns the (cores, batch) pairs that a plan may rest on, in increasing order: those that were measured, and holes
+    /// that the family's surface is sure enough of.
+    #[must_use]
+    pub fn usable(&self) -> Vec<(u32, u32)> {
+        let sure = self.holes.iter().filter(|(_, hole)| hole.is_sure()).map(|(&at, _)| at);
+        let mut usable: Vec<(u32, u32)> = self.measured().chain(sure).collect();
+        usable.sort_unstable();
+        usable
     }
 
     /// Returns the measured (cores, batch) pairs in increasing order.
@@ -69,7 +175,7 @@ impl Curve {
     /// Returns the service time of `batch` samples on `cores` cores, or `None` outside the measured range.
     #[must_use]
     pub fn at(&self, cores: u32, batch: u32) -> Option<Service> {
-        if let Some(service) = self.measured.get(&(cores, batch)) {
+        if let Some(service) = self.node(cores, batch) {
             return Some(service.clone());
         }
         self.along_batch(cores, batch).or_else(|| self.along_cores(cores, batch))
@@ -81,7 +187,7 @@ impl Curve {
         self.measured
             .iter()
             .filter_map(|(&(cores, batch), truth)| {
-                let mut rest = self.clone();
+                let mut rest = Self { measured: self.measured.clone(), holes: BTreeMap::new() };
                 rest.measured.remove(&(cores, batch));
                 let guess = rest.along_batch(cores, batch).or_else(|| rest.along_cores(cores, batch))?;
                 let relative = guess.law.mean_ms() / truth.law.mean_ms() - 1.0;
@@ -90,27 +196,50 @@ impl Curve {
             .collect()
     }
 
+    /// Returns what was measured, or filled in by a surface that is sure enough.
+    fn node(&self, cores: u32, batch: u32) -> Option<&Service> {
+        let at = (cores, batch);
+        let hole = || self.holes.get(&at).filter(|hole| hole.is_sure()).map(|hole| &hole.service);
+        self.measured.get(&at).or_else(hole)
+    }
+
     fn along_batch(&self, cores: u32, batch: u32) -> Option<Service> {
-        let (&(_, low), below) = self.measured.range((cores, 1)..(cores, batch)).next_back()?;
-        let (&(_, high), above) = self.measured.range((cores, batch.saturating_add(1))..=(cores, u32::MAX)).next()?;
+        let batches = self.usable().into_iter().filter(|at| at.0 == cores).map(|at| at.1);
+        let (below, above): (Vec<u32>, Vec<u32>) = batches.partition(|&b| b < batch);
+        let (low, high) = (*below.last()?, *above.iter().find(|&&b| b > batch)?);
         let part = f64::from(batch - low) / f64::from(high - low);
-        Some(between(below, above, part))
+        Some(between(self.node(cores, low)?, self.node(cores, high)?, part))
+    }
+
+    fn usable_cores(&self) -> Vec<u32> {
+        let mut cores: Vec<u32> = self.usable().into_iter().map(|at| at.0).collect();
+        cores.dedup();
+        cores
     }
 
     fn along_cores(&self, cores: u32, batch: u32) -> Option<Service> {
         let on = |candidates: Vec<u32>| {
             candidates.into_iter().find_map(|k| {
-                let service = self.measured.get(&(k, batch)).cloned().or_else(|| self.along_batch(k, batch))?;
+                let service = self.node(k, batch).cloned().or_else(|| self.along_batch(k, batch))?;
                 Some((k, service))
             })
         };
-        let (fewer, more): (Vec<u32>, Vec<u32>) = self.cores().into_iter().partition(|&k| k < cores);
+        let (fewer, more): (Vec<u32>, Vec<u32>) = self.usable_cores().into_iter().partition(|&k| k < cores);
         let (low, slow) = on(fewer.into_iter().rev().collect())?;
         let (high, fast) = on(more.into_iter().filter(|&k| k > cores).collect())?;
         let inverse = |k: u32| 1.0 / f64::from(k);
         let part = (inverse(low) - inverse(cores)) / (inverse(low) - inverse(high));
         Some(between(&slow, &fast, part))
     }
+}
+
+/// Returns what was measured of some variant and not of others.
+fn holes(curves: &[Option<Curve>], alone: &[&Point]) -> Vec<Spot> {
+    let mut keys: Vec<Key> = alone.iter().map(|point| Key::of(point)).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let known = curves.iter().enumerate().filter(|(_, curve)| curve.is_some());
+    known.flat_map(|(variant, _)| keys.iter().map(move |&key| (variant, key))).collect()
 }
 
 fn between(a: &Service, b: &Service, part: f64) -> Service {
@@ -131,12 +260,14 @@ fn service_of(point: &Point) -> Service {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::{Curve, Service};
     use crate::profile::{Distribution, Trust};
 
     fn curve(points: &[((u32, u32), f64)]) -> Curve {
         let service = |ms: f64| Service { law: Distribution::constant(ms), trust: Trust::Measured };
-        Curve { measured: points.iter().map(|&(key, ms)| (key, service(ms))).collect() }
+        Curve { measured: points.iter().map(|&(key, ms)| (key, service(ms))).collect(), holes: BTreeMap::new() }
     }
 
     /// A serial part of 2 ms, and 12 ms a sample that are shared out over the cores.

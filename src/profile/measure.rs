@@ -557,6 +557,7 @@ fn empty(family: &Family, engine: &dyn Engine, settings: &Settings) -> Profile {
         variants: Vec::new(),
         points: Vec::new(),
         failures: Vec::new(),
+        skipped: Vec::new(),
         answers: None,
         calibration: None,
         host: fingerprint(libraries, context.thread_variables.clone()),

@@ -8,6 +8,7 @@
 //!
 //! This file holds the nouns of `planner.profile/1`; each verb is a sibling file.
 
+pub mod adaptive;
 pub(crate) mod answering;
 mod answers;
 mod apart;
@@ -25,6 +26,7 @@ pub mod engine_ort;
 #[cfg(feature = "rten")]
 pub mod engine_rten;
 pub mod export;
+mod gauss;
 mod histogram;
 pub mod host;
 mod idx;
@@ -34,6 +36,7 @@ pub mod load;
 pub(crate) mod measure;
 mod models;
 pub mod sample;
+mod surface;
 mod talk;
 mod validate;
 
@@ -47,12 +50,13 @@ use crate::units::{Accuracy, Factor, Joules, Megabytes, Millis, Rate, Share};
 pub use answers::{Answer, Answers};
 pub use apart::{Apart, Limits, serve};
 pub use block::{Block, Key};
-pub use curve::{Curve, Residual, Service};
+pub use curve::{Curve, Hole, Residual, Service};
 pub use histogram::{Distribution, Histogram};
 pub use idx::{Samples, read_samples};
 pub use lab::{Footprint, Half, Here, Lab};
-pub use measure::{Attendant, Context, Earlier, Event, Halves, Settings, measure};
+pub use measure::{Attendant, Context, Earlier, Event, Halves, Settings, Wanted, measure};
 pub use models::{CalibrationFiles, DataFiles, Family, ModelList, ModelsFormat, Part, StageFile, VariantFile};
+pub use surface::{Predicted, Seen, Spot, Surface};
 
 /// The name and version of the profile format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -78,6 +82,9 @@ pub struct Profile {
     /// What could not be measured, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Failure>,
+    /// Points of the grid that were left out on purpose, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<SkippedPoint>,
     /// Where the per-sample answers are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers: Option<AnswersFile>,
@@ -177,6 +184,21 @@ pub struct Failure {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub point: Option<Key>,
     /// What happened.
+    pub cause: String,
+}
+
+/// A point that was not measured on purpose.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SkippedPoint {
+    /// Name of the variant.
+    pub variant: String,
+    /// The point.
+    pub point: Key,
+    /// Median latency that the measured points predict for it; absent with co-runners and where they predict none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted_p50_ms: Option<Millis>,
+    /// Why it was not measured.
     pub cause: String,
 }
 

@@ -2,6 +2,7 @@
 
 mod baselines;
 mod explain;
+mod relevance;
 mod static_cascade;
 mod tried;
 mod variant_set;
@@ -16,6 +17,7 @@ use crate::simulate::Effort;
 
 pub use baselines::{Baseline, Kind as BaselineKind, baselines};
 pub use explain::{Explanation, LimitPrice, RunnerUp, explain};
+pub use relevance::{Configuration, Relevance, Skipped, relevance};
 pub use variant_set::{Published, VariantSet, published_capacity};
 
 /// A room's answer.

@@ -179,6 +179,7 @@ fn profile(files: &[Foreign], from: Tool, declared: &Declared, rows: &[Row]) -> 
         variants: variants(rows, from, declared)?,
         points,
         failures: Vec::new(),
+        skipped: Vec::new(),
         answers: None,
         calibration: None,
         host: Host {

@@ -53,12 +53,14 @@ impl Candidate {
 
 /// Returns the ways to run a variant that are worth their cores: increasing in cores and in capacity.
 ///
-/// Only measured (cores, batch) pairs enter; a replica never has more cores than were measured.
+/// Only (cores, batch) pairs enter that were measured, or filled in from the family's surface where the profile has holes;
+/// a replica never has more cores than were measured.
 pub(in crate::rooms) fn candidates(problem: &Problem, facts: &Facts, variant: &str) -> Result<Vec<Candidate>, Error> {
     let curve = facts.curve(variant, "cpu").ok_or_else(|| not_measured(variant, "any point on `cpu`"))?;
     let budget = problem.core_budget();
     let ways: Vec<(u32, u32, u32)> = curve
-        .measured()
+        .usable()
+        .into_iter()
         .flat_map(|(cores, batch)| (1..=budget / cores).map(move |replicas| (cores, batch, replicas)))
         .filter(|(cores, _, replicas)| cores * replicas >= problem.inventory.min_cores_per_variant)
         .collect();
@@ -78,6 +80,12 @@ pub(in crate::rooms) fn candidates(problem: &Problem, facts: &Facts, variant: &s
         }
     }
     Ok(kept)
+}
+
+/// Tells whether a service time carries any load at all within the SLO, on as many replicas as there may be.
+pub(in crate::rooms) fn carries(problem: &Problem, service: Service, cores: u32, batch: u32) -> bool {
+    let replicas = problem.core_budget() / cores;
+    replicas > 0 && Candidate::new(service, cores, replicas, batch, &problem.slo).capacity > 0.0
 }
 
 pub(super) fn not_measured(variant: &str, what: &str) -> Error {

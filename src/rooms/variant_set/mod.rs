@@ -23,7 +23,7 @@ use crate::plan::Plan;
 use crate::problem::{Formulation, GoalKind, Problem};
 
 use super::{Answer, Context, Planner};
-pub(super) use capacity::{Candidate, candidates};
+pub(super) use capacity::{Candidate, candidates, carries};
 pub(super) use decode::{lane, one_stage, pool, pool_name, widen};
 pub use published::{Published, capacity as published_capacity};
 

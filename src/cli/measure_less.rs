@@ -1,0 +1,239 @@
+//! Which points `planner profile` measures: all of them, or those that `--within` and `--for` need.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use planner::facts::Facts;
+use planner::format::{self, Loaded};
+use planner::problem::Problem;
+use planner::profile::adaptive::{Aim, Chooser};
+use planner::profile::{Family, Key, Profile, Seen, SkippedPoint, Spot, Wanted};
+use planner::rooms::{self, Configuration, Relevance, relevance};
+use planner::units::{Millis, Share};
+use planner::{Code, Error, Finding, Findings};
+
+use super::profile::share;
+
+/// Standard deviations below its prediction at which a point is taken to be at its best.
+const BOUND: f64 = 3.0;
+/// Error within which the rest is predicted where only `--for` is given and `--within` does not say.
+const ENOUGH_FOR_A_BOUND: f64 = 0.05;
+/// Calls of a point where the budget allows.
+const CALLS: u32 = 400;
+
+/// What to measure of the grid.
+#[derive(Debug, clap::Args)]
+pub struct Less {
+    /// Measure only as many points as predict half of the others within this part
+    #[arg(long, value_name = "PART", value_parser = share)]
+    within: Option<Share>,
+    /// Measure only points that could change the best plan of this problem (`planner.problem/1`)
+    #[arg(long = "for", value_name = "PROBLEM")]
+    problem: Option<PathBuf>,
+}
+
+impl Less {
+    /// Returns who chooses; nobody where the full grid is asked for.
+    ///
+    /// # Errors
+    /// Findings of the problem; one where it does not rest on this profile.
+    pub fn chooser(
+        &self,
+        family: &Family,
+        profile: &Path,
+        device: &str,
+        budget: Millis,
+    ) -> Result<Option<Choice>, Error> {
+        if self.within.is_none() && self.problem.is_none() {
+            return Ok(None);
+        }
+        let problem = self.problem.as_deref().map(|path| Asked::load(path, profile)).transpose()?;
+        Ok(Some(Choice {
+            names: family.list.variants.iter().map(|entry| entry.name.clone()).collect(),
+            device: device.to_owned(),
+            aim: Aim { error: self.within.unwrap_or(Share::saturating(ENOUGH_FOR_A_BOUND)), budget, calls: CALLS },
+            predicts: self.within.is_some(),
+            problem,
+            grid: Vec::new(),
+            chooser: None,
+            found: None,
+        }))
+    }
+}
+
+/// A problem, and the other profiles that it rests on.
+struct Asked {
+    path: PathBuf,
+    problem: Problem,
+    /// Its profiles in order; nothing stands for the one that is being measured.
+    profiles: Vec<Option<PathBuf>>,
+}
+
+impl Asked {
+    fn load(path: &Path, profile: &Path) -> Result<Self, Error> {
+        let problem = format::load::<Problem>(path)?.document;
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let same = |other: &Path| {
+            let other = absolute(other);
+            other == absolute(profile)
+                || other.canonicalize().is_ok_and(|other| profile.canonicalize().is_ok_and(|own| own == other))
+        };
+        let named = problem.profiles.iter().map(|named| folder.join(named));
+        let profiles: Vec<_> = named.map(|named| Some(named).filter(|named| !same(&tidy(named)))).collect();
+        if profiles.iter().all(Option::is_some) {
+            let cause = format!("none of its profiles is {}, which is being measured", profile.display());
+            let finding = Finding::error(
+                Code::UnknownName,
+                "profiles",
+                cause,
+                "write the profile to a file that the problem names",
+            );
+            return Err(Findings::from(finding).in_file(path).into());
+        }
+        Ok(Self { path: path.to_owned(), problem, profiles })
+    }
+
+    /// Returns the facts of all its profiles, this one as far as it is measured.
+    fn facts(&self, profile: &Profile) -> Result<Facts, Error> {
+        let mut all = Vec::new();
+        for path in &self.profiles {
+            all.push(match path {
+                Some(path) => format::load::<Profile>(path)?,
+                None => Loaded {
+                    document: profile.clone(),
+                    findings: Findings::default(),
+                    path: self.path.clone(),
+                    sha256: String::new(),
+                },
+            });
+        }
+        Ok(Facts::of(all.into_iter().map(|profile| (profile, None)).collect())?)
+    }
+}
+
+/// Takes `x/..` out of a path that need not exist yet.
+fn tidy(path: &Path) -> PathBuf {
+    let mut tidy = PathBuf::new();
+    for part in path.components() {
+        let goes_up = part == std::path::Component::ParentDir;
+        if !(goes_up && tidy.file_name().is_some() && tidy.pop()) {
+            tidy.push(part);
+        }
+    }
+    tidy
+}
+
+/// Chooses wave by wave, and knows afterwards why the rest was left out.
+pub struct Choice {
+    names: Vec<String>,
+    device: String,
+    aim: Aim,
+    /// Whether the rest must be predicted within the asked error, whatever the problem needs.
+    predicts: bool,
+    problem: Option<Asked>,
+    grid: Vec<Spot>,
+    chooser: Option<Chooser>,
+    found: Option<Relevance>,
+}
+
+impl Choice {
+    /// Returns what to measure next among the missing points.
+    pub fn next(&mut self, missing: &[Wanted], profile: &Profile) -> Result<Vec<Wanted>, Error> {
+        let seen = self.seen(profile);
+        if self.grid.is_empty() {
+            self.grid = missing.iter().copied().chain(seen.iter().map(|point| point.spot)).collect();
+            self.grid.sort_unstable();
+        }
+        let (grid, aim) = (&self.grid, self.aim);
+        let first = self.chooser.is_none();
+        let chooser = self.chooser.get_or_insert_with(|| Chooser::new(grid, aim));
+        // A point that failed is neither measured nor missing.
+        let known: BTreeSet<Spot> = missing.iter().copied().chain(seen.iter().map(|point| point.spot)).collect();
+        let counts = |spot: Spot| f64::from(u8::from(known.contains(&spot)));
+        let mut wave = if first || self.predicts { chooser.next(&seen, &counts) } else { Vec::new() };
+        if wave.is_empty() && self.problem.is_some() {
+            // The outcome foretells every point, so that the next measurements judge it.
+            let _foretold = chooser.outcome(&seen);
+            wave = self.needed(profile)?;
+        }
+        wave.retain(|spot| missing.contains(spot));
+        Ok(wave)
+    }
+
+    /// Returns the points that the best plan rests on and that are not measured.
+    fn needed(&mut self, profile: &Profile) -> Result<Vec<Wanted>, Error> {
+        let Some(asked) = &self.problem else { return Ok(Vec::new()) };
+        let calibration = self.chooser.as_ref().map_or(1.0, Chooser::calibration);
+        let all: Vec<Configuration> = self.grid.iter().map(|&(index, key)| (self.names[index].clone(), key)).collect();
+        let facts = asked.facts(profile)?;
+        let found =
+            relevance(&asked.problem, &facts, (&all, &self.device), BOUND * calibration, rooms::Context::default())?;
+        let place = |name: &String| self.names.iter().position(|known| known == name);
+        let needed = found.needed.iter().filter_map(|(name, key)| Some((place(name)?, *key))).collect();
+        self.found = Some(found);
+        Ok(needed)
+    }
+
+    fn seen(&self, profile: &Profile) -> Vec<Seen> {
+        let here = profile.points.iter().filter(|point| point.device == self.device);
+        let place = |name: &str| self.names.iter().position(|known| known == name);
+        here.filter_map(|point| Some(Seen::of(place(&point.variant)?, point))).collect()
+    }
+
+    /// Returns the points that were left out, and why, and says in a few lines what measuring less came to.
+    pub fn end(&mut self, profile: &Profile) -> (Vec<SkippedPoint>, String) {
+        let seen = self.seen(profile);
+        let Some(chooser) = &mut self.chooser else { return (Vec::new(), String::new()) };
+        let outcome = chooser.outcome(&seen);
+        let reasons: BTreeMap<&Configuration, String> = self
+            .found
+            .iter()
+            .flat_map(|found| &found.skipped)
+            .map(|(configuration, reason)| (configuration, reason.to_string()))
+            .collect();
+        let predicted = format!("the others predict it within {} in the median", percent(self.aim.error.get()));
+        let failed = |variant: &str, key: Key| {
+            let same = |failure: &planner::profile::Failure| failure.variant == variant && failure.point == Some(key);
+            profile.failures.iter().any(same)
+        };
+        let skipped = outcome.left_out.iter().filter_map(|left| {
+            let (variant, point) = (self.names[left.spot.0].clone(), left.spot.1);
+            let cause = reasons.get(&(variant.clone(), point)).cloned().unwrap_or_else(|| predicted.clone());
+            let predicted_p50_ms = (point.co_runners == 0).then(|| Millis::saturating(left.predicted.median_ms));
+            (!failed(&variant, point)).then_some(SkippedPoint { variant, point, predicted_p50_ms, cause })
+        });
+        let skipped: Vec<SkippedPoint> = skipped.collect();
+        let held_out = &outcome.held_out;
+        let mut lines =
+            format!("measured {} of {} points, skipped {}\n", outcome.measured, self.grid.len(), skipped.len());
+        if held_out.points > 0 {
+            lines += &format!(
+                "{} points drawn by chance and held out are predicted within {} in the median, {} at worst\n",
+                held_out.points,
+                percent(held_out.median),
+                percent(held_out.worst)
+            );
+        }
+        (skipped, lines + &by_reason(self.found.as_ref()))
+    }
+}
+
+/// Counts the points that a problem does not need, by the kind of reason.
+fn by_reason(found: Option<&Relevance>) -> String {
+    use rooms::Skipped;
+    let word = |reason: &Skipped| match reason {
+        Skipped::TooSlow { .. } => "even at their best answer nobody in time".to_owned(),
+        Skipped::NotBest { .. } => "even at their best are in no best plan".to_owned(),
+        other => format!("of which: {other}"),
+    };
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for (_, reason) in found.iter().flat_map(|found| &found.skipped) {
+        *counts.entry(word(reason)).or_default() += 1;
+    }
+    counts.into_iter().map(|(reason, count)| format!("{count} points {reason}\n")).collect()
+}
+
+fn percent(part: f64) -> String {
+    format!("{:.1} %", 100.0 * part)
+}

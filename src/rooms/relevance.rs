@@ -1,0 +1,158 @@
+//! Which configurations could change the best plan, before they are measured: `planner profile --for`.
+//!
+//! Every configuration that was not measured is put at its most optimistic latency, and the problem is solved exactly.
+//! Configurations in that plan must be measured. If all of them are measured, the plan is the best one: whatever the
+//! others are, they are no faster than they were taken for, and no plan gets worse when a latency falls.
+//!
+//! That rests on the bounds, which hold as often as so many standard deviations do; on the law of a prediction having the
+//! shape of a measured one; and, where gears are tried in simulation, on the capacities that those trials left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::variant_set::{carries, variants_of};
+use super::{Answer, Context, solve};
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::plan::Plan;
+use crate::problem::{Formulation, Problem};
+use crate::profile::{Key, Trust};
+
+/// A configuration: name of the variant, and what of it.
+pub type Configuration = (String, Key);
+
+/// Why a configuration need not be measured.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Skipped {
+    /// The problem does not use this variant.
+    Variant,
+    /// A replica would need more cores than may be used.
+    Cores {
+        /// Cores that may be used.
+        most: u32,
+    },
+    /// The published formulation rests on batch 1 on one core only.
+    Published,
+    /// Even at its best it answers nobody in time.
+    TooSlow {
+        /// The median latency at its best, in milliseconds.
+        at_best_ms: f64,
+    },
+    /// Even at its best it is in no best plan.
+    NotBest {
+        /// The median latency at its best, in milliseconds.
+        at_best_ms: f64,
+    },
+    /// Its calls alone are in no best plan, so what neighbours do to them does not matter.
+    Neighbours,
+    /// Nothing carries the load, even with all that was not measured at its best.
+    Infeasible,
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variant => f.write_str("the problem leaves this variant out"),
+            Self::Cores { most } => write!(f, "the problem may use no more than {most} cores"),
+            Self::Published => f.write_str("the published formulation rests on batch 1 on 1 core alone"),
+            Self::TooSlow { at_best_ms } => {
+                write!(f, "even at {at_best_ms:.3} ms, its best, it answers nobody in time")
+            }
+            Self::NotBest { at_best_ms } => write!(f, "even at {at_best_ms:.3} ms, its best, it is in no best plan"),
+            Self::Neighbours => f.write_str("without neighbours it is in no best plan"),
+            Self::Infeasible => f.write_str("no plan carries the load, even with all that is not measured at its best"),
+        }
+    }
+}
+
+/// What must be measured for a problem, and what need not be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Relevance {
+    /// Configurations in the best plan that the bounds allow, sorted; nothing once that plan is measured.
+    pub needed: Vec<Configuration>,
+    /// All others that were not measured, with the reason, in the order in which they were asked for.
+    pub skipped: Vec<(Configuration, Skipped)>,
+    /// The answer where everything that was not measured is at its best; the answer itself once nothing is needed.
+    pub at_best: Answer,
+}
+
+/// Says which of the asked configurations of a device must be measured, so many standard deviations being the bound.
+///
+/// Every variant that may be used must have been measured somewhere: without any point nothing bounds it.
+///
+/// # Errors
+/// As [`solve`].
+pub fn relevance(
+    problem: &Problem,
+    facts: &Facts,
+    (asked, device): (&[Configuration], &str),
+    deviations: f64,
+    context: Context<'_>,
+) -> Result<Relevance, Error> {
+    let hopeful = facts.at_best(asked, device, deviations);
+    let allowed: BTreeSet<String> = variants_of(problem, facts)?.into_iter().collect();
+    let measured = measured(facts, device);
+    let at_best = solve(problem, &hopeful, context)?;
+    let used = match &at_best {
+        Answer::Plan(plan) => used(plan, problem, &allowed),
+        Answer::Infeasible(_) => BTreeSet::new(),
+    };
+    let (mut needed, mut skipped) = (Vec::new(), Vec::new());
+    for asked in asked.iter().filter(|asked| !measured.contains(asked)) {
+        let alone = (asked.0.clone(), Key { co_runners: 0, ..asked.1 });
+        if used.contains(&alone) {
+            needed.push(asked.clone());
+        } else {
+            let reason = if allowed.contains(&asked.0) {
+                reason(problem, &hopeful, asked, device, &at_best)
+            } else {
+                Skipped::Variant
+            };
+            skipped.push((asked.clone(), reason));
+        }
+    }
+    needed.sort();
+    Ok(Relevance { needed, skipped, at_best })
+}
+
+fn measured(facts: &Facts, device: &str) -> BTreeSet<Configuration> {
+    let points = facts.profiles.iter().flat_map(|profile| &profile.document.points);
+    points.filter(|point| point.device == device).map(|point| (point.variant.clone(), Key::of(point))).collect()
+}
+
+/// Returns the configurations that any gear of a plan rests on.
+fn used(plan: &Plan, problem: &Problem, allowed: &BTreeSet<String>) -> BTreeSet<Configuration> {
+    let key = |cores, batch| Key { cores, batch, co_runners: 0 };
+    if problem.formulation == Formulation::Published {
+        // Its capacities are a line through those of every variant's batch 1 on one core.
+        return allowed.iter().map(|name| (name.clone(), key(1, 1))).collect();
+    }
+    let cores: BTreeMap<&str, u32> = plan.placement.iter().map(|pool| (pool.name.as_str(), pool.on.cores())).collect();
+    let lanes = plan.gears.iter().flat_map(|gear| &gear.stages).flat_map(|stage| &stage.lanes);
+    lanes.filter_map(|lane| Some((lane.variant.clone(), key(*cores.get(lane.pool.as_str())?, lane.batch)))).collect()
+}
+
+fn reason(problem: &Problem, hopeful: &Facts, asked: &Configuration, device: &str, at_best: &Answer) -> Skipped {
+    let (name, key) = asked;
+    if key.cores > problem.core_budget() {
+        return Skipped::Cores { most: problem.core_budget() };
+    }
+    if matches!(at_best, Answer::Infeasible(_)) {
+        return Skipped::Infeasible;
+    }
+    if problem.formulation == Formulation::Published {
+        return Skipped::Published;
+    }
+    let Some(service) = hopeful.curve(name, device).and_then(|curve| curve.at(key.cores, key.batch)) else {
+        return Skipped::Neighbours;
+    };
+    let at_best_ms = service.law.quantile_ms(0.5);
+    if key.co_runners > 0 || service.trust == Trust::Measured {
+        return Skipped::Neighbours;
+    }
+    if carries(problem, service, key.cores, key.batch) {
+        Skipped::NotBest { at_best_ms }
+    } else {
+        Skipped::TooSlow { at_best_ms }
+    }
+}
