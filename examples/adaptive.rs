@@ -7,11 +7,17 @@ mod experiment;
 
 use experiment::{Bench, Way};
 
+/// Families that were drawn only after the constants of the surface were chosen (on digits, seeds 1 to 3 and 11 to 16).
+const SEEDS: [u64; 6] = [21, 22, 23, 24, 25, 26];
+/// How points are chosen.
+const WAYS: [Way; 5] = [Way::Within(0.05), Way::Within(0.1), Way::WithinAndFor(0.05), Way::WithinAndFor(0.1), Way::For];
+
 #[expect(clippy::print_stdout, reason = "the answer of the example")]
 fn main() {
-    for bench in [Bench::digits(), Bench::heavier(1), Bench::heavier(2), Bench::heavier(3)] {
+    let heavier = SEEDS.map(Bench::heavier);
+    for bench in [Bench::digits()].into_iter().chain(heavier) {
         println!("{}: the plan's own points take {:.2} × less time", bench.name, bench.most_saved());
-        for way in [Way::Within(0.05), Way::Within(0.1), Way::WithinAndFor(0.05), Way::WithinAndFor(0.1), Way::For] {
+        for way in WAYS {
             println!("{} {way:?}: {}", bench.name, bench.run(way));
         }
     }

@@ -7,25 +7,41 @@
 //! ```
 //!
 //! The next point is the one that takes most doubt off all points for the time it costs (active learning after Cohn,
-//! Ghahramani and Jordan 1996), where doubt is what a standard deviation exceeds the asked error by. Every wave is a
-//! held-out set for the surface that chose it: its points are predicted before they are measured, and by as much as they
-//! miss more than predicted, all doubt is raised. They are the points of which the surface was least sure, so that the
-//! errors seen are rather those of hard points.
+//! Ghahramani and Jordan 1996), where doubt is what a standard deviation exceeds the asked error by. Two checks keep the
+//! surface honest:
+//!
+//! - some points, drawn by chance, are measured in the first wave, and kept from the surface: as long as their
+//!   median error is above the asked one by more than chance explains, measuring goes on;
+//! - every other point is predicted before it is measured, and by as much as predictions miss more than they said, all
+//!   doubt is raised.
 
 use std::collections::BTreeMap;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::block::Key;
 use super::surface::{Doubt, Predicted, Seen, Spot, Surface};
 use crate::units::{Millis, Share};
 
+/// Points measured only to judge: one of so many of the grid, and no fewer than [`FEWEST_JUDGES`].
+const GRID_PER_JUDGE: usize = 32;
+/// Fewest points measured only to judge.
+const FEWEST_JUDGES: usize = 6;
+/// Seed of their draw.
+const SEED: u64 = 42;
 /// Points of a wave: one of so many of the grid, for each round of predicting and opening models costs time too.
 const GRID_PER_WAVE: usize = 40;
-/// Held-out points below which how well predictions do is not known.
-const FEWEST_HELD_OUT: usize = 6;
+/// Points predicted first below which it is not known how well predictions do.
+const FEWEST_FORETOLD: usize = 6;
+/// How much less sure predictions are taken to be until that is known.
+const UNKNOWN_CALIBRATION: f64 = 1.5;
 /// What opening a model, warming up and probing the host cost, in milliseconds.
 const OVERHEAD_MS: f64 = 20.0;
 /// The median of |x| for x normal with standard deviation 1.
 const MEDIAN_MISS: f64 = 0.674_489_750_196_082;
+/// Standard error of the median of n such |x|, relative to it and times √n: 1 ÷ (2 × density at the median × median).
+const MEDIAN_ERROR: f64 = 1.166;
 
 /// When to stop, and what a point costs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,10 +54,10 @@ pub struct Aim {
     pub calls: u32,
 }
 
-/// How predictions did that were made before the point was measured.
+/// How the surface predicts points that were drawn by chance, measured, and kept from it.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct HeldOut {
-    /// Points predicted, then measured.
+    /// Points held out.
     pub points: usize,
     /// Median of |predicted ÷ measured − 1|.
     pub median: f64,
@@ -49,8 +65,6 @@ pub struct HeldOut {
     pub mean: f64,
     /// Largest.
     pub worst: f64,
-    /// Root mean square of errors in units of the predicted standard deviation; 1 where predictions are as sure as they say.
-    pub calibration: f64,
 }
 
 /// A point that was not measured.
@@ -69,8 +83,11 @@ pub struct Outcome {
     pub measured: usize,
     /// Points that were not, in the order of the grid.
     pub left_out: Vec<LeftOut>,
-    /// Errors seen on points that were predicted first.
+    /// Errors seen on points that were held out.
     pub held_out: HeldOut,
+    /// Root mean square error, in predicted standard deviations, of all points that were predicted before they counted;
+    /// standard deviations are multiplied by it where it is above 1.
+    pub calibration: f64,
     /// Median error to expect of the points that were not measured.
     pub expected_error: f64,
 }
@@ -84,13 +101,24 @@ pub struct Chooser {
     foretold: BTreeMap<Spot, Predicted>,
     /// Predicted and measured median of points that were predicted first.
     judged: BTreeMap<Spot, (Predicted, f64)>,
+    /// Points that are measured only to judge; drawn with the first wave.
+    judges: Vec<Spot>,
+    /// Predicted and measured median of those, after the last look.
+    verdicts: Vec<(Predicted, f64)>,
 }
 
 impl Chooser {
     /// Returns a chooser over the full grid.
     #[must_use]
     pub fn new(grid: &[Spot], aim: Aim) -> Self {
-        Self { grid: grid.to_vec(), aim, foretold: BTreeMap::new(), judged: BTreeMap::new() }
+        Self {
+            grid: grid.to_vec(),
+            aim,
+            foretold: BTreeMap::new(),
+            judged: BTreeMap::new(),
+            judges: Vec::new(),
+            verdicts: Vec::new(),
+        }
     }
 
     /// Returns what to measure next; nothing once the rest is predicted within the asked error.
@@ -99,14 +127,21 @@ impl Chooser {
     /// well it is predicted does not matter.
     pub fn next(&mut self, measured: &[Seen], relevance: &dyn Fn(Spot) -> f64) -> Vec<Spot> {
         self.judge(measured);
-        let first = self.first_wave(measured, relevance);
+        let mut first = self.first_wave(measured, relevance);
         if !first.is_empty() {
+            self.judges = self.draw(measured, &first, relevance);
+            first.extend(&self.judges);
             return first;
         }
         let Some(surface) = self.look(measured) else { return Vec::new() };
         let left: Vec<usize> =
             self.left(measured).into_iter().filter(|&index| relevance(self.grid[index]) > 0.0).collect();
-        if self.expected_error(&left) <= self.aim.error.get() && self.judged.len() >= FEWEST_HELD_OUT {
+        let asked = self.aim.error.get();
+        let held_out = self.held_out();
+        // So few points tell their median error within a standard error of 1.17 ÷ √n of it, if errors are normal.
+        let refuted = held_out.median > asked * (1.0 + MEDIAN_ERROR / (held_out.points.max(1) as f64).sqrt());
+        let is_enough = self.expected_error(&left) <= asked && !refuted;
+        if is_enough && self.judged.len() >= FEWEST_FORETOLD {
             return Vec::new();
         }
         self.most_telling(surface.doubt(), left, relevance)
@@ -127,6 +162,7 @@ impl Chooser {
             measured: self.grid.len() - left.len(),
             left_out: left_out.collect(),
             held_out: self.held_out(),
+            calibration,
             expected_error: self.expected_error(&left),
         }
     }
@@ -134,7 +170,13 @@ impl Chooser {
     /// Returns by what standard deviations are to be multiplied for predictions to be as sure as they say, at least 1.
     #[must_use]
     pub fn calibration(&self) -> f64 {
-        if self.judged.len() < FEWEST_HELD_OUT { 1.5 } else { self.held_out().calibration.max(1.0) }
+        if self.judged.len() < FEWEST_FORETOLD {
+            return UNKNOWN_CALIBRATION;
+        }
+        let all = self.judged.values().chain(&self.verdicts);
+        let squares: Vec<f64> =
+            all.map(|(predicted, truth)| ((predicted.median_ms / truth).ln() / predicted.spread).powi(2)).collect();
+        (squares.iter().sum::<f64>() / squares.len() as f64).sqrt().max(1.0)
     }
 
     /// Takes down how points that were foretold came out.
@@ -146,11 +188,16 @@ impl Chooser {
         }
     }
 
-    /// Foretells all points that are left.
+    /// Foretells all points that are left and those that judge, from all others.
     fn look(&mut self, measured: &[Seen]) -> Option<Surface> {
-        let surface = Surface::of(measured, &self.grid)?;
-        let left: Vec<Spot> = self.left(measured).into_iter().map(|index| self.grid[index]).collect();
-        self.foretold = surface.predictions().into_iter().filter(|(spot, _)| left.contains(spot)).collect();
+        let (judges, seen): (Vec<Seen>, Vec<Seen>) =
+            measured.iter().partition(|point| self.judges.contains(&point.spot));
+        let surface = Surface::of(&seen, &self.grid)?;
+        let mut predictions: BTreeMap<Spot, Predicted> = surface.predictions().into_iter().collect();
+        let verdict = |judge: &Seen| Some((*predictions.get(&judge.spot)?, judge.median_ms));
+        self.verdicts = judges.iter().filter_map(verdict).collect();
+        predictions.retain(|spot, _| measured.iter().all(|point| point.spot != *spot));
+        self.foretold = predictions;
         Some(surface)
     }
 
@@ -177,6 +224,20 @@ impl Chooser {
         wave
     }
 
+    /// Draws the points that are measured only to judge from those that matter and are not in the first wave.
+    fn draw(&self, measured: &[Seen], first: &[Spot], relevance: &dyn Fn(Spot) -> f64) -> Vec<Spot> {
+        let others = self.left(measured).into_iter().map(|index| self.grid[index]);
+        let mut others: Vec<Spot> = others.filter(|spot| !first.contains(spot) && relevance(*spot) > 0.0).collect();
+        let wanted = (self.grid.len() / GRID_PER_JUDGE).max(FEWEST_JUDGES).min(others.len() / 4);
+        let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+        for place in 0..wanted {
+            let chosen = place + (rng.next_u64() % (others.len() - place) as u64) as usize;
+            others.swap(place, chosen);
+        }
+        others.truncate(wanted);
+        others
+    }
+
     /// Returns the median error to expect of some points of the grid.
     fn expected_error(&self, left: &[usize]) -> f64 {
         let mut spreads: Vec<f64> =
@@ -187,18 +248,15 @@ impl Chooser {
 
     fn held_out(&self) -> HeldOut {
         let miss = |(predicted, truth): &(Predicted, f64)| (predicted.median_ms / truth - 1.0).abs();
-        let mut misses: Vec<f64> = self.judged.values().map(miss).collect();
+        let mut misses: Vec<f64> = self.verdicts.iter().map(miss).collect();
         misses.sort_by(f64::total_cmp);
         let Some(&worst) = misses.last() else { return HeldOut::default() };
         let count = misses.len() as f64;
-        let deviations = |(predicted, truth): &(Predicted, f64)| (predicted.median_ms / truth).ln() / predicted.spread;
-        let squares: f64 = self.judged.values().map(|judged| deviations(judged).powi(2)).sum();
         HeldOut {
             points: misses.len(),
             median: misses[misses.len() / 2],
             mean: misses.iter().sum::<f64>() / count,
             worst,
-            calibration: (squares / count).sqrt(),
         }
     }
 

@@ -38,8 +38,10 @@ pub struct Figures {
     pub errors: [f64; 3],
     /// Part of the points not chosen that lie in the calibrated 95 % interval.
     pub covered: f64,
-    /// What the chooser saw on points that it predicted before measuring.
+    /// What the chooser saw on points that it kept from the surface.
     pub held_out: HeldOut,
+    /// By what it raised its doubt.
+    pub calibration: f64,
     /// What it expects of the rest.
     pub expected_error: f64,
     /// Part of all loads up to the asked one at which the plan uses the same (variant, cores, replicas, batch).
@@ -72,7 +74,7 @@ impl fmt::Display for Figures {
             percent(held_out.median),
             percent(held_out.mean)
         )?;
-        write!(f, "{:.2} deviations, {} expected of the rest; ", held_out.calibration, percent(self.expected_error))?;
+        write!(f, "{:.2} deviations, {} expected of the rest; ", self.calibration, percent(self.expected_error))?;
         write!(
             f,
             "same plan at {} of loads, same cores at {}, objective off by {:.5}",
@@ -257,6 +259,7 @@ impl Bench {
             ],
             covered: inside / count,
             held_out: outcome.held_out,
+            calibration,
             expected_error: outcome.expected_error,
             same_plan,
             same_cores,
