@@ -24,6 +24,8 @@ mod export;
 mod import;
 #[path = "integration/load.rs"]
 mod load;
+#[path = "integration/measure_less.rs"]
+mod measure_less;
 #[path = "integration/plans.rs"]
 mod plans;
 #[path = "integration/plot.rs"]
