@@ -1,5 +1,7 @@
 //! Tests from the outside, one module a theme.
 
+#[path = "integration/adaptive/mod.rs"]
+mod adaptive;
 #[path = "integration/arrivals.rs"]
 mod arrivals;
 #[path = "integration/baselines.rs"]
