@@ -69,7 +69,7 @@ impl Facts {
         }
         let devices: BTreeSet<&str> = profile.document.points.iter().map(|point| point.device.as_str()).collect();
         for device in devices {
-            for (name, curve) in Curve::family(&profile.document, device, &[]) {
+            for (name, curve) in Curve::family(&profile.document, device, &skipped(&profile.document)) {
                 self.curves.entry((name, device.to_owned())).or_insert(curve);
             }
         }
@@ -189,6 +189,12 @@ impl Facts {
     pub fn answers(&self, variant: &str) -> Option<&Answers> {
         self.answers.iter().flatten().find(|answers| answers.of(variant).is_some())
     }
+}
+
+/// Returns the points that a profile left out on purpose, as holes of its variants' curves.
+fn skipped(profile: &Profile) -> Vec<Spot> {
+    let index = |name: &String| profile.variants.iter().position(|variant| variant.name == *name);
+    profile.skipped.iter().filter_map(|skipped| Some((index(&skipped.variant)?, skipped.point))).collect()
 }
 
 /// Loads the answers that a profile names, found relative to the profile's folder; `None` where it names none.

@@ -1,5 +1,7 @@
 //! Tests from the outside, one module a theme.
 
+#[path = "integration/adaptive/mod.rs"]
+mod adaptive;
 #[path = "integration/apart.rs"]
 mod apart;
 #[path = "integration/arrivals.rs"]

@@ -94,6 +94,12 @@ impl Asked {
         Ok(Self { path: path.to_owned(), problem, profiles })
     }
 
+    /// Tells whether a plan of the problem may use a configuration at all.
+    fn admits(&self, names: &[String], (index, key): &Spot) -> bool {
+        let wanted = self.problem.variants.as_ref();
+        wanted.is_none_or(|wanted| wanted.contains(&names[*index])) && key.cores <= self.problem.core_budget()
+    }
+
     /// Returns the facts of all its profiles, this one as far as it is measured.
     fn facts(&self, profile: &Profile) -> Result<Facts, Error> {
         let mut all = Vec::new();
@@ -150,7 +156,9 @@ impl Choice {
         let chooser = self.chooser.get_or_insert_with(|| Chooser::new(grid, aim));
         // A point that failed is neither measured nor missing.
         let known: BTreeSet<Spot> = missing.iter().copied().chain(seen.iter().map(|point| point.spot)).collect();
-        let counts = |spot: Spot| f64::from(u8::from(known.contains(&spot)));
+        let admitted =
+            |spot: &Spot| self.predicts || self.problem.as_ref().is_none_or(|asked| asked.admits(&self.names, spot));
+        let counts = |spot: Spot| f64::from(u8::from(known.contains(&spot) && admitted(&spot)));
         let mut wave = if first || self.predicts { chooser.next(&seen, &counts) } else { Vec::new() };
         if wave.is_empty() && self.problem.is_some() {
             // The outcome foretells every point, so that the next measurements judge it.
