@@ -256,50 +256,6 @@ fn a_killed_measurement_loses_at_most_the_block_under_way() {
     assert!(!journal.exists(), "a complete profile needs no journal");
 }
 
-/// Starts a busy process on the first core after the first block, and ends it with the measurement.
-#[cfg(feature = "rten")]
-struct Disturber(Option<std::process::Child>);
-
-#[cfg(feature = "rten")]
-impl Attendant for Disturber {
-    fn tell(&mut self, event: Event<'_>) {
-        if let Event::Began(_) = event {
-            let core = planner::profile::host::allowed_cores()[0].to_string();
-            let busy =
-                std::process::Command::new("taskset").args(["-c", &core, "sh", "-c", "while :; do :; done"]).spawn();
-            self.0 = Some(busy.expect("taskset and sh are there"));
-        }
-    }
-
-    fn save(&mut self, _: &Profile, _: &Halves) -> Result<(), planner::Error> {
-        Ok(())
-    }
-}
-
-#[cfg(feature = "rten")]
-impl Drop for Disturber {
-    fn drop(&mut self) {
-        if let Some(busy) = &mut self.0 {
-            busy.kill().and_then(|()| busy.wait()).expect("it can be killed");
-        }
-    }
-}
-
-/// A busy process on the same core, started half-way, is seen; whether the host is quiet without it is not ours to say.
-#[cfg(feature = "rten")]
-#[test]
-fn a_busy_neighbour_on_the_same_core_makes_a_point_contended() {
-    let mut family = digits();
-    family.list.variants.retain(|variant| variant.name == "cnn_l");
-    let half_way =
-        Settings { budget: Millis::new(600.0).expect("a time"), precision: Share::ZERO, blocks: 2, ..settings(&[1]) };
-    let rten = planner::profile::engine_rten::Rten;
-    let (profile, _) =
-        measure(&family, &Here::new(&family, &rten), &half_way, None, &mut Disturber(None)).expect("measurable");
-    let conditions = profile.points[0].conditions;
-    assert!(conditions.contended, "{conditions:?}");
-}
-
 #[cfg(feature = "rten")]
 #[test]
 fn a_file_that_is_no_model_is_a_finding_and_leaves_nothing_behind() {

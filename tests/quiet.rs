@@ -1,0 +1,82 @@
+//! A busy neighbour is seen, and a quiet host is not accused. A test binary of its own: others would be the neighbours.
+#![cfg(feature = "rten")]
+
+use std::path::Path;
+use std::process::{Child, Command};
+
+use planner::Error;
+use planner::profile::engine_rten::Rten;
+use planner::profile::host::allowed_cores;
+use planner::profile::{
+    Attendant, CertaintyMeasure, Conditions, Context, Event, Family, Halves, Here, Profile, Settings, measure,
+};
+use planner::units::{Millis, Share};
+
+/// Times that a quiet moment is waited for: whether the host is quiet is not ours to say.
+const TRIES: usize = 10;
+
+/// Starts a busy process on the first core after the first block, where asked to, and ends it with the measurement.
+struct Neighbourhood {
+    disturbs: bool,
+    busy: Option<Child>,
+}
+
+impl Attendant for Neighbourhood {
+    fn tell(&mut self, event: Event<'_>) {
+        if let (true, Event::Began(_)) = (self.disturbs, event) {
+            let core = allowed_cores()[0].to_string();
+            let busy = Command::new("taskset").args(["-c", &core, "sh", "-c", "while :; do :; done"]).spawn();
+            self.busy = Some(busy.expect("taskset and sh are there"));
+        }
+    }
+
+    fn save(&mut self, _: &Profile, _: &Halves) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Drop for Neighbourhood {
+    fn drop(&mut self) {
+        if let Some(busy) = &mut self.busy {
+            busy.kill().and_then(|()| busy.wait()).expect("it can be killed");
+        }
+    }
+}
+
+/// Measures one point in two blocks of 300 ms.
+fn conditions(disturbs: bool) -> Conditions {
+    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits/models.toml");
+    let mut family = Family::load(&list).expect("the shipped list is sound");
+    family.list.variants.retain(|variant| variant.name == "cnn_l");
+    // Few samples: what is answered is not looked at here.
+    family.samples = family.samples.chosen(&[0, 1, 2]);
+    family.calibration = None;
+    let settings = Settings {
+        batches: vec![1],
+        cores: vec![1],
+        co_runners: vec![0],
+        precision: Share::ZERO,
+        tail_precision: None,
+        blocks: 2,
+        budget: Millis::new(600.0).expect("a time"),
+        certainty: CertaintyMeasure::default(),
+        seed: 42,
+        retry_contended: false,
+        context: Context::default(),
+    };
+    let mut neighbourhood = Neighbourhood { disturbs, busy: None };
+    let (profile, _) =
+        measure(&family, &Here::new(&family, &Rten), &settings, None, &mut neighbourhood).expect("measurable");
+    profile.points[0].conditions
+}
+
+#[test]
+fn a_busy_neighbour_that_comes_half_way_makes_a_point_contended_and_nobody_does_not() {
+    let disturbed = conditions(true);
+    assert!(disturbed.contended, "{disturbed:?}");
+    let mut alone = Vec::new();
+    while alone.len() < TRIES && !alone.iter().any(|conditions: &Conditions| !conditions.contended) {
+        alone.push(conditions(false));
+    }
+    assert!(alone.iter().any(|conditions| !conditions.contended), "{alone:#?}");
+}
