@@ -140,16 +140,26 @@ impl Series {
             let pairs = below.iter().zip(&below[lag..]);
             pairs.map(|(a, b)| (a - mean) * (b - mean)).sum::<f64>() / n / variance
         };
-        let mut sum = 1.0;
+        let (mut sum, mut lags) = (1.0, 0.0);
         for lag in (1..below.len() / 4).step_by(2) {
             let pair = correlation(lag) + correlation(lag + 1);
+            sum += 2.0 * pair.max(0.0);
+            lags += 2.0;
             if pair <= std::f64::consts::SQRT_2 / n.sqrt() {
                 break;
             }
-            sum += 2.0 * pair;
         }
-        sum.max(1.0)
+        sum * cautious(lags, n)
     }
+}
+
+/// Returns by how much a correlation time that was found from so many lags of n times is raised, for two reasons:
+/// autocorrelations around the series' own mean are too small by about τ ÷ n each, and what is estimated has an error of
+/// its own, so that the interval is Student's with n ÷ (2 lags + 1) degrees of freedom and not the normal one.
+fn cautious(lags: f64, n: f64) -> f64 {
+    let part = (2.0 * lags + 1.0) / n;
+    let student = 1.0 + (Z95 * Z95 + 1.0) / 4.0 * part;
+    student * student / (1.0 - part).max(0.5)
 }
 
 /// Returns the Wilson score interval (95 %) of a part, as (low, high).
