@@ -100,7 +100,7 @@ impl Series {
     fn of(walls: &[Duration]) -> Self {
         let times: Vec<f64> = walls.iter().map(|wall| wall.as_secs_f64() * 1e3).collect();
         let mut sorted = times.clone();
-        sorted.sort_by(f64::total_cmp);
+        sorted.sort_unstable_by(f64::total_cmp);
         Self { times, sorted }
     }
 
@@ -129,19 +129,22 @@ impl Series {
     /// Returns τ = 1 + 2 Σ ρₖ of "the time is at most `limit`", at least 1: pairs of autocorrelations are summed as long
     /// as they are positive and beyond chance (Geyer 1992, initial positive sequence).
     fn correlation_time(&self, limit: f64) -> f64 {
-        let below: Vec<f64> = self.times.iter().map(|time| f64::from(u8::from(*time <= limit))).collect();
-        let n = below.len() as f64;
-        let mean = below.iter().sum::<f64>() / n;
+        let below = Marks::of(self.times.iter().map(|time| *time <= limit));
+        let count = self.times.len();
+        let (n, mean) = (count as f64, below.among_first(count) as f64 / count as f64);
         let variance = mean * (1.0 - mean);
-        if variance <= 0.0 || below.len() < FEWEST_CALLS {
+        if variance <= 0.0 || count < FEWEST_CALLS {
             return 1.0;
         }
+        // Σ (aᵢ − m)(aᵢ₊ₗ − m) over the pairs of a lag, multiplied out: the aᵢ are 0 or 1, so the sums are counts.
         let correlation = |lag: usize| {
-            let pairs = below.iter().zip(&below[lag..]);
-            pairs.map(|(a, b)| (a - mean) * (b - mean)).sum::<f64>() / n / variance
+            let earlier = below.among_first(count - lag);
+            let later = below.among_first(count) - below.among_first(lag);
+            let both = below.pairs(lag) as f64;
+            (both - mean * (earlier + later) as f64 + mean * mean * (count - lag) as f64) / n / variance
         };
         let (mut sum, mut lags) = (1.0, 0.0);
-        for lag in (1..below.len() / 4).step_by(2) {
+        for lag in (1..count / 4).step_by(2) {
             let pair = correlation(lag) + correlation(lag + 1);
             sum += 2.0 * pair.max(0.0);
             lags += 2.0;
@@ -160,6 +163,40 @@ fn cautious(lags: f64, n: f64) -> f64 {
     let part = (2.0 * lags + 1.0) / n;
     let student = 1.0 + (Z95 * Z95 + 1.0) / 4.0 * part;
     student * student / (1.0 - part).max(0.5)
+}
+
+/// Which times of a series have a property, 64 to a word: a series that drifts has thousands of lags, each of which
+/// looks at all pairs.
+struct Marks {
+    /// And a last one without marks.
+    words: Vec<u64>,
+    /// Marks among the first so many times.
+    counts: Vec<usize>,
+}
+
+impl Marks {
+    fn of(marks: impl ExactSizeIterator<Item = bool>) -> Self {
+        let mut words = vec![0; marks.len().div_ceil(64) + 1];
+        let mut counts = vec![0];
+        for (place, mark) in marks.enumerate() {
+            words[place / 64] |= u64::from(mark) << (place % 64);
+            counts.push(counts[place] + usize::from(mark));
+        }
+        Self { words, counts }
+    }
+
+    fn among_first(&self, times: usize) -> usize {
+        self.counts[times]
+    }
+
+    /// Counts the marked times that are followed by another marked one so many places later.
+    fn pairs(&self, lag: usize) -> u64 {
+        let (skipped, shift) = (lag / 64, lag % 64);
+        let later = &self.words[skipped..];
+        // Shifting by 64 is not defined, so it is done in two steps.
+        let shifted = later.iter().zip(&later[1..]).map(|(word, next)| (word >> shift) | (next << 1 << (63 - shift)));
+        self.words.iter().zip(shifted).map(|(word, later)| u64::from((word & later).count_ones())).sum()
+    }
 }
 
 /// Returns the Wilson score interval (95 %) of a part, as (low, high).
@@ -210,7 +247,7 @@ fn interval_ranks(n: usize, q: f64) -> (f64, f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Series, interval_ranks, is_precise, latency, nearest_rank, warm_up, wilson};
+    use super::{Marks, Series, interval_ranks, is_precise, latency, nearest_rank, warm_up, wilson};
     use crate::simulate::Dice;
     use std::time::Duration;
 
@@ -264,6 +301,18 @@ mod tests {
             let wanted = (1.0 + rho) / (1.0 - rho);
             assert!((seen / wanted - 1.0).abs() < 0.1, "ρ {rho}: {seen} for {wanted}");
         }
+    }
+
+    #[test]
+    fn pairs_of_marks_are_counted_at_every_lag() {
+        let mut dice = Dice::new(3, 0);
+        let marks: Vec<bool> = (0..200).map(|_| dice.unit() < 0.4).collect();
+        let seen = Marks::of(marks.iter().copied());
+        for lag in 0..200 {
+            let wanted = marks.iter().zip(&marks[lag..]).filter(|(earlier, later)| **earlier && **later).count();
+            assert_eq!(seen.pairs(lag), wanted as u64, "lag {lag}");
+        }
+        assert_eq!(seen.among_first(200), marks.iter().filter(|mark| **mark).count());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The report of `OpenVINO`'s benchmark_app: one configuration a file, as CSV with semicolons or as JSON.
 //!
-//! Keys as `statistics_report.py`, `main.py` and the C++ sample's `main.cpp` write them; each has its own words.
+//! Keys as the Python package (2026.4, whose JSON has the keys of its CSV) and the C++ sample's `main.cpp` write them;
+//! each has its own words.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -115,10 +116,12 @@ fn times(results: &BTreeMap<String, String>) -> Result<Times, Finding> {
     Ok(times)
 }
 
-/// Reading, compiling (or importing) and the first call, as `planner profile` measures it; `None` where it was not told.
+/// Reading, fitting to the batch, compiling (or importing) and the first call, as `planner profile` measures it; `None`
+/// where it was not told.
 fn load_time(results: &BTreeMap<String, String>) -> Result<Option<f64>, Finding> {
     let steps = [
         number(results, &["read model time (ms)", "read_model_time"])?,
+        number(results, &["reshape model time (ms)", "reshape_model_time"])?,
         number(results, &["compile model time (ms)", "load_model_time"])?,
         number(results, &["import model time (ms)", "import_model_time"])?,
         number(results, &["first inference time (ms)", "first_inference_time"])?,

@@ -9,6 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use planner::format::load;
+#[cfg(feature = "rten")]
+use planner::profile::Answers;
 use planner::profile::Profile;
 use planner::profile::engine::{Batch, Engine, Session};
 use planner::profile::engine_oip::Oip;
@@ -247,15 +249,21 @@ fn mlserver_and_rten_answer_alike() {
     );
     let models = folder.path().join("models.toml");
     std::fs::write(&models, list).expect("writable");
-    let answers = |engine: &[&str], file: &str| {
+    let profiled = |engine: &[&str], file: &str| {
         let into = folder.path().join(file);
         let (code, stderr) = profile(&models, &into.with_extension("json"), engine);
         assert_eq!(code, 0, "{engine:?}: {stderr}");
+        let profile = load::<Profile>(&into.with_extension("json")).expect("a sound profile").document;
         let file = into.with_extension("answers.csv.gz");
-        planner::profile::Answers::from_csv_gz(&std::fs::read(&file).expect("written"), &file).expect("sound")
+        (profile, Answers::from_csv_gz(&std::fs::read(&file).expect("written"), &file).expect("sound"))
     };
-    let served = answers(&["--engine", "oip", "--url", &url], "served");
-    let here = answers(&["--engine", "rten"], "here");
+    let (by_server, served) = profiled(&["--engine", "oip", "--url", &url], "served");
+    let (by_rten, here) = profiled(&["--engine", "rten"], "here");
+    let points: Vec<_> = by_server.points.iter().map(|point| (point.batch, point.cores, point.cpu_ms)).collect();
+    assert_eq!(points, [(1, 1, None), (4, 1, None)]);
+    let [a, b] = [&by_server, &by_rten].map(|profile| profile.variant("cnn_m").expect("measured"));
+    assert!(a.engine.starts_with("oip mlserver "), "{}", a.engine);
+    assert_eq!((a.accuracy.value, a.accuracy.samples), (b.accuracy.value, 2000));
     let pairs = served.of("cnn_m").into_iter().flatten().zip(here.of("cnn_m").into_iter().flatten());
     let mut compared = 0;
     for (sample, (a, b)) in pairs.enumerate() {
