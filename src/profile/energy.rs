@@ -59,7 +59,9 @@ impl Meter {
     #[must_use]
     pub fn read(&self) -> Option<Reading> {
         match &self.counter {
-            Counter::Rapl(packages) => packages.iter().map(|package| number(&package.energy_uj)).collect(),
+            Counter::Rapl(packages) => {
+                packages.iter().map(|package| number(&package.energy_uj)).collect::<Option<Vec<_>>>()
+            }
             #[cfg(feature = "ort")]
             Counter::Nvml(library, index) => {
                 // NVML counts millijoules since the driver was loaded.

@@ -49,11 +49,11 @@ use crate::units::{Accuracy, Factor, Joules, Megabytes, Millis, Rate, Share};
 
 pub use answers::{Answer, Answers};
 pub use apart::{Apart, Limits, serve};
-pub use block::{Block, Key};
+pub use block::{Block, Enough, Key};
 pub use curve::{Curve, Hole, Residual, Service};
 pub use histogram::{Distribution, Histogram};
 pub use idx::{Samples, read_samples};
-pub use lab::{Footprint, Half, Here, Lab};
+pub use lab::{Footprint, Half, Here, Lab, Visit};
 pub use measure::{Attendant, Context, Earlier, Event, Halves, Settings, Wanted, measure};
 pub use models::{CalibrationFiles, DataFiles, Family, ModelList, ModelsFormat, Part, StageFile, VariantFile};
 pub use surface::{Predicted, Seen, Spot, Surface};

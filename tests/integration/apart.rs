@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use planner::profile::{Answers, Profile, Runs, Trust};
+use planner::profile::Profile;
+#[cfg(feature = "rten")]
+use planner::profile::{Answers, Runs, Trust};
 
 /// A command engine in Python that behaves as its model file says.
 const ENGINE: &str = r#"
@@ -39,6 +41,7 @@ fn profile(folder: &Path, list: &str, extra: &[&str]) -> (i32, Option<Profile>, 
 }
 
 /// Returns the head of a list: the digits, with more lines under `[data]`.
+#[cfg(feature = "rten")]
 fn head(data: &str) -> String {
     let digits = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits");
     format!(
@@ -47,6 +50,7 @@ fn head(data: &str) -> String {
     )
 }
 
+#[cfg(feature = "rten")]
 fn labels() -> String {
     format!("labels = {:?}", Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits/test-labels.idx.gz"))
 }
