@@ -125,10 +125,11 @@ fn family() -> Family {
     family
 }
 
-/// Of 1,000 intervals of 95 %, 930 to 970 hold the truth: half of the profiles spend their budget, half stop early.
+/// Of 2,000 intervals of 95 %, 93 to 97 % hold the truth: half of the profiles spend their budget, half stop early. With
+/// 1,000, chance alone would be a third of that margin.
 #[test]
 fn intervals_of_a_thousand_profiles_hold_the_truth() {
-    const EACH: u64 = 250;
+    const EACH: u64 = 500;
     let family = family();
     let mut all = [0; 2];
     for law in LAWS {
@@ -137,9 +138,9 @@ fn intervals_of_a_thousand_profiles_hold_the_truth() {
             let holds = holds(&family, law, seed, if seed % 2 == 0 { 0.0 } else { 0.04 });
             held.iter_mut().zip(holds).for_each(|(held, holds)| *held += u64::from(holds));
         }
-        // 225 of 250 is 3.6 standard deviations below what 95 % would give.
-        assert!(held.iter().all(|&held| held >= 225), "{}: {held:?} of {EACH}", law.name);
+        // 455 of 500 is 4.1 standard deviations below what 95 % would give.
+        assert!(held.iter().all(|&held| held >= 455), "{}: {held:?} of {EACH}", law.name);
         all.iter_mut().zip(held).for_each(|(all, held)| *all += held);
     }
-    assert!(all.iter().all(|held| (930..=970).contains(held)), "p50 and p99: {all:?} of 1000");
+    assert!(all.iter().all(|held| (1860..=1940).contains(held)), "p50 and p99: {all:?} of 2000");
 }
