@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use planner::Error;
 use planner::profile::engine::{Batch, Engine, Run, Session};
 use planner::profile::{
-    Apart, Attendant, Block, CertaintyMeasure, Context, Enough, Event, Family, Halves, Here, Key, Lab, Limits, Profile,
+    Apart, Attendant, Block, CertaintyMeasure, Context, Enough, Event, Family, Here, Key, Lab, Limits, Profile,
     Settings, measure, serve,
 };
 use planner::units::Share;
@@ -123,7 +123,7 @@ struct Silent;
 impl Attendant for Silent {
     fn tell(&mut self, _: Event<'_>) {}
 
-    fn save(&mut self, _: &Profile, _: &Halves) -> Result<(), Error> {
+    fn save(&mut self, _: &Profile) -> Result<(), Error> {
         Ok(())
     }
 }

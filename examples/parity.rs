@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use planner::profile::engine_rten::Rten;
 use planner::profile::host::pin;
-use planner::profile::{Attendant, CertaintyMeasure, Context, Event, Family, Halves, Here, Profile, Settings, measure};
+use planner::profile::{Attendant, CertaintyMeasure, Context, Event, Family, Here, Profile, Settings, measure};
 use planner::units::Share;
 use rten::{Model, RunOptions, ThreadPool};
 use rten_tensor::TensorView;
@@ -25,7 +25,7 @@ struct Silent;
 impl Attendant for Silent {
     fn tell(&mut self, _: Event<'_>) {}
 
-    fn save(&mut self, _: &Profile, _: &Halves) -> Result<(), planner::Error> {
+    fn save(&mut self, _: &Profile) -> Result<(), planner::Error> {
         Ok(())
     }
 }

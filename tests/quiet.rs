@@ -8,7 +8,7 @@ use planner::Error;
 use planner::profile::engine_rten::Rten;
 use planner::profile::host::allowed_cores;
 use planner::profile::{
-    Attendant, CertaintyMeasure, Conditions, Context, Event, Family, Halves, Here, Profile, Settings, measure,
+    Attendant, CertaintyMeasure, Conditions, Context, Event, Family, Here, Profile, Settings, measure,
 };
 use planner::units::{Millis, Share};
 
@@ -30,7 +30,7 @@ impl Attendant for Neighbourhood {
         }
     }
 
-    fn save(&mut self, _: &Profile, _: &Halves) -> Result<(), Error> {
+    fn save(&mut self, _: &Profile) -> Result<(), Error> {
         Ok(())
     }
 }

@@ -7,19 +7,18 @@ use planner::facts::Facts;
 use planner::format::{self, Loaded};
 use planner::problem::Problem;
 use planner::profile::adaptive::{Aim, Chooser};
-use planner::profile::{Family, Key, Profile, Seen, SkippedPoint, Spot, Wanted};
+use planner::profile::{CALLS_FOR_A_TAIL, Family, Key, Profile, Seen, SkippedPoint, Spot};
 use planner::rooms::{self, Configuration, Relevance, relevance};
 use planner::units::{Millis, Share};
 use planner::{Code, Error, Finding, Findings};
 
+use super::paths::plain;
 use super::profile::share;
 
 /// Standard deviations below its prediction at which a point is taken to be at its best.
 const BOUND: f64 = 3.0;
 /// Error within which the rest is predicted where only `--for` is given and `--within` does not say.
 const ENOUGH_FOR_A_BOUND: f64 = 0.05;
-/// Calls of a point where the budget allows.
-const CALLS: u32 = 400;
 
 /// What to measure of the grid.
 #[derive(Debug, clap::Args)]
@@ -51,7 +50,11 @@ impl Less {
         Ok(Some(Choice {
             names: family.list.variants.iter().map(|entry| entry.name.clone()).collect(),
             device: device.to_owned(),
-            aim: Aim { error: self.within.unwrap_or(Share::saturating(ENOUGH_FOR_A_BOUND)), budget, calls: CALLS },
+            aim: Aim {
+                error: self.within.unwrap_or(Share::saturating(ENOUGH_FOR_A_BOUND)),
+                budget,
+                calls: CALLS_FOR_A_TAIL as u32,
+            },
             predicts: self.within.is_some(),
             problem,
             grid: Vec::new(),
@@ -66,22 +69,19 @@ struct Asked {
     path: PathBuf,
     problem: Problem,
     /// Its profiles in order; nothing stands for the one that is being measured.
-    profiles: Vec<Option<PathBuf>>,
+    profiles: Vec<Option<Loaded<Profile>>>,
 }
 
 impl Asked {
     fn load(path: &Path, profile: &Path) -> Result<Self, Error> {
         let problem = format::load::<Problem>(path)?.document;
-        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let folder = path.parent().unwrap_or(Path::new(""));
-        let same = |other: &Path| {
-            let other = absolute(other);
-            other == absolute(profile)
-                || other.canonicalize().is_ok_and(|other| profile.canonicalize().is_ok_and(|own| own == other))
+        let is_this = |named: &Path| {
+            let one = plain(named).is_ok_and(|named| plain(profile).is_ok_and(|own| own == named));
+            one || named.canonicalize().is_ok_and(|named| profile.canonicalize().is_ok_and(|own| own == named))
         };
-        let named = problem.profiles.iter().map(|named| folder.join(named));
-        let profiles: Vec<_> = named.map(|named| Some(named).filter(|named| !same(&tidy(named)))).collect();
-        if profiles.iter().all(Option::is_some) {
+        let named: Vec<_> = problem.profiles.iter().map(|named| folder.join(named)).collect();
+        if !named.iter().any(|named| is_this(named)) {
             let cause = format!("none of its profiles is {}, which is being measured", profile.display());
             let finding = Finding::error(
                 Code::UnknownName,
@@ -91,6 +91,8 @@ impl Asked {
             );
             return Err(Findings::from(finding).in_file(path).into());
         }
+        let other = |named: &PathBuf| (!is_this(named)).then(|| format::load::<Profile>(named)).transpose();
+        let profiles = named.iter().map(other).collect::<Result<_, _>>()?;
         Ok(Self { path: path.to_owned(), problem, profiles })
     }
 
@@ -102,32 +104,15 @@ impl Asked {
 
     /// Returns the facts of all its profiles, this one as far as it is measured.
     fn facts(&self, profile: &Profile) -> Result<Facts, Error> {
-        let mut all = Vec::new();
-        for path in &self.profiles {
-            all.push(match path {
-                Some(path) => format::load::<Profile>(path)?,
-                None => Loaded {
-                    document: profile.clone(),
-                    findings: Findings::default(),
-                    path: self.path.clone(),
-                    sha256: String::new(),
-                },
-            });
-        }
-        Ok(Facts::of(all.into_iter().map(|profile| (profile, None)).collect())?)
+        let this = || Loaded {
+            document: profile.clone(),
+            findings: Findings::default(),
+            path: self.path.clone(),
+            sha256: String::new(),
+        };
+        let all = self.profiles.iter().map(|other| (other.clone().unwrap_or_else(this), None));
+        Ok(Facts::of(all.collect())?)
     }
-}
-
-/// Takes `x/..` out of a path that need not exist yet.
-fn tidy(path: &Path) -> PathBuf {
-    let mut tidy = PathBuf::new();
-    for part in path.components() {
-        let goes_up = part == std::path::Component::ParentDir;
-        if !(goes_up && tidy.file_name().is_some() && tidy.pop()) {
-            tidy.push(part);
-        }
-    }
-    tidy
 }
 
 /// Chooses wave by wave, and knows afterwards why the rest was left out.
@@ -145,7 +130,7 @@ pub struct Choice {
 
 impl Choice {
     /// Returns what to measure next among the missing points.
-    pub fn next(&mut self, missing: &[Wanted], profile: &Profile) -> Result<Vec<Wanted>, Error> {
+    pub fn next(&mut self, missing: &[Spot], profile: &Profile) -> Result<Vec<Spot>, Error> {
         let seen = self.seen(profile);
         if self.grid.is_empty() {
             self.grid = missing.iter().copied().chain(seen.iter().map(|point| point.spot)).collect();
@@ -170,7 +155,7 @@ impl Choice {
     }
 
     /// Returns the points that the best plan rests on and that are not measured.
-    fn needed(&mut self, profile: &Profile) -> Result<Vec<Wanted>, Error> {
+    fn needed(&mut self, profile: &Profile) -> Result<Vec<Spot>, Error> {
         let Some(asked) = &self.problem else { return Ok(Vec::new()) };
         let calibration = self.chooser.as_ref().map_or(1.0, Chooser::calibration);
         let all: Vec<Configuration> = self.grid.iter().map(|&(index, key)| (self.names[index].clone(), key)).collect();

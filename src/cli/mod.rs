@@ -12,6 +12,7 @@ mod import;
 mod load;
 mod load_test;
 mod measure_less;
+mod paths;
 mod plot;
 mod profile;
 mod replay;

@@ -11,12 +11,13 @@ use planner::format::{self, write_atomic};
 use planner::profile::host::allowed_cores;
 use planner::profile::{
     Answers, AnswersFile, Apart, Attendant, Block, CertaintyMeasure, Context, Curve, Earlier, Event, Failure, Family,
-    Halves, Limits, Point, Profile, Settings, Wanted, measure,
+    Halves, Limits, Point, Profile, Settings, Spot, measure,
 };
-use planner::units::{Megabytes, Millis, Share};
+use planner::units::{Megabytes, Millis, OutOfRange, Share};
 
 use super::engine::{EngineChoice, seconds};
 use super::measure_less::{Choice, Less};
+use super::paths::relative;
 use super::{Answer, Output, on_terminal, print, say, say_findings, table, worker};
 
 /// Variables that change how many threads an engine uses
@@ -138,11 +139,11 @@ fn run_measure(args: &Args, models: &Path) -> Result<Answer, Error> {
     let choice = args.less.chooser(&family, &args.output.output, &engine.device(), args.budget_ms)?;
     let journal = Journal::begin(&args.output.output, earlier.is_some())?;
     let mut desk = Desk { args, progress: Progress::new(), journal, choice };
-    let (mut profile, answers) = measure(&family, &lab, &settings, earlier, &mut desk)?;
+    let (mut profile, _) = measure(&family, &lab, &settings, earlier, &mut desk)?;
     let less = desk.choice.as_mut().map(|choice| choice.end(&profile));
     let (skipped, less) = less.unwrap_or_default();
     profile.skipped = skipped;
-    desk.save(&profile, &answers)?;
+    desk.save(&profile)?;
     desk.journal.end();
     drop(desk);
     say_findings(&profile.validate());
@@ -240,23 +241,26 @@ impl Attendant for Desk<'_> {
         self.progress.tell(&event);
     }
 
-    /// Writes the answers first: a profile never names answers that are not there.
-    fn save(&mut self, profile: &Profile, answers: &Halves) -> Result<(), Error> {
+    fn keep_answers(&mut self, answers: &Halves) -> Result<(), Error> {
         let path = &self.args.output.output;
+        write_atomic(&answers_path(path), &answers.test.to_csv_gz())?;
+        match &answers.calibration {
+            Some(calibration) => write_atomic(&calibration_path(path), &calibration.to_csv_gz()),
+            None => Ok(()),
+        }
+    }
+
+    fn save(&mut self, profile: &Profile) -> Result<(), Error> {
         let mut profile = profile.clone();
         profile.provenance.measured_at = rfc3339(SystemTime::now());
-        write_atomic(&answers_path(path), &answers.test.to_csv_gz())?;
-        if let Some(calibration) = &answers.calibration {
-            write_atomic(&calibration_path(path), &calibration.to_csv_gz())?;
-        }
-        write_atomic(path, &format::to_bytes(&profile))
+        write_atomic(&self.args.output.output, &format::to_bytes(&profile))
     }
 
     fn keep(&mut self, block: &Block) -> Result<(), Error> {
         self.journal.add(block)
     }
 
-    fn choose(&mut self, missing: &[Wanted], profile: &Profile) -> Result<Vec<Wanted>, Error> {
+    fn choose(&mut self, missing: &[Spot], profile: &Profile) -> Result<Vec<Spot>, Error> {
         match &mut self.choice {
             Some(choice) => choice.next(missing, profile),
             None => Ok(missing.to_vec()),
@@ -337,15 +341,9 @@ fn beside(profile: &Path, ending: &str) -> PathBuf {
     profile.with_file_name(name)
 }
 
-/// Returns the way from the folder of `from` to `to`, or the absolute path where there is none.
+/// Returns the way to a file from the one that names it.
 pub fn relative_to(to: &Path, from: &Path) -> PathBuf {
-    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let (to, from) = (absolute(to), absolute(from));
-    let from = from.parent().unwrap_or(Path::new("/"));
-    let common = to.components().zip(from.components()).take_while(|(a, b)| a == b).count();
-    let up = from.components().skip(common).map(|_| Path::new("..").to_owned());
-    let down = to.components().skip(common).map(|part| PathBuf::from(part.as_os_str()));
-    up.chain(down).collect()
+    relative(to, from.parent().unwrap_or(Path::new("")))
 }
 
 /// Draws a bar on a terminal, lines elsewhere.
@@ -457,18 +455,20 @@ fn residuals(profile: &Profile) -> String {
 }
 
 pub fn share(text: &str) -> Result<Share, String> {
-    let number = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    Share::new(number).map_err(|error| error.to_string())
+    quantity(text, Share::new)
 }
 
 pub fn millis(text: &str) -> Result<Millis, String> {
-    let number = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    Millis::new(number).map_err(|error| error.to_string())
+    quantity(text, Millis::new)
 }
 
 pub fn megabytes(text: &str) -> Result<Megabytes, String> {
+    quantity(text, Megabytes::new)
+}
+
+fn quantity<T>(text: &str, checked: fn(f64) -> Result<T, OutOfRange>) -> Result<T, String> {
     let number = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    Megabytes::new(number).map_err(|error| error.to_string())
+    checked(number).map_err(|error| error.to_string())
 }
 
 /// Returns the variables that steer thread counts and are set, `NAME=value`.
@@ -501,8 +501,7 @@ fn rfc3339(moment: SystemTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{relative_to, rfc3339};
-    use std::path::Path;
+    use super::rfc3339;
     use std::time::{Duration, UNIX_EPOCH};
 
     #[test]
@@ -514,11 +513,5 @@ mod tests {
         ] {
             assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)), text);
         }
-    }
-
-    #[test]
-    fn finds_the_way_from_the_profile_to_the_models() {
-        let way = relative_to(Path::new("/a/models/m.toml"), Path::new("/a/profiles/p.json"));
-        assert_eq!(way, Path::new("../models/m.toml"));
     }
 }

@@ -1,6 +1,6 @@
 //! `planner solve`: a problem becomes a plan.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use planner::facts::Facts;
 use planner::format::{self, Loaded, load, to_bytes};
@@ -10,6 +10,7 @@ use planner::rooms::{self, Context};
 use planner::simulate::Effort;
 use planner::{Code, Error, Finding, Findings, Severity};
 
+use super::paths::relative;
 use super::{Answer, Output, print, say_findings, table};
 
 /// Independent trials of each gear, for an interval.
@@ -143,25 +144,6 @@ fn provenance(plan: &mut Plan, args: &Args, problem: &Loaded<Problem>, facts: &F
     resolved.profiles = facts.profiles.iter().map(|profile| relative(&profile.path, base)).collect();
     plan.provenance.inputs = inputs;
     plan.provenance.problem = Some(resolved);
-}
-
-/// Returns `path` as seen from the folder `base`; both are taken relative to the working folder.
-fn relative(path: &Path, base: &Path) -> PathBuf {
-    let (Ok(path), Ok(base)) = (std::path::absolute(path), std::path::absolute(base)) else { return path.to_owned() };
-    let parts = |path: &Path| {
-        let mut plain: Vec<std::ffi::OsString> = Vec::new();
-        for part in path.components() {
-            match part {
-                Component::ParentDir => drop(plain.pop()),
-                Component::CurDir => {}
-                other => plain.push(other.as_os_str().to_owned()),
-            }
-        }
-        plain
-    };
-    let (path, base) = (parts(&path), parts(&base));
-    let common = path.iter().zip(&base).take_while(|(a, b)| a == b).count();
-    base[common..].iter().map(|_| std::ffi::OsString::from("..")).chain(path[common..].iter().cloned()).collect()
 }
 
 fn summary(plan: &Plan) -> String {

@@ -1,7 +1,175 @@
-//! What a variant answers, judged by its scores.
+//! What variants answer: every sample once, judged by the scores, and what bringing each up costs.
 
-use super::engine::Run;
-use super::{Answer, CertaintyMeasure};
+use std::path::Path;
+
+use super::engine::{Run, full_name};
+use super::lab::{Answered, Half, Lab};
+use super::measure::{Attendant, Earlier, Event, Settings, cause_of, of_variant, same_model};
+use super::models::Family;
+use super::sample::wilson;
+use super::{AccuracyFact, Answer, Answers, AnswersFile, CertaintyMeasure, Failure, PartOf, Profile, Trust, Variant};
+use crate::error::Error;
+use crate::finding::Findings;
+use crate::format;
+use crate::units::Accuracy;
+
+/// Answers to the samples that accuracy is stated on, and to those that thresholds are chosen on.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Halves {
+    /// Accuracy is stated on these.
+    pub test: Answers,
+    /// Thresholds are chosen on these, where they are kept apart.
+    pub calibration: Option<Answers>,
+}
+
+impl Halves {
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Answers> {
+        std::iter::once(&mut self.test).chain(&mut self.calibration)
+    }
+}
+
+/// Lets every variant answer, as far as that was not done earlier, and puts it into the profile.
+pub(super) fn answer_all(
+    family: &Family,
+    lab: &dyn Lab,
+    settings: &Settings,
+    earlier: Option<&Earlier>,
+    profile: &mut Profile,
+    attendant: &mut dyn Attendant,
+) -> Result<Halves, Error> {
+    let mut halves = truth(family, lab, settings, earlier)?;
+    let mut errors = Vec::new();
+    for (index, entry) in family.list.variants.iter().enumerate() {
+        let known = earlier.and_then(|earlier| known_variant(earlier, family, index));
+        let outcome = match known {
+            Some(known) => Ok(known),
+            None => answer(family, lab, settings, &halves, index),
+        };
+        match outcome {
+            Ok((variant, answered)) => {
+                attendant.tell(Event::Answered(&variant));
+                profile.variants.push(variant);
+                for (answers, of_half) in halves.iter_mut().zip(answered) {
+                    answers.variants.push((entry.name.clone(), of_half));
+                }
+            }
+            Err(error) => {
+                let failure = Failure { variant: entry.name.clone(), point: None, cause: cause_of(&error) };
+                errors.push(of_variant(error)?);
+                attendant.tell(Event::Failed(&failure));
+                profile.failures.push(failure);
+            }
+        }
+    }
+    if profile.variants.is_empty() {
+        return Err(all_of(errors));
+    }
+    let file = |file: &Path, answers: &Answers| answers_file(file, settings.certainty, answers);
+    profile.answers = Some(file(&settings.context.answers, &halves.test));
+    profile.calibration = halves.calibration.as_ref().map(|answers| file(&settings.context.calibration, answers));
+    Ok(halves)
+}
+
+/// Returns the labels of both halves: the given ones, or what the reference answers.
+fn truth(family: &Family, lab: &dyn Lab, settings: &Settings, earlier: Option<&Earlier>) -> Result<Halves, Error> {
+    let labels = |half, given: &[u32]| -> Result<Answers, Error> {
+        let labels = match (&family.list.data.reference, earlier) {
+            (None, _) => given.to_vec(),
+            (Some(_), Some(earlier)) => match half {
+                Half::Test => earlier.answers.test.labels.clone(),
+                Half::Calibration => {
+                    earlier.answers.calibration.as_ref().map(|answers| answers.labels.clone()).unwrap_or_default()
+                }
+            },
+            (Some(name), None) => {
+                let index = family.list.variants.iter().position(|entry| entry.name == *name).unwrap_or(0);
+                let answered = lab.answers(index, first_cores(settings), half, settings.certainty)?;
+                answered.answers.iter().map(|answer| answer.predicted).collect()
+            }
+        };
+        Ok(Answers { labels, variants: Vec::new() })
+    };
+    let calibration = family.calibration.as_ref().map(|samples| labels(Half::Calibration, &samples.labels));
+    Ok(Halves { test: labels(Half::Test, &family.samples.labels)?, calibration: calibration.transpose()? })
+}
+
+/// Loads a variant and lets it answer every sample; returns its answers to each half.
+fn answer(
+    family: &Family,
+    lab: &dyn Lab,
+    settings: &Settings,
+    truth: &Halves,
+    index: usize,
+) -> Result<(Variant, Vec<Vec<Answer>>), Error> {
+    let entry = &family.list.variants[index];
+    let cores = first_cores(settings);
+    let cost = lab.footprint(index, cores, &settings.batches)?;
+    let half = |half| lab.answers(index, cores, half, settings.certainty);
+    let Answered { answers, passes_bytes, receives_bytes } = half(Half::Test)?;
+    let right = answers.iter().zip(&truth.test.labels).filter(|(answer, label)| answer.predicted == **label).count();
+    let (low, high) = wilson(right as u64, answers.len() as u64);
+    let variant = Variant {
+        name: entry.name.clone(),
+        file: entry.file.clone(),
+        sha256: family.model_sha256[index].clone(),
+        part_of: entry.part.as_ref().map(|part| PartOf {
+            network: part.network.clone(),
+            exit: part.exit,
+            runs: part.runs,
+            receives_bytes,
+            passes_bytes,
+        }),
+        engine: full_name(lab.engine()),
+        accuracy: AccuracyFact {
+            value: Accuracy::saturating(right as f64 / answers.len() as f64),
+            low,
+            high,
+            samples: answers.len() as u64,
+            trust: Trust::Measured,
+            agrees_with: family.list.data.reference.clone(),
+        },
+        load_time_ms: cost.load_time_ms,
+        cold_load_time_ms: cost.cold_load_time_ms,
+        memory_mb: cost.memory.loaded_mb,
+        memory_of_batches: cost.memory.batches,
+    };
+    let mut halves = vec![answers];
+    if truth.calibration.is_some() {
+        halves.push(half(Half::Calibration)?.answers);
+    }
+    Ok((variant, halves))
+}
+
+fn first_cores(settings: &Settings) -> u32 {
+    settings.cores.first().copied().unwrap_or(1)
+}
+
+/// Returns one error for a measurement in which everything has failed: all findings, or the first other failure.
+fn all_of(errors: Vec<Error>) -> Error {
+    let mut findings = Findings::default();
+    for error in errors {
+        match error {
+            Error::Input(more) => findings.extend(more),
+            other => return other,
+        }
+    }
+    Error::Input(findings)
+}
+
+fn known_variant(earlier: &Earlier, family: &Family, index: usize) -> Option<(Variant, Vec<Vec<Answer>>)> {
+    let name = &family.list.variants[index].name;
+    let variant = earlier.profile.variant(name).filter(|_| same_model(Some(earlier), family, name))?;
+    let mut halves = vec![earlier.answers.test.of(name)?.to_vec()];
+    if family.calibration.is_some() {
+        halves.push(earlier.answers.calibration.as_ref()?.of(name)?.to_vec());
+    }
+    Some((variant.clone(), halves))
+}
+
+fn answers_file(file: &Path, certainty: CertaintyMeasure, answers: &Answers) -> AnswersFile {
+    let sha256 = format::sha256(&answers.to_csv_gz());
+    AnswersFile { file: file.to_owned(), sha256, samples: answers.samples() as u64, certainty }
+}
 
 /// Returns the answers of one call to the samples of these numbers, or why its scores are none.
 pub(crate) fn judge_all(

@@ -118,6 +118,17 @@ impl<'a> Apart<'a> {
         Ok(times[LOADS / 2])
     }
 
+    /// Returns the shape in which a later stage receives one sample; nothing for all else.
+    fn received_shape(&self, index: usize, cores: u32) -> Result<Option<Vec<usize>>, Error> {
+        if self.family.stages_before(index).is_empty() {
+            return Ok(None);
+        }
+        match self.child(index, cores)?.ask(&Job::Shape {})? {
+            Reply::Shape(shape) => Ok(shape),
+            other => Err(self.odd(&other)),
+        }
+    }
+
     fn odd(&self, reply: &Reply) -> Error {
         let reply = serde_json::to_string(reply).unwrap_or_default();
         self.failed(format!("its process answered something else: {}", shown(&reply)))
@@ -177,10 +188,7 @@ impl Lab for Apart<'_> {
 
     fn footprint(&self, index: usize, cores: u32, batches: &[u32]) -> Result<Footprint, Error> {
         // A stage is brought up in a process that has not seen those before it.
-        let shape = match self.child(index, cores)?.ask(&Job::Shape {})? {
-            Reply::Shape(shape) => shape,
-            other => return Err(self.odd(&other)),
-        };
+        let shape = self.received_shape(index, cores)?;
         let job = Job::Memory { batches: batches.to_vec(), shape: shape.clone() };
         let memory = match self.child(index, cores)?.ask(&job)? {
             Reply::Memory(memory) => memory,

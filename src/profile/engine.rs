@@ -95,6 +95,12 @@ pub trait Session {
     fn run(&mut self, input: &Batch) -> Result<Run, Error>;
 }
 
+/// Returns the engine's name and version, as files carry it.
+#[must_use]
+pub fn full_name(engine: &dyn Engine) -> String {
+    format!("{} {}", engine.name(), engine.version())
+}
+
 /// Returns the finding that a file is no model this engine can run.
 #[must_use]
 pub fn bad_model(engine: &str, model: &Path, cause: impl std::fmt::Display) -> Error {

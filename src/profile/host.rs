@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 
 use super::Host;
 use crate::error::Error;
-use crate::units::{Factor, Megabytes};
+use crate::units::{Factor, Megabytes, Share};
 
 /// Instruction sets that change how fast inference is.
 const FLAGS: &[&str] = &[
@@ -175,6 +175,28 @@ impl Counters {
             pressure_us: pressure.and_then(|text| text.lines().next()?.split("total=").nth(1)?.trim().parse().ok()),
             steal: fs::read_to_string("/proc/stat").ok().and_then(|text| steal_of(&text)),
         }
+    }
+}
+
+impl Counters {
+    /// Returns the part of the machine's time that the hypervisor has stolen since an earlier moment.
+    #[must_use]
+    pub fn steal_since(&self, before: &Self) -> Option<Share> {
+        let (now, then) = self.steal.zip(before.steal)?;
+        let ticks = now.1 - then.1;
+        (ticks > 0.0).then(|| Share::saturating((now.0 - then.0) / ticks))
+    }
+
+    /// Returns the microseconds in which some thread has waited since an earlier moment.
+    #[must_use]
+    pub fn pressure_us_since(&self, before: &Self) -> Option<f64> {
+        self.pressure_us.zip(before.pressure_us).map(|(now, then)| now - then)
+    }
+
+    /// Returns how often the kernel has taken the processor away since an earlier moment.
+    #[must_use]
+    pub const fn involuntary_since(&self, before: &Self) -> u64 {
+        self.involuntary.saturating_sub(before.involuntary)
     }
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::answering::judge_all;
 use super::block::{Block, Enough, measure_block};
 use super::energy::Meter;
-use super::engine::{Batch, Engine, Run, Session, bad_model};
+use super::engine::{Batch, Engine, Session, bad_model};
 use super::host::{Pinned, allowed_cores, memory_of_family, pin, pin_to, reset_peak_of_family};
 use super::models::{Family, VariantFile};
 use super::{Answer, BatchMemory, CertaintyMeasure, Key, Samples};
@@ -29,7 +29,7 @@ const ANSWER_BATCH: usize = 50;
 const MEMORY_CALLS: usize = 3;
 
 /// What bringing a variant up costs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Footprint {
     /// Time to read the file, build the session and answer the first call; the file comes from the page cache.
     pub load_time_ms: Millis,
@@ -243,7 +243,7 @@ impl Lab for Here<'_> {
         for start in (0..samples.count()).step_by(ANSWER_BATCH) {
             let numbers = start..(start + ANSWER_BATCH).min(samples.count());
             let input = self.received(index, &mut before, samples.batch(numbers.clone()))?;
-            let run: Run = session.run(&input)?;
+            let run = session.run(&input)?;
             answered.receives_bytes = bytes_of_one(&input);
             answered.passes_bytes = run.passed.as_ref().map(bytes_of_one);
             let judged = judge_all(&run, numbers, certainty);

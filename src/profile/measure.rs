@@ -10,28 +10,23 @@
 //! A variant that fails is told of, and the rest goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
-
+use super::adaptive::full_grid;
+use super::answering::{Halves, answer_all};
 use super::block::{Block, Enough, Key, point_of};
-use super::engine::{Engine, placed};
+use super::engine::{Engine, full_name, placed};
 use super::host::{Counters, fingerprint, pin};
-use super::lab::{Answered, Half, Lab};
+use super::lab::Lab;
 use super::models::Family;
-use super::sample::wilson;
-use super::{
-    AccuracyFact, Answers, AnswersFile, CertaintyMeasure, Failure, PartOf, Point, Profile, ProfileFormat,
-    ProfileProvenance, Trust, Variant,
-};
+use super::shuffle::shuffle;
+use super::surface::Spot;
+use super::{CertaintyMeasure, Failure, Point, Profile, ProfileFormat, ProfileProvenance, Variant};
 use crate::error::Error;
-use crate::finding::Findings;
-use crate::format;
-use crate::units::{Accuracy, Millis, Share};
+use crate::units::{Millis, Share};
 
 /// Calls that a 95 % interval of the 99th percentile needs: 0.99^n is below 2.5 % from 367 on, and some are cut as warm-up.
-const CALLS_FOR_A_TAIL: usize = 400;
+pub const CALLS_FOR_A_TAIL: usize = 400;
 
 /// What to measure, and how exactly.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,19 +92,24 @@ pub enum Event<'a> {
     Failed(&'a Failure),
 }
 
-/// A point to measure: the place of its variant in the list, and what of it.
-pub type Wanted = (usize, Key);
-
 /// What the caller does for a measurement while it goes on.
 pub trait Attendant {
     /// Is told of every event.
     fn tell(&mut self, event: Event<'_>);
 
+    /// Keeps the answers, before any profile that names them; called once.
+    ///
+    /// # Errors
+    /// Whatever ends the measurement.
+    fn keep_answers(&mut self, _answers: &Halves) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Keeps the profile so far; called after every point.
     ///
     /// # Errors
     /// Whatever ends the measurement.
-    fn save(&mut self, profile: &Profile, answers: &Halves) -> Result<(), Error>;
+    fn save(&mut self, profile: &Profile) -> Result<(), Error>;
 
     /// Keeps a block, so that an interrupted measurement can go on from there.
     ///
@@ -123,24 +123,8 @@ pub trait Attendant {
     ///
     /// # Errors
     /// Whatever ends the measurement.
-    fn choose(&mut self, missing: &[Wanted], _profile: &Profile) -> Result<Vec<Wanted>, Error> {
+    fn choose(&mut self, missing: &[Spot], _profile: &Profile) -> Result<Vec<Spot>, Error> {
         Ok(missing.to_vec())
-    }
-}
-
-/// Answers to the samples that accuracy is stated on, and to those that thresholds are chosen on.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Halves {
-    /// Accuracy is stated on these.
-    pub test: Answers,
-    /// Thresholds are chosen on these, where they are kept apart.
-    pub calibration: Option<Answers>,
-}
-
-impl Halves {
-    fn iter_mut(&mut self) -> impl Iterator<Item = (Half, &mut Answers)> {
-        let calibration = self.calibration.as_mut().map(|answers| (Half::Calibration, answers));
-        std::iter::once((Half::Test, &mut self.test)).chain(calibration)
     }
 }
 
@@ -177,7 +161,8 @@ pub fn measure(
     let mut profile = empty(family, lab.engine(), settings);
     let earlier = earlier.map(|earlier| agreeing(earlier, &profile, settings.certainty)).transpose()?;
     let answers = answer_all(family, lab, settings, earlier.as_ref(), &mut profile, attendant)?;
-    attendant.save(&profile, &answers)?;
+    attendant.keep_answers(&answers)?;
+    attendant.save(&profile)?;
 
     let mut bench = Bench::new(family, lab, settings, earlier.as_ref(), &profile);
     profile.points = bench.points();
@@ -192,19 +177,19 @@ pub fn measure(
         attendant.tell(Event::Begun { points: wave.len(), kept: profile.points.len(), blocks });
         bench.measure(&wave, &mut |bench, seen| {
             match seen {
-                Seen::Failure(failure) => {
+                Progress::Failure(failure) => {
                     attendant.tell(Event::Failed(&failure));
                     profile.failures.push(failure);
                 }
-                Seen::Block(point, block) => {
+                Progress::Block(point, block) => {
                     attendant.keep(block)?;
                     if bench.done(&point) < settings.blocks as usize {
                         attendant.tell(Event::Began(block));
                         return Ok(());
                     }
                     profile.points.push(bench.point(&bench.blocks[&point], bench.best_probe_ns()));
-                    profile.host.steal = steal_since(&begin);
-                    attendant.save(&profile, &answers)?;
+                    profile.host.steal = Counters::now().steal_since(&begin);
+                    attendant.save(&profile)?;
                     attendant.tell(Event::Measured(&profile.points[profile.points.len() - 1]));
                 }
             }
@@ -217,124 +202,8 @@ pub fn measure(
     Ok((profile, answers))
 }
 
-/// Lets every variant answer, as far as that was not done earlier, and puts it into the profile.
-fn answer_all(
-    family: &Family,
-    lab: &dyn Lab,
-    settings: &Settings,
-    earlier: Option<&Earlier>,
-    profile: &mut Profile,
-    attendant: &mut dyn Attendant,
-) -> Result<Halves, Error> {
-    let mut halves = truth(family, lab, settings, earlier)?;
-    let mut errors = Vec::new();
-    for (index, entry) in family.list.variants.iter().enumerate() {
-        let known = earlier.and_then(|earlier| known_variant(earlier, family, index));
-        let outcome = match known {
-            Some(known) => Ok(known),
-            None => answer(family, lab, settings, &halves, index),
-        };
-        match outcome {
-            Ok((variant, answered)) => {
-                attendant.tell(Event::Answered(&variant));
-                profile.variants.push(variant);
-                for ((_, answers), of_half) in halves.iter_mut().zip(answered) {
-                    answers.variants.push((entry.name.clone(), of_half));
-                }
-            }
-            Err(error) => {
-                let failure = Failure { variant: entry.name.clone(), point: None, cause: cause_of(&error) };
-                errors.push(of_variant(error)?);
-                attendant.tell(Event::Failed(&failure));
-                profile.failures.push(failure);
-            }
-        }
-    }
-    if profile.variants.is_empty() {
-        return Err(all_of(errors));
-    }
-    let file = |file: &Path, answers: &Answers| answers_file(file, settings.certainty, answers);
-    profile.answers = Some(file(&settings.context.answers, &halves.test));
-    profile.calibration = halves.calibration.as_ref().map(|answers| file(&settings.context.calibration, answers));
-    Ok(halves)
-}
-
-/// Returns the labels of both halves: the given ones, or what the reference answers.
-fn truth(family: &Family, lab: &dyn Lab, settings: &Settings, earlier: Option<&Earlier>) -> Result<Halves, Error> {
-    let labels = |half, given: &[u32]| -> Result<Answers, Error> {
-        let labels = match (&family.list.data.reference, earlier) {
-            (None, _) => given.to_vec(),
-            (Some(_), Some(earlier)) => match half {
-                Half::Test => earlier.answers.test.labels.clone(),
-                Half::Calibration => {
-                    earlier.answers.calibration.as_ref().map(|answers| answers.labels.clone()).unwrap_or_default()
-                }
-            },
-            (Some(name), None) => {
-                let index = family.list.variants.iter().position(|entry| entry.name == *name).unwrap_or(0);
-                let answered = lab.answers(index, first_cores(settings), half, settings.certainty)?;
-                answered.answers.iter().map(|answer| answer.predicted).collect()
-            }
-        };
-        Ok(Answers { labels, variants: Vec::new() })
-    };
-    let calibration = family.calibration.as_ref().map(|samples| labels(Half::Calibration, &samples.labels));
-    Ok(Halves { test: labels(Half::Test, &family.samples.labels)?, calibration: calibration.transpose()? })
-}
-
-/// Loads a variant and lets it answer every sample; returns its answers to each half.
-fn answer(
-    family: &Family,
-    lab: &dyn Lab,
-    settings: &Settings,
-    truth: &Halves,
-    index: usize,
-) -> Result<(Variant, Vec<Vec<super::Answer>>), Error> {
-    let entry = &family.list.variants[index];
-    let cores = first_cores(settings);
-    let cost = lab.footprint(index, cores, &settings.batches)?;
-    let half = |half| lab.answers(index, cores, half, settings.certainty);
-    let Answered { answers, passes_bytes, receives_bytes } = half(Half::Test)?;
-    let right = answers.iter().zip(&truth.test.labels).filter(|(answer, label)| answer.predicted == **label).count();
-    let (low, high) = wilson(right as u64, answers.len() as u64);
-    let variant = Variant {
-        name: entry.name.clone(),
-        file: entry.file.clone(),
-        sha256: family.model_sha256[index].clone(),
-        part_of: entry.part.as_ref().map(|part| PartOf {
-            network: part.network.clone(),
-            exit: part.exit,
-            runs: part.runs,
-            receives_bytes,
-            passes_bytes,
-        }),
-        engine: format!("{} {}", lab.engine().name(), lab.engine().version()),
-        accuracy: AccuracyFact {
-            value: Accuracy::saturating(right as f64 / answers.len() as f64),
-            low,
-            high,
-            samples: answers.len() as u64,
-            trust: Trust::Measured,
-            agrees_with: family.list.data.reference.clone(),
-        },
-        load_time_ms: cost.load_time_ms,
-        cold_load_time_ms: cost.cold_load_time_ms,
-        memory_mb: cost.memory.loaded_mb,
-        memory_of_batches: cost.memory.batches,
-    };
-    let mut halves = vec![answers];
-    if truth.calibration.is_some() {
-        halves.push(half(Half::Calibration)?.answers);
-    }
-    Ok((variant, halves))
-}
-
-fn first_cores(settings: &Settings) -> u32 {
-    settings.cores.first().copied().unwrap_or(1)
-}
-
 /// Returns the error where it is the variant's own; others end the measurement.
-fn of_variant(error: Error) -> Result<Error, Error> {
+pub(super) fn of_variant(error: Error) -> Result<Error, Error> {
     match error {
         Error::Input(_) | Error::Engine { .. } => Ok(error),
         other => Err(other),
@@ -342,7 +211,7 @@ fn of_variant(error: Error) -> Result<Error, Error> {
 }
 
 /// Returns what an error says, without the decoration of a finding.
-fn cause_of(error: &Error) -> String {
+pub(super) fn cause_of(error: &Error) -> String {
     match error {
         Error::Input(findings) => {
             findings.0.iter().map(|finding| finding.cause.as_str()).collect::<Vec<_>>().join("; ")
@@ -351,21 +220,9 @@ fn cause_of(error: &Error) -> String {
     }
 }
 
-/// Returns one error for a measurement in which everything has failed: all findings, or the first other failure.
-fn all_of(errors: Vec<Error>) -> Error {
-    let mut findings = Findings::default();
-    for error in errors {
-        match error {
-            Error::Input(more) => findings.extend(more),
-            other => return other,
-        }
-    }
-    Error::Input(findings)
-}
-
 /// What a bench has seen.
-enum Seen<'a> {
-    Block(Wanted, &'a Block),
+enum Progress<'a> {
+    Block(Spot, &'a Block),
     Failure(Failure),
 }
 
@@ -377,9 +234,9 @@ struct Bench<'a> {
     /// Points of an earlier profile that stand.
     kept: Vec<Point>,
     /// Points that are neither kept nor failed.
-    wanted: Vec<Wanted>,
-    blocks: BTreeMap<Wanted, Vec<Block>>,
-    failed: BTreeSet<Wanted>,
+    wanted: Vec<Spot>,
+    blocks: BTreeMap<Spot, Vec<Block>>,
+    failed: BTreeSet<Spot>,
 }
 
 impl<'a> Bench<'a> {
@@ -392,16 +249,16 @@ impl<'a> Bench<'a> {
     ) -> Self {
         let kept: Vec<Point> = earlier.into_iter().flat_map(|earlier| reusable(earlier, family, settings)).collect();
         let (device, name) = (lab.engine().device(), |index: usize| &family.list.variants[index].name);
-        let is_there = |(index, key): &Wanted| {
+        let is_there = |(index, key): &Spot| {
             let here = |point: &&Point| point.variant == *name(*index) && point.device == device;
             kept.iter().filter(here).any(|point| Key::of(point) == *key)
         };
-        let came_up = |point: &Wanted| profile.variant(name(point.0)).is_some();
-        let grid = grid(family, settings).into_iter();
-        let wanted: Vec<_> = grid.filter(|point| came_up(point) && !is_there(point)).collect();
+        let came_up = |point: &Spot| profile.variant(name(point.0)).is_some();
+        let grid = full_grid(family.list.variants.len(), &settings.cores, &settings.batches, &settings.co_runners);
+        let wanted: Vec<_> = grid.into_iter().filter(|point| came_up(point) && !is_there(point)).collect();
         let mut blocks: BTreeMap<_, Vec<Block>> = BTreeMap::new();
         for block in earlier.into_iter().flat_map(|earlier| &earlier.blocks) {
-            let same = |(index, key): &&Wanted| block.variant == *name(*index) && block.key == *key;
+            let same = |(index, key): &&Spot| block.variant == *name(*index) && block.key == *key;
             let point = wanted.iter().find(same).filter(|_| same_model(earlier, family, &block.variant));
             if let Some(point) = point {
                 blocks.entry(*point).or_default().push(block.clone());
@@ -413,25 +270,25 @@ impl<'a> Bench<'a> {
         Self { family, lab, settings, kept, wanted, blocks, failed: BTreeSet::new() }
     }
 
-    fn done(&self, point: &Wanted) -> usize {
+    fn done(&self, point: &Spot) -> usize {
         self.blocks.get(point).map_or(0, Vec::len)
     }
 
-    fn is_complete(&self, point: &Wanted) -> bool {
+    fn is_complete(&self, point: &Spot) -> bool {
         self.done(point) >= self.settings.blocks as usize
     }
 
     /// Returns the points of the grid that are still to be measured.
-    fn missing(&self) -> Vec<Wanted> {
-        let missing = |point: &&Wanted| !self.is_complete(point) && !self.failed.contains(point);
+    fn missing(&self) -> Vec<Spot> {
+        let missing = |point: &&Spot| !self.is_complete(point) && !self.failed.contains(point);
         self.wanted.iter().filter(missing).copied().collect()
     }
 
     /// Measures all blocks of some points, and reports each.
     fn measure(
         &mut self,
-        wave: &[Wanted],
-        report: &mut dyn FnMut(&Self, Seen<'_>) -> Result<(), Error>,
+        wave: &[Spot],
+        report: &mut dyn FnMut(&Self, Progress<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         for round in 0..self.settings.blocks as usize {
             for (index, cores) in self.groups(wave, round) {
@@ -445,12 +302,12 @@ impl<'a> Bench<'a> {
     }
 
     /// Returns the points of a wave that a round has work for.
-    fn due_all<'w>(&'w self, wave: &'w [Wanted], round: usize) -> impl Iterator<Item = &'w Wanted> {
+    fn due_all<'w>(&'w self, wave: &'w [Spot], round: usize) -> impl Iterator<Item = &'w Spot> {
         wave.iter().filter(move |point| self.done(point) <= round && !self.failed.contains(point))
     }
 
     /// Returns every variant × cores that a round has work for, in the order of that round.
-    fn groups(&self, wave: &[Wanted], round: usize) -> Vec<(usize, u32)> {
+    fn groups(&self, wave: &[Spot], round: usize) -> Vec<(usize, u32)> {
         let mut groups: Vec<(usize, u32)> = Vec::new();
         for point in self.due_all(wave, round) {
             let group = (point.0, point.1.cores);
@@ -463,8 +320,8 @@ impl<'a> Bench<'a> {
     }
 
     /// Returns what of a variant on so many cores a round has work for, the first to be measured last.
-    fn due(&self, wave: &[Wanted], round: usize, index: usize, cores: u32) -> Vec<Key> {
-        let here = |point: &&Wanted| point.0 == index && point.1.cores == cores;
+    fn due(&self, wave: &[Spot], round: usize, index: usize, cores: u32) -> Vec<Key> {
+        let here = |point: &&Spot| point.0 == index && point.1.cores == cores;
         let mut keys: Vec<Key> = self.due_all(wave, round).filter(here).map(|&(_, key)| key).collect();
         shuffle(&mut keys, self.settings.seed, (round as u64) << 32 | index as u64);
         keys
@@ -475,7 +332,7 @@ impl<'a> Bench<'a> {
         &mut self,
         (index, cores): (usize, u32),
         keys: &mut Vec<Key>,
-        report: &mut dyn FnMut(&Self, Seen<'_>) -> Result<(), Error>,
+        report: &mut dyn FnMut(&Self, Progress<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let lab = self.lab;
         let mut visit = match lab.visit(index, cores) {
@@ -491,7 +348,7 @@ impl<'a> Bench<'a> {
             match visit.block(key, self.settings.seed, earlier, self.enough()) {
                 Ok(block) => {
                     self.blocks.entry(point).or_default().push(block.clone());
-                    report(self, Seen::Block(point, &block))?;
+                    report(self, Progress::Block(point, &block))?;
                 }
                 Err(error) => return self.fail(point, &cause_of(&of_variant(error)?), report),
             }
@@ -502,14 +359,14 @@ impl<'a> Bench<'a> {
     /// Gives a point up.
     fn fail(
         &mut self,
-        point: Wanted,
+        point: Spot,
         cause: &str,
-        report: &mut dyn FnMut(&Self, Seen<'_>) -> Result<(), Error>,
+        report: &mut dyn FnMut(&Self, Progress<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.failed.insert(point);
         self.blocks.remove(&point);
         let variant = self.family.list.variants[point.0].name.clone();
-        report(self, Seen::Failure(Failure { variant, point: Some(point.1), cause: cause.to_owned() }))
+        report(self, Progress::Failure(Failure { variant, point: Some(point.1), cause: cause.to_owned() }))
     }
 
     fn enough(&self) -> Enough {
@@ -539,18 +396,9 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Puts things in an order that only the seed and the number of the shuffle decide (Fisher and Yates).
-pub(super) fn shuffle<T>(things: &mut [T], seed: u64, number: u64) {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    random.set_stream(number);
-    for last in (1..things.len()).rev() {
-        things.swap(last, (random.next_u64() % (last as u64 + 1)) as usize);
-    }
-}
-
 fn empty(family: &Family, engine: &dyn Engine, settings: &Settings) -> Profile {
     let context = &settings.context;
-    let libraries = vec![format!("{} {}", engine.name(), engine.version())];
+    let libraries = vec![full_name(engine)];
     Profile {
         format: ProfileFormat::V1,
         task: family.list.task.clone(),
@@ -574,17 +422,6 @@ fn empty(family: &Family, engine: &dyn Engine, settings: &Settings) -> Profile {
             seed: settings.seed,
         },
     }
-}
-
-/// Every variant × cores × batch × co-runners in file order, cores first so that a session serves all its batches.
-fn grid(family: &Family, settings: &Settings) -> Vec<Wanted> {
-    let mut keys = Vec::new();
-    for &cores in &settings.cores {
-        for &batch in &settings.batches {
-            keys.extend(settings.co_runners.iter().map(|&co_runners| Key { cores, batch, co_runners }));
-        }
-    }
-    (0..family.list.variants.len()).flat_map(|index| keys.iter().map(move |&key| (index, key))).collect()
 }
 
 /// Refuses an earlier profile whose numbers would not be comparable.
@@ -611,7 +448,7 @@ fn agreeing(earlier: Earlier, now: &Profile, certainty: CertaintyMeasure) -> Res
     })
 }
 
-fn same_model(earlier: Option<&Earlier>, family: &Family, name: &str) -> bool {
+pub(super) fn same_model(earlier: Option<&Earlier>, family: &Family, name: &str) -> bool {
     let index = family.list.variants.iter().position(|entry| entry.name == name);
     let then = earlier.and_then(|earlier| earlier.profile.variant(name));
     index.zip(then).is_some_and(|(index, then)| then.sha256 == family.model_sha256[index])
@@ -625,49 +462,9 @@ fn reusable(earlier: &Earlier, family: &Family, settings: &Settings) -> Vec<Poin
     earlier.profile.points.iter().filter(keep).cloned().collect()
 }
 
-fn known_variant(earlier: &Earlier, family: &Family, index: usize) -> Option<(Variant, Vec<Vec<super::Answer>>)> {
-    let name = &family.list.variants[index].name;
-    let variant = earlier.profile.variant(name).filter(|_| same_model(Some(earlier), family, name))?;
-    let mut halves = vec![earlier.answers.test.of(name)?.to_vec()];
-    if family.calibration.is_some() {
-        halves.push(earlier.answers.calibration.as_ref()?.of(name)?.to_vec());
-    }
-    Some((variant.clone(), halves))
-}
-
-fn answers_file(file: &Path, certainty: CertaintyMeasure, answers: &Answers) -> AnswersFile {
-    let sha256 = format::sha256(&answers.to_csv_gz());
-    AnswersFile { file: file.to_owned(), sha256, samples: answers.samples() as u64, certainty }
-}
-
-fn steal_since(begin: &Counters) -> Option<Share> {
-    let (now, then) = Counters::now().steal.zip(begin.steal)?;
-    let ticks = now.1 - then.1;
-    (ticks > 0.0).then(|| Share::saturating((now.0 - then.0) / ticks))
-}
-
 /// Puts points in the order of the variants, then by cores and batch, whatever order they were measured in.
 fn sort_points(profile: &mut Profile) {
     let names: Vec<_> = profile.variants.iter().map(|variant| variant.name.clone()).collect();
     let place = |name: &str| names.iter().position(|known| known == name);
     profile.points.sort_by_key(|point| (place(&point.variant), Key::of(point)));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shuffle;
-
-    #[test]
-    fn shuffles_are_those_of_their_seed() {
-        let shuffled = |seed, number| {
-            let mut things: Vec<u32> = (0..20).collect();
-            shuffle(&mut things, seed, number);
-            things
-        };
-        assert_eq!(shuffled(1, 2), shuffled(1, 2));
-        assert!(shuffled(1, 2) != shuffled(1, 3) && shuffled(1, 2) != shuffled(2, 2));
-        let mut sorted = shuffled(1, 2);
-        sorted.sort_unstable();
-        assert_eq!(sorted, (0..20).collect::<Vec<_>>());
-    }
 }

@@ -36,6 +36,7 @@ pub mod load;
 pub(crate) mod measure;
 mod models;
 pub mod sample;
+mod shuffle;
 mod surface;
 mod talk;
 mod validate;
@@ -47,6 +48,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{Accuracy, Factor, Joules, Megabytes, Millis, Rate, Share};
 
+pub use answering::Halves;
 pub use answers::{Answer, Answers};
 pub use apart::{Apart, Limits, serve};
 pub use block::{Block, Enough, Key};
@@ -54,7 +56,7 @@ pub use curve::{Curve, Hole, Residual, Service};
 pub use histogram::{Distribution, Histogram};
 pub use idx::{Samples, read_samples};
 pub use lab::{Footprint, Half, Here, Lab, Visit};
-pub use measure::{Attendant, Context, Earlier, Event, Halves, Settings, Wanted, measure};
+pub use measure::{Attendant, CALLS_FOR_A_TAIL, Context, Earlier, Event, Settings, measure};
 pub use models::{CalibrationFiles, DataFiles, Family, ModelList, ModelsFormat, Part, StageFile, VariantFile};
 pub use surface::{Predicted, Seen, Spot, Surface};
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Runs;
 use super::idx::{Samples, read_samples};
-use super::measure::shuffle;
+use super::shuffle::shuffle;
 use crate::error::Error;
 use crate::finding::{Code, Finding, Findings};
 use crate::format;

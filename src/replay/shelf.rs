@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::finding::{Code, Finding, Findings, Severity};
-use crate::profile::engine::Engine;
+use crate::profile::engine::{Engine, full_name};
 use crate::profile::{CertaintyMeasure, Family, VariantFile};
 use crate::simulate::variants_of;
 
@@ -94,7 +94,7 @@ impl Shelf {
             let action = "measure again with `planner profile`; claims and simulation rest on the old facts";
             findings.push(Finding::error(Code::FactsChanged, key, cause, action).with_severity(Severity::Warning));
         };
-        let engine = format!("{} {}", engine.name(), engine.version());
+        let engine = full_name(engine);
         for fact in facts.variants() {
             let Some((family, entry)) = self.find(&fact.name) else { continue };
             let sha256 = family.list.variants.iter().zip(&family.model_sha256).find(|(other, _)| *other == entry);

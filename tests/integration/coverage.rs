@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use planner::Error;
 use planner::profile::engine::{Batch, Engine, Run, Session};
-use planner::profile::{Attendant, CertaintyMeasure, Context, Event, Family, Halves, Here, Profile, Settings, measure};
+use planner::profile::{Attendant, CertaintyMeasure, Context, Event, Family, Here, Profile, Settings, measure};
 use planner::simulate::Dice;
 use planner::units::{Millis, Share};
 
@@ -89,7 +89,7 @@ struct Nobody;
 impl Attendant for Nobody {
     fn tell(&mut self, _: Event<'_>) {}
 
-    fn save(&mut self, _: &Profile, _: &Halves) -> Result<(), Error> {
+    fn save(&mut self, _: &Profile) -> Result<(), Error> {
         Ok(())
     }
 }

@@ -50,7 +50,7 @@ impl Attendant for Counter {
         }
     }
 
-    fn save(&mut self, _: &Profile, _: &Halves) -> Result<(), planner::Error> {
+    fn save(&mut self, _: &Profile) -> Result<(), planner::Error> {
         self.saves += 1;
         Ok(())
     }

@@ -156,12 +156,10 @@ impl Bench for Crew {
 }
 
 fn seen(before: &Counters, after: &Counters, elapsed: Duration) -> LoadConditions {
-    let pressure_us = after.pressure_us.zip(before.pressure_us).map(|(after, before)| after - before);
-    let ticks = after.steal.zip(before.steal).map(|(after, before)| (after.0 - before.0, after.1 - before.1));
     LoadConditions {
-        involuntary_switches: after.involuntary.saturating_sub(before.involuntary),
-        cpu_pressure: pressure_us.map(|us| Share::saturating(us / 1e6 / elapsed.as_secs_f64())),
-        steal: ticks.filter(|ticks| ticks.1 > 0.0).map(|(stolen, all)| Share::saturating(stolen / all)),
+        involuntary_switches: after.involuntary_since(before),
+        cpu_pressure: after.pressure_us_since(before).map(|us| Share::saturating(us / 1e6 / elapsed.as_secs_f64())),
+        steal: after.steal_since(before),
     }
 }
 

@@ -7,7 +7,7 @@ use super::settings::Aim;
 use super::{Capacity, LoadFormat, LoadProvenance, LoadRun, LoadService, LoadSettings, LoadTest, Scenario, with_crew};
 use crate::error::Error;
 use crate::profile::Family;
-use crate::profile::engine::Engine;
+use crate::profile::engine::{Engine, full_name};
 use crate::profile::host::fingerprint;
 use crate::units::{Millis, Rate};
 
@@ -31,7 +31,7 @@ pub fn load_test(
     settings: &LoadSettings,
     watch: &mut dyn FnMut(&LoadRun),
 ) -> Result<LoadTest, Error> {
-    let host = fingerprint(vec![version(engine)], settings.context.thread_variables.clone());
+    let host = fingerprint(vec![full_name(engine)], settings.context.thread_variables.clone());
     let query = (settings.samples_per_query, settings.seed);
     let outcome =
         with_crew((family, index), engine, settings.seating, query, |crew| measure_load(crew, settings, watch))?;
@@ -47,7 +47,7 @@ pub fn load_test(
         variant: entry.name.clone(),
         file: entry.file.clone(),
         sha256: family.model_sha256[index].clone(),
-        engine: version(engine),
+        engine: full_name(engine),
         device: engine.device(),
         scenario: settings.scenario,
         service: LoadService {
@@ -63,10 +63,6 @@ pub fn load_test(
         host,
         provenance: provenance(family, settings),
     })
-}
-
-fn version(engine: &dyn Engine) -> String {
-    format!("{} {}", engine.name(), engine.version())
 }
 
 fn provenance(family: &Family, settings: &LoadSettings) -> LoadProvenance {
