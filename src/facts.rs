@@ -118,6 +118,21 @@ impl Facts {
         self.variants().find(|variant| variant.name == name)
     }
 
+    /// Tells that some profile holds each of these variants.
+    ///
+    /// # Errors
+    /// A finding for each that none does.
+    pub fn know(&self, variants: &[String]) -> Result<(), Findings> {
+        let known: Vec<&str> = self.variants().map(|variant| variant.name.as_str()).collect();
+        let mut findings = Findings::default();
+        for name in variants.iter().filter(|name| !known.contains(&name.as_str())) {
+            let cause = format!("no profile holds `{name}`");
+            let action = format!("the profiles hold {}", known.join(", "));
+            findings.push(Finding::error(Code::UnknownName, "stages", cause, action));
+        }
+        findings.or(())
+    }
+
     /// Tells that variants can stand in for each other.
     ///
     /// # Errors

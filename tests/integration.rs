@@ -12,6 +12,8 @@ mod baselines;
 #[cfg(feature = "rten")]
 #[path = "integration/broken.rs"]
 mod broken;
+#[path = "integration/choice.rs"]
+mod choice;
 #[path = "integration/compare.rs"]
 mod compare;
 #[path = "integration/coverage.rs"]

@@ -1,5 +1,6 @@
 //! Exact optimisation, beside the rooms: our own search, the same problem as a MILP, and enumeration as the oracle.
 
+pub mod choice;
 pub mod enumerate;
 pub mod fill;
 #[cfg(feature = "milp")]

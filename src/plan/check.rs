@@ -13,7 +13,8 @@ use crate::problem::{GoalKind, Problem, Room};
 use crate::profile::{Service, Trust};
 
 use super::estimate::{Queue, mixture_quantile_ms};
-use super::{Dispatch, Gear, Lane, Plan, Resource, Stage};
+use super::law::{Flow, Law};
+use super::{Dispatch, Gear, Lane, Plan, Resource, Stage, Walk, pipeline_accuracy};
 
 /// How far a recomputed number may be from its claim: relative for times and prices, absolute for parts of 1.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +41,7 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
         return findings;
     }
     for (index, gear) in plan.gears.iter().enumerate() {
-        let checker = Checker { plan, gear, facts, tolerance, key: format!("gears[{index}]") };
+        let checker = Checker { plan, gear, facts, problem, tolerance, key: format!("gears[{index}]") };
         checker.accuracy(&mut findings);
         checker.latency(&mut findings);
         checker.cost(&mut findings);
@@ -137,22 +138,29 @@ struct Checker<'a> {
     plan: &'a Plan,
     gear: &'a Gear,
     facts: &'a Facts,
+    problem: Option<&'a Problem>,
     tolerance: Tolerance,
     key: String,
 }
 
 /// A lane with what it is given at the gear's highest rate.
-struct Flow<'a> {
+struct LaneFlow<'a> {
     lane: &'a Lane,
     service: Service,
     servers: u32,
+    calls: f64,
     share: f64,
 }
 
-impl Flow<'_> {
+impl LaneFlow<'_> {
     fn queue(&self) -> Queue<'_> {
         let hold_ms = self.lane.hold_ms.get();
         Queue { service: &self.service.law, servers: self.servers, batch: self.lane.batch, hold_ms }
+    }
+
+    fn flow(&self) -> Flow<'_> {
+        let Queue { service, servers, batch, hold_ms } = self.queue();
+        Flow { service, servers, batch, hold_ms, calls: self.calls, share: self.share }
     }
 }
 
@@ -178,8 +186,19 @@ impl Checker<'_> {
         }
     }
 
-    /// Mixes the ends of the variants' intervals by share; nobody knows a closed form for a chain.
+    /// Tells whether the stages do different tasks, so that no stage's answer is the answer of the whole.
+    fn is_pipeline(&self) -> bool {
+        let lanes = self.gear.stages.iter().flat_map(|stage| &stage.lanes);
+        let variants: Vec<String> = lanes.map(|lane| lane.variant.clone()).collect();
+        self.gear.stages.len() > 1 && self.facts.do_one_task(&variants).is_err()
+    }
+
+    /// Mixes the ends of the variants' intervals by share; nobody knows a closed form for a cascade.
     fn expected_interval(&self) -> Option<[f64; 2]> {
+        if self.is_pipeline() {
+            let claim = pipeline_accuracy(self.gear, self.problem?, self.facts)?;
+            return Some([claim.low.get(), claim.high.get()]);
+        }
         let [stage] = self.gear.stages.as_slice() else { return None };
         let mut ends = [0.0; 2];
         for (lane, share) in stage.lanes.iter().zip(shares(stage)?) {
@@ -228,6 +247,9 @@ impl Checker<'_> {
         if self.turns_away() {
             return None;
         }
+        if self.is_pipeline() {
+            return Some(pipeline_accuracy(self.gear, self.problem?, self.facts)?.value.get());
+        }
         let stages = &self.gear.stages;
         if let [stage] = stages.as_slice() {
             let shares = shares(stage)?;
@@ -268,17 +290,12 @@ impl Checker<'_> {
 
     fn latency(&self, findings: &mut Findings) {
         let claim = self.gear.claims.latency;
-        let Some(flows) = self.flows() else {
+        let Some(truth) = self.expected_latency() else {
             if claim.is_some() {
                 findings.push(self.unchecked("latency"));
             }
             return;
         };
-        let rate = self.gear.up_to_rps.get();
-        let tails: Vec<_> =
-            flows.iter().map(|flow| (flow.share, move |t: f64| flow.queue().tail(flow.share * rate, t))).collect();
-        let parts: Vec<_> = tails.iter().map(|(share, tail)| (*share, tail as &dyn Fn(f64) -> f64)).collect();
-        let truth = mixture_quantile_ms(&parts, self.plan.slo.quantile.get());
         if let Some(claim) = claim.map(|claim| claim.value_ms.get())
             && (truth / claim - 1.0).abs() > self.tolerance.relative
         {
@@ -292,6 +309,25 @@ impl Checker<'_> {
             );
             findings.push(Finding::error(Code::LimitBroken, self.key.clone(), cause, "solve again"));
         }
+    }
+
+    /// Returns the response time at the SLO's quantile: that of the mixture of a lone stage's lanes, or of the laws of
+    /// several stages put together, where it is infinite beyond the SLO.
+    fn expected_latency(&self) -> Option<f64> {
+        let flows = self.flows()?;
+        let (rate, slo) = (self.gear.up_to_rps.get(), self.plan.slo);
+        if let [flows] = flows.as_slice()
+            && flows.iter().all(|flow| flow.calls == 1.0)
+        {
+            let tails: Vec<_> =
+                flows.iter().map(|flow| (flow.share, move |t: f64| flow.queue().tail(flow.share * rate, t))).collect();
+            let parts: Vec<_> = tails.iter().map(|(share, tail)| (*share, tail as &dyn Fn(f64) -> f64)).collect();
+            return Some(mixture_quantile_ms(&parts, slo.quantile.get()));
+        }
+        let walk = Walk::of(&self.gear.predecessors())?;
+        let laws: Vec<Law> = flows.iter().map(|lanes| stage_law(lanes, rate, slo.latency_ms.get())).collect();
+        let law = walk.fold(&|stage: usize| laws[stage].clone(), Law::then, Law::beside);
+        Some(law.quantile_ms(slo.quantile.get(), slo.latency_ms.get()).unwrap_or(f64::INFINITY))
     }
 
     fn cost(&self, findings: &mut Findings) {
@@ -335,8 +371,8 @@ impl Checker<'_> {
                 let cause = "the plan has no pool of that name";
                 findings.push(Finding::error(Code::UnknownName, key, cause, "remove the claim"));
             }
-            let of_pool = flows.iter().filter(|flow| flow.lane.pool == *pool);
-            let truth: f64 = of_pool.map(|flow| flow.queue().utilisation(flow.share * self.gear.up_to_rps.get())).sum();
+            let of_pool = flows.iter().flatten().filter(|flow| flow.lane.pool == *pool);
+            let truth: f64 = of_pool.map(|flow| flow.flow().utilisation(self.gear.up_to_rps.get())).sum();
             if (truth - claim.get()).abs() > self.tolerance.absolute {
                 findings.push(self.refuted(&format!("utilisation.{pool}"), claim.get(), truth));
             }
@@ -345,7 +381,14 @@ impl Checker<'_> {
 
     fn trust(&self, findings: &mut Findings) {
         let Some(claim) = self.gear.claims.latency else { return };
-        let worst = self.flows().into_iter().flatten().map(|flow| flow.service.trust).max().unwrap_or(Trust::Measured);
+        let worst = self
+            .flows()
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|flow| flow.service.trust)
+            .max()
+            .unwrap_or(Trust::Measured);
         let worst = self.facts.trust_on(self.cores_up(), worst);
         if claim.trust < worst {
             let cause = format!("claims to be {} but rests on a number that is {worst}", claim.trust);
@@ -370,7 +413,7 @@ impl Checker<'_> {
             }
         }
         self.fewest_cores(problem, findings);
-        if problem.room == Room::VariantSet {
+        if matches!(problem.room, Room::VariantSet | Room::Pipeline) {
             self.objective(problem, findings);
         }
         if let (Some(least), Some(truth)) = (problem.goal.accuracy_at_least, self.expected_accuracy())
@@ -403,26 +446,31 @@ impl Checker<'_> {
         lanes.any(|lane| lane.queue_limit.is_some() || lane.drop_after_ms.is_some())
     }
 
-    /// Returns the lanes with their flows where the closed form holds: one stage, dispatched by share, a pool a lane,
-    /// nothing on the way and nobody turned away.
-    fn flows(&self) -> Option<Vec<Flow<'_>>> {
-        let [stage] = self.gear.stages.as_slice() else { return None };
-        let shares = shares(stage)?;
-        if !self.plan.transfers.is_empty() || self.turns_away() {
+    /// Returns the lanes of each stage with their flows where the closed form holds: nobody leaves early, dispatch by
+    /// share, a pool a lane, several calls of a request in one lane, nothing on the way and nobody turned away.
+    fn flows(&self) -> Option<Vec<Vec<LaneFlow<'_>>>> {
+        let stages = &self.gear.stages;
+        if !self.plan.transfers.is_empty() || self.turns_away() || stages.iter().any(|stage| stage.exit.is_some()) {
             return None;
         }
-        let alone = |lane: &Lane| stage.lanes.iter().filter(|other| other.pool == lane.pool).count() == 1;
-        if stage.calls.get() != 1.0 || !stage.lanes.iter().all(alone) {
+        let lanes = || stages.iter().flat_map(|stage| &stage.lanes);
+        if lanes().any(|lane| lanes().filter(|other| other.pool == lane.pool).count() > 1) {
             return None;
         }
-        let flow = |(lane, share): (&'_ Lane, f64)| {
+        stages.iter().map(|stage| self.flows_of(stage)).collect()
+    }
+
+    fn flows_of<'a>(&'a self, stage: &'a Stage) -> Option<Vec<LaneFlow<'a>>> {
+        let calls = stage.calls.get();
+        if calls > 1.0 && stage.lanes.len() > 1 {
+            return None;
+        }
+        let flow = |(lane, share): (&'a Lane, f64)| {
             let pool = self.plan.pool(&lane.pool)?;
             let service = self.facts.service(&lane.variant, &pool.on, lane.batch)?;
-            Some((service, self.gear.replicas_of(pool), share))
+            Some(LaneFlow { lane, service, servers: self.gear.replicas_of(pool), calls, share })
         };
-        let found: Option<Vec<_>> = stage.lanes.iter().zip(shares).map(flow).collect();
-        let flows = found?.into_iter().zip(&stage.lanes);
-        Some(flows.map(|((service, servers, share), lane)| Flow { lane, service, servers, share }).collect())
+        stage.lanes.iter().zip(shares(stage)?).map(flow).collect()
     }
 
     fn refuted(&self, claim: &str, claimed: f64, truth: f64) -> Finding {
@@ -440,6 +488,17 @@ impl Checker<'_> {
         let key = format!("{}.claims.{claim}", self.key);
         Finding::error(Code::ClaimUnchecked, key, cause, "try it with `planner simulate`").with_severity(Severity::Note)
     }
+}
+
+/// Returns the law of a stage's responses: the mixture of its lanes'.
+fn stage_law(lanes: &[LaneFlow<'_>], rate: f64, span_ms: f64) -> Law {
+    let mut taken = 0.0;
+    let mut law = Law::never();
+    for lane in lanes {
+        taken += lane.share;
+        law = lane.flow().law(rate, span_ms).or((lane.share / taken).min(1.0), &law);
+    }
+    law
 }
 
 /// Returns the share of each lane, or `None` where the dispatch depends on the state of the queues.

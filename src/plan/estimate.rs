@@ -63,6 +63,14 @@ impl Queue<'_> {
         1e3 * f64::from(self.servers) * f64::from(self.batch) / self.service.mean_ms()
     }
 
+    /// Returns the mean wait of the batches that wait.
+    #[must_use]
+    pub fn mean_wait_ms(&self, rate_rps: f64) -> f64 {
+        let variability = 1.0 / self.mean_batch(rate_rps) + self.service.scv();
+        let free = f64::from(self.servers) * (1.0 - self.utilisation(rate_rps));
+        self.service.mean_ms() * variability / (2.0 * free)
+    }
+
     /// Returns the probability that a response takes longer than `t_ms`.
     #[must_use]
     pub fn tail(&self, rate_rps: f64, t_ms: f64) -> f64 {
@@ -74,8 +82,7 @@ impl Queue<'_> {
         let left = t_ms - fill;
         let servers = f64::from(self.servers);
         let waits = erlang_c(self.servers, utilisation * servers);
-        let variability = 1.0 / self.mean_batch(rate_rps) + self.service.scv();
-        let mean_wait = self.service.mean_ms() * variability / (2.0 * servers * (1.0 - utilisation));
+        let mean_wait = self.mean_wait_ms(rate_rps);
         let late = |service: f64| {
             if service > left {
                 1.0
@@ -105,6 +112,19 @@ impl Queue<'_> {
         }
         low
     }
+}
+
+/// Returns the queue of whole requests at a stage where each makes several calls at once and waits for the last of them.
+///
+/// A request's calls fill `⌈calls ÷ batch⌉` batches. As many replicas as that make a team that serves one request at a
+/// time; with fewer replicas the whole pool is the team and a request takes several rounds, whose times add up. Requests
+/// never share a batch here, so that the bound is on the safe side (*team bound*). The rate of the queue is that of
+/// requests.
+#[must_use]
+pub fn teams(service: &Distribution, servers: u32, batch: u32, calls: f64) -> (Distribution, u32) {
+    let batches = (calls / f64::from(batch)).ceil().max(1.0) as u32;
+    let rounds = batches.div_ceil(servers);
+    (service.repeated(rounds), (servers / batches).max(1))
 }
 
 /// Returns the smallest time that a mixture of responses exceeds with probability at most `1 − quantile`.

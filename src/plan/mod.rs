@@ -7,10 +7,13 @@
 //! Every room's answer is such a walk, and nothing downstream asks which room it came from. This file holds the nouns
 //! of `planner.plan/1`; each verb is a sibling file.
 
+mod accuracy;
 mod check;
 mod diff;
 pub mod estimate;
+pub mod law;
 mod validate;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,8 +25,11 @@ use crate::problem::{Problem, Room, Slo};
 use crate::profile::Trust;
 use crate::units::{Accuracy, Certainty, Factor, Megabytes, Millis, Rate, Share, Usd};
 
+pub use accuracy::of_pipeline as pipeline_accuracy;
 pub use check::{Tolerance, check, facts_changed};
 pub use diff::{GearDiff, PlanDiff, Side, diff};
+pub use walk::Walk;
+pub(crate) use walk::predecessors;
 
 /// The name and version of the plan format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -432,15 +438,8 @@ impl Gear {
     /// Where the gear was not validated and `after` names an unknown stage.
     #[must_use]
     pub fn predecessors(&self) -> Vec<Vec<usize>> {
-        let named = |name: &String| {
-            self.stages.iter().position(|stage| stage.name == *name).expect("validation knows every stage in `after`")
-        };
-        let of_stage = |(index, stage): (usize, &Stage)| match (stage.after.is_empty(), index) {
-            (true, 0) => Vec::new(),
-            (true, _) => vec![index - 1],
-            (false, _) => stage.after.iter().map(named).collect(),
-        };
-        self.stages.iter().enumerate().map(of_stage).collect()
+        let stages: Vec<_> = self.stages.iter().map(|stage| (stage.name.as_str(), &stage.after[..])).collect();
+        walk::predecessors(&stages)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! This file holds the nouns of `planner.problem/1`, written by hand in TOML (JSON is accepted).
 
+mod pipeline;
 mod validate;
 
 use std::path::PathBuf;
@@ -10,6 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::units::{Accuracy, Factor, Millis, Rate, Share, Usd};
+
+pub use pipeline::{Combination, PipelineAccuracy, Task};
 
 /// The name and version of the problem format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +41,12 @@ pub struct Problem {
     /// Variants that may be used; all of the profiles where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variants: Option<Vec<String>>,
+    /// `pipeline`: what a request passes through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Task>,
+    /// `pipeline`: how accurate the whole is; the product of its stages where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<PipelineAccuracy>,
     /// The load to plan for.
     pub workload: Workload,
     /// The latency objective.
@@ -56,6 +65,16 @@ impl Problem {
     #[must_use]
     pub fn core_budget(&self) -> u32 {
         self.goal.cores_at_most.map_or(self.inventory.cores, |most| most.min(self.inventory.cores))
+    }
+
+    /// Returns for each stage the indices of the stages that it waits for.
+    ///
+    /// # Panics
+    /// Where the problem was not validated and `after` names an unknown stage.
+    #[must_use]
+    pub fn predecessors(&self) -> Vec<Vec<usize>> {
+        let stages: Vec<_> = self.stages.iter().map(|stage| (stage.name.as_str(), &stage.after[..])).collect();
+        crate::plan::predecessors(&stages)
     }
 
     /// Returns the problem with a budget of at least so many cores.

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{Formulation, GoalKind, Problem};
+use super::{Combination, Formulation, GoalKind, PipelineAccuracy, Problem, Room};
 use crate::finding::{Code, Finding, Findings, Severity};
+use crate::plan::Walk;
 
 /// Below this the number of gears grows without end.
 const LEAST_GEAR_LOSS: f64 = 1e-4;
+/// Most calls that one request makes at a stage.
+const MOST_CALLS: f64 = 1000.0;
 /// Most cores at which the published line is fitted.
 const MOST_FIT_CORES: u32 = 1024;
 
@@ -22,6 +25,10 @@ impl Problem {
         cores_fit_the_inventory(self, &mut findings);
         gears_stay_countable(self, &mut findings);
         published_settings_work(self, &mut findings);
+        stages_are_of_a_pipeline(self, &mut findings);
+        stages_are_distinct(self, &mut findings);
+        stages_wait_for_earlier_ones(self, &mut findings);
+        combinations_are_complete(self, &mut findings);
         findings
     }
 }
@@ -122,5 +129,101 @@ fn cores_fit_the_inventory(problem: &Problem, findings: &mut Findings) {
             Finding::error(Code::NoEffect, "goal.cores_at_most", cause, "lower it, or raise `inventory.cores`")
                 .with_severity(Severity::Warning),
         );
+    }
+}
+
+fn stages_are_of_a_pipeline(problem: &Problem, findings: &mut Findings) {
+    let is_pipeline = problem.room == Room::Pipeline;
+    if is_pipeline && problem.stages.is_empty() {
+        let action = "describe each with [[stages]], a name and its variants";
+        findings.push(Finding::error(Code::Empty, "stages", "a pipeline has stages", action));
+    }
+    let others = [("stages", !problem.stages.is_empty()), ("accuracy", problem.accuracy.is_some())];
+    for (key, _) in others.into_iter().filter(|(_, given)| *given && !is_pipeline) {
+        let cause = "only `room = \"pipeline\"` uses this key";
+        findings.push(Finding::error(Code::NoEffect, key, cause, "remove it, or change the room"));
+    }
+    if is_pipeline && problem.variants.is_some() {
+        let action = "name the variants of each stage instead";
+        findings.push(Finding::error(Code::NoEffect, "variants", "a pipeline does not use this key", action));
+    }
+}
+
+fn stages_are_distinct(problem: &Problem, findings: &mut Findings) {
+    let (mut names, mut variants) = (BTreeSet::new(), BTreeSet::new());
+    for (index, stage) in problem.stages.iter().enumerate() {
+        let key = |of: &str| format!("stages[{index}].{of}");
+        if !names.insert(&stage.name) {
+            let cause = format!("another stage is called `{}`", stage.name);
+            findings.push(Finding::error(Code::DuplicateName, key("name"), cause, "call it something else"));
+        }
+        if stage.variants.is_empty() {
+            findings.push(Finding::error(Code::Empty, key("variants"), "nothing can serve it", "name its variants"));
+        }
+        for name in stage.variants.iter().filter(|name| !variants.insert(*name)) {
+            let cause = format!("`{name}` is named before");
+            findings.push(Finding::error(
+                Code::DuplicateName,
+                key("variants"),
+                cause,
+                "a variant serves one stage, once",
+            ));
+        }
+        if stage.calls.get() <= 0.0 || stage.calls.get() > MOST_CALLS {
+            let cause = format!("{} calls a request", stage.calls);
+            let allowed = format!("a number above 0, at most {MOST_CALLS}");
+            findings.push(Finding::error(Code::OutOfRange, key("calls"), cause, allowed));
+        }
+    }
+}
+
+fn stages_wait_for_earlier_ones(problem: &Problem, findings: &mut Findings) {
+    let mut known = true;
+    for (index, stage) in problem.stages.iter().enumerate() {
+        let earlier: Vec<&str> = problem.stages[..index].iter().map(|stage| stage.name.as_str()).collect();
+        for name in stage.after.iter().filter(|name| !earlier.contains(&name.as_str())) {
+            known = false;
+            let cause = format!("`{name}` is no stage before this one");
+            let action = format!("earlier stages are: {}", earlier.join(", "));
+            findings.push(Finding::error(Code::StageOrder, format!("stages[{index}].after"), cause, action));
+        }
+    }
+    if known && !problem.stages.is_empty() && Walk::of(&problem.predecessors()).is_none() {
+        let cause = "branches cross: the graph is not series-parallel, so that delays cannot be added up";
+        let action = "let a stage wait for all of the stages that the crossing ones wait for";
+        findings.push(Finding::error(Code::StageOrder, "stages", cause, action));
+    }
+}
+
+fn combinations_are_complete(problem: &Problem, findings: &mut Findings) {
+    let Some(PipelineAccuracy::Measured { combinations }) = &problem.accuracy else { return };
+    let mut seen = BTreeSet::new();
+    for (index, combination) in combinations.iter().enumerate() {
+        let key = format!("accuracy.combinations[{index}]");
+        let Combination { variants, right, of } = combination;
+        let fits = variants.len() == problem.stages.len()
+            && problem.stages.iter().zip(variants).all(|(stage, variant)| stage.variants.contains(variant));
+        if !fits {
+            let cause = format!("[{}] is not one variant of each stage, in order", variants.join(", "));
+            findings.push(Finding::error(
+                Code::UnknownName,
+                format!("{key}.variants"),
+                cause,
+                "name one of each stage",
+            ));
+        } else if !seen.insert(variants) {
+            let cause = format!("[{}] is there before", variants.join(", "));
+            findings.push(Finding::error(Code::DuplicateName, format!("{key}.variants"), cause, "keep one of them"));
+        }
+        if *of == 0 || right > of {
+            let cause = format!("{right} of {of} cannot be right");
+            findings.push(Finding::error(Code::OutOfRange, key, cause, "right is at most of, and of at least 1"));
+        }
+    }
+    let all: usize = problem.stages.iter().map(|stage| stage.variants.len()).product();
+    if seen.len() < all && !findings.has_errors() {
+        let cause = format!("{} of {all} combinations were measured", seen.len());
+        let action = "measure the others too, or leave variants out of their stage";
+        findings.push(Finding::error(Code::NotMeasured, "accuracy.combinations", cause, action));
     }
 }

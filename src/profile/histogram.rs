@@ -81,6 +81,32 @@ impl Distribution {
         &self.atoms
     }
 
+    /// Returns the law of so many independent times in a row, on at most 512 atoms of equal width, each at its upper end.
+    #[must_use]
+    pub fn repeated(&self, times: u32) -> Self {
+        let mut sum = self.clone();
+        for _ in 1..times {
+            let pairs = sum.atoms.iter().flat_map(|a| self.atoms.iter().map(|b| (a.0 + b.0, a.1 * b.1)));
+            sum = Self::coarse(pairs.collect());
+        }
+        sum
+    }
+
+    /// Returns a distribution on at most 512 atoms, none below what it stands for.
+    fn coarse(atoms: Vec<(f64, f64)>) -> Self {
+        const ATOMS: usize = 512;
+        if atoms.len() <= ATOMS {
+            return Self::new(atoms);
+        }
+        let most = atoms.iter().map(|atom| atom.0).fold(0.0, f64::max);
+        let mut bins = vec![0.0; ATOMS];
+        for (ms, p) in atoms {
+            let bin = (ms / most * ATOMS as f64).ceil() as usize;
+            bins[bin.clamp(1, ATOMS) - 1] += p;
+        }
+        Self::new(bins.into_iter().enumerate().map(|(bin, p)| (most * (bin + 1) as f64 / ATOMS as f64, p)).collect())
+    }
+
     /// Returns the mean in milliseconds.
     #[must_use]
     pub const fn mean_ms(&self) -> f64 {

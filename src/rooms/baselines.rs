@@ -21,8 +21,9 @@ use crate::problem::Problem;
 use crate::simulate::Controller;
 use crate::units::{Millis, Rate, Share};
 
+use super::gears::{lane, pool, pool_name, widen};
 use super::static_cascade::static_cascade;
-use super::variant_set::{Candidate, candidates, lane, one_stage, pool, pool_name, variants_of, widen};
+use super::variant_set::{Candidate, candidates, one_stage, variants_of};
 
 /// A kind of baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

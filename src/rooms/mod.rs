@@ -1,7 +1,10 @@
 //! The planners: each room turns a problem and its facts into a plan, or says which limits conflict.
 
 mod baselines;
+mod conflict;
 mod explain;
+mod gears;
+pub mod pipeline;
 mod relevance;
 mod static_cascade;
 mod tried;
@@ -17,6 +20,7 @@ use crate::simulate::Effort;
 
 pub use baselines::{Baseline, Kind as BaselineKind, baselines};
 pub use explain::{Explanation, LimitPrice, RunnerUp, explain};
+pub use pipeline::Pipeline;
 pub use relevance::{Configuration, Relevance, Skipped, relevance};
 pub use variant_set::{Published, VariantSet, published_capacity};
 
@@ -86,9 +90,10 @@ pub fn solve(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<A
 fn solve_once(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
     match problem.room {
         Room::VariantSet => VariantSet.plan(problem, facts, context),
+        Room::Pipeline => Pipeline.plan(problem, facts, context),
         other => Err(Error::Unsupported {
             what: format!("the room `{}` does not plan yet", other.as_str()),
-            hint: "room = \"variant-set\" does; plans of every room can be simulated".to_owned(),
+            hint: "`variant-set` and `pipeline` do; plans of every room can be simulated".to_owned(),
         }),
     }
 }

@@ -4,7 +4,8 @@
 //! Of all pairs and of thresholds at the deciles of the first variant's certainty, the most accurate within the cores is
 //! taken, then the one with fewer cores. Accuracy is counted on the very samples, without a guarantee.
 
-use super::variant_set::{Candidate, candidates, lane, one_stage, pool, variants_of};
+use super::gears::{lane, pool};
+use super::variant_set::{Candidate, candidates, one_stage, variants_of};
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::plan::{Claims, Exit, Gear, Plan};

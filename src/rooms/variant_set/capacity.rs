@@ -88,7 +88,7 @@ pub(in crate::rooms) fn carries(problem: &Problem, service: Service, cores: u32,
     replicas > 0 && Candidate::new(service, cores, replicas, batch, &problem.slo).capacity > 0.0
 }
 
-pub(super) fn not_measured(variant: &str, what: &str) -> Error {
+pub(in crate::rooms) fn not_measured(variant: &str, what: &str) -> Error {
     let cause = format!("no profile has {what} of `{variant}`");
     Finding::error(Code::NotMeasured, "profiles", cause, "measure it with `planner profile`, or leave it out").into()
 }

@@ -7,25 +7,17 @@ use crate::facts::Facts;
 use crate::optimize::fill::{Ladder, Rung};
 use crate::optimize::{LOAD_SLACK, Solution};
 use crate::plan::estimate::mixture_quantile_ms;
-use crate::plan::{
-    AccuracyClaim, Certificate, Claims, Dispatch, Gear, Lane, LatencyClaim, Plan, PlanFormat, Pool, Provenance,
-    Resource, Stage, Switch,
-};
+use crate::plan::{AccuracyClaim, Certificate, Claims, Dispatch, Gear, Lane, LatencyClaim, Stage};
 use crate::problem::Problem;
 use crate::profile::Trust;
 use crate::units::{Accuracy, Factor, Millis, Rate, Share, Usd};
 
 use super::Model;
 use super::capacity::Candidate;
+use crate::rooms::gears::{Decoded, lane, level_shares};
 
 /// Name of the room's only stage.
 const STAGE: &str = "answer";
-
-/// A gear with the pools that it needs.
-pub(super) struct Decoded {
-    gear: Gear,
-    lanes: Vec<(String, Candidate)>,
-}
 
 /// Returns a gear for every range of loads in (from, until], cut finer where fixed shares would give away accuracy.
 pub(super) fn gears(
@@ -128,50 +120,6 @@ pub(in crate::rooms) fn one_stage(lanes: Vec<Lane>) -> Stage {
     }
 }
 
-pub(in crate::rooms) fn lane(variant: &str, candidate: &Candidate, share: f64) -> Lane {
-    Lane {
-        variant: variant.to_owned(),
-        pool: pool_name(variant, candidate),
-        batch: candidate.batch,
-        hold_ms: Millis::saturating(candidate.hold_ms),
-        share: Some(Share::saturating(share)),
-        queue_limit: None,
-        drop_after_ms: None,
-    }
-}
-
-/// Makes the shares sum to 1 exactly as far as rounding allows, by giving the rest to the largest.
-fn level_shares(lanes: &mut [Lane]) {
-    let sum: f64 = lanes.iter().filter_map(|lane| lane.share).map(f64::from).sum();
-    let largest = lanes.iter_mut().filter_map(|lane| lane.share.as_mut()).max_by(|a, b| a.get().total_cmp(&b.get()));
-    if let Some(share) = largest {
-        *share = Share::saturating(share.get() + 1.0 - sum);
-    }
-}
-
-/// Returns the pool of a variant that runs in one way.
-pub(in crate::rooms) fn pool(problem: &Problem, variant: &str, candidate: &Candidate) -> Pool {
-    Pool {
-        name: pool_name(variant, candidate),
-        on: Resource::Cores {
-            cores: candidate.cores_each,
-            price_usd_per_core_hour: problem.inventory.price_usd_per_core_hour,
-        },
-        replicas: candidate.replicas,
-        hosts: vec![variant.to_owned()],
-    }
-}
-
-/// Adds a pool, or widens the one of its name to as many replicas.
-pub(in crate::rooms) fn widen(pools: &mut BTreeMap<String, Pool>, pool: Pool) {
-    let known = pools.entry(pool.name.clone()).or_insert_with(|| pool.clone());
-    known.replicas = known.replicas.max(pool.replicas);
-}
-
-pub(in crate::rooms) fn pool_name(variant: &str, candidate: &Candidate) -> String {
-    format!("{variant}-{}c", candidate.cores_each)
-}
-
 /// Capacities are where the quantile meets the SLO; what is above it by rounding alone is at it.
 fn within_slo(latency: f64, slo: f64) -> f64 {
     if latency <= slo * (1.0 + 2e-6) { latency.min(slo) } else { latency }
@@ -200,41 +148,10 @@ fn claims(problem: &Problem, solution: &Solution, lanes: &[Lane], chosen: &[(Str
     }
 }
 
-/// Puts the gears together: pools as large as any gear needs, and claims that rest on labelled samples.
-pub(super) fn plan(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) -> Plan {
-    let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
-    for (variant, way) in decoded.iter().flat_map(|gear| &gear.lanes) {
-        widen(&mut pools, pool(problem, variant, way));
-    }
-    let placement: Vec<Pool> = pools.into_values().collect();
-    let mut gears: Vec<Gear> = Vec::new();
-    for Decoded { mut gear, lanes } in decoded {
-        for pool in &placement {
-            let up = lanes.iter().filter(|(variant, way)| pool_name(variant, way) == pool.name);
-            gear.replicas.insert(pool.name.clone(), up.map(|(_, way)| way.replicas).sum());
-        }
-        if let (Some(latency), Some(cores)) = (&mut gear.claims.latency, gear.claims.cores) {
-            latency.trust = facts.trust_on(cores, latency.trust);
-        }
+/// Adds what the labelled samples say to the claims of gears.
+pub(super) fn claim_accuracy(facts: &Facts, decoded: &mut [Decoded]) {
+    for Decoded { gear, .. } in decoded {
         gear.claims.accuracy = accuracy_claim(facts, &gear.stages[0].lanes);
-        gears.push(gear);
-    }
-    Plan {
-        format: PlanFormat::V1,
-        name: problem.name.clone(),
-        slo: problem.slo,
-        placement,
-        transfers: Vec::new(),
-        gears,
-        switch: Switch::default(),
-        provenance: Provenance {
-            tool: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
-            room: problem.room,
-            seed: 0,
-            inputs: Vec::new(),
-            capacity_parts: BTreeMap::new(),
-            problem: None,
-        },
     }
 }
 

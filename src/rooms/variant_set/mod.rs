@@ -4,11 +4,9 @@
 //! measured service times ─▶ capacity of (variant, cores) within the SLO ─▶ exact ladder over all loads ─▶ gears
 //! ```
 //!
-//! `capacity` turns facts into the integer program of [`crate::optimize`], `decode` turns its ladder into gears,
-//! `conflict` says why there is none, `published` is the paper's own model of capacity.
+//! `capacity` turns facts into the integer program of [`crate::optimize`], `decode` turns its ladder into gears, `published` is the paper's own model of capacity.
 
 mod capacity;
-mod conflict;
 mod decode;
 mod published;
 
@@ -22,9 +20,11 @@ use crate::optimize::{Instance, Item, LOAD_SLACK, Objective};
 use crate::plan::Plan;
 use crate::problem::{Formulation, GoalKind, Problem};
 
+use super::conflict;
+use super::gears::assemble;
 use super::{Answer, Context, Planner};
-pub(super) use capacity::{Candidate, candidates, carries};
-pub(super) use decode::{lane, one_stage, pool, pool_name, widen};
+pub(super) use capacity::{Candidate, candidates, carries, not_measured};
+pub(super) use decode::one_stage;
 pub use published::{Published, capacity as published_capacity};
 
 /// Part of each variant's capacity that may be used; all of it where a variant is not named.
@@ -57,10 +57,24 @@ impl Planner for VariantSet {
             gears.extend(decode::gears(problem, &model, &ladder, carried, until, context.verify)?);
             carried = ladder.max_load().min(until);
             if carried < until * (1.0 - LOAD_SLACK) {
-                return Ok(Answer::Infeasible(conflict::find(problem, facts, parts)?));
+                return Ok(Answer::Infeasible(conflict::find(problem, &Carries { facts, parts })?));
             }
         }
-        Ok(Answer::Plan(Box::new(decode::plan(problem, facts, gears))))
+        decode::claim_accuracy(facts, &mut gears);
+        Ok(Answer::Plan(Box::new(assemble(problem, facts, gears))))
+    }
+}
+
+/// What the room can carry under a problem that was moved.
+struct Carries<'a> {
+    facts: &'a Facts,
+    parts: &'a Parts,
+}
+
+impl conflict::Carries for Carries<'_> {
+    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
+        let model = Model::new(problem, self.facts, self.parts)?;
+        Ok(Ladder::between(0.0, most, &model.instance).max_load())
     }
 }
 

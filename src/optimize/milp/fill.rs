@@ -1,12 +1,10 @@
-//! The same integer program through HiGHS: the second opinion. The only file that names a solver crate.
-//!
-//! Written in `good_lp`, which reads like the formula; solved through `highs`, which tells bound and nodes.
+//! The integer program of the room `variant-set`.
 
 use good_lp::{Expression, ProblemVariables, SolverModel, Variable, constraint, variable};
-use highs::HighsModelStatus;
 
-use super::{Instance, Objective, Solution};
+use super::{failure, prove};
 use crate::error::Error;
+use crate::optimize::{Allotment, Instance, Item, Objective, Solution};
 
 /// What HiGHS found, with its proof.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +42,6 @@ pub fn solve(instance: &Instance, load: f64) -> Result<Option<Milp>, Error> {
     };
 
     let mut model = good_lp::highs(variables.maximise(goal));
-    model.set_verbose(false);
     model.add_constraint(constraint!(cores <= instance.budget));
     model.add_constraint(constraint!(share.iter().copied().sum::<Expression>() == 1.0));
     if let Objective::Cheapest { accuracy_at_least } = instance.objective {
@@ -63,23 +60,8 @@ pub fn solve(instance: &Instance, load: f64) -> Result<Option<Milp>, Error> {
         }
     }
 
-    let mut model = model.into_inner();
-    for option in ["mip_rel_gap", "mip_abs_gap"] {
-        model.set_option(option, 0.0);
-    }
-    for option in ["mip_feasibility_tolerance", "primal_feasibility_tolerance", "dual_feasibility_tolerance"] {
-        model.set_option(option, 1e-10);
-    }
-    model.set_option("threads", 1);
-    let solved = model.try_solve().map_err(|status| failure(format!("{status:?}")))?;
-    match solved.status() {
-        HighsModelStatus::Optimal => {}
-        HighsModelStatus::Infeasible => return Ok(None),
-        other => return Err(failure(format!("stopped with {other:?}"))),
-    }
-    let bound = solved.double_info_value(c"mip_dual_bound").map_err(|status| failure(format!("{status:?}")))?;
-    let columns = solved.get_solution().columns().to_vec();
-    let mut rest = columns.as_slice();
+    let Some(proved) = prove(model)? else { return Ok(None) };
+    let mut rest = proved.columns.as_slice();
     let mut picked = Vec::new();
     for item in &instance.items {
         let (own, others) = rest.split_at(item.options.len());
@@ -89,18 +71,10 @@ pub fn solve(instance: &Instance, load: f64) -> Result<Option<Milp>, Error> {
     let solution = instance
         .evaluate(&picked, load)
         .ok_or_else(|| failure(format!("cores {picked:?} do not carry {load} requests/s")))?;
-    Ok(Some(Milp { solution, bound }))
+    Ok(Some(Milp { solution, bound: proved.bound }))
 }
 
-fn sum(
-    instance: &Instance,
-    chosen: &[Vec<Variable>],
-    weight: impl Fn(&super::Item, &super::Allotment) -> f64,
-) -> Expression {
+fn sum(instance: &Instance, chosen: &[Vec<Variable>], weight: impl Fn(&Item, &Allotment) -> f64) -> Expression {
     let rows = instance.items.iter().zip(chosen);
     rows.flat_map(|(item, row)| item.options.iter().zip(row).map(|(option, &y)| weight(item, option) * y)).sum()
-}
-
-fn failure(message: String) -> Error {
-    Error::Solver { solver: "HiGHS", message }
 }

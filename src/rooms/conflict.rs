@@ -2,15 +2,29 @@
 
 use std::cmp::Ordering;
 
+use super::{Conflict, ConflictingLimit};
 use crate::error::Error;
-use crate::facts::Facts;
 use crate::optimize::LOAD_SLACK;
-use crate::optimize::fill::Ladder;
 use crate::problem::Problem;
-use crate::rooms::{Conflict, ConflictingLimit};
 use crate::units::{Accuracy, Millis, Rate};
 
-use super::{Model, Parts};
+/// A room, as far as the search for conflicts needs it.
+pub(super) trait Carries {
+    /// Returns the highest load up to `most` that some plan of the problem carries; 0 where none carries any.
+    ///
+    /// # Errors
+    /// As [`super::Planner::plan`].
+    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error>;
+
+    /// Tells whether some plan carries all that the problem asks for.
+    ///
+    /// # Errors
+    /// As [`super::Planner::plan`].
+    fn carries(&self, problem: &Problem) -> Result<bool, Error> {
+        let asked = problem.workload.max_rps.get();
+        Ok(self.max_load(problem, asked)? >= asked * (1.0 - LOAD_SLACK))
+    }
+}
 
 /// A latency so long that only saturation limits a replica.
 const NO_LATENCY_LIMIT_MS: f64 = 1e9;
@@ -89,12 +103,12 @@ impl Limit {
 }
 
 /// Finds the smallest conflict by deletion: a limit whose absence leaves the problem infeasible is not part of it.
-pub(super) fn find(problem: &Problem, facts: &Facts, parts: &Parts) -> Result<Conflict, Error> {
+pub(super) fn find(problem: &Problem, room: &impl Carries) -> Result<Conflict, Error> {
     let mut reduced = problem.clone();
     let mut kept = Vec::new();
     for limit in Limit::ALL.into_iter().filter(|limit| limit.asked(problem).is_some()) {
         let without = limit.dropped(&reduced);
-        if feasible(&without, facts, parts)? {
+        if room.carries(&without)? {
             kept.push(limit);
         } else {
             reduced = without;
@@ -105,28 +119,19 @@ pub(super) fn find(problem: &Problem, facts: &Facts, parts: &Parts) -> Result<Co
         limits.push(ConflictingLimit {
             key: limit.key(problem),
             asked: limit.asked(problem).expect("only limits that were asked for are kept"),
-            would_have_to_be: nearest(limit, problem, facts, parts)?,
+            would_have_to_be: nearest(limit, problem, room)?,
         });
     }
     Ok(Conflict { limits })
 }
 
-fn max_load(problem: &Problem, facts: &Facts, parts: &Parts, most: f64) -> Result<f64, Error> {
-    Ok(Ladder::between(0.0, most, &Model::new(problem, facts, parts)?.instance).max_load())
-}
-
-fn feasible(problem: &Problem, facts: &Facts, parts: &Parts) -> Result<bool, Error> {
-    let asked = problem.workload.max_rps.get();
-    Ok(max_load(problem, facts, parts, asked)? >= asked * (1.0 - LOAD_SLACK))
-}
-
 /// Returns the value nearest to the asked one that admits a plan while the other limits stay.
-fn nearest(limit: Limit, problem: &Problem, facts: &Facts, parts: &Parts) -> Result<Option<f64>, Error> {
+fn nearest(limit: Limit, problem: &Problem, room: &impl Carries) -> Result<Option<f64>, Error> {
     if limit == Limit::Rate {
-        return Ok(Some(max_load(problem, facts, parts, f64::INFINITY)?).filter(|&load| load > 0.0));
+        return Ok(Some(room.max_load(problem, f64::INFINITY)?).filter(|&load| load > 0.0));
     }
     let asked = limit.asked(problem).expect("checked by the caller");
-    if !feasible(&limit.moved(problem, limit.loosest(problem)), facts, parts)? {
+    if !room.carries(&limit.moved(problem, limit.loosest(problem)))? {
         return Ok(None);
     }
     let (mut refused, mut admitted) = (asked, limit.loosest(problem));
@@ -134,7 +139,7 @@ fn nearest(limit: Limit, problem: &Problem, facts: &Facts, parts: &Parts) -> Res
     if limit != Limit::Accuracy {
         let mut step = asked * 1.5 + 1.0;
         while step < admitted {
-            if feasible(&limit.moved(problem, step.floor()), facts, parts)? {
+            if room.carries(&limit.moved(problem, step.floor()))? {
                 admitted = step.floor();
             } else {
                 refused = step.floor();
@@ -149,7 +154,7 @@ fn nearest(limit: Limit, problem: &Problem, facts: &Facts, parts: &Parts) -> Res
     while !fine(refused, admitted) {
         let middle = 0.5 * (refused + admitted);
         let middle = if limit == Limit::Cores { middle.floor() } else { middle };
-        if feasible(&limit.moved(problem, middle), facts, parts)? { admitted = middle } else { refused = middle }
+        if room.carries(&limit.moved(problem, middle))? { admitted = middle } else { refused = middle }
     }
     Ok(Some(admitted))
 }

@@ -1,0 +1,181 @@
+//! One alternative for every stage of a walk: the integer program of the room `pipeline` (IPA, JSys 2024, section 4).
+//!
+//! ```text
+//! best goal(A, C)    A = Σ a_s, Π a_s or a measured table    C = Σ c_s    the walk's delay within its limit
+//! ```
+//!
+//! The load fixes what an alternative costs and how long it takes, so what is left is a multiple-choice knapsack with one
+//! row of delay. [`labels`] searches it exactly, [`crate::optimize::milp`] is the second opinion, [`enumerate`] the
+//! oracle. A delay is anything that can follow another and stand beside one: seconds that add up, or whole laws of
+//! response times that are convolved.
+
+mod bound;
+mod delay;
+pub mod labels;
+
+pub use crate::plan::Walk;
+pub use delay::Delay;
+
+/// Slack that rounding may cost when two sums of the same numbers are compared, relative.
+pub(crate) const SLACK: f64 = 1e-9;
+
+/// The integer program.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice<D> {
+    /// What each stage can choose from.
+    pub stages: Vec<Vec<Alternative<D>>>,
+    /// Which stages follow each other and which go on side by side.
+    pub walk: Walk,
+    /// How the accuracies of the stages make that of the walk.
+    pub metric: Metric,
+    /// What to make best.
+    pub goal: Goal,
+    /// What the delay of the walk must keep within; its meaning is that of [`Delay::fits`].
+    pub limit: f64,
+}
+
+/// One way to run a stage at the load that is planned for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alternative<D> {
+    /// Accuracy of the stage.
+    pub accuracy: f64,
+    /// What it costs, in the unit of the goal.
+    pub cost: f64,
+    /// How long it takes.
+    pub delay: D,
+    /// Index into a [`Table`]: alternatives of one stage that answer alike share it.
+    pub blend: usize,
+}
+
+/// How the accuracies of the stages make that of the walk.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Metric {
+    /// They add up (PAS' of the paper: ranks scaled to 0..1).
+    Sum,
+    /// They multiply (PAS of the paper).
+    Product,
+    /// It was measured for every combination of blends.
+    Table(Table),
+}
+
+/// Accuracy of the whole walk for every combination of its stages' blends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// Blends of each stage.
+    pub sizes: Vec<usize>,
+    /// Accuracies, the last stage's blend running fastest.
+    pub accuracies: Vec<f64>,
+}
+
+/// What to make best.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Goal {
+    /// `accuracy·A − C`.
+    Weighted {
+        /// Weight of the accuracy (α); costs carry theirs already.
+        accuracy: f64,
+    },
+    /// Least cost with an accuracy of at least this, among equals the most accurate; the value is −C.
+    Cheapest {
+        /// The least accuracy.
+        accuracy_at_least: f64,
+    },
+    /// Highest accuracy with a cost of at most this, among equals the cheapest; the value is A.
+    MostAccurate {
+        /// The largest cost.
+        cost_at_most: f64,
+    },
+}
+
+/// An alternative for every stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Picked {
+    /// Value of the goal; higher is better.
+    pub value: f64,
+    /// Accuracy of the walk.
+    pub accuracy: f64,
+    /// Cost of the walk.
+    pub cost: f64,
+    /// Index of the alternative of each stage.
+    pub picks: Vec<usize>,
+}
+
+impl Table {
+    /// Returns the accuracy of one combination.
+    #[must_use]
+    pub fn accuracy(&self, blends: impl IntoIterator<Item = usize>) -> f64 {
+        let place = self.sizes.iter().zip(blends).fold(0, |place, (size, blend)| place * size + blend);
+        self.accuracies[place]
+    }
+
+    /// Returns every combination of blends with its accuracy.
+    pub fn entries(&self) -> impl Iterator<Item = (Vec<usize>, f64)> {
+        self.accuracies.iter().enumerate().map(|(place, &accuracy)| (self.blends(place), accuracy))
+    }
+
+    /// Returns the combination of blends at a place of the table.
+    fn blends(&self, place: usize) -> Vec<usize> {
+        let mut rest = place;
+        let blend = |&size: &usize| {
+            let blend = rest % size;
+            rest /= size;
+            blend
+        };
+        let mut blends: Vec<usize> = self.sizes.iter().rev().map(blend).collect();
+        blends.reverse();
+        blends
+    }
+}
+
+impl<D: Delay> Choice<D> {
+    /// Returns what these picks are worth, or `None` where they break a limit.
+    #[must_use]
+    pub fn evaluate(&self, picks: &[usize]) -> Option<Picked> {
+        let chosen: Vec<&Alternative<D>> = self.stages.iter().zip(picks).map(|(stage, &pick)| &stage[pick]).collect();
+        let delay = self.walk.fold(&|stage: usize| chosen[stage].delay.clone(), D::then, D::beside);
+        let cost = chosen.iter().map(|chosen| chosen.cost).sum();
+        let accuracy = match &self.metric {
+            Metric::Sum => chosen.iter().map(|chosen| chosen.accuracy).sum(),
+            Metric::Product => chosen.iter().map(|chosen| chosen.accuracy).product(),
+            Metric::Table(table) => table.accuracy(chosen.iter().map(|chosen| chosen.blend)),
+        };
+        let value = self.goal.value(accuracy, cost).filter(|_| delay.fits(self.limit))?;
+        Some(Picked { value, accuracy, cost, picks: picks.to_vec() })
+    }
+}
+
+impl Goal {
+    /// Returns what an accuracy at a cost is worth, or `None` where it breaks the goal's limit.
+    #[must_use]
+    pub fn value(self, accuracy: f64, cost: f64) -> Option<f64> {
+        let beyond = |value: f64, limit: f64| value > limit + SLACK * (1.0 + limit.abs());
+        match self {
+            Self::Weighted { accuracy: weight } => Some(weight * accuracy - cost),
+            Self::Cheapest { accuracy_at_least } => (!beyond(accuracy_at_least, accuracy)).then_some(-cost),
+            Self::MostAccurate { cost_at_most } => (!beyond(cost, cost_at_most)).then_some(accuracy),
+        }
+    }
+}
+
+/// The oracle: tries everything. Takes time exponential in the stages; the first of equals wins.
+#[must_use]
+pub fn enumerate<D: Delay>(choice: &Choice<D>) -> Option<Picked> {
+    let mut picks = vec![0; choice.stages.len()];
+    let mut best: Option<Picked> = None;
+    if choice.stages.iter().any(Vec::is_empty) {
+        return None;
+    }
+    loop {
+        if let Some(found) = choice.evaluate(&picks)
+            && best.as_ref().is_none_or(|best| found.value > best.value)
+        {
+            best = Some(found);
+        }
+        // Counts up, the last stage fastest.
+        let Some(place) = (0..picks.len()).rev().find(|&place| picks[place] + 1 < choice.stages[place].len()) else {
+            return best;
+        };
+        picks[place] += 1;
+        picks[place + 1..].fill(0);
+    }
+}

@@ -1,0 +1,143 @@
+//! The integer program of the room `pipeline`, for delays in seconds.
+//!
+//! ```text
+//! y_so ∈ {0, 1}, Σ_o y_so = 1         one alternative for every stage
+//! T_s ≥ T_before + Σ_o l_so·y_so      for every stage and every one that it waits for; T_s ≤ limit
+//! ```
+//!
+//! Products are written without loss: with `P_0 = 1`, `Σ_o p_so = P_{s−1}`, `p_so ≤ y_so` and `P_s = Σ_o a_so·p_so`, the
+//! chosen alternative carries all of `P_{s−1}`, for accuracies of at most 1. A measured table becomes one variable for
+//! every combination of blends that is at most the part of each of its blends.
+
+use good_lp::solvers::highs::HighsProblem;
+use good_lp::{Expression, ProblemVariables, SolverModel, Variable, constraint, variable};
+
+use super::{failure, prove};
+use crate::error::Error;
+use crate::optimize::choice::{Choice, Goal, Metric, Picked, Table, Walk};
+
+/// Solves the program, or returns `None` where HiGHS proves that no choice keeps all limits.
+///
+/// # Errors
+/// [`Error::Solver`] where HiGHS stops without a proof.
+pub fn solve(choice: &Choice<f64>) -> Result<Option<Picked>, Error> {
+    let mut variables = ProblemVariables::new();
+    let binaries = |variables: &mut ProblemVariables, count: usize| -> Vec<Variable> {
+        (0..count).map(|_| variables.add(variable().binary())).collect()
+    };
+    let picked: Vec<Vec<Variable>> = choice.stages.iter().map(|stage| binaries(&mut variables, stage.len())).collect();
+    let mut rows = Vec::new();
+    for stage in &picked {
+        rows.push(constraint!(stage.iter().copied().sum::<Expression>() == 1.0));
+    }
+    let accuracy = match &choice.metric {
+        Metric::Sum => sum(choice, &picked, |of| of.accuracy),
+        Metric::Product => product(choice, &picked, &mut variables, &mut rows),
+        Metric::Table(table) => looked_up(choice, table, &picked, &mut variables, &mut rows),
+    };
+    let end = finish(choice, &choice.walk, &picked, &mut variables, &mut rows, Expression::from(0.0));
+    rows.push(constraint!(end <= choice.limit));
+    let cost = sum(choice, &picked, |of| of.cost);
+    let goal = match choice.goal {
+        Goal::Weighted { accuracy: weight } => weight * accuracy - cost,
+        Goal::Cheapest { accuracy_at_least } => {
+            rows.push(constraint!(accuracy >= accuracy_at_least));
+            -cost
+        }
+        Goal::MostAccurate { cost_at_most } => {
+            if cost_at_most.is_finite() {
+                rows.push(constraint!(cost <= cost_at_most));
+            }
+            accuracy
+        }
+    };
+    let mut model: HighsProblem = good_lp::highs(variables.maximise(goal));
+    for row in rows {
+        model.add_constraint(row);
+    }
+    let Some(proved) = prove(model)? else { return Ok(None) };
+    let mut rest = proved.columns.as_slice();
+    let mut picks = Vec::new();
+    for stage in &picked {
+        let (own, others) = rest.split_at(stage.len());
+        rest = others;
+        picks.push(own.iter().position(|y| *y > 0.5).unwrap_or(0));
+    }
+    choice.evaluate(&picks).map(Some).ok_or_else(|| failure(format!("picks {picks:?} break a limit")))
+}
+
+fn sum(
+    choice: &Choice<f64>,
+    picked: &[Vec<Variable>],
+    of: impl Fn(&crate::optimize::choice::Alternative<f64>) -> f64,
+) -> Expression {
+    let rows = choice.stages.iter().zip(picked);
+    rows.flat_map(|(stage, row)| stage.iter().zip(row).map(|(alternative, &y)| of(alternative) * y)).sum()
+}
+
+fn product(
+    choice: &Choice<f64>,
+    picked: &[Vec<Variable>],
+    variables: &mut ProblemVariables,
+    rows: &mut Vec<good_lp::Constraint>,
+) -> Expression {
+    let mut so_far = Expression::from(1.0);
+    for (stage, row) in choice.stages.iter().zip(picked) {
+        let carried: Vec<Variable> = stage.iter().map(|_| variables.add(variable().min(0.0).max(1.0))).collect();
+        rows.push(constraint!(carried.iter().copied().sum::<Expression>() == so_far));
+        rows.extend(carried.iter().zip(row).map(|(&carried, &y)| constraint!(carried <= y)));
+        so_far = stage.iter().zip(&carried).map(|(alternative, &carried)| alternative.accuracy * carried).sum();
+    }
+    so_far
+}
+
+fn looked_up(
+    choice: &Choice<f64>,
+    table: &Table,
+    picked: &[Vec<Variable>],
+    variables: &mut ProblemVariables,
+    rows: &mut Vec<good_lp::Constraint>,
+) -> Expression {
+    let mut all = Expression::from(0.0);
+    let mut accuracy = Expression::from(0.0);
+    for (blends, of) in table.entries() {
+        let part = variables.add(variable().min(0.0).max(1.0));
+        for ((stage, row), blend) in choice.stages.iter().zip(picked).zip(blends) {
+            let same = stage.iter().zip(row).filter(|(alternative, _)| alternative.blend == blend);
+            let uses: Expression = same.map(|(_, &y)| y).sum();
+            rows.push(constraint!(part <= uses));
+        }
+        all += part;
+        accuracy += of * part;
+    }
+    rows.push(constraint!(all == 1.0));
+    accuracy
+}
+
+/// Returns when a part of the walk is done that begins at `begin`.
+fn finish(
+    choice: &Choice<f64>,
+    walk: &Walk,
+    picked: &[Vec<Variable>],
+    variables: &mut ProblemVariables,
+    rows: &mut Vec<good_lp::Constraint>,
+    begin: Expression,
+) -> Expression {
+    match walk {
+        Walk::Stage(stage) => {
+            let pairs = choice.stages[*stage].iter().zip(&picked[*stage]);
+            begin + pairs.map(|(alternative, &y)| alternative.delay * y).sum::<Expression>()
+        }
+        Walk::Series(parts) => {
+            parts.iter().fold(begin, |begin, part| finish(choice, part, picked, variables, rows, begin))
+        }
+        Walk::Parallel(parts) => {
+            let end = variables.add(variable().min(0.0));
+            for part in parts {
+                let own = finish(choice, part, picked, variables, rows, begin.clone());
+                rows.push(constraint!(own <= end));
+            }
+            end.into()
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! From chosen ways to run variants to the lanes, pools and gears of a plan: what every room needs.
+
+use std::collections::BTreeMap;
+
+use super::variant_set::Candidate;
+use crate::facts::Facts;
+use crate::plan::{Gear, Lane, Plan, PlanFormat, Pool, Provenance, Resource, Switch};
+use crate::problem::Problem;
+use crate::units::{Millis, Share};
+
+/// A gear with the pools that it needs.
+pub(super) struct Decoded {
+    /// The gear, but for the replicas of its pools.
+    pub gear: Gear,
+    /// Every lane's variant and how it runs.
+    pub lanes: Vec<(String, Candidate)>,
+}
+
+/// Puts the gears together: pools as large as any gear needs.
+pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) -> Plan {
+    let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
+    for (variant, way) in decoded.iter().flat_map(|gear| &gear.lanes) {
+        widen(&mut pools, pool(problem, variant, way));
+    }
+    let placement: Vec<Pool> = pools.into_values().collect();
+    let mut gears: Vec<Gear> = Vec::new();
+    for Decoded { mut gear, lanes } in decoded {
+        for pool in &placement {
+            let up = lanes.iter().filter(|(variant, way)| pool_name(variant, way) == pool.name);
+            gear.replicas.insert(pool.name.clone(), up.map(|(_, way)| way.replicas).sum());
+        }
+        if let (Some(latency), Some(cores)) = (&mut gear.claims.latency, gear.claims.cores) {
+            latency.trust = facts.trust_on(cores, latency.trust);
+        }
+        gears.push(gear);
+    }
+    Plan {
+        format: PlanFormat::V1,
+        name: problem.name.clone(),
+        slo: problem.slo,
+        placement,
+        transfers: Vec::new(),
+        gears,
+        switch: Switch::default(),
+        provenance: Provenance {
+            tool: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
+            room: problem.room,
+            seed: 0,
+            inputs: Vec::new(),
+            capacity_parts: BTreeMap::new(),
+            problem: None,
+        },
+    }
+}
+
+pub(super) fn lane(variant: &str, candidate: &Candidate, share: f64) -> Lane {
+    Lane {
+        variant: variant.to_owned(),
+        pool: pool_name(variant, candidate),
+        batch: candidate.batch,
+        hold_ms: Millis::saturating(candidate.hold_ms),
+        share: Some(Share::saturating(share)),
+        queue_limit: None,
+        drop_after_ms: None,
+    }
+}
+
+/// Makes the shares sum to 1 exactly as far as rounding allows, by giving the rest to the largest.
+pub(super) fn level_shares(lanes: &mut [Lane]) {
+    let sum: f64 = lanes.iter().filter_map(|lane| lane.share).map(f64::from).sum();
+    let largest = lanes.iter_mut().filter_map(|lane| lane.share.as_mut()).max_by(|a, b| a.get().total_cmp(&b.get()));
+    if let Some(share) = largest {
+        *share = Share::saturating(share.get() + 1.0 - sum);
+    }
+}
+
+/// Returns the pool of a variant that runs in one way.
+pub(super) fn pool(problem: &Problem, variant: &str, candidate: &Candidate) -> Pool {
+    Pool {
+        name: pool_name(variant, candidate),
+        on: Resource::Cores {
+            cores: candidate.cores_each,
+            price_usd_per_core_hour: problem.inventory.price_usd_per_core_hour,
+        },
+        replicas: candidate.replicas,
+        hosts: vec![variant.to_owned()],
+    }
+}
+
+/// Adds a pool, or widens the one of its name to as many replicas.
+pub(super) fn widen(pools: &mut BTreeMap<String, Pool>, pool: Pool) {
+    let known = pools.entry(pool.name.clone()).or_insert_with(|| pool.clone());
+    known.replicas = known.replicas.max(pool.replicas);
+}
+
+pub(super) fn pool_name(variant: &str, candidate: &Candidate) -> String {
+    format!("{variant}-{}c", candidate.cores_each)
+}

@@ -1,0 +1,81 @@
+//! The room `pipeline` (IPA): for each stage of a pipeline which variant, cores, batch and replicas, so that the latency
+//! from end to end holds.
+//!
+//! ```text
+//! measured service times ─▶ ways to run each stage ─▶ law of each at this load ─▶ exact choice ─▶ gear up to the load
+//!                                   (once)                    ▲                                    │ that it carries
+//!                                                             └────────────── next load ◀──────────┘
+//! ```
+//!
+//! `ways` lists what a stage can choose from, `climb` goes from the lowest load to the highest one gear at a time,
+//! `decode` writes them down, `published` is the paper's own program.
+
+mod climb;
+mod decode;
+mod published;
+mod ways;
+
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::plan::Plan;
+use crate::problem::{Formulation, Problem};
+
+use super::conflict;
+use super::gears::assemble;
+use super::variant_set::Parts;
+use super::{Answer, Context, Planner};
+use climb::Model;
+pub use published::{
+    AccuracyMetric, BatchPoint, Decision, Deployed, PipelineWeights, PublishedPipeline, PublishedStage, StageVariant,
+};
+
+/// The planner of the room.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pipeline;
+
+impl Planner for Pipeline {
+    fn plan(&self, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
+        is_supported(problem, &context)?;
+        let all = Parts::new();
+        let parts = context.capacity_parts.unwrap_or(&all);
+        let model = Model::new(problem, facts, parts)?;
+        let Some(steps) = model.climb(problem.workload.max_rps.get()) else {
+            return Ok(Answer::Infeasible(conflict::find(problem, &Carries { facts, parts })?));
+        };
+        let gears = steps.iter().map(|step| decode::gear(&model, facts, step)).collect();
+        let plan: Plan = assemble(problem, facts, gears);
+        Ok(Answer::Plan(Box::new(plan)))
+    }
+}
+
+/// What the room can carry under a problem that was moved.
+struct Carries<'a> {
+    facts: &'a Facts,
+    parts: &'a Parts,
+}
+
+impl conflict::Carries for Carries<'_> {
+    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
+        Ok(Model::new(problem, self.facts, self.parts)?.max_load(most))
+    }
+}
+
+fn is_supported(problem: &Problem, context: &Context<'_>) -> Result<(), Error> {
+    let refused = |what: &str, hint: &str| Err(Error::Unsupported { what: what.to_owned(), hint: hint.to_owned() });
+    if problem.formulation == Formulation::Published {
+        return refused(
+            "the room `pipeline` plans from profiles with its own formulation only",
+            "leave `formulation` out; `cargo run --example published` solves the paper's instances",
+        );
+    }
+    if context.verify {
+        return refused(
+            "HiGHS cannot verify plans of the room `pipeline`: quantiles of sums of laws are no linear rows",
+            "leave out --verify; tests hold the search against enumeration, and against HiGHS where delays add up",
+        );
+    }
+    if context.from.is_some() {
+        return refused("the room `pipeline` does not price moving from a running plan", "leave out --from");
+    }
+    Ok(())
+}

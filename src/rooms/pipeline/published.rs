@@ -1,0 +1,195 @@
+//! IPA's own integer program (JSys 2024, section 4), as its adapter sees one decision.
+//!
+//! ```text
+//! maximise  α·A − β·Σ n_s·R_s − δ·Σ b_s
+//! s.t.      Σ_s [ l_s(b_s) + (b_s − 1)/λ ] ≤ SLA      n_s·h_s(b_s) ≥ λ
+//! ```
+//!
+//! Differs from the released code on purpose: there the queueing term becomes a negative constant that loosens the SLA,
+//! and the batch penalty lies below the solver's gap.
+
+use serde::Deserialize;
+
+use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, Walk, labels};
+
+/// An instance as the paper's adapter sees it at one decision; the format of the reference instances.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct PublishedPipeline {
+    /// Load (λ).
+    pub arrival_rate_rps: f64,
+    /// Limit of the end-to-end latency (SLA), in seconds.
+    pub sla_s: f64,
+    /// Weights of the objective.
+    pub weights: PipelineWeights,
+    /// How the stages' accuracies make that of the pipeline.
+    pub accuracy_metric: AccuracyMetric,
+    /// Batch sizes that may be used; all that were measured where left out.
+    #[serde(default)]
+    pub batch_sizes: Option<Vec<u32>>,
+    /// Most replicas of a stage.
+    #[serde(default = "no_limit")]
+    pub max_replicas: u32,
+    /// The stages, one after the other.
+    pub stages: Vec<PublishedStage>,
+}
+
+const fn no_limit() -> u32 {
+    u32::MAX
+}
+
+/// Weights of the published objective.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub struct PipelineWeights {
+    /// Weight of the accuracy.
+    pub alpha: f64,
+    /// Weight of a core.
+    pub beta: f64,
+    /// Weight of a sample in a batch.
+    pub delta: f64,
+}
+
+/// How the stages' accuracies make that of the pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccuracyMetric {
+    /// They multiply (PAS).
+    Product,
+    /// Their ranks, scaled to 0..1, add up (PAS').
+    SumNormalized,
+}
+
+/// A stage of a published instance.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct PublishedStage {
+    /// Name.
+    pub name: String,
+    /// Its variants.
+    pub variants: Vec<StageVariant>,
+}
+
+/// A variant of a stage of a published instance.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct StageVariant {
+    /// Name.
+    pub name: String,
+    /// Cores of one replica (R_m).
+    pub cores: u32,
+    /// Accuracy, 0 to 1.
+    pub accuracy: f64,
+    /// Rank scaled to 0..1; worked out from the accuracies where left out.
+    #[serde(default)]
+    pub norm_accuracy: Option<f64>,
+    /// What was measured of one replica.
+    pub profile: Vec<BatchPoint>,
+}
+
+/// Latency and throughput of one replica at one batch size.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub struct BatchPoint {
+    /// Samples in a batch.
+    pub batch: u32,
+    /// Time of a batch (l), in seconds.
+    pub latency_s: f64,
+    /// Requests per second (h).
+    pub throughput_rps: f64,
+}
+
+/// What a published decision gives a stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployed {
+    /// Name of the stage.
+    pub stage: String,
+    /// Name of the variant.
+    pub variant: String,
+    /// Samples in a batch.
+    pub batch: u32,
+    /// Replicas.
+    pub replicas: u32,
+    /// Cores of all replicas.
+    pub cores: u32,
+}
+
+/// An optimum of the published program.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// Value of the objective.
+    pub objective: f64,
+    /// Accuracy of the pipeline by the instance's metric.
+    pub accuracy: f64,
+    /// What each stage gets.
+    pub stages: Vec<Deployed>,
+}
+
+impl PublishedPipeline {
+    /// Returns the optimum, or `None` where no plan keeps the SLA.
+    #[must_use]
+    pub fn solve(&self) -> Option<Decision> {
+        let (choice, deployed) = self.program(&|_, _| true);
+        labels::solve(&choice).map(|picked| decision(&picked, &deployed))
+    }
+
+    /// Returns the integer program, and what each of its alternatives stands for. `may` says which variants of which
+    /// stage, both by index, may be used.
+    #[must_use]
+    pub fn program(&self, may: &dyn Fn(usize, usize) -> bool) -> (Choice<f64>, Vec<Vec<Deployed>>) {
+        let mut stages = Vec::new();
+        let mut deployed = Vec::new();
+        for (index, stage) in self.stages.iter().enumerate() {
+            let variants = (0..stage.variants.len()).filter(|&variant| may(index, variant));
+            let (alternatives, of): (Vec<_>, Vec<_>) =
+                variants.flat_map(|variant| self.alternatives(stage, variant)).unzip();
+            stages.push(alternatives);
+            deployed.push(of);
+        }
+        let metric = match self.accuracy_metric {
+            AccuracyMetric::Product => Metric::Product,
+            AccuracyMetric::SumNormalized => Metric::Sum,
+        };
+        let walk = Walk::chain(stages.len());
+        let goal = Goal::Weighted { accuracy: self.weights.alpha };
+        (Choice { stages, walk, metric, goal, limit: self.sla_s }, deployed)
+    }
+
+    /// Returns a variant's batch sizes, each with the fewest replicas that carry the load.
+    fn alternatives(&self, stage: &PublishedStage, variant: usize) -> Vec<(Alternative<f64>, Deployed)> {
+        let of = &stage.variants[variant];
+        let allowed = |batch: u32| self.batch_sizes.as_ref().is_none_or(|sizes| sizes.contains(&batch));
+        let accuracy = match self.accuracy_metric {
+            AccuracyMetric::Product => of.accuracy,
+            AccuracyMetric::SumNormalized => of.norm_accuracy.unwrap_or_else(|| stage.rank(variant)),
+        };
+        let points = of.profile.iter().filter(|point| allowed(point.batch) && point.throughput_rps > 0.0);
+        let alternative = |point: &BatchPoint| {
+            let replicas = (self.arrival_rate_rps / point.throughput_rps - 1e-9).ceil().max(1.0);
+            let cores = replicas * f64::from(of.cores);
+            let fill = f64::from(point.batch - 1) / self.arrival_rate_rps;
+            let deployed = Deployed {
+                stage: stage.name.clone(),
+                variant: of.name.clone(),
+                batch: point.batch,
+                replicas: replicas as u32,
+                cores: cores as u32,
+            };
+            let cost = self.weights.beta * cores + self.weights.delta * f64::from(point.batch);
+            (Alternative { accuracy, cost, delay: point.latency_s + fill, blend: variant }, deployed)
+        };
+        points.map(alternative).filter(|(_, deployed)| deployed.replicas <= self.max_replicas).collect()
+    }
+}
+
+impl PublishedStage {
+    /// Returns a variant's rank by accuracy, scaled to 0..1; a lone variant counts 1.
+    fn rank(&self, variant: usize) -> f64 {
+        let own = self.variants[variant].accuracy;
+        let below = self.variants.iter().filter(|other| other.accuracy < own).count();
+        if self.variants.len() > 1 { below as f64 / (self.variants.len() - 1) as f64 } else { 1.0 }
+    }
+}
+
+fn decision(picked: &Picked, deployed: &[Vec<Deployed>]) -> Decision {
+    Decision {
+        objective: picked.value,
+        accuracy: picked.accuracy,
+        stages: deployed.iter().zip(&picked.picks).map(|(stage, &pick)| stage[pick].clone()).collect(),
+    }
+}
