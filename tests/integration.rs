@@ -30,6 +30,8 @@ mod import;
 mod load;
 #[path = "integration/measure_less.rs"]
 mod measure_less;
+#[path = "integration/pipeline.rs"]
+mod pipeline;
 #[path = "integration/plans.rs"]
 mod plans;
 #[path = "integration/plot.rs"]

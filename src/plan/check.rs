@@ -186,17 +186,15 @@ impl Checker<'_> {
         }
     }
 
-    /// Tells whether the stages do different tasks, so that no stage's answer is the answer of the whole.
-    fn is_pipeline(&self) -> bool {
-        let lanes = self.gear.stages.iter().flat_map(|stage| &stage.lanes);
-        let variants: Vec<String> = lanes.map(|lane| lane.variant.clone()).collect();
-        self.gear.stages.len() > 1 && self.facts.do_one_task(&variants).is_err()
+    /// Returns the problem of a pipeline, whose stages do different tasks: no stage's answer is the answer of the whole.
+    fn pipeline(&self) -> Option<&Problem> {
+        self.problem.filter(|problem| !problem.stages.is_empty())
     }
 
     /// Mixes the ends of the variants' intervals by share; nobody knows a closed form for a cascade.
     fn expected_interval(&self) -> Option<[f64; 2]> {
-        if self.is_pipeline() {
-            let claim = pipeline_accuracy(self.gear, self.problem?, self.facts)?;
+        if let Some(problem) = self.pipeline() {
+            let claim = pipeline_accuracy(self.gear, problem, self.facts)?;
             return Some([claim.low.get(), claim.high.get()]);
         }
         let [stage] = self.gear.stages.as_slice() else { return None };
@@ -247,8 +245,8 @@ impl Checker<'_> {
         if self.turns_away() {
             return None;
         }
-        if self.is_pipeline() {
-            return Some(pipeline_accuracy(self.gear, self.problem?, self.facts)?.value.get());
+        if let Some(problem) = self.pipeline() {
+            return Some(pipeline_accuracy(self.gear, problem, self.facts)?.value.get());
         }
         let stages = &self.gear.stages;
         if let [stage] = stages.as_slice() {

@@ -63,12 +63,13 @@ impl Queue<'_> {
         1e3 * f64::from(self.servers) * f64::from(self.batch) / self.service.mean_ms()
     }
 
-    /// Returns the mean wait of the batches that wait.
+    /// Returns how often a batch waits for a replica, and its mean wait then in milliseconds.
     #[must_use]
-    pub fn mean_wait_ms(&self, rate_rps: f64) -> f64 {
+    pub fn wait(&self, rate_rps: f64) -> (f64, f64) {
+        let (utilisation, servers) = (self.utilisation(rate_rps), f64::from(self.servers));
         let variability = 1.0 / self.mean_batch(rate_rps) + self.service.scv();
-        let free = f64::from(self.servers) * (1.0 - self.utilisation(rate_rps));
-        self.service.mean_ms() * variability / (2.0 * free)
+        let mean = self.service.mean_ms() * variability / (2.0 * servers * (1.0 - utilisation));
+        (erlang_c(self.servers, utilisation * servers), mean)
     }
 
     /// Returns the probability that a response takes longer than `t_ms`.
@@ -80,9 +81,7 @@ impl Queue<'_> {
         }
         let fill = if self.batch > 1 { self.hold_ms } else { 0.0 };
         let left = t_ms - fill;
-        let servers = f64::from(self.servers);
-        let waits = erlang_c(self.servers, utilisation * servers);
-        let mean_wait = self.mean_wait_ms(rate_rps);
+        let (waits, mean_wait) = self.wait(rate_rps);
         let late = |service: f64| {
             if service > left {
                 1.0
@@ -114,17 +113,36 @@ impl Queue<'_> {
     }
 }
 
-/// Returns the queue of whole requests at a stage where each makes several calls at once and waits for the last of them.
+/// A stage where each request makes several calls at once, so that batches come in bursts.
 ///
-/// A request's calls fill `⌈calls ÷ batch⌉` batches. As many replicas as that make a team that serves one request at a
-/// time; with fewer replicas the whole pool is the team and a request takes several rounds, whose times add up. Requests
-/// never share a batch here, so that the bound is on the safe side (*team bound*). The rate of the queue is that of
-/// requests.
-#[must_use]
-pub fn teams(service: &Distribution, servers: u32, batch: u32, calls: f64) -> (Distribution, u32) {
-    let batches = (calls / f64::from(batch)).ceil().max(1.0) as u32;
-    let rounds = batches.div_ceil(servers);
-    (service.repeated(rounds), (servers / batches).max(1))
+/// Batches that come `j` at a time have the index of dispersion `j`, so the wait of the first is positive with Erlang's
+/// delay probability and then exponential with mean `E[S] (j + SCV) ÷ (2 c (1 − ρ))`: exact in the mean for one server
+/// (M^[X]/G/1), and [`Queue`]'s own formula for `j = 1`. The request then takes `⌈j ÷ c⌉` rounds of service.
+#[derive(Debug, Clone, Copy)]
+pub struct Burst<'a> {
+    /// Law of one call of a full batch.
+    pub service: &'a Distribution,
+    /// Replicas.
+    pub servers: u32,
+    /// Batches that one request brings, on average.
+    pub batches: f64,
+}
+
+impl Burst<'_> {
+    /// Returns the busy part of the replicas at a rate of requests.
+    #[must_use]
+    pub fn utilisation(&self, rate_rps: f64) -> f64 {
+        rate_rps / 1e3 * self.batches * self.service.mean_ms() / f64::from(self.servers)
+    }
+
+    /// Returns how often a request waits for a replica, and its mean wait then in milliseconds.
+    #[must_use]
+    pub fn wait(&self, rate_rps: f64) -> (f64, f64) {
+        let (utilisation, servers) = (self.utilisation(rate_rps), f64::from(self.servers));
+        let variability = self.batches + self.service.scv();
+        let mean = self.service.mean_ms() * variability / (2.0 * servers * (1.0 - utilisation));
+        (erlang_c(self.servers, utilisation * servers), mean)
+    }
 }
 
 /// Returns the smallest time that a mixture of responses exceeds with probability at most `1 − quantile`.

@@ -5,7 +5,7 @@
 //! every quantile is an upper bound, off by at most one step for each law that went into it (*grid bound*). Stages are
 //! taken to be independent.
 
-use super::estimate::{Queue, erlang_c, teams};
+use super::estimate::{Burst, Queue};
 use crate::profile::Distribution;
 
 /// Steps of the grid.
@@ -22,19 +22,21 @@ impl Law {
     /// Returns the law of a queue's responses at a rate, on a grid that ends at `span_ms`.
     #[must_use]
     pub fn of_queue(queue: &Queue<'_>, rate_rps: f64, span_ms: f64) -> Self {
-        let utilisation = queue.utilisation(rate_rps);
-        if utilisation >= 1.0 {
+        if queue.utilisation(rate_rps) >= 1.0 {
             return Self::never();
         }
-        let step = span_ms / STEPS as f64;
         let fill = if queue.batch > 1 { queue.hold_ms } else { 0.0 };
-        let waits = erlang_c(queue.servers, utilisation * f64::from(queue.servers));
-        let mean_wait = queue.mean_wait_ms(rate_rps);
+        Self::of_response(queue.service, queue.wait(rate_rps), fill, span_ms)
+    }
+
+    /// Returns the law of fill + wait + service, the wait being positive so often and then exponential with such a mean.
+    fn of_response(service: &Distribution, (waits, mean_wait): (f64, f64), fill: f64, span_ms: f64) -> Self {
+        let step = span_ms / STEPS as f64;
         let fade = |ms: f64| if mean_wait > 0.0 { (-ms / mean_wait).exp() } else { 0.0 };
         let per_step = fade(step);
         // P(late) = Σ p·[service > t] + Σ p·waits·exp(−(t − service) ÷ mean wait): the second sum fades from step to step.
         let (mut unserved, mut waiting) = (1.0, 0.0);
-        let mut atoms = queue.service.atoms().iter().peekable();
+        let mut atoms = service.atoms().iter().peekable();
         let cdf = (0..=STEPS).map(|k| {
             let left = step * k as f64 - fill;
             waiting *= per_step;
@@ -51,13 +53,6 @@ impl Law {
     #[must_use]
     pub fn at_once() -> Self {
         Self { cdf: vec![1.0; STEPS + 1] }
-    }
-
-    /// Returns the law of something that always takes the same time.
-    #[must_use]
-    pub fn after(ms: f64, span_ms: f64) -> Self {
-        let done = |k: usize| span_ms * k as f64 / STEPS as f64 >= ms * (1.0 - ROUNDING);
-        Self { cdf: (0..=STEPS).map(|k| f64::from(u8::from(done(k)))).collect() }
     }
 
     /// Returns the law of something that is never done in time.
@@ -153,14 +148,23 @@ impl Flow<'_> {
         Queue { service: self.service, servers: self.servers, batch: self.batch, hold_ms: self.hold_ms }
     }
 
+    fn burst(&self, calls: u32) -> Burst<'_> {
+        Burst { service: self.service, servers: self.servers, batches: f64::from(calls.div_ceil(self.batch)) }
+    }
+
+    /// Returns the two numbers of calls that a request makes, each with its part of the requests.
+    fn numbers(&self) -> [(u32, f64); 2] {
+        let (few, more) = (self.calls.floor(), self.calls.fract());
+        [(few as u32, 1.0 - more), (few as u32 + 1, more)]
+    }
+
     /// Returns the busy part of the replicas at a rate of requests.
     #[must_use]
     pub fn utilisation(&self, rate_rps: f64) -> f64 {
         if self.calls <= 1.0 {
             return self.queue().utilisation(rate_rps * self.share * self.calls);
         }
-        let batches = (self.calls / f64::from(self.batch)).ceil();
-        rate_rps / 1e3 * self.share * batches * self.service.mean_ms() / f64::from(self.servers)
+        self.numbers().iter().map(|(calls, part)| part * self.burst(*calls).utilisation(rate_rps * self.share)).sum()
     }
 
     /// Returns the law of the time until all calls of one request are done; of none where a request may make none.
@@ -170,12 +174,18 @@ impl Flow<'_> {
             let law = Law::of_queue(&self.queue(), rate_rps * self.share * self.calls, span_ms);
             return if self.calls < 1.0 { law.or(self.calls, &Law::at_once()) } else { law };
         }
-        let (service, servers) = teams(self.service, self.servers, self.batch, self.calls);
-        let fill = self.queue().hold_ms;
-        // A team serves whole requests: nobody waits for companions but of the same request, at most the hold.
-        let alone = Queue { service: &service, servers, batch: 1, hold_ms: 0.0 };
-        let law = Law::of_queue(&alone, rate_rps * self.share, span_ms);
-        if self.batch > 1 { law.then(&Law::after(fill, span_ms)) } else { law }
+        if self.utilisation(rate_rps) >= 1.0 {
+            return Law::never();
+        }
+        let [(few, part), (more, _)] = self.numbers();
+        let mean = self.numbers().iter().map(|(calls, part)| part * self.burst(*calls).batches).sum();
+        let wait = Burst { batches: mean, ..self.burst(more) }.wait(rate_rps * self.share);
+        let law = |calls: u32| {
+            let rounds = calls.div_ceil(self.batch).div_ceil(self.servers);
+            let is_full = calls.is_multiple_of(self.batch);
+            Law::of_response(&self.service.repeated(rounds), wait, if is_full { 0.0 } else { self.hold_ms }, span_ms)
+        };
+        if part < 1.0 { law(few).or(part, &law(more)) } else { law(few) }
     }
 }
 

@@ -15,7 +15,7 @@ use super::{Answer, Context, solve};
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::plan::Plan;
-use crate::problem::{Formulation, Problem};
+use crate::problem::{Formulation, Problem, Room};
 use crate::profile::{Key, Trust};
 
 /// A configuration: name of the variant, and what of it.
@@ -89,6 +89,12 @@ pub fn relevance(
     deviations: f64,
     context: Context<'_>,
 ) -> Result<Relevance, Error> {
+    if problem.room != Room::VariantSet {
+        return Err(Error::Unsupported {
+            what: format!("what the room `{}` need not measure is not known yet", problem.room.as_str()),
+            hint: "measure the grid, or within an error; problems of variant-set can be measured for".to_owned(),
+        });
+    }
     let hopeful = facts.at_best(asked, device, deviations);
     let allowed: BTreeSet<String> = variants_of(problem, facts)?.into_iter().collect();
     let measured = measured(facts, device);

@@ -22,7 +22,7 @@ fn draw(seed: u64) -> Choice<f64> {
     let count = rng.random_range(1..=4);
     let blends = rng.random_range(1..=3);
     let on_grid = seed % 3 == 0;
-    let mut number = |rng: &mut ChaCha8Rng, high: f64| {
+    let number = |rng: &mut ChaCha8Rng, high: f64| {
         let value: f64 = rng.random_range(0.0..high);
         if on_grid { (value * 10.0).round() / 10.0 } else { value }
     };
