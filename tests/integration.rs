@@ -28,6 +28,8 @@ mod import;
 mod load;
 #[path = "integration/measure_less.rs"]
 mod measure_less;
+#[path = "integration/ocr.rs"]
+mod ocr;
 #[path = "integration/plans.rs"]
 mod plans;
 #[path = "integration/plot.rs"]
