@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use planner::profile::engine::{Engine, Scripted};
 use planner::profile::{
-    Attendant, CertaintyMeasure, Context, CountedAccuracy, Earlier, Event, Family, Halves, Here, Profile, Settings,
-    Trust, measure,
+    Attendant, CertaintyMeasure, Context, CountedAccuracy, DataFiles, Earlier, Event, Family, Halves, Here, Profile,
+    Settings, Trust, measure,
 };
 use planner::units::{Millis, Share};
 
@@ -75,7 +75,9 @@ fn measured(
 fn counted_accuracies_are_taken_over_and_nothing_is_answered() {
     let mut family = digits();
     family.list.variants.truncate(2);
-    family.list.data.labels = None;
+    family.list.data = DataFiles { labels: None, calibration: None, ..family.list.data };
+    family.samples.labels.clear();
+    family.calibration = None;
     let source = "somebody, lines read exactly".to_owned();
     for (variant, right) in family.list.variants.iter_mut().zip([266, 291]) {
         variant.accuracy = Some(CountedAccuracy { right, of: 300, source: source.clone() });
