@@ -32,6 +32,8 @@ mod load;
 mod measure_less;
 #[path = "integration/pipeline.rs"]
 mod pipeline;
+#[path = "integration/ocr.rs"]
+mod ocr;
 #[path = "integration/plans.rs"]
 mod plans;
 #[path = "integration/plot.rs"]

@@ -1,11 +1,12 @@
-//! What variants answer: every sample once, judged by the scores, and what bringing each up costs.
+//! What variants answer: every sample once, judged by the scores, and what bringing each up costs. Where answers are no
+//! classes, like a detector's map, the model list says how often they were right elsewhere.
 
 use std::path::Path;
 
 use super::engine::{Run, full_name};
 use super::lab::{Answered, Half, Lab};
 use super::measure::{Attendant, Earlier, Event, Settings, cause_of, of_variant, same_model};
-use super::models::Family;
+use super::models::{CountedAccuracy, Family};
 use super::sample::wilson;
 use super::{AccuracyFact, Answer, Answers, AnswersFile, CertaintyMeasure, Failure, PartOf, Profile, Trust, Variant};
 use crate::error::Error;
@@ -65,7 +66,7 @@ pub(super) fn answer_all(
         return Err(all_of(errors));
     }
     let file = |file: &Path, answers: &Answers| answers_file(file, settings.certainty, answers);
-    profile.answers = Some(file(&settings.context.answers, &halves.test));
+    profile.answers = family.list.data.judge().then(|| file(&settings.context.answers, &halves.test));
     profile.calibration = halves.calibration.as_ref().map(|answers| file(&settings.context.calibration, answers));
     Ok(halves)
 }
@@ -93,7 +94,7 @@ fn truth(family: &Family, lab: &dyn Lab, settings: &Settings, earlier: Option<&E
     Ok(Halves { test: labels(Half::Test, &family.samples.labels)?, calibration: calibration.transpose()? })
 }
 
-/// Loads a variant and lets it answer every sample; returns its answers to each half.
+/// Loads a variant and judges it; returns its answers to each half.
 fn answer(
     family: &Family,
     lab: &dyn Lab,
@@ -102,42 +103,73 @@ fn answer(
     index: usize,
 ) -> Result<(Variant, Vec<Vec<Answer>>), Error> {
     let entry = &family.list.variants[index];
-    let cores = first_cores(settings);
-    let cost = lab.footprint(index, cores, &settings.batches)?;
-    let half = |half| lab.answers(index, cores, half, settings.certainty);
-    let Answered { answers, passes_bytes, receives_bytes } = half(Half::Test)?;
-    let right = answers.iter().zip(&truth.test.labels).filter(|(answer, label)| answer.predicted == **label).count();
-    let (low, high) = wilson(right as u64, answers.len() as u64);
+    let cost = lab.footprint(index, first_cores(settings), &settings.batches)?;
+    let Judgement { accuracy, part_of, halves } = match &entry.accuracy {
+        Some(counted) => counted_elsewhere(counted),
+        None => judgement(family, lab, settings, truth, index)?,
+    };
     let variant = Variant {
         name: entry.name.clone(),
         file: entry.file.clone(),
         sha256: family.model_sha256[index].clone(),
-        part_of: entry.part.as_ref().map(|part| PartOf {
-            network: part.network.clone(),
-            exit: part.exit,
-            runs: part.runs,
-            receives_bytes,
-            passes_bytes,
-        }),
+        part_of,
         engine: full_name(lab.engine()),
-        accuracy: AccuracyFact {
-            value: Accuracy::saturating(right as f64 / answers.len() as f64),
-            low,
-            high,
-            samples: answers.len() as u64,
-            trust: Trust::Measured,
-            agrees_with: family.list.data.reference.clone(),
-        },
+        accuracy,
         load_time_ms: cost.load_time_ms,
         cold_load_time_ms: cost.cold_load_time_ms,
         memory_mb: cost.memory.loaded_mb,
         memory_of_batches: cost.memory.batches,
     };
+    Ok((variant, halves))
+}
+
+/// What a variant's answers are worth.
+struct Judgement {
+    accuracy: AccuracyFact,
+    part_of: Option<PartOf>,
+    /// Answers to each half; none where nothing here judges them.
+    halves: Vec<Vec<Answer>>,
+}
+
+/// Takes over what was counted elsewhere: answers that are no classes cannot be judged here.
+fn counted_elsewhere(counted: &CountedAccuracy) -> Judgement {
+    let source = Some(counted.source.clone());
+    let accuracy = AccuracyFact { source, ..share_right(counted.right, counted.of, Trust::Imported) };
+    Judgement { accuracy, part_of: None, halves: Vec::new() }
+}
+
+/// Lets a variant answer every sample, and counts what is right.
+fn judgement(
+    family: &Family,
+    lab: &dyn Lab,
+    settings: &Settings,
+    truth: &Halves,
+    index: usize,
+) -> Result<Judgement, Error> {
+    let half = |half| lab.answers(index, first_cores(settings), half, settings.certainty);
+    let Answered { answers, passes_bytes, receives_bytes } = half(Half::Test)?;
+    let right = answers.iter().zip(&truth.test.labels).filter(|(answer, label)| answer.predicted == **label).count();
+    let agrees_with = family.list.data.reference.clone();
+    let accuracy = AccuracyFact { agrees_with, ..share_right(right as u64, answers.len() as u64, Trust::Measured) };
+    let part_of = family.list.variants[index].part.as_ref().map(|part| PartOf {
+        network: part.network.clone(),
+        exit: part.exit,
+        runs: part.runs,
+        receives_bytes,
+        passes_bytes,
+    });
     let mut halves = vec![answers];
     if truth.calibration.is_some() {
         halves.push(half(Half::Calibration)?.answers);
     }
-    Ok((variant, halves))
+    Ok(Judgement { accuracy, part_of, halves })
+}
+
+/// Returns the accuracy of so many right answers.
+fn share_right(right: u64, of: u64, trust: Trust) -> AccuracyFact {
+    let (low, high) = wilson(right, of);
+    let value = Accuracy::saturating(right as f64 / of as f64);
+    AccuracyFact { value, low, high, samples: of, trust, agrees_with: None, source: None }
 }
 
 fn first_cores(settings: &Settings) -> u32 {
@@ -159,6 +191,10 @@ fn all_of(errors: Vec<Error>) -> Error {
 fn known_variant(earlier: &Earlier, family: &Family, index: usize) -> Option<(Variant, Vec<Vec<Answer>>)> {
     let name = &family.list.variants[index].name;
     let variant = earlier.profile.variant(name).filter(|_| same_model(Some(earlier), family, name))?;
+    if let Some(counted) = &family.list.variants[index].accuracy {
+        // The list may have been counted anew since.
+        return Some((Variant { accuracy: counted_elsewhere(counted).accuracy, ..variant.clone() }, Vec::new()));
+    }
     let mut halves = vec![earlier.answers.test.of(name)?.to_vec()];
     if family.calibration.is_some() {
         halves.push(earlier.answers.calibration.as_ref()?.of(name)?.to_vec());

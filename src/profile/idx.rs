@@ -1,4 +1,4 @@
-//! Labelled samples from IDX files, the format of MNIST: a magic of 4 bytes, big-endian sizes, then the bytes.
+//! Labelled samples from IDX files, the format of MNIST: a magic of 4 bytes, big-endian sizes, then bytes or 32-bit floats.
 
 use std::io::Read;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::format;
 pub struct Samples {
     /// Size of one sample in each dimension, channels first.
     pub shape: Vec<usize>,
-    /// All pixels, byte ÷ 255.
+    /// All pixels: byte ÷ 255, or the float as it is.
     pub pixels: Vec<f32>,
     /// Class number of each sample; empty where nobody knows them.
     pub labels: Vec<u32>,
@@ -76,15 +76,33 @@ pub fn read_samples(images: &Path, labels: Option<&Path>) -> Result<Samples, Err
         // Grey images of height × width: models expect a channel.
         shape.insert(0, 1);
     }
-    let pixels = images_idx.bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+    let pixels = pixels(images, &images_idx)?;
     let sha256 = format::sha256(&[image_bytes, label_bytes].concat());
     Ok(Samples { shape, pixels, labels, sha256 })
+}
+
+/// Returns byte ÷ 255, and floats as they are: who writes floats has prepared them for the models.
+fn pixels(file: &Path, idx: &Idx) -> Result<Vec<f32>, Findings> {
+    match idx.kind {
+        Kind::Bytes => Ok(idx.bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect()),
+        Kind::Floats => {
+            let (floats, _) = idx.bytes.as_chunks::<4>();
+            let pixels: Vec<f32> = floats.iter().map(|&float| f32::from_be_bytes(float)).collect();
+            match pixels.iter().find(|pixel| !pixel.is_finite()) {
+                Some(pixel) => Err(bad(file, format!("there is a {pixel}"), "samples are finite numbers")),
+                None => Ok(pixels),
+            }
+        }
+    }
 }
 
 /// Returns the bytes of the file and the labels in it, one for each of so many samples.
 fn read_labels(file: &Path, samples: usize) -> Result<(Vec<u8>, Vec<u32>), Error> {
     let bytes = format::read(file)?;
     let idx = parse(file, &bytes)?;
+    if idx.kind != Kind::Bytes {
+        return Err(bad(file, "labels are floats".to_owned(), "labels are bytes").into());
+    }
     if idx.sizes.len() != 1 {
         return Err(bad(file, format!("labels have {} dimensions", idx.sizes.len()), "labels have one").into());
     }
@@ -102,11 +120,22 @@ fn bad(file: &Path, cause: String, action: &str) -> Findings {
 
 struct Idx {
     sizes: Vec<usize>,
+    kind: Kind,
     bytes: Vec<u8>,
 }
 
+/// What an IDX file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Type 8, unsigned bytes.
+    Bytes,
+    /// Type 13, 32-bit floats, big-endian.
+    Floats,
+}
+
 fn parse(file: &Path, raw: &[u8]) -> Result<Idx, Findings> {
-    let action = "data files are IDX files of unsigned bytes (magic 00 00 08 and the number of dimensions)";
+    let action = "data files are IDX files of unsigned bytes (magic 00 00 08 and the number of dimensions) or 32-bit \
+                  floats (00 00 0d)";
     let bad = |cause: String| bad(file, cause, action);
     let mut bytes = Vec::new();
     if file.extension().is_some_and(|extension| extension == "gz") {
@@ -114,19 +143,21 @@ fn parse(file: &Path, raw: &[u8]) -> Result<Idx, Findings> {
     } else {
         bytes.extend_from_slice(raw);
     }
-    let &[0, 0, 8, dimensions @ 1..=4] = bytes.first_chunk::<4>().unwrap_or(&[0; 4]) else {
-        return Err(bad(format!("the magic is {:02x?}", &bytes[..bytes.len().min(4)])));
+    let (kind, width, dimensions) = match bytes.first_chunk::<4>() {
+        Some(&[0, 0, 0x08, dimensions @ 1..=4]) => (Kind::Bytes, 1, dimensions),
+        Some(&[0, 0, 0x0d, dimensions @ 1..=4]) => (Kind::Floats, size_of::<f32>(), dimensions),
+        _ => return Err(bad(format!("the magic is {:02x?}", &bytes[..bytes.len().min(4)]))),
     };
     let start = 4 + 4 * usize::from(dimensions);
     let header = bytes.get(4..start).ok_or_else(|| bad("the sizes are cut short".into()))?;
     let sizes: Vec<usize> =
         header.chunks_exact(4).map(|size| size.iter().fold(0, |size, &byte| (size << 8) | usize::from(byte))).collect();
-    let wanted = sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
+    let wanted = sizes.iter().try_fold(width, |product, &size| product.checked_mul(size));
     let found = bytes.len() - start;
     if wanted != Some(found) {
         return Err(bad(format!("{found} bytes follow where the sizes {sizes:?} promise others")));
     }
-    Ok(Idx { sizes, bytes: bytes.split_off(start) })
+    Ok(Idx { sizes, kind, bytes: bytes.split_off(start) })
 }
 
 #[cfg(test)]
@@ -153,9 +184,25 @@ mod tests {
         assert_eq!((batch.shape, batch.data), (vec![1, 1, 1, 2], vec![0.4, 1.0]));
     }
 
+    /// Two samples of one float each.
+    fn floats(numbers: [f32; 2]) -> Vec<u8> {
+        let header: &[u8] = &[0, 0, 13, 2, 0, 0, 0, 2, 0, 0, 0, 1];
+        [header, &numbers.map(f32::to_be_bytes).concat()].concat()
+    }
+
+    #[test]
+    fn floats_are_taken_as_they_are() {
+        let samples = read(&floats([-2.1, 1.5]), LABELS).expect("well-formed");
+        assert_eq!((samples.shape, samples.pixels), (vec![1], vec![-2.1, 1.5]));
+    }
+
     #[test]
     fn says_what_is_wrong_with_the_data() {
-        let cases: [(&[u8], &[u8], &str); 5] = [
+        let (endless, cut) = (floats([1.0, f32::INFINITY]), &floats([1.0, 2.0])[..17]);
+        let cases: [(&[u8], &[u8], &str); 8] = [
+            (&endless, LABELS, "there is a inf"),
+            (cut, LABELS, "5 bytes follow"),
+            (IMAGES, &floats([1.0, 2.0]), "labels are floats"),
             (b"PNG!", LABELS, "the magic is"),
             (b"", LABELS, "the magic is"),
             (&IMAGES[..10], LABELS, "sizes are cut short"),

@@ -82,7 +82,7 @@ pub enum Event<'a> {
         /// Blocks to measure.
         blocks: usize,
     },
-    /// A variant was loaded and has answered every sample.
+    /// A variant was loaded, and it is known how often it is right.
     Answered(&'a Variant),
     /// A block of a point was measured; more of them follow.
     Began(&'a Block),
@@ -97,7 +97,7 @@ pub trait Attendant {
     /// Is told of every event.
     fn tell(&mut self, event: Event<'_>);
 
-    /// Keeps the answers, before any profile that names them; called once.
+    /// Keeps the answers, before any profile that names them; called once, or never where nothing judges them.
     ///
     /// # Errors
     /// Whatever ends the measurement.
@@ -161,7 +161,9 @@ pub fn measure(
     let mut profile = empty(family, lab.engine(), settings);
     let earlier = earlier.map(|earlier| agreeing(earlier, &profile, settings.certainty)).transpose()?;
     let answers = answer_all(family, lab, settings, earlier.as_ref(), &mut profile, attendant)?;
-    attendant.keep_answers(&answers)?;
+    if profile.answers.is_some() {
+        attendant.keep_answers(&answers)?;
+    }
     attendant.save(&profile)?;
 
     let mut bench = Bench::new(family, lab, settings, earlier.as_ref(), &profile);

@@ -57,7 +57,9 @@ pub use histogram::{Distribution, Histogram};
 pub use idx::{Samples, read_samples};
 pub use lab::{Footprint, Half, Here, Lab, Visit};
 pub use measure::{Attendant, CALLS_FOR_A_TAIL, Context, Earlier, Event, Settings, measure};
-pub use models::{CalibrationFiles, DataFiles, Family, ModelList, ModelsFormat, Part, StageFile, VariantFile};
+pub use models::{
+    CalibrationFiles, CountedAccuracy, DataFiles, Family, ModelList, ModelsFormat, Part, StageFile, VariantFile,
+};
 pub use surface::{Predicted, Seen, Spot, Surface};
 
 /// The name and version of the profile format.
@@ -221,6 +223,9 @@ pub struct AccuracyFact {
     /// Where there were no labels: the variant whose answers count as right, so that this is an agreement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agrees_with: Option<String>,
+    /// Where it was counted elsewhere: by whom, and what counts as right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// Where a number comes from. Sorted from most to least trusted.

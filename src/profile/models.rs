@@ -87,9 +87,41 @@ pub struct VariantFile {
     /// alone and answers with its exit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageFile>,
+    /// How often it was right elsewhere, where answers are not classes and so nothing here can judge them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<CountedAccuracy>,
     /// What of an early-exit network it is; set where `exits` and `stages` are taken apart.
     #[serde(skip)]
     pub part: Option<Part>,
+}
+
+/// Right answers that somebody else counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CountedAccuracy {
+    /// Right answers.
+    pub right: u64,
+    /// All answers, each independent of the others.
+    #[schemars(range(min = 1))]
+    pub of: u64,
+    /// Who counted, and what counts as right.
+    pub source: String,
+}
+
+impl CountedAccuracy {
+    fn validate(&self, key: &str, findings: &mut Findings) {
+        let mut bad = |code, name: &str, cause: String, action: &str| {
+            findings.push(Finding::error(code, format!("{key}{name}"), cause, action));
+        };
+        if self.right > self.of || self.of == 0 {
+            let cause = format!("{} of {} answers cannot be right", self.right, self.of);
+            bad(Code::OutOfRange, ".right", cause, "count the right answers among at least one");
+        }
+        if self.source.trim().is_empty() {
+            let action = "say who counted and what counts as right";
+            bad(Code::Empty, ".source", "nobody can tell where the count comes from".to_owned(), action);
+        }
+    }
 }
 
 /// One stage of an early-exit network.
@@ -129,18 +161,27 @@ impl VariantFile {
     /// Returns a variant that is one file.
     #[must_use]
     pub fn new(name: impl Into<String>, file: impl Into<PathBuf>) -> Self {
-        Self { name: name.into(), file: file.into(), output: None, exits: Vec::new(), stages: Vec::new(), part: None }
+        Self {
+            name: name.into(),
+            file: file.into(),
+            output: None,
+            exits: Vec::new(),
+            stages: Vec::new(),
+            accuracy: None,
+            part: None,
+        }
     }
 
     /// Returns the variants that an entry of a list means: itself, or its exits or stages.
     fn taken_apart(self) -> Vec<Self> {
-        let Self { name: network, file, output, exits, stages, .. } = self;
+        let Self { name: network, file, output, exits, stages, accuracy, .. } = self;
         let entry = |number: usize, (name, file, output, passes), runs| Self {
             name: format!("{network}.{name}"),
             file,
             output,
             exits: Vec::new(),
             stages: Vec::new(),
+            accuracy: None,
             part: Some(Part { network: network.clone(), exit: number as u32, runs, passes }),
         };
         if !stages.is_empty() {
@@ -151,7 +192,7 @@ impl VariantFile {
             let exits = exits.into_iter().map(|exit| (exit.clone(), file.clone(), Some(exit), None));
             return exits.enumerate().map(|(number, exit)| entry(number, exit, Runs::Through)).collect();
         }
-        vec![Self { name: network, file, output, exits, stages, part: None }]
+        vec![Self { name: network, file, output, exits, stages, accuracy, part: None }]
     }
 
     fn validate(&self, key: &str, findings: &mut Findings) {
@@ -173,6 +214,10 @@ impl VariantFile {
         if has_exits && self.output.is_some() {
             bad(Code::NoEffect, ".output", "`exits` names the outputs already", "leave it out");
         }
+        if self.accuracy.is_some() && (has_exits || has_stages) {
+            let action = "list the network once as a whole, or judge its exits by labels";
+            bad(Code::NoEffect, ".accuracy", "each exit has an accuracy of its own", action);
+        }
         let last = self.stages.len().saturating_sub(1);
         for (number, stage) in self.stages.iter().enumerate() {
             match (&stage.passes, number == last) {
@@ -186,6 +231,9 @@ impl VariantFile {
                 }
                 _ => {}
             }
+        }
+        if let Some(accuracy) = &self.accuracy {
+            accuracy.validate(&format!("{key}.accuracy"), findings);
         }
     }
 }
@@ -203,13 +251,20 @@ impl DataFiles {
         }
     }
 
+    /// Tells whether the samples say which answers are right.
+    #[must_use]
+    pub const fn judge(&self) -> bool {
+        self.labels.is_some() || self.reference.is_some()
+    }
+
     fn validate(&self, variants: &[VariantFile], findings: &mut Findings) {
         let mut bad = |code, key: &str, cause: String, action: &str| {
             findings.push(Finding::error(code, format!("data.{key}"), cause, action));
         };
         match (&self.labels, &self.reference) {
-            (None, None) => {
-                let action = "name the labels, or as `reference` the variant whose answers stand for the truth";
+            (None, None) if variants.iter().all(|variant| variant.accuracy.is_none()) => {
+                let action = "name the labels, as `reference` the variant whose answers stand for the truth, or for each \
+                              variant the `accuracy` that was counted elsewhere";
                 bad(Code::MissingField, "labels", "nothing says which answers are right".to_owned(), action);
             }
             (Some(_), Some(_)) => {
@@ -221,6 +276,14 @@ impl DataFiles {
                 bad(Code::UnknownName, "reference", format!("no variant is called `{name}`"), &action);
             }
             _ => {}
+        }
+        if !self.judge() && self.calibration.is_some() {
+            let cause = "no answers are judged".to_owned();
+            bad(Code::NoEffect, "calibration", cause, "leave it out");
+        }
+        if !self.judge() && self.calibration_share.is_some() {
+            let cause = "no answers are judged".to_owned();
+            bad(Code::NoEffect, "calibration_share", cause, "leave it out");
         }
         let labelled = |files: &CalibrationFiles| files.labels.is_some() == self.labels.is_some();
         if self.calibration.as_ref().is_some_and(|files| !labelled(files)) {
@@ -256,6 +319,7 @@ impl ModelList {
         for (index, variant) in self.variants.iter().enumerate() {
             variant.validate(&format!("variants[{index}]"), &mut findings);
         }
+        self.accuracies_have_one_origin(&mut findings);
         let parts: Vec<(usize, Vec<VariantFile>)> =
             self.variants.iter().map(|variant| variant.clone().taken_apart()).enumerate().collect();
         let mut seen = BTreeSet::new();
@@ -269,6 +333,22 @@ impl ModelList {
         let all: Vec<VariantFile> = parts.iter().flat_map(|(_, parts)| parts.clone()).collect();
         self.data.validate(&all, &mut findings);
         findings
+    }
+
+    /// Either the samples judge all variants, or all say how often they were right elsewhere.
+    fn accuracies_have_one_origin(&self, findings: &mut Findings) {
+        let (judge, elsewhere) = (self.data.judge(), |variant: &VariantFile| variant.accuracy.is_some());
+        let some_elsewhere = self.variants.iter().any(elsewhere);
+        for (index, variant) in self.variants.iter().enumerate() {
+            let key = format!("variants[{index}].accuracy");
+            if judge && elsewhere(variant) {
+                let (cause, action) = ("the samples judge the variants", "leave out one of the two");
+                findings.push(Finding::error(Code::NoEffect, key, cause, action));
+            } else if !judge && some_elsewhere && !elsewhere(variant) {
+                let cause = "other variants have one, and nothing here judges this one";
+                findings.push(Finding::error(Code::MissingField, key, cause, "count it for every variant"));
+            }
+        }
     }
 
     fn missing_files(&self, folder: &Path) -> Findings {
@@ -438,6 +518,38 @@ mod tests {
             assert_eq!(codes(data, one).iter().map(|(code, _)| *code).collect::<Vec<_>>(), [code], "{data}");
         }
         assert_eq!(codes(r#"{"images":"i","reference":"a","calibration_share":0.5}"#, one), []);
+    }
+
+    #[test]
+    fn accuracy_is_judged_here_or_counted_elsewhere() {
+        let counted = r#""accuracy":{"right":2,"of":3,"source":"s"}"#;
+        let one = |accuracy: &str| format!(r#"[{{"name":"a","file":"f",{accuracy}}}]"#);
+        let (two, exits) = (
+            format!(r#"[{{"name":"a","file":"f",{counted}}},{{"name":"b","file":"g"}}]"#),
+            one(&format!(r#""exits":["x"],{counted}"#)),
+        );
+        let nonsense = one(r#""accuracy":{"right":4,"of":3,"source":" "}"#);
+        let key = |key: &str| format!("variants[{key}");
+        let images = r#"{"images":"i"}"#;
+        let cases = [
+            (images, one(counted), vec![]),
+            (images, two, vec![(Code::MissingField, key("1].accuracy"))]),
+            (DATA, one(counted), vec![(Code::NoEffect, key("0].accuracy"))]),
+            (images, exits, vec![(Code::NoEffect, key("0].accuracy")), (Code::MissingField, "data.labels".to_owned())]),
+            (
+                images,
+                nonsense,
+                vec![(Code::OutOfRange, key("0].accuracy.right")), (Code::Empty, key("0].accuracy.source"))],
+            ),
+            (
+                r#"{"images":"i","calibration_share":0.5}"#,
+                one(counted),
+                vec![(Code::NoEffect, "data.calibration_share".to_owned())],
+            ),
+        ];
+        for (data, variants, wanted) in cases {
+            assert_eq!(codes(data, &variants), wanted, "{data} {variants}");
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use planner::profile::engine::{Engine, Scripted};
 use planner::profile::{
-    Attendant, CertaintyMeasure, Context, Earlier, Event, Family, Halves, Here, Profile, Settings, measure,
+    Attendant, CertaintyMeasure, Context, CountedAccuracy, DataFiles, Earlier, Event, Family, Halves, Here, Profile,
+    Settings, Trust, measure,
 };
 use planner::units::{Millis, Share};
 
@@ -67,6 +68,34 @@ fn measured(
     let earlier = earlier.map(|(profile, answers)| Earlier { profile, answers, blocks: Vec::new() });
     let result = measure(family, &Here::new(family, engine), settings, earlier, &mut counter);
     (result.expect("measurable"), [counter.measured, counter.kept, counter.saves])
+}
+
+/// Where the list says how often variants were right elsewhere, nothing here judges them, and the profile says who did.
+#[test]
+fn counted_accuracies_are_taken_over_and_nothing_is_answered() {
+    let mut family = digits();
+    family.list.variants.truncate(2);
+    family.list.data = DataFiles { labels: None, calibration: None, ..family.list.data };
+    family.samples.labels.clear();
+    family.calibration = None;
+    let source = "somebody, lines read exactly".to_owned();
+    for (variant, right) in family.list.variants.iter_mut().zip([266, 291]) {
+        variant.accuracy = Some(CountedAccuracy { right, of: 300, source: source.clone() });
+    }
+    // A map of one score and of no class is no answer that could be judged.
+    let script = Scripted { scores: vec![0.0], ..script() };
+    let ((profile, answers), [.., saves]) = measured(&family, &script, &settings(&[1]), None);
+    assert_eq!((&profile.answers, &answers, saves), (&None, &Halves::default(), 3));
+    let fact = &profile.variants[0].accuracy;
+    assert_eq!((fact.samples, fact.trust, fact.source.as_ref()), (300, Trust::Imported, Some(&source)));
+    let (low, value, high) = (fact.low.get(), fact.value.get(), fact.high.get());
+    assert!(low < value && value < high && (value - 266.0 / 300.0).abs() < 1e-12, "{fact:?}");
+
+    // What was counted anew since is taken over, and no point is measured again.
+    family.list.variants[0].accuracy = Some(CountedAccuracy { right: 300, of: 300, source });
+    let ((again, _), seen) = measured(&family, &script, &settings(&[1]), Some((profile.clone(), answers)));
+    assert_eq!((again.variants[0].accuracy.value.get(), seen), (1.0, [0, 2, 1]));
+    assert_eq!(again.points, profile.points);
 }
 
 #[test]

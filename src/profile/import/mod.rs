@@ -250,6 +250,7 @@ fn variants(rows: &[Row], from: Tool, declared: &Declared) -> Result<Vec<Variant
                 samples: 0,
                 trust: Trust::Declared,
                 agrees_with: None,
+                source: None,
             },
             load_time_ms: load_time.unwrap_or_default(),
             cold_load_time_ms: None,
