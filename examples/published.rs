@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use planner::optimize::fill::Ladder;
+use planner::optimize::fill::at_load;
 use planner::rooms::Published;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn main() -> anyhow::Result<()> {
     let published: Published = serde_json::from_value(reference["inputs"].clone())?;
     let instance = published.instance();
     let start = Instant::now();
-    let solution = Ladder::only_at(published.lambda_rps, &instance).at(published.lambda_rps);
+    let solution = at_load::solve(&instance, published.lambda_rps);
     let solve_ms = start.elapsed().as_secs_f64() * 1e3;
     let answer = match solution {
         None => json!({ "feasible": false, "objective": null, "config": [], "solve_ms": solve_ms }),
