@@ -293,12 +293,12 @@ fn infadapter_section_5_published_optimum_in_all_228_cases_equals_enumeration() 
             assert_same(&at_load::solve(&instance, load), &truth, &name);
             assert_same(&ladder.at(load), &truth, &name);
             let full = |solution: &Solution| {
-                let heavier = instance.items.iter().zip(solution.cores.iter().zip(&solution.quotas)).skip(1);
+                let mut heavier = instance.items.iter().zip(solution.cores.iter().zip(&solution.quotas)).skip(1);
                 let capacity = |item: &Item, cores| item.options.iter().find(|option| option.cores == cores).copied();
                 let spare = |(item, (&cores, &quota)): (&Item, (&u32, &f64))| {
                     capacity(item, cores).is_some_and(|option| option.capacity > quota)
                 };
-                !heavier.into_iter().any(spare)
+                !heavier.any(spare)
             };
             let released = enumerate::best(&instance, load, full).map_or(f64::NEG_INFINITY, |solution| solution.value);
             let ours = truth.expect("20 cores carry it").value;
