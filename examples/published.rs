@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use planner::optimize::fill::Ladder;
+use planner::optimize::fill::at_load;
 use planner::rooms::Published;
 use planner::rooms::pipeline::PublishedPipeline;
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ fn timed<T>(instance: &T, solve: fn(&T) -> Optimum) -> (Optimum, f64) {
 
 fn variant_set(published: &Published) -> Optimum {
     let instance = published.instance();
-    let solution = Ladder::only_at(published.lambda_rps, &instance).at(published.lambda_rps)?;
+    let solution = at_load::solve(&instance, published.lambda_rps)?;
     let used = (0..instance.items.len()).filter(|&index| solution.cores[index] > 0);
     let entry = |index: usize| {
         json!({

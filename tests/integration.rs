@@ -30,10 +30,10 @@ mod import;
 mod load;
 #[path = "integration/measure_less.rs"]
 mod measure_less;
-#[path = "integration/pipeline.rs"]
-mod pipeline;
 #[path = "integration/ocr.rs"]
 mod ocr;
+#[path = "integration/pipeline.rs"]
+mod pipeline;
 #[path = "integration/plans.rs"]
 mod plans;
 #[path = "integration/plot.rs"]

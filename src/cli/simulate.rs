@@ -10,7 +10,7 @@ use planner::facts::Facts;
 use planner::finding::Findings;
 use planner::format::{Loaded, load, to_bytes};
 use planner::plan::{Plan, facts_changed};
-use planner::rooms::{BaselineKind as Kind, baselines};
+use planner::rooms::{BaselineKind as Kind, BaselineRules, baselines};
 use planner::simulate::{Interval, Measured, Report, Settings, Summary, replicate, replicate_under};
 use planner::units::Millis;
 
@@ -37,6 +37,9 @@ pub struct Args {
     /// How far the oracle of --baseline sees
     #[arg(long, value_name = "S", default_value_t = 60, requires = "baseline", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     look_ahead_s: u64,
+    /// Also compare single variants that cannot carry the plan's peak, on all cores
+    #[arg(long, requires = "baseline")]
+    overloaded: bool,
     /// The problem, for --baseline; the one kept in the plan where left out
     #[arg(long, value_name = "FILE", requires = "baseline")]
     problem: Option<PathBuf>,
@@ -62,6 +65,8 @@ enum Baseline {
     Threshold,
     /// The most accurate single variant that carries the load on all cores
     Switching,
+    /// The single variant that is best by the problem's goal, with the fewest cores that carry the load (MS+)
+    MsPlus,
     /// The most accurate cascade of two variants that carries the peak, at every load
     Cascade,
     /// The plan's last gear at every load
@@ -78,6 +83,7 @@ impl Baseline {
             Self::Reactive => &[Kind::AutoscaledReactive],
             Self::Threshold => &[Kind::AutoscaledThreshold],
             Self::Switching => &[Kind::Switching],
+            Self::MsPlus => &[Kind::SwitchingPlus],
             Self::Cascade => &[Kind::StaticCascade],
             Self::Static => &[Kind::Static],
             Self::All => &Kind::ALL,
@@ -129,10 +135,10 @@ fn others(
         return if args.baseline.is_empty() { Ok(Vec::new()) } else { Err(no_problem()) };
     };
     let kinds: BTreeSet<Kind> = args.baseline.iter().flat_map(|baseline| baseline.kinds()).copied().collect();
-    let look_ahead = Duration::from_secs(args.look_ahead_s);
+    let rules = BaselineRules { look_ahead: Duration::from_secs(args.look_ahead_s), overloaded: args.overloaded };
     let mut reports = Vec::new();
     for kind in kinds {
-        for baseline in baselines(kind, &plan.document, &problem, facts, look_ahead)? {
+        for baseline in baselines(kind, &plan.document, &problem, facts, rules)? {
             let world = world(args, &baseline.plan, facts)?;
             let report = replicate_under(baseline.controller, &baseline.plan, &world, settings, args.replications);
             reports.push((baseline.name, report));

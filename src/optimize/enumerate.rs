@@ -7,24 +7,31 @@ use super::{Instance, Solution};
 /// Takes time exponential in the number of items. The first of equals wins, fewest cores first within an item.
 #[must_use]
 pub fn solve(instance: &Instance, load: f64) -> Option<Solution> {
-    let mut cores = vec![0; instance.items.len()];
-    let mut best = None;
-    descend(instance, load, 0, &mut cores, &mut best);
+    best(instance, load, |_| true)
+}
+
+/// Returns the best of the solutions that are allowed.
+#[must_use]
+pub fn best(instance: &Instance, load: f64, allowed: impl Fn(&Solution) -> bool) -> Option<Solution> {
+    let mut best: Option<Solution> = None;
+    let mut look_at = |cores: &[u32]| {
+        if let Some(found) = instance.evaluate(cores, load).filter(&allowed)
+            && best.as_ref().is_none_or(|best| found.value > best.value)
+        {
+            best = Some(found);
+        }
+    };
+    descend(instance, instance.budget, &mut Vec::new(), &mut look_at);
     best
 }
 
-fn descend(instance: &Instance, load: f64, index: usize, cores: &mut Vec<u32>, best: &mut Option<Solution>) {
-    let Some(item) = instance.items.get(index) else {
-        if let Some(found) = instance.evaluate(cores, load)
-            && best.as_ref().is_none_or(|best| found.value > best.value)
-        {
-            *best = Some(found);
-        }
-        return;
-    };
-    for n in std::iter::once(0).chain(item.options.iter().map(|option| option.cores)) {
-        cores[index] = n;
-        descend(instance, load, index + 1, cores, best);
+/// Looks at every allotment within the cores that are left.
+fn descend(instance: &Instance, left: u32, cores: &mut Vec<u32>, look_at: &mut impl FnMut(&[u32])) {
+    let Some(item) = instance.items.get(cores.len()) else { return look_at(cores) };
+    let options = item.options.iter().map(|option| option.cores).filter(|cores| *cores <= left);
+    for n in std::iter::once(0).chain(options) {
+        cores.push(n);
+        descend(instance, left - n, cores, look_at);
+        cores.pop();
     }
-    cores[index] = 0;
 }

@@ -21,6 +21,8 @@
 //! term is handled by levels: at level `L` only variants that load within `L` may start or resize, the others keep their
 //! cores or go.
 
+pub mod at_load;
+
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -99,12 +101,6 @@ impl<'a> Ladder<'a> {
     #[must_use]
     pub fn solve(instance: &'a Instance) -> Self {
         Self::between(0.0, f64::INFINITY, instance)
-    }
-
-    /// Solves the instance at one load; about twice as fast as for every load.
-    #[must_use]
-    pub fn only_at(load: f64, instance: &'a Instance) -> Self {
-        Self::between(load, load, instance)
     }
 
     /// Solves the instance for every load from `least` to `most`; what it says of other loads is not to be used.

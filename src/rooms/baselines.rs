@@ -8,6 +8,8 @@
 //!   switch rule (reactive), or as Kubernetes' horizontal pod autoscaler does (80 % of capacity, a look every 15 s, down
 //!   after 300 s);
 //! - *switching*: all cores for one variant at a time, the most accurate that carries the load;
+//! - *ms+*: one variant at a time with the fewest cores that carry the load, the best by the problem's own goal (model
+//!   switching plus, InfAdapter's strongest rival);
 //! - *cascade*: the best cascade of two variants that carries the peak, all day;
 //! - *static*: the plan's last gear, all day.
 
@@ -23,7 +25,7 @@ use crate::units::{Millis, Rate, Share};
 
 use super::gears::{lane, pool, pool_name, widen};
 use super::static_cascade::static_cascade;
-use super::variant_set::{Candidate, candidates, one_stage, variants_of};
+use super::variant_set::{Candidate, Model, Parts, candidates, one_stage, variants_of};
 
 /// A kind of baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +40,8 @@ pub enum Kind {
     AutoscaledThreshold,
     /// The most accurate single variant that carries the load on all cores.
     Switching,
+    /// The single variant that is best by the problem's goal, with the fewest cores that carry the load.
+    SwitchingPlus,
     /// The most accurate cascade of two variants that carries the peak, at every load.
     StaticCascade,
     /// The plan's last gear at every load.
@@ -46,12 +50,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Single,
         Self::AutoscaledOracle,
         Self::AutoscaledReactive,
         Self::AutoscaledThreshold,
         Self::Switching,
+        Self::SwitchingPlus,
         Self::StaticCascade,
         Self::Static,
     ];
@@ -68,8 +73,17 @@ pub struct Baseline {
     pub controller: Controller,
 }
 
-/// Returns the baselines of a kind for the peak that a plan carries; variants that cannot carry it are left out. Oracles
-/// see so far ahead.
+/// What baselines are given beside the facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// How far oracles see.
+    pub look_ahead: Duration,
+    /// Keep variants that cannot carry the plan's peak: they get all cores, and break their SLO when it comes.
+    pub overloaded: bool,
+}
+
+/// Returns the baselines of a kind for the peak that a plan carries; those that cannot carry it are left out, unless the
+/// rules keep them.
 ///
 /// # Errors
 /// As [`solve`](super::solve): facts that are missing.
@@ -78,12 +92,13 @@ pub fn baselines(
     plan: &Plan,
     problem: &Problem,
     facts: &Facts,
-    look_ahead: Duration,
+    rules: Rules,
 ) -> Result<Vec<Baseline>, Error> {
-    let maker = Maker { plan, problem, facts, look_ahead };
+    let maker = Maker { plan, problem, facts, rules };
     match kind {
         Kind::Static => Ok(vec![maker.fixed()]),
         Kind::Switching => Ok(vec![maker.switching()?]),
+        Kind::SwitchingPlus => Ok(maker.switching_plus()?.into_iter().collect()),
         Kind::StaticCascade => Ok(maker.cascade()?.into_iter().collect()),
         single => maker.one_variant_each(single),
     }
@@ -93,7 +108,7 @@ struct Maker<'a> {
     plan: &'a Plan,
     problem: &'a Problem,
     facts: &'a Facts,
-    look_ahead: Duration,
+    rules: Rules,
 }
 
 impl Maker<'_> {
@@ -130,43 +145,69 @@ impl Maker<'_> {
         let peak = self.plan.max_rps();
         let needed = kept.iter().position(|(_, way)| way.capacity >= peak).map_or(kept.len(), |last| last + 1);
         kept.truncate(needed);
-        let plan = self.plan_of(kept, self.plan.switch);
+        let plan = self.plan_of(each_to_its_capacity(kept), self.plan.switch);
         Ok(Baseline { name: "switching".to_owned(), plan, controller: Controller::Switch })
+    }
+
+    /// At every load the one variant that is best by the problem's goal; `None` where no variant alone can be.
+    ///
+    /// What a variant needs only changes at its capacities, so that the best is the same from one of all variants'
+    /// capacities to the next.
+    fn switching_plus(&self) -> Result<Option<Baseline>, Error> {
+        let model = Model::new(self.problem, self.facts, &Parts::new())?;
+        let mut ends: Vec<f64> = model.candidates.iter().flatten().map(|way| way.capacity).collect();
+        ends.sort_by(f64::total_cmp);
+        ends.dedup();
+        let peak = self.plan.max_rps();
+        let needed = ends.iter().position(|&end| end >= peak).map_or(ends.len(), |last| last + 1);
+        let mut ways: Vec<(f64, String, Candidate)> = Vec::new();
+        for &end in &ends[..needed] {
+            let Some((variant, way)) = best_alone(&model, end) else { return Ok(None) };
+            match ways.last_mut() {
+                Some((last, name, kept)) if *name == variant && *kept == way => *last = end,
+                _ => ways.push((end, variant, way)),
+            }
+        }
+        let carries = ways.last().is_some_and(|way| way.0 >= peak) || self.rules.overloaded && !ways.is_empty();
+        let plan = self.plan_of(ways, self.plan.switch);
+        Ok(carries.then(|| Baseline { name: "ms+".to_owned(), plan, controller: Controller::Switch }))
     }
 
     fn one_variant_each(&self, kind: Kind) -> Result<Vec<Baseline>, Error> {
         let mut found = Vec::new();
         for name in variants_of(self.problem, self.facts)? {
             let mut ways = candidates(self.problem, self.facts, &name)?;
-            let Some(enough) = ways.iter().position(|way| way.capacity >= self.plan.max_rps()) else { continue };
+            let carries = ways.iter().position(|way| way.capacity >= self.plan.max_rps());
+            let most = ways.len().checked_sub(1).filter(|_| self.rules.overloaded);
+            let Some(enough) = carries.or(most) else { continue };
             ways.truncate(enough + 1);
             if kind == Kind::Single {
                 ways.drain(..enough);
             }
             let (word, switch, controller) = match kind {
-                Kind::AutoscaledOracle => ("oracle", self.plan.switch, Controller::Lookahead(self.look_ahead)),
+                Kind::AutoscaledOracle => ("oracle", self.plan.switch, Controller::Lookahead(self.rules.look_ahead)),
                 Kind::AutoscaledReactive => ("reactive", self.plan.switch, Controller::Switch),
                 Kind::AutoscaledThreshold => ("threshold", threshold(self.plan.switch), Controller::Switch),
                 _ => ("single", self.plan.switch, Controller::Switch),
             };
-            let plan = self.plan_of(ways.into_iter().map(|way| (name.clone(), way)).collect(), switch);
+            let plan = self.plan_of(each_to_its_capacity(ways.into_iter().map(|way| (name.clone(), way))), switch);
             found.push(Baseline { name: format!("{word} {name}"), plan, controller });
         }
         Ok(found)
     }
 
-    /// One gear for each way, in the order given, which is that of their capacities.
-    fn plan_of(&self, ways: Vec<(String, Candidate)>, switch: Switch) -> Plan {
+    /// One gear for each way, in the order given, which is that of the loads up to which they serve.
+    fn plan_of(&self, ways: Vec<(f64, String, Candidate)>, switch: Switch) -> Plan {
         let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
-        for (variant, way) in &ways {
+        for (_, variant, way) in &ways {
             widen(&mut pools, pool(self.problem, variant, way));
         }
         let replicas = |variant: &str, way: &Candidate| {
             let up = |name: &String| if *name == pool_name(variant, way) { way.replicas } else { 0 };
             pools.keys().map(|name| (name.clone(), up(name))).collect()
         };
-        let gear = |(variant, way): &(String, Candidate)| Gear {
-            up_to_rps: Rate::saturating(way.capacity),
+        let gear = |(until, variant, way): &(f64, String, Candidate)| Gear {
+            up_to_rps: Rate::saturating(*until),
             replicas: replicas(variant, way),
             stages: vec![one_stage(vec![lane(variant, way, 1.0)])],
             claims: Claims::default(),
@@ -175,6 +216,23 @@ impl Maker<'_> {
         let gears = ways.iter().map(gear).collect();
         Plan { gears, placement: pools.into_values().collect(), transfers: Vec::new(), switch, ..self.plan.clone() }
     }
+}
+
+/// Lets every way serve as much as it can.
+fn each_to_its_capacity(ways: impl IntoIterator<Item = (String, Candidate)>) -> Vec<(f64, String, Candidate)> {
+    ways.into_iter().map(|(variant, way)| (way.capacity, variant, way)).collect()
+}
+
+/// Returns the variant that alone is best at a load, with the fewest cores that carry it; of equals the fewer cores.
+fn best_alone(model: &Model, load: f64) -> Option<(String, Candidate)> {
+    let alone = model.candidates.iter().enumerate().filter_map(|(index, ways)| {
+        let way = ways.iter().find(|way| way.capacity >= load)?;
+        let mut cores = vec![0; model.candidates.len()];
+        cores[index] = way.cores();
+        Some((model.instance.evaluate(&cores, load)?.value, index, way))
+    });
+    let (_, index, way) = alone.max_by(|a, b| a.0.total_cmp(&b.0).then(b.2.cores().cmp(&a.2.cores())))?;
+    Some((model.instance.items[index].name.clone(), way.clone()))
 }
 
 /// Kubernetes' horizontal pod autoscaler: a look every 15 s, down after 300 s; 80 % is what people ask of it.

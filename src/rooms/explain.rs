@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::facts::Facts;
-use crate::optimize::fill::Ladder;
-use crate::optimize::{Instance, Objective, Solution};
-use crate::plan::{Plan, Pool};
+use crate::optimize::fill::at_load;
+use crate::optimize::{Instance, Item, Objective, Solution};
+use crate::plan::Plan;
 use crate::problem::{Problem, Room};
 use crate::units::{Accuracy, Millis};
 
@@ -81,8 +81,9 @@ pub fn explain(plan: &Plan, problem: &Problem, facts: &Facts, gear: usize) -> Re
         });
     }
     let instance = Model::new(problem, facts, &plan.provenance.capacity_parts)?.instance;
-    let best = Ladder::only_at(load, &instance).at(load);
-    let Some(best) = best.filter(|best| is_what_runs(plan, gear, &instance, best)) else {
+    let best = at_load::solve(&instance, load)
+        .and_then(|best| what_runs(plan, gear, &instance, load).filter(|gear| as_good(gear, &best, &instance)));
+    let Some(best) = best else {
         return Err(Error::Unsupported {
             what: format!("gear {gear} is not what its problem alone gives at {load} requests/s"),
             hint: "it was made from a running plan, or plan, problem or facts have changed since: solve again"
@@ -100,14 +101,24 @@ pub fn explain(plan: &Plan, problem: &Problem, facts: &Facts, gear: usize) -> Re
     })
 }
 
-/// Tells whether a gear gives every variant the cores of a solution.
-fn is_what_runs(plan: &Plan, gear: usize, instance: &Instance, best: &Solution) -> bool {
+/// Returns the solution that a gear is; `None` where its cores do not carry the load.
+fn what_runs(plan: &Plan, gear: usize, instance: &Instance, load: f64) -> Option<Solution> {
     let gear = &plan.gears[gear];
-    instance.items.iter().zip(&best.cores).all(|(item, &cores)| {
-        let hosts = |pool: &&Pool| pool.hosts.contains(&item.name);
-        let up = plan.placement.iter().filter(hosts).map(|pool| gear.replicas_of(pool) * pool.on.cores());
-        up.sum::<u32>() == cores
-    })
+    let up = |item: &Item| {
+        let pools = plan.placement.iter().filter(|pool| pool.hosts.contains(&item.name));
+        pools.map(|pool| gear.replicas_of(pool) * pool.on.cores()).sum()
+    };
+    instance.evaluate(&instance.items.iter().map(up).collect::<Vec<_>>(), load)
+}
+
+/// Tells whether a solution is as good as the best one: of equals the plan may have taken another.
+fn as_good(found: &Solution, best: &Solution, instance: &Instance) -> bool {
+    let close = |a: f64, b: f64| (a - b).abs() <= 1e-9;
+    // The other goals have a second criterion: cores, or the accuracy.
+    let weighs = matches!(instance.objective, Objective::Weighted { .. });
+    let cores = |solution: &Solution| solution.cores.iter().sum::<u32>();
+    let second = cores(found) == cores(best) && close(found.accuracy, best.accuracy);
+    close(found.value, best.value) && (weighs || second)
 }
 
 /// A limit, and the problem with it loosened.
@@ -166,7 +177,7 @@ fn price(
     if let Objective::Weighted { resource, .. } = &mut instance.objective {
         *resource *= scale;
     }
-    let found = Ladder::only_at(load, &instance).at(load).unwrap_or_else(|| best.clone());
+    let found = at_load::solve(&instance, load).unwrap_or_else(|| best.clone());
     let cores = |solution: &Solution| i64::from(solution.cores.iter().sum::<u32>());
     let accuracy_gain = found.accuracy - best.accuracy;
     let cores_change = cores(&found) - cores(best);
@@ -190,7 +201,7 @@ fn runner_up(instance: &Instance, load: f64, best: &Solution) -> Option<RunnerUp
     let seconds = used.filter_map(|(index, &cores)| {
         let mut without = instance.clone();
         without.items[index].options.retain(|option| option.cores != cores);
-        Ladder::only_at(load, &without).at(load)
+        at_load::solve(&without, load)
     });
     let second = seconds.max_by(|a, b| a.value.total_cmp(&b.value).then(a.accuracy.total_cmp(&b.accuracy)))?;
     let named = instance.items.iter().zip(&second.cores).filter(|(_, cores)| **cores > 0);

@@ -18,7 +18,7 @@ use crate::plan::Plan;
 use crate::problem::{Problem, Room};
 use crate::simulate::Effort;
 
-pub use baselines::{Baseline, Kind as BaselineKind, baselines};
+pub use baselines::{Baseline, Kind as BaselineKind, Rules as BaselineRules, baselines};
 pub use explain::{Explanation, LimitPrice, RunnerUp, explain};
 pub use pipeline::Pipeline;
 pub use relevance::{Configuration, Relevance, Skipped, relevance};

@@ -7,7 +7,7 @@ use planner::facts::Facts;
 use planner::format::load;
 use planner::plan::Plan;
 use planner::problem::Problem;
-use planner::rooms::{Baseline, BaselineKind as Kind, baselines};
+use planner::rooms::{Baseline, BaselineKind as Kind, BaselineRules, baselines};
 use planner::simulate::{Arrivals, Measured, Report, Settings, replicate_under};
 
 struct Bench {
@@ -27,7 +27,11 @@ fn bench() -> Bench {
 
 impl Bench {
     fn all(&self, kind: Kind) -> Vec<Baseline> {
-        baselines(kind, &self.plan, &self.problem, &self.facts, Duration::from_secs(60)).expect("facts are there")
+        self.under(kind, BaselineRules { look_ahead: Duration::from_secs(60), overloaded: false })
+    }
+
+    fn under(&self, kind: Kind, rules: BaselineRules) -> Vec<Baseline> {
+        baselines(kind, &self.plan, &self.problem, &self.facts, rules).expect("facts are there")
     }
 
     fn tried(&self, baseline: &Baseline, arrivals: Arrivals, seconds: u64) -> Report {
@@ -106,4 +110,50 @@ fn scaling_costs_less_than_staying_and_foresight_breaks_least() {
     assert!(oracle.whole.violations <= reactive.whole.violations, "and is not surprised by it");
     assert!(reactive.whole.violations > 0 && single.whole.slo_met && oracle.whole.slo_met);
     assert_eq!((single.changes.len(), oracle.changes.len()), (0, 1));
+}
+
+/// The value of the published objective for one variant on some cores, none of which is running.
+fn value_alone(bench: &Bench, gear: &planner::plan::Gear, plan: &Plan) -> f64 {
+    let cores: u32 = plan.placement.iter().map(|pool| pool.on.cores() * gear.replicas_of(pool)).sum();
+    let weights = bench.problem.goal.weights.expect("weighted");
+    let variant = bench.facts.variant(&gear.stages[0].lanes[0].variant).expect("known");
+    let longest = bench.facts.variants().map(|variant| variant.load_time_ms.get()).fold(0.0, f64::max);
+    weights.accuracy.get() * variant.accuracy.value.get()
+        - weights.resource.get() * f64::from(cores) / f64::from(bench.problem.core_budget())
+        - weights.loading.get() * variant.load_time_ms.get() / longest
+}
+
+/// InfAdapter §6, MS+: at every load one variant, and no autoscaled single variant is worth more there.
+#[test]
+fn model_switching_plus_is_the_best_single_variant_at_every_load() {
+    let bench = bench();
+    let [plus] = <[Baseline; 1]>::try_from(bench.all(Kind::SwitchingPlus)).expect("one plan");
+    assert!(plus.plan.gears.len() > 3 && plus.plan.gears.iter().all(|gear| gear.stages[0].lanes.len() == 1));
+    let rules = BaselineRules { look_ahead: Duration::from_secs(60), overloaded: true };
+    let singles = bench.under(Kind::AutoscaledReactive, rules);
+    let mut from = 0.0;
+    for gear in &plus.plan.gears {
+        let until = gear.up_to_rps.get();
+        let ours = value_alone(&bench, gear, &plus.plan);
+        for load in [from + 1e-6 * (until - from), 0.5 * (from + until), until] {
+            for single in &singles {
+                let carries = single.plan.gears.iter().find(|gear| gear.up_to_rps.get() >= load);
+                let value = carries.map_or(f64::NEG_INFINITY, |gear| value_alone(&bench, gear, &single.plan));
+                assert!(ours >= value - 1e-12, "{load}: {} is worth {value}, ms+ {ours}", single.name);
+            }
+        }
+        from = until;
+    }
+}
+
+#[test]
+fn who_cannot_carry_the_peak_is_compared_on_request_with_all_cores() {
+    let bench = bench();
+    let rules = BaselineRules { look_ahead: Duration::from_secs(60), overloaded: true };
+    let (usual, all) = (bench.all(Kind::AutoscaledThreshold), bench.under(Kind::AutoscaledThreshold, rules));
+    assert_eq!(all.len(), bench.facts.variants().count());
+    assert!(usual.len() < all.len() && usual.iter().all(|baseline| all.contains(baseline)));
+    for baseline in all.iter().filter(|baseline| !usual.contains(baseline)) {
+        assert!(baseline.plan.max_rps() < bench.plan.max_rps(), "{}", baseline.name);
+    }
 }

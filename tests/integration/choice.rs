@@ -21,7 +21,7 @@ fn draw(seed: u64) -> Choice<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let count = rng.random_range(1..=4);
     let blends = rng.random_range(1..=3);
-    let on_grid = seed % 3 == 0;
+    let on_grid = seed.is_multiple_of(3);
     let number = |rng: &mut ChaCha8Rng, high: f64| {
         let value: f64 = rng.random_range(0.0..high);
         if on_grid { (value * 10.0).round() / 10.0 } else { value }

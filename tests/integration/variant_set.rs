@@ -1,16 +1,28 @@
 //! The room `variant-set` against independent truths: enumeration, HiGHS, the paper's instances, and laws.
 
-use planner::optimize::fill::Ladder;
-use planner::optimize::{Allotment, Instance, Item, Objective, enumerate};
+use planner::optimize::fill::{Ladder, at_load};
+use planner::optimize::{Allotment, Instance, Item, Objective, Solution, enumerate};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 const INSTANCES: u64 = 600;
 
+/// Seeds of the instances that the search at one load is tried on.
+const OTHER_SEEDS: std::ops::Range<u64> = 10_000..12_000;
+
 /// A random instance of 1 to 4 variants on 2 to 9 cores, with every objective in turn.
 fn random_instance(seed: u64) -> (Instance, Vec<f64>) {
+    random(seed, 4, 9)
+}
+
+/// A random instance of up to 9 variants on up to 40 cores, too many to enumerate.
+fn larger_instance(seed: u64) -> (Instance, Vec<f64>) {
+    random(seed, 9, 40)
+}
+
+fn random(seed: u64, most_variants: u32, most_cores: u32) -> (Instance, Vec<f64>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let budget = rng.random_range(2..=9u32);
+    let budget = rng.random_range(2..=most_cores);
     let item = |rng: &mut ChaCha8Rng, index: u32| {
         let slope = rng.random_range(1.0..30.0f64);
         let first = rng.random_range(1..=2u32);
@@ -33,7 +45,7 @@ fn random_instance(seed: u64) -> (Instance, Vec<f64>) {
             options,
         }
     };
-    let items: Vec<Item> = (0..rng.random_range(1..=4)).map(|index| item(&mut rng, index)).collect();
+    let items: Vec<Item> = (0..rng.random_range(1..=most_variants)).map(|index| item(&mut rng, index)).collect();
     let objective = match seed % 4 {
         0 => Objective::MostAccurate,
         1 => Objective::Cheapest { accuracy_at_least: rng.random_range(0.5..0.95) },
@@ -49,6 +61,15 @@ fn random_instance(seed: u64) -> (Instance, Vec<f64>) {
     (Instance { items, budget, objective }, loads)
 }
 
+/// Both solutions are equally good, or there is none for either.
+fn assert_same(ours: &Option<Solution>, truth: &Option<Solution>, name: &str) {
+    match (ours, truth) {
+        (None, None) => {}
+        (Some(a), Some(b)) => assert!((a.value - b.value).abs() <= 1e-9, "{name}: {a:?} against {b:?}"),
+        _ => panic!("{name}: {ours:?} against {truth:?}"),
+    }
+}
+
 #[test]
 fn own_search_equals_enumeration() {
     let mut feasible = 0;
@@ -59,22 +80,75 @@ fn own_search_equals_enumeration() {
             let truth = enumerate::solve(&instance, load);
             let ours = ladder.at(load);
             assert_eq!(
-                Ladder::only_at(load, &instance).at(load),
+                Ladder::between(load, load, &instance).at(load),
                 ours,
                 "seed {seed} load {load}: alone or among others"
             );
-            match (&truth, &ours) {
-                (None, None) => {}
-                (Some(truth), Some(ours)) => {
-                    feasible += 1;
-                    let gap = (truth.value - ours.value).abs();
-                    assert!(gap <= 1e-9, "seed {seed} load {load}: {ours:?} against {truth:?}");
-                }
-                _ => panic!("seed {seed} load {load}: {ours:?} against {truth:?}"),
-            }
+            assert_same(&ours, &truth, &format!("seed {seed} load {load}"));
+            feasible += u64::from(truth.is_some());
         }
     }
     assert!(feasible > INSTANCES, "only {feasible} feasible cases: the instances test nothing");
+}
+
+/// The search at one load on instances of its own: enumeration and the ladder say the same of each.
+#[test]
+fn search_at_one_load_equals_enumeration_and_ladder() {
+    let mut feasible = 0;
+    for seed in OTHER_SEEDS {
+        let (instance, loads) = random_instance(seed);
+        for load in loads {
+            let name = format!("seed {seed} load {load}");
+            let ours = at_load::solve(&instance, load);
+            assert_same(&ours, &Ladder::between(load, load, &instance).at(load), &name);
+            assert_same(&ours, &enumerate::solve(&instance, load), &name);
+            feasible += usize::from(ours.is_some());
+        }
+    }
+    assert!(feasible > 2_500, "only {feasible} feasible cases: the instances test nothing");
+}
+
+/// Where several solutions are equally accurate the one with the fewest cores is taken; of equally cheap ones the most
+/// accurate.
+#[test]
+fn search_at_one_load_breaks_ties_as_the_goals_say() {
+    let cores = |solution: &Solution| solution.cores.iter().sum::<u32>();
+    for seed in OTHER_SEEDS.filter(|seed| seed % 4 < 2) {
+        let (instance, loads) = random_instance(seed);
+        for load in loads {
+            let Some(ours) = at_load::solve(&instance, load) else { continue };
+            let accuracy_at_least = ours.accuracy - 1e-11;
+            let cheapest = Instance { objective: Objective::Cheapest { accuracy_at_least }, ..instance.clone() };
+            let cheapest = enumerate::solve(&cheapest, load).expect("ours is one");
+            assert_eq!(cores(&ours), cores(&cheapest), "seed {seed} load {load}: {ours:?} against {cheapest:?}");
+            let within = Instance { budget: cores(&ours), objective: Objective::MostAccurate, ..instance.clone() };
+            let most = enumerate::solve(&within, load).expect("ours is one");
+            assert!((ours.accuracy - most.accuracy).abs() <= 1e-9, "seed {seed} load {load}: {ours:?}, {most:?}");
+        }
+    }
+}
+
+#[cfg(feature = "milp")]
+#[test]
+fn search_at_one_load_equals_highs() {
+    use planner::optimize::milp;
+    for seed in OTHER_SEEDS {
+        let (instance, loads) = random_instance(seed);
+        let highs = milp::solve(&instance, loads[0]).expect("HiGHS answers").map(|milp| milp.solution);
+        assert_same(&at_load::solve(&instance, loads[0]), &highs, &format!("seed {seed} load {}", loads[0]));
+    }
+}
+
+/// Instances too large to enumerate: up to 9 variants on up to 40 cores.
+#[test]
+fn search_at_one_load_equals_the_ladder_on_larger_instances() {
+    for seed in 0..200 {
+        let (instance, loads) = larger_instance(seed);
+        for load in loads {
+            let ladder = Ladder::between(load, load, &instance).at(load);
+            assert_same(&at_load::solve(&instance, load), &ladder, &format!("seed {seed} load {load}"));
+        }
+    }
 }
 
 #[cfg(feature = "milp")]
@@ -179,9 +253,8 @@ fn reproduces_the_published_optimum() {
     assert!(solved > 0, "no instance of kind `infadapter` in {}", folder.display());
 }
 
-/// InfAdapter §5: five ResNets (slope, intercept as fitted there), budget 20, at loads 5, 10, … 380 and three weights.
-#[test]
-fn the_papers_resnets_at_every_load_equal_enumeration() {
+/// InfAdapter's published instance: five ResNets (slope, intercept, accuracy and load time as released), 20 cores.
+fn published_resnets(resource: f64) -> Instance {
     let resnets = [
         ("resnet18", 0.69758, 6.44, 24.446237, -6.0),
         ("resnet34", 0.73314, 6.79, 13.044355, -1.0),
@@ -189,33 +262,51 @@ fn the_papers_resnets_at_every_load_equal_enumeration() {
         ("resnet101", 0.77374, 7.77, 5.090054, 0.0),
         ("resnet152", 0.78312, 8.52, 3.814516, -2.0),
     ];
+    let capacity = |slope, intercept, cores| planner::rooms::published_capacity(slope, intercept, 0.8, cores);
     let item = |(name, accuracy, load_time, slope, intercept): (&str, f64, f64, f64, f64)| Item {
         name: name.to_owned(),
         accuracy,
         load_time,
         current_cores: 0,
         options: (2..=20)
-            .map(|cores| Allotment {
-                cores,
-                capacity: planner::rooms::published_capacity(slope, intercept, 0.8, cores),
-            })
+            .map(|cores| Allotment { cores, capacity: capacity(slope, intercept, cores) })
             .filter(|option| option.capacity > 0.0)
             .collect(),
     };
+    let objective = Objective::Weighted { accuracy: 1.0, resource, loading: 0.001 };
+    Instance { items: resnets.into_iter().map(item).collect(), budget: 20, objective }
+}
+
+/// InfAdapter §5: the optimum at loads 5, 10, … 380 for three weights of resources, by both searches.
+///
+/// The released program also demands that every variant but the lightest is full. That is not reproduced: it misses the
+/// optimum at some loads, and no load at which it beats us is there.
+#[test]
+fn infadapter_section_5_published_optimum_in_all_228_cases_equals_enumeration() {
+    let (mut cases, mut missed) = (0, 0);
     for resource in [0.0125, 0.05, 0.2] {
-        let objective = Objective::Weighted { accuracy: 1.0, resource, loading: 0.001 };
-        let instance = Instance { items: resnets.into_iter().map(item).collect(), budget: 20, objective };
+        let instance = published_resnets(resource);
         let ladder = Ladder::solve(&instance);
-        let every = if cfg!(debug_assertions) { 25 } else { 5 };
-        for load in (5..=380).step_by(every).map(f64::from) {
-            let truth = enumerate::solve(&instance, load).map(|solution| solution.value);
-            let ours = ladder.at(load).map(|solution| solution.value);
-            match (truth, ours) {
-                (Some(truth), Some(ours)) => {
-                    assert!((truth - ours).abs() <= 1e-9, "load {load}: {ours} against {truth}")
-                }
-                (truth, ours) => assert_eq!(truth, ours, "load {load}"),
-            }
+        for load in (5..=380).step_by(5).map(f64::from) {
+            let name = format!("weight {resource} load {load}");
+            let truth = enumerate::solve(&instance, load);
+            assert_same(&at_load::solve(&instance, load), &truth, &name);
+            assert_same(&ladder.at(load), &truth, &name);
+            let full = |solution: &Solution| {
+                let mut heavier = instance.items.iter().zip(solution.cores.iter().zip(&solution.quotas)).skip(1);
+                let capacity = |item: &Item, cores| item.options.iter().find(|option| option.cores == cores).copied();
+                let spare = |(item, (&cores, &quota)): (&Item, (&u32, &f64))| {
+                    capacity(item, cores).is_some_and(|option| option.capacity > quota)
+                };
+                !heavier.any(spare)
+            };
+            let released = enumerate::best(&instance, load, full).map_or(f64::NEG_INFINITY, |solution| solution.value);
+            let ours = truth.expect("20 cores carry it").value;
+            assert!(released <= ours + 1e-12, "{name}: the released program finds {released}, we {ours}");
+            missed += usize::from(released < ours - 1e-9);
+            cases += 1;
         }
     }
+    assert_eq!(cases, 228);
+    assert!(missed > 0, "the released program's defect shows nowhere");
 }
