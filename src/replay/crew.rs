@@ -126,7 +126,7 @@ impl Crew {
         self.gauges.hand_over.add(ns(served.began - served.sent));
         self.gauges.hand_back.add(ns(served.ended.elapsed()));
         self.answers = served.answers;
-        let key = (served.variant, pool, self.answers.len() as u32);
+        let key = (served.variant, pool, served.samples);
         self.seen.entry(key).or_default().push(served.sent.elapsed());
         Wake::Done(self.now(), served.work)
     }

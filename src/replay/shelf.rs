@@ -1,5 +1,6 @@
 //! Where the models of a plan are, and the samples that requests carry.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -28,14 +29,7 @@ impl Shelf {
     /// # Errors
     /// As [`Family::load`].
     pub fn load(lists: &[PathBuf]) -> Result<Self, Error> {
-        let families = lists.iter().map(|list| Family::load(list)).collect::<Result<Vec<_>, _>>()?;
-        let mut findings = Findings::default();
-        for (list, _) in lists.iter().zip(&families).filter(|(_, family)| family.samples.labels.is_empty()) {
-            let cause = "there are no labels, and a replay counts right answers";
-            let finding = Finding::error(Code::MissingField, "data.labels", cause, "name the labels of the samples");
-            findings.extend(Findings::from(finding).in_file(list));
-        }
-        findings.or(Self::new(families)).map_err(Error::from)
+        Ok(Self::new(lists.iter().map(|list| Family::load(list)).collect::<Result<_, _>>()?))
     }
 
     /// Returns the same shelf with another measure of certainty.
@@ -109,9 +103,18 @@ impl Shelf {
         findings
     }
 
-    /// Returns an error for every variant of the plan that no family has.
+    /// Returns an error for every variant of the plan that no family has, and for exits of variants without labels.
     pub(super) fn has_all(&self, plan: &crate::plan::Plan) -> Result<(), Findings> {
         let mut findings = Findings::default();
+        let exits = plan.gears.iter().flat_map(|gear| &gear.stages).filter(|stage| stage.exit.is_some());
+        let leaves: BTreeSet<&str> = exits.flat_map(|stage| &stage.lanes).map(|lane| lane.variant.as_str()).collect();
+        let is_unlabelled = |name: &&str| self.find(name).is_some_and(|(family, _)| family.samples.labels.is_empty());
+        for variant in leaves.into_iter().filter(is_unlabelled) {
+            let cause = format!(
+                "requests leave after `{variant}` by the certainty of its answers, and its samples have no labels"
+            );
+            findings.push(Finding::error(Code::MissingField, "data.labels", cause, "name the labels of the samples"));
+        }
         for variant in variants_of(plan).into_iter().filter(|variant| self.find(variant).is_none()) {
             let entries = self.families.iter().flat_map(|family| &family.list.variants);
             let known: Vec<_> = entries.map(|entry| entry.name.as_str()).collect();

@@ -51,7 +51,9 @@ pub struct Served {
     pub began: Instant,
     /// When it had the answers.
     pub ended: Instant,
-    /// For each sample the certainty and whether the answer is right.
+    /// Samples that were served together.
+    pub samples: u32,
+    /// For each sample the certainty and whether the answer is right; nothing where there are no labels.
     pub answers: Vec<(f32, bool)>,
 }
 
@@ -108,7 +110,8 @@ impl Worker<'_> {
                         .find(|opened| opened.variant == variant)
                         .expect("a replica is opened before it serves, and lanes name only what their pool hosts");
                     let answers = self.answers(opened.model, opened.session.as_mut(), &samples)?;
-                    Word::Served(self.place, Served { work, variant, sent, began, ended: Instant::now(), answers })
+                    let (ended, samples) = (Instant::now(), samples.len() as u32);
+                    Word::Served(self.place, Served { work, variant, sent, began, ended, samples, answers })
                 }
             };
             if words.send(word).is_err() {
@@ -153,8 +156,11 @@ impl Worker<'_> {
         samples: &[u32],
     ) -> Result<Vec<(f32, bool)>, Error> {
         let labels = &family.samples.labels;
-        let number = |&sample: &u32| sample as usize % labels.len();
+        let number = |&sample: &u32| sample as usize % family.samples.count();
         let run = session.run(&family.samples.batch(samples.iter().map(number)))?;
+        if labels.is_empty() {
+            return Ok(Vec::new());
+        }
         let answers = judge_all(&run, samples.iter().map(|&sample| sample as usize), self.shelf.certainty());
         let bad = |cause| bad_model(self.engine.name(), &family.folder.join(&entry.file), cause);
         let told = |(answer, sample): (Answer, &u32)| (answer.certainty, answer.predicted == labels[number(sample)]);

@@ -8,6 +8,11 @@ use crate::plan::{Gear, Lane, Plan, PlanFormat, Pool, Provenance, Resource, Swit
 use crate::problem::Problem;
 use crate::units::{Millis, Share};
 
+/// Requests that a window should see: their number is then known to about a fifth.
+const REQUESTS_TO_TELL_A_RATE: f64 = 25.0;
+/// Longest window: what changes faster is not followed.
+const LONGEST_WINDOW_MS: f64 = 30e3;
+
 /// A gear with the pools that it needs.
 pub(super) struct Decoded {
     /// The gear, but for the replicas of its pools.
@@ -40,8 +45,8 @@ pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) 
         slo: problem.slo,
         placement,
         transfers: Vec::new(),
+        switch: switch(&gears),
         gears,
-        switch: Switch::default(),
         provenance: Provenance {
             tool: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
             room: problem.room,
@@ -50,6 +55,19 @@ pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) 
             capacity_parts: BTreeMap::new(),
             problem: None,
         },
+    }
+}
+
+/// Returns the switch rule: windows of a second, or so long that some requests tell the rate of the lowest gear, and three
+/// windows of a low rate before a change down.
+fn switch(gears: &[Gear]) -> Switch {
+    let lowest = gears.first().map_or(f64::INFINITY, |gear| gear.up_to_rps.get());
+    let usual = Switch::default();
+    let window_ms = (1e3 * REQUESTS_TO_TELL_A_RATE / lowest).clamp(usual.window_ms.get(), LONGEST_WINDOW_MS);
+    Switch {
+        window_ms: Millis::saturating(window_ms),
+        dwell_ms: Millis::saturating(usual.dwell_ms.get().max(3.0 * window_ms)),
+        ..usual
     }
 }
 

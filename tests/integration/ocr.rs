@@ -1,6 +1,5 @@
 //! The shipped pipeline of two real stages: its files fit together, and where the weights are here, they run.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use planner::facts::Facts;
@@ -84,6 +83,6 @@ fn the_stages_run_where_their_weights_are() {
             |profile: &Profile| profile.variants.iter().map(|variant| variant.sha256.clone()).collect::<Vec<_>>();
         assert_eq!((profile.points.len(), digests(&profile)), (6, digests(&shipped)), "{stage}");
     }
-    let files = fs::read_dir(folder.path()).expect("readable").count();
+    let files = std::fs::read_dir(folder.path()).expect("readable").count();
     assert_eq!(files, STAGES.len(), "nothing was judged, so there are no answers");
 }

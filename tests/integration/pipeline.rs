@@ -11,7 +11,7 @@ use planner::plan::law::Law;
 use planner::plan::{Plan, Tolerance, check};
 use planner::problem::Problem;
 use planner::profile::Distribution;
-use planner::rooms::pipeline::PublishedPipeline;
+use planner::rooms::pipeline::{Adapter, PublishedPipeline};
 use planner::rooms::{Answer, Conflict, Context, solve};
 use planner::simulate::{Arrivals, Effort, Measured, Settings, replicate};
 use rand::{RngExt, SeedableRng};
@@ -287,6 +287,12 @@ fn published_decisions_of_the_reference_instances() {
                 (expected["batch"].clone(), expected["replicas"].clone())
             );
         }
+        for adapter in [Adapter::Fa2Low, Adapter::Fa2High, Adapter::Rim(3)] {
+            let Some(other) = published.decide(adapter) else { continue };
+            // RIM cannot take fewer replicas, FA2 no other variant: nobody beats the optimum over everything.
+            assert!(other.objective <= decision.objective + 1e-9, "{name}: {adapter:?} {other:?}");
+        }
+        assert!(published.decide(Adapter::Rim(1)).is_none_or(|rim| rim.stages.iter().all(|stage| stage.replicas == 1)));
         assert!(PublishedPipeline { sla_s: 0.01, ..published }.solve().is_none(), "{name}: nothing is that fast");
     }
 }

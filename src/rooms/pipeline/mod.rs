@@ -26,7 +26,8 @@ use super::variant_set::Parts;
 use super::{Answer, Context, Planner};
 use climb::Model;
 pub use published::{
-    AccuracyMetric, BatchPoint, Decision, Deployed, PipelineWeights, PublishedPipeline, PublishedStage, StageVariant,
+    AccuracyMetric, Adapter, BatchPoint, Decision, Deployed, PipelineWeights, PublishedPipeline, PublishedStage,
+    StageVariant,
 };
 
 /// The planner of the room.

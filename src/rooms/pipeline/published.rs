@@ -120,24 +120,49 @@ pub struct Decision {
     pub stages: Vec<Deployed>,
 }
 
+/// Who decides, and what they may choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adapter {
+    /// Everything is free: IPA.
+    Ipa,
+    /// The least accurate variant of each stage; batch and replicas are free (FA2-low).
+    Fa2Low,
+    /// The most accurate variant of each stage; batch and replicas are free (FA2-high).
+    Fa2High,
+    /// So many replicas of each stage; variant and batch are free (RIM).
+    Rim(u32),
+}
+
 impl PublishedPipeline {
-    /// Returns the optimum, or `None` where no plan keeps the SLA.
+    /// Returns the optimum of IPA's program, or `None` where no plan keeps the SLA.
     #[must_use]
     pub fn solve(&self) -> Option<Decision> {
-        let (choice, deployed) = self.program(&|_, _| true);
+        self.decide(Adapter::Ipa)
+    }
+
+    /// Returns the best decision that an adapter can make, or `None` where none of its decisions keeps the SLA.
+    #[must_use]
+    pub fn decide(&self, adapter: Adapter) -> Option<Decision> {
+        let (choice, deployed) = self.program(adapter);
         labels::solve(&choice).map(|picked| decision(&picked, &deployed))
     }
 
-    /// Returns the integer program, and what each of its alternatives stands for. `may` says which variants of which
-    /// stage, both by index, may be used.
+    /// Returns the integer program of an adapter, and what each of its alternatives stands for.
     #[must_use]
-    pub fn program(&self, may: &dyn Fn(usize, usize) -> bool) -> (Choice<f64>, Vec<Vec<Deployed>>) {
+    pub fn program(&self, adapter: Adapter) -> (Choice<f64>, Vec<Vec<Deployed>>) {
         let mut stages = Vec::new();
         let mut deployed = Vec::new();
-        for (index, stage) in self.stages.iter().enumerate() {
-            let variants = (0..stage.variants.len()).filter(|&variant| may(index, variant));
+        for stage in &self.stages {
+            let accuracies = || stage.variants.iter().map(|variant| variant.accuracy);
+            let only = match adapter {
+                Adapter::Ipa | Adapter::Rim(_) => None,
+                Adapter::Fa2Low => Some(accuracies().fold(f64::INFINITY, f64::min)),
+                Adapter::Fa2High => Some(accuracies().fold(0.0, f64::max)),
+            };
+            let may = |&variant: &usize| only.is_none_or(|only| stage.variants[variant].accuracy == only);
+            let variants = (0..stage.variants.len()).filter(may);
             let (alternatives, of): (Vec<_>, Vec<_>) =
-                variants.flat_map(|variant| self.alternatives(stage, variant)).unzip();
+                variants.flat_map(|variant| self.alternatives(stage, variant, adapter)).unzip();
             stages.push(alternatives);
             deployed.push(of);
         }
@@ -150,8 +175,13 @@ impl PublishedPipeline {
         (Choice { stages, walk, metric, goal, limit: self.sla_s }, deployed)
     }
 
-    /// Returns a variant's batch sizes, each with the fewest replicas that carry the load.
-    fn alternatives(&self, stage: &PublishedStage, variant: usize) -> Vec<(Alternative<f64>, Deployed)> {
+    /// Returns a variant's batch sizes, each with the fewest replicas that carry the load, or with those that there are.
+    fn alternatives(
+        &self,
+        stage: &PublishedStage,
+        variant: usize,
+        adapter: Adapter,
+    ) -> Vec<(Alternative<f64>, Deployed)> {
         let of = &stage.variants[variant];
         let allowed = |batch: u32| self.batch_sizes.as_ref().is_none_or(|sizes| sizes.contains(&batch));
         let accuracy = match self.accuracy_metric {
@@ -160,7 +190,12 @@ impl PublishedPipeline {
         };
         let points = of.profile.iter().filter(|point| allowed(point.batch) && point.throughput_rps > 0.0);
         let alternative = |point: &BatchPoint| {
-            let replicas = (self.arrival_rate_rps / point.throughput_rps - 1e-9).ceil().max(1.0);
+            let needed = (self.arrival_rate_rps / point.throughput_rps - 1e-9).ceil().max(1.0);
+            let replicas = match adapter {
+                Adapter::Rim(replicas) if f64::from(replicas) >= needed => f64::from(replicas),
+                Adapter::Rim(_) => return None,
+                _ => needed,
+            };
             let cores = replicas * f64::from(of.cores);
             let fill = f64::from(point.batch - 1) / self.arrival_rate_rps;
             let deployed = Deployed {
@@ -171,9 +206,9 @@ impl PublishedPipeline {
                 cores: cores as u32,
             };
             let cost = self.weights.beta * cores + self.weights.delta * f64::from(point.batch);
-            (Alternative { accuracy, cost, delay: point.latency_s + fill, blend: variant }, deployed)
+            Some((Alternative { accuracy, cost, delay: point.latency_s + fill, blend: variant }, deployed))
         };
-        points.map(alternative).filter(|(_, deployed)| deployed.replicas <= self.max_replicas).collect()
+        points.filter_map(alternative).filter(|(_, deployed)| deployed.replicas <= self.max_replicas).collect()
     }
 }
 
