@@ -30,9 +30,13 @@ fn noise(seed: u32) -> f64 {
     f64::from(mixed.wrapping_mul(2_246_822_519) >> 8) / f64::from(1 << 24)
 }
 
-/// A pipeline at 20 requests/s: replicas are whole, the first request of a batch waits for the last.
+/// A pipeline at 20 requests/s.
 fn pipeline(size: Size, metric: Metric, tightness: f64) -> Choice<f64> {
-    let load = 20.0;
+    pipeline_at(20.0, size, metric, tightness)
+}
+
+/// A pipeline at a load: replicas are whole, the first request of a batch waits for the last.
+fn pipeline_at(load: f64, size: Size, metric: Metric, tightness: f64) -> Choice<f64> {
     let alternative = |stage: u32, variant: u32, batch: u32| {
         let own = noise(977 * stage + 31 * variant + 7);
         let weight = f64::from(variant + 1) * (0.8 + 0.4 * own);
@@ -75,6 +79,15 @@ fn sum(bencher: divan::Bencher<'_, '_>, size: Size) {
 fn product(bencher: divan::Bencher<'_, '_>, size: Size) {
     let choices = [0.05, 0.15, 0.4].map(|tightness| pipeline(size, Metric::Product, tightness));
     bencher.counter(3usize).bench_local(|| choices.each_ref().map(|choice| labels::solve(divan::black_box(choice))));
+}
+
+/// A ladder of a thousand loads, 0.1 to 100 requests/s, of a pipeline as large as the paper's video pipeline, from nothing.
+#[divan::bench]
+fn thousand_loads_2x5x3(bencher: divan::Bencher<'_, '_>) {
+    bencher.bench_local(|| {
+        let at = |step: i32| pipeline_at(f64::from(step) / 10.0, size(2, 5, 3), Metric::Sum, 0.15);
+        (1..=1000).filter_map(|step| labels::solve(&at(step))).map(|picked| picked.value).sum::<f64>()
+    });
 }
 
 /// Growth with each of the three sizes; the others stay at 9 x 9 x 3.
