@@ -117,7 +117,7 @@ impl Queue<'_> {
 ///
 /// Batches that come `j` at a time have the index of dispersion `j`, so the wait of the first is positive with Erlang's
 /// delay probability and then exponential with mean `E[S] (j + SCV) ÷ (2 c (1 − ρ))`: exact in the mean for one server
-/// (M^[X]/G/1), and [`Queue`]'s own formula for `j = 1`. The request then takes `⌈j ÷ c⌉` rounds of service.
+/// (M/G/1 with batch arrivals), and [`Queue`]'s own formula for `j = 1`. The request then takes `⌈j ÷ c⌉` rounds of service.
 #[derive(Debug, Clone, Copy)]
 pub struct Burst<'a> {
     /// Law of one call of a full batch.

@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::plan::{Claims, Gear, Plan, Pool, Switch};
-use crate::problem::Problem;
+use crate::problem::{Problem, Room};
 use crate::simulate::Controller;
 use crate::units::{Millis, Rate, Share};
 
@@ -94,6 +94,12 @@ pub fn baselines(
     facts: &Facts,
     rules: Rules,
 ) -> Result<Vec<Baseline>, Error> {
+    if problem.room == Room::Pipeline && kind != Kind::Static {
+        return Err(Error::Unsupported {
+            what: "single variants, cascades and switching are no baselines of a pipeline".to_owned(),
+            hint: "`static` is one; `cargo run --example published` has FA2 and RIM".to_owned(),
+        });
+    }
     let maker = Maker { plan, problem, facts, rules };
     match kind {
         Kind::Static => Ok(vec![maker.fixed()]),

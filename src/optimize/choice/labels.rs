@@ -2,7 +2,7 @@
 //!
 //! A label is dropped where another one of the same stages is no worse in all three (a dominated label cannot be part of
 //! a better choice: delays, costs and accuracies combine monotonically), where it cannot keep within the limit even with
-//! the earliest rest, and where its [`Bound`] is not above the best choice that is known. A first pass that keeps only the
+//! the earliest rest, and where its bound (`bound.rs`) is not above the best choice that is known. A first pass that keeps only the
 //! most promising labels finds a choice; the second keeps all that might beat it, and so proves the optimum.
 
 use super::bound::{Bound, Traits};
