@@ -93,6 +93,16 @@ codes! {
     MissingResource => "missing-resource",
     /// Two profiles were not measured alike, so that comparing them says less.
     Incomparable => "incomparable",
+    /// A problem that had a plan has none any more.
+    InfeasibleNow => "infeasible-now",
+    /// A plan is worse than it was, by more than is allowed.
+    Worse => "worse",
+    /// Another plan than before, of the same value.
+    OtherPlan => "other-plan",
+    /// A plan is better than it was, by more than would be allowed the other way.
+    Better => "better",
+    /// Nothing but the record of how a plan was made differs.
+    OnlyProvenance => "only-provenance",
     /// A load generator that sent late, so that it is part of what was measured.
     Lagged => "lagged",
 }

@@ -25,6 +25,7 @@ use crate::plan::Plan;
 use crate::problem::Problem;
 use crate::profile::load::LoadTest;
 use crate::profile::{ModelList, Profile};
+use crate::review::Manifest;
 use crate::simulate::Report;
 
 /// A noun that lives in files of its own.
@@ -73,6 +74,14 @@ impl Document for Problem {
 impl Document for Plan {
     const FORMAT: &'static str = "planner.plan/1";
     const NOUN: &'static str = "plan";
+    fn rules(&self) -> Findings {
+        self.validate()
+    }
+}
+
+impl Document for Manifest {
+    const FORMAT: &'static str = "planner.ci/1";
+    const NOUN: &'static str = "manifest";
     fn rules(&self) -> Findings {
         self.validate()
     }

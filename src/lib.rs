@@ -29,11 +29,13 @@ pub mod format;
 #[cfg(feature = "polars")]
 pub mod frames;
 pub mod optimize;
+pub mod paths;
 pub mod plan;
 pub mod plot;
 pub mod problem;
 pub mod profile;
 pub mod replay;
+pub mod review;
 pub mod rooms;
 pub mod simulate;
 pub mod units;

@@ -10,6 +10,7 @@ fn main() -> ExitCode {
     match cli::Cli::parse().run() {
         Ok(cli::Answer::Yes) => ExitCode::SUCCESS,
         Ok(cli::Answer::No) => ExitCode::from(1),
+        Ok(cli::Answer::Undone) => ExitCode::from(2),
         Err(error @ planner::Error::Input(_)) => fail(&error.to_string()),
         Err(error) => fail(&format!("error: {error}")),
     }

@@ -12,8 +12,8 @@ use planner::rooms::{self, Configuration, Relevance, relevance};
 use planner::units::{Millis, Share};
 use planner::{Code, Error, Finding, Findings};
 
-use super::paths::plain;
 use super::profile::share;
+use planner::paths::plain;
 
 /// Standard deviations below its prediction at which a point is taken to be at its best.
 const BOUND: f64 = 3.0;

@@ -12,7 +12,6 @@ mod import;
 mod load;
 mod load_test;
 mod measure_less;
-mod paths;
 mod plot;
 mod profile;
 mod replay;
@@ -59,6 +58,8 @@ pub enum Answer {
     Yes,
     /// Exit code 1.
     No,
+    /// Exit code 2, and the answer says why.
+    Undone,
 }
 
 impl Cli {

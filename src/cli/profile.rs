@@ -17,8 +17,8 @@ use planner::units::{Megabytes, Millis, OutOfRange, Share};
 
 use super::engine::{EngineChoice, seconds};
 use super::measure_less::{Choice, Less};
-use super::paths::relative;
 use super::{Answer, Output, on_terminal, print, say, say_findings, table, worker};
+use planner::paths::relative;
 
 /// Variables that change how many threads an engine uses
 const THREAD_VARIABLES: [&str; 5] =

@@ -7,6 +7,7 @@ use planner::plan::Plan;
 use planner::problem::Problem;
 use planner::profile::load::LoadTest;
 use planner::profile::{ModelList, Profile};
+use planner::review::Manifest;
 use planner::simulate::Report;
 
 use super::{Answer, print};
@@ -20,6 +21,7 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
+    Ci,
     Load,
     Models,
     Profile,
@@ -30,6 +32,7 @@ enum Format {
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
     let schema = match args.format {
+        Format::Ci => schema::<Manifest>(),
         Format::Load => schema::<LoadTest>(),
         Format::Models => schema::<ModelList>(),
         Format::Profile => schema::<Profile>(),

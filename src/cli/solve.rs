@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 
 use planner::facts::Facts;
 use planner::format::{self, Loaded, load, to_bytes};
-use planner::plan::{Input, InputRole, Plan};
+use planner::plan::Plan;
 use planner::problem::{Formulation, GoalKind, Problem};
 use planner::rooms::{self, Context};
 use planner::simulate::Effort;
 use planner::{Code, Error, Finding, Findings, Severity};
 
-use super::paths::relative;
 use super::{Answer, Output, print, say_findings, table};
 
 /// Independent trials of each gear, for an interval.
@@ -84,7 +83,9 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         }
     };
     say_findings(&slo_is_kept(&plan).in_file(&args.problem));
-    provenance(&mut plan, args, &problem, &facts, from.as_ref());
+    let stdout = args.output.is_stdout();
+    let beside = if stdout { Path::new("") } else { args.output.output.parent().unwrap_or(Path::new("")) };
+    rooms::record(&mut plan, beside, &problem, &facts, from.as_ref());
     args.output.write(&to_bytes(&plan))?;
     if !args.output.is_stdout() {
         print(summary(&plan).as_bytes())?;
@@ -131,19 +132,6 @@ fn assign(value: &mut serde_json::Value, assignment: &str) -> Result<(), Error> 
     }
     *place = serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::from(text));
     Ok(())
-}
-
-fn provenance(plan: &mut Plan, args: &Args, problem: &Loaded<Problem>, facts: &Facts, from: Option<&Loaded<Plan>>) {
-    let base =
-        if args.output.is_stdout() { Path::new("") } else { args.output.output.parent().unwrap_or(Path::new("")) };
-    let input = |role, path: &Path, sha256: &str| Input { role, path: relative(path, base), sha256: sha256.to_owned() };
-    let mut inputs = vec![input(InputRole::Problem, &problem.path, &problem.sha256)];
-    inputs.extend(facts.profiles.iter().map(|profile| input(InputRole::Profile, &profile.path, &profile.sha256)));
-    inputs.extend(from.map(|plan| input(InputRole::Plan, &plan.path, &plan.sha256)));
-    let mut resolved = problem.document.clone();
-    resolved.profiles = facts.profiles.iter().map(|profile| relative(&profile.path, base)).collect();
-    plan.provenance.inputs = inputs;
-    plan.provenance.problem = Some(resolved);
 }
 
 fn summary(plan: &Plan) -> String {

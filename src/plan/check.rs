@@ -14,7 +14,7 @@ use crate::profile::{Service, Trust};
 
 use super::estimate::{Queue, mixture_quantile_ms};
 use super::law::{Flow, Law};
-use super::{Dispatch, Gear, Lane, Plan, Resource, Stage, Walk, pipeline_accuracy};
+use super::{Dispatch, Gear, InputRole, Lane, Plan, Resource, Stage, Walk, pipeline_accuracy};
 
 /// How far a recomputed number may be from its claim: relative for times and prices, absolute for parts of 1.
 #[derive(Debug, Clone, Copy)]
@@ -61,21 +61,52 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
     findings
 }
 
-/// Compares the digests in the provenance with the files as they are now.
+/// Compares the profiles that the plan was made from, as its provenance records them, with those of today: the bytes, the
+/// host that measured and the model files.
 #[must_use]
 pub fn facts_changed(plan: &Plan, facts: &Facts) -> Findings {
     let mut findings = Findings::default();
     let inputs = plan.provenance.inputs.iter().enumerate();
-    let profiles = inputs.filter(|(_, input)| input.role == super::InputRole::Profile && !input.sha256.is_empty());
-    for (index, input) in profiles {
-        if !facts.profiles.iter().any(|profile| profile.sha256 == input.sha256) {
-            let cause = format!("{} has changed since the plan was made", input.path.display());
-            let key = format!("provenance.inputs[{index}]");
-            let finding = Finding::error(Code::FactsChanged, key, cause, "solve again, or restore the profile");
+    let recorded = inputs.filter(|(_, input)| input.role == InputRole::Profile && !input.sha256.is_empty());
+    for (index, input) in recorded {
+        if facts.profiles.iter().any(|profile| profile.sha256 == input.sha256) {
+            continue;
+        }
+        let key = format!("provenance.inputs[{index}]");
+        let mut changed = |cause: String| {
+            let finding = Finding::error(Code::FactsChanged, &key, cause, "solve again, or restore the profile");
             findings.push(finding.with_severity(Severity::Warning));
+        };
+        changed(format!("{} has changed since the plan was made", input.path.display()));
+        let Some(today) = facts.profiles.iter().find(|profile| profile.path.file_name() == input.path.file_name())
+        else {
+            continue;
+        };
+        if let (Some(then), Some(now)) = (&input.host, today.document.host.brief())
+            && *then != now
+        {
+            changed(format!("the plan is for {then}; the profile was measured on {now}"));
+        }
+        let now = |name: &str| today.document.variant(name).map(|variant| variant.sha256.as_str());
+        let other = input.models.iter().filter(|(name, then)| now(name).is_some_and(|now| now != then.as_str()));
+        let names: Vec<String> = other.map(|(name, _)| format!("`{name}`")).collect();
+        if !names.is_empty() {
+            let are = if names.len() == 1 { "is another model file" } else { "are other model files" };
+            changed(format!("{} {are} than the plan was made with", names.join(", ")));
         }
     }
     findings
+}
+
+/// Returns the response time of a gear at its highest rate and the SLO's quantile, in milliseconds; `None` where no closed
+/// form covers the walk or a fact is missing. Infinite where a walk of several stages takes longer than the SLO.
+///
+/// # Panics
+/// Where the plan has no gear of that number.
+#[must_use]
+pub fn latency_ms(plan: &Plan, gear: usize, facts: &Facts) -> Option<f64> {
+    let (gear, tolerance) = (&plan.gears[gear], Tolerance::default());
+    Checker { plan, gear, facts, problem: None, tolerance, key: String::new() }.expected_latency()
 }
 
 fn facts_are_measured(plan: &Plan, facts: &Facts, findings: &mut Findings) {

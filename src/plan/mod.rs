@@ -16,17 +16,19 @@ mod validate;
 mod walk;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::format::Loaded;
+use crate::paths::relative;
 use crate::problem::{Problem, Room, Slo};
-use crate::profile::Trust;
+use crate::profile::{Profile, Trust};
 use crate::units::{Accuracy, Certainty, Factor, Megabytes, Millis, Rate, Share, Usd};
 
 pub use accuracy::of_pipeline as pipeline_accuracy;
-pub use check::{Tolerance, check, facts_changed};
+pub use check::{Tolerance, check, facts_changed, latency_ms};
 pub use diff::{GearDiff, PlanDiff, Side, diff};
 pub use walk::Walk;
 pub(crate) use walk::predecessors;
@@ -390,6 +392,32 @@ pub struct Input {
     /// SHA-256 of the file, in hexadecimal; empty in plans written by hand.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub sha256: String,
+    /// The host that measured a profile, in brief.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// SHA-256 of the model file of each variant of a profile, in hexadecimal.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, String>,
+}
+
+impl Input {
+    /// Returns a problem or a plan as an input of a plan that lies in `folder`.
+    #[must_use]
+    pub fn of<T>(role: InputRole, loaded: &Loaded<T>, folder: &Path) -> Self {
+        let path = relative(&loaded.path, folder);
+        Self { role, path, sha256: loaded.sha256.clone(), host: None, models: BTreeMap::new() }
+    }
+
+    /// Returns a profile as an input of a plan that lies in `folder`.
+    #[must_use]
+    pub fn of_profile(loaded: &Loaded<Profile>, folder: &Path) -> Self {
+        let known = loaded.document.variants.iter().filter(|variant| !variant.sha256.is_empty());
+        Self {
+            host: loaded.document.host.brief(),
+            models: known.map(|variant| (variant.name.clone(), variant.sha256.clone())).collect(),
+            ..Self::of(InputRole::Profile, loaded, folder)
+        }
+    }
 }
 
 /// What an input of a plan is.

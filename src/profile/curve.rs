@@ -137,6 +137,15 @@ impl Curve {
         Self { measured: self.measured.clone(), holes }
     }
 
+    /// Returns the curve with every measured law times a factor of its (cores, batch).
+    #[must_use]
+    pub fn times(&self, factor: impl Fn((u32, u32)) -> f64) -> Self {
+        let scaled = |(&at, service): (&(u32, u32), &Service)| {
+            (at, Service { law: service.law.scaled(factor(at)), trust: service.trust })
+        };
+        Self { measured: self.measured.iter().map(scaled).collect(), holes: self.holes.clone() }
+    }
+
     /// Returns what was predicted of (cores, batch) pairs that were not measured, in increasing order.
     #[must_use]
     pub const fn holes(&self) -> &BTreeMap<(u32, u32), Hole> {

@@ -489,6 +489,15 @@ pub struct ProfileProvenance {
     pub seed: u64,
 }
 
+impl Host {
+    /// Returns the host in a few words, or `None` where nobody told.
+    #[must_use]
+    pub fn brief(&self) -> Option<String> {
+        let cores = if self.cores_allowed == 1 { "core" } else { "cores" };
+        (!self.cpu.is_empty()).then(|| format!("{}, {} {cores}", self.cpu, self.cores_allowed))
+    }
+}
+
 impl Profile {
     /// Returns the variant of that name.
     #[must_use]

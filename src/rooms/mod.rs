@@ -5,6 +5,7 @@ mod conflict;
 mod explain;
 mod gears;
 pub mod pipeline;
+mod record;
 mod relevance;
 mod static_cascade;
 mod tried;
@@ -21,6 +22,7 @@ use crate::simulate::Effort;
 pub use baselines::{Baseline, Kind as BaselineKind, Rules as BaselineRules, baselines};
 pub use explain::{Explanation, LimitPrice, RunnerUp, explain};
 pub use pipeline::Pipeline;
+pub use record::record;
 pub use relevance::{Configuration, Relevance, Skipped, relevance};
 pub use variant_set::{Published, VariantSet, published_capacity};
 

@@ -52,6 +52,17 @@ pub fn repair<W: World + Sync>(plan: &Plan, world: &W, effort: Effort) -> Vec<Ge
     plan.gears.iter().map(|gear| repair_gear(plan, gear, world, effort)).collect()
 }
 
+/// Tries one gear, alone at its highest rate.
+///
+/// # Panics
+/// Where the plan has no gear of that number.
+#[must_use]
+pub fn try_gear<W: World + Sync>(plan: &Plan, gear: usize, world: &W, effort: Effort) -> Report {
+    let gear = &plan.gears[gear];
+    let alone = Plan { gears: vec![gear.clone()], ..plan.clone() };
+    try_at(&alone, world, effort, gear.up_to_rps.get())
+}
+
 fn repair_gear<W: World + Sync>(plan: &Plan, gear: &Gear, world: &W, effort: Effort) -> GearTrial {
     let alone = Plan { gears: vec![gear.clone()], ..plan.clone() };
     let run = |part: f64| try_at(&alone, world, effort, part * gear.up_to_rps.get());

@@ -6,6 +6,7 @@ use planner::plan::Plan;
 use planner::problem::Problem;
 use planner::profile::load::LoadTest;
 use planner::profile::{ModelList, Profile};
+use planner::review::Manifest;
 use planner::simulate::Report;
 
 fn is_fresh<T: Document>() {
@@ -26,4 +27,5 @@ fn schemas_are_fresh() {
     is_fresh::<Problem>();
     is_fresh::<Plan>();
     is_fresh::<Report>();
+    is_fresh::<Manifest>();
 }

@@ -1,0 +1,103 @@
+//! Finding the files of a review, and loading whatever they are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::Manifest;
+use crate::error::Error;
+use crate::finding::{Code, Finding, Findings};
+use crate::format::{Document, Loaded, load, parse_value, read};
+use crate::plan::Plan;
+use crate::problem::Problem;
+use crate::profile::load::LoadTest;
+use crate::profile::{ModelList, Profile};
+use crate::simulate::Report;
+
+/// Name of a manifest in its folder.
+const MANIFEST: &str = "planner.ci.toml";
+
+/// A file of this project.
+pub(super) enum Known {
+    Plan(Box<Loaded<Plan>>),
+    Profile(Box<Loaded<Profile>>),
+    /// Whatever only has to be well-formed.
+    Other(&'static str, Findings),
+}
+
+/// Finds the files that `path` asks for: a manifest and what it names, a folder that holds one, any other folder with all
+/// that lies in it, or one file. Returns them in the order of their names, and the manifest.
+///
+/// # Errors
+/// [`Error::Input`] for a manifest that is none, and for names that are not there.
+pub fn find(path: &Path) -> Result<(Manifest, Vec<PathBuf>), Error> {
+    let inside = path.join(MANIFEST);
+    let manifest = if inside.is_file() { &inside } else { path };
+    if !manifest.is_file() || parse_value(manifest, &read(manifest)?)?["format"] != Manifest::FORMAT {
+        return Ok((Manifest::default(), listed(path)?));
+    }
+    let named = load::<Manifest>(manifest)?.document;
+    let folder = manifest.parent().unwrap_or(Path::new(""));
+    let mut files = Vec::new();
+    let mut findings = Findings::default();
+    for (key, paths) in [("profiles", &named.profiles), ("problems", &named.problems), ("plans", &named.plans)] {
+        for (index, path) in paths.iter().enumerate() {
+            let path = folder.join(path);
+            if path.exists() {
+                files.extend(listed(&path)?);
+            } else {
+                let cause = format!("there is no {}", path.display());
+                let action = "paths are relative to the manifest";
+                findings.push(Finding::error(Code::Unreadable, format!("{key}[{index}]"), cause, action));
+            }
+        }
+    }
+    files.sort();
+    files.dedup();
+    findings.in_file(manifest).or((named, files)).map_err(Error::from)
+}
+
+/// Returns a file itself, or every JSON and TOML file below a folder; what is hidden stays so.
+fn listed(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    if !path.is_dir() {
+        read(path)?;
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    let io = |error| Error::io("read", path, error);
+    for item in fs::read_dir(path).map_err(io)? {
+        let item = item.map_err(io)?.path();
+        let hidden = item.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let ours = item.extension().is_some_and(|extension| extension == "json" || extension == "toml");
+        if !hidden && (item.is_dir() || ours) {
+            files.extend(listed(&item)?);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Loads a file as what its `format` key says; `None` where it says that it is not of this project.
+pub(super) fn load_known(path: &Path) -> Result<Option<Known>, Error> {
+    fn other<T: Document>(path: &Path) -> Result<Known, Error> {
+        Ok(Known::Other(T::NOUN, load::<T>(path)?.findings))
+    }
+    let value = parse_value(path, &read(path)?)?;
+    let Some(format) = value["format"].as_str().filter(|format| format.starts_with("planner.")) else {
+        return Ok(None);
+    };
+    let known = match format {
+        Plan::FORMAT => Known::Plan(Box::new(load(path)?)),
+        Profile::FORMAT => Known::Profile(Box::new(load(path)?)),
+        Problem::FORMAT => other::<Problem>(path)?,
+        ModelList::FORMAT => other::<ModelList>(path)?,
+        LoadTest::FORMAT => other::<LoadTest>(path)?,
+        Report::FORMAT => other::<Report>(path)?,
+        Manifest::FORMAT => other::<Manifest>(path)?,
+        _ => {
+            let cause = format!("this version knows no `{format}`");
+            let finding = Finding::error(Code::Format, "format", cause, "see docs/formats");
+            return Err(Findings::from(finding).in_file(path).into());
+        }
+    };
+    Ok(Some(known))
+}

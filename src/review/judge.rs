@@ -1,0 +1,429 @@
+//! One file after the other: what holds, what changed, and what of that fails.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+
+use super::compare::{Fast, compare, do_the_same};
+use super::files::{Known, load_known};
+use super::{Change, Entry, Manifest, Metric, Review, Revision, of_class};
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::finding::{Code, Finding, Findings, Severity};
+use crate::format::{Loaded, load, read, sha256};
+use crate::paths::plain;
+use crate::plan::{self, InputRole, Plan, Tolerance};
+use crate::problem::Problem;
+use crate::profile::Profile;
+use crate::rooms::{self, Answer, Context};
+use crate::simulate::{Effort, Measured, try_gear};
+
+/// Independent trials of each gear.
+const TRIALS: u32 = 5;
+/// What to do about a plan that is worse.
+const ACCEPT: &str = "find out why, or accept it with `planner check --update`";
+
+/// Reviews files, side by side, in the order of their names. `watch` hears of every file that is done.
+#[must_use]
+pub fn review(
+    manifest: &Manifest,
+    files: &[PathBuf],
+    base: Option<&Revision>,
+    watch: &(dyn Fn(&Path) + Sync),
+) -> Review {
+    let known: Vec<_> = files.par_iter().map(|file| (file, load_known(file))).collect();
+    let plans = known.iter().filter_map(|(_, known)| match known {
+        Ok(Some(Known::Plan(plan))) => problem_path(plan),
+        _ => None,
+    });
+    let planned: BTreeSet<PathBuf> = plans.collect();
+    let judged = known.into_par_iter().filter_map(|(file, known)| {
+        let entry = match known {
+            Ok(known) => known.map(|known| judge(manifest, file, known, &planned, base)),
+            Err(error) => Some(unusable(file, "file", error)),
+        };
+        watch(file);
+        entry
+    });
+    Review { base: base.map(|base| base.name.clone()), ..Review::of(judged.collect()) }
+}
+
+fn judge(
+    manifest: &Manifest,
+    file: &Path,
+    known: Known,
+    planned: &BTreeSet<PathBuf>,
+    base: Option<&Revision>,
+) -> Entry {
+    match known {
+        Known::Profile(profile) => {
+            let mut findings = profile.findings.clone();
+            findings.extend(models_are_those_measured(manifest, &profile).in_file(file));
+            Entry::of(file.to_owned(), "profile", findings.0)
+        }
+        Known::Plan(plan) => {
+            let entry = Judge { manifest, file }.plan(&plan, base);
+            entry.unwrap_or_else(|error| unusable(file, "plan", error))
+        }
+        Known::Other("problem", findings) if !plain(file).is_ok_and(|path| planned.contains(&path)) => {
+            let entry = Judge { manifest, file }.lone_problem(findings, base);
+            entry.unwrap_or_else(|error| unusable(file, "problem", error))
+        }
+        Known::Other(noun, findings) => Entry::of(file.to_owned(), noun, findings.0),
+    }
+}
+
+fn unusable(file: &Path, noun: &'static str, error: Error) -> Entry {
+    let findings = match error {
+        Error::Input(findings) => findings,
+        other => Finding::error(Code::Unreadable, "", other.to_string(), "").into(),
+    };
+    Entry::unusable(file.to_owned(), noun, findings.in_file(file).0)
+}
+
+/// Returns the absolute path of the problem that a plan was made from.
+fn problem_path(plan: &Loaded<Plan>) -> Option<PathBuf> {
+    let input = plan.document.provenance.inputs.iter().find(|input| input.role == InputRole::Problem)?;
+    plain(&plan.path.parent()?.join(&input.path)).ok()
+}
+
+/// Compares the model files that a profile names, where they are there, with those that it measured.
+fn models_are_those_measured(manifest: &Manifest, profile: &Loaded<Profile>) -> Findings {
+    let mut findings = Findings::default();
+    let beside = |path: &Path, named: &Path| path.parent().unwrap_or(Path::new("")).join(named);
+    let list = beside(&profile.path, &profile.document.provenance.models);
+    for (index, variant) in
+        profile.document.variants.iter().enumerate().filter(|(_, variant)| !variant.sha256.is_empty())
+    {
+        let file = beside(&list, &variant.file);
+        if let Some(now) = read(&file).ok().map(|bytes| sha256(&bytes)).filter(|now| *now != variant.sha256) {
+            let cause = format!(
+                "`{}` was measured as another file than {} is now ({})",
+                variant.name,
+                file.display(),
+                &now[..12]
+            );
+            let key = format!("variants[{index}].sha256");
+            findings.push(of_class(manifest, Code::FactsChanged, key, cause, "profile it again"));
+        }
+    }
+    findings
+}
+
+/// What a plan is made from, as it is today.
+struct Inputs {
+    problem: Option<Loaded<Problem>>,
+    facts: Facts,
+    from: Option<Loaded<Plan>>,
+    /// Whether the problem is the one that the plan was made from.
+    same_problem: bool,
+}
+
+impl Inputs {
+    /// Loads the problem that a plan names, or the one kept in the plan where that has not changed or is not there; the
+    /// profiles that it names; and the plan that it follows.
+    fn of(plan: &Loaded<Plan>) -> Result<Self, Error> {
+        let provenance = &plan.document.provenance;
+        let beside = |named: &Path| plan.path.parent().unwrap_or(Path::new("")).join(named);
+        let named = |role: InputRole| provenance.inputs.iter().find(move |input| input.role == role);
+        let kept = |path: PathBuf, sha256: &str| {
+            let document = provenance.problem.clone()?;
+            Some(Loaded { document, findings: Findings::default(), path, sha256: sha256.to_owned() })
+        };
+        let from = named(InputRole::Plan).map(|input| load::<Plan>(&beside(&input.path))).transpose()?;
+        let named = named(InputRole::Problem);
+        let there = named.map(|input| beside(&input.path)).filter(|path| path.is_file());
+        if let Some(path) = there {
+            let problem = load::<Problem>(&path)?;
+            if named.is_some_and(|input| input.sha256 != problem.sha256) {
+                return Ok(Self { same_problem: false, from, ..Self::of_problem(problem)? });
+            }
+        }
+        let problem = kept(
+            named.map_or_else(|| plan.path.clone(), |input| beside(&input.path)),
+            named.map_or("", |input| &input.sha256),
+        );
+        Ok(Self { problem, facts: Facts::of_plan(&plan.document, &plan.path)?, from, same_problem: true })
+    }
+
+    fn of_problem(problem: Loaded<Problem>) -> Result<Self, Error> {
+        let beside = |named: &PathBuf| problem.path.parent().unwrap_or(Path::new("")).join(named);
+        let profiles: Vec<PathBuf> = problem.document.profiles.iter().map(beside).collect();
+        Ok(Self { facts: Facts::load(&profiles)?, problem: Some(problem), from: None, same_problem: true })
+    }
+
+    /// Solves the problem, with the capacities that `plan`'s trials left where there is a plan. `None` where there is no
+    /// problem or its room does not plan yet.
+    fn solved(&self, facts: &Facts, plan: Option<&Plan>) -> Result<Option<Answer>, Error> {
+        let Some(problem) = &self.problem else { return Ok(None) };
+        let context = Context {
+            from: self.from.as_ref().map(|plan| &plan.document),
+            capacity_parts: plan.map(|plan| &plan.provenance.capacity_parts),
+            ..Context::default()
+        };
+        match rooms::solve(&problem.document, facts, context) {
+            Err(Error::Unsupported { .. }) => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+}
+
+struct Judge<'a> {
+    manifest: &'a Manifest,
+    file: &'a Path,
+}
+
+impl Judge<'_> {
+    /// Recomputes a plan's claims, solves it again, compares, and tries it.
+    fn plan(&self, plan: &Loaded<Plan>, base: Option<&Revision>) -> Result<Entry, Error> {
+        let now = Inputs::of(plan)?;
+        let mut findings = plan.findings.clone();
+        if now.facts.profiles.is_empty() {
+            return Ok(Entry::of(self.file.to_owned(), "plan", findings.0));
+        }
+        let fast = now.facts.at_fast_end(self.manifest.noise.get());
+        let changed = self.inputs_changed(plan, &now);
+        let stale = !changed.0.is_empty();
+        findings.extend(changed);
+        findings.extend(self.claims(plan, &now, &fast, stale));
+        if !findings.has_errors() {
+            findings.extend(self.tried(&plan.document, &now.facts, stale.then_some(&fast))?);
+        }
+        let before = match base {
+            None => Some(plan.document.clone()),
+            Some(base) => self.before(base, &mut findings)?,
+        };
+        let (changes, solved_again) = match before {
+            Some(before) => self.solved_again(&before, &now, &fast, Some(&plan.document), &mut findings)?,
+            None => (Vec::new(), false),
+        };
+        let entry = Entry::of(self.file.to_owned(), "plan", findings.in_file(self.file).0);
+        Ok(Entry { changes, solved_again, ..entry })
+    }
+
+    /// A problem that no plan here was made from: it must have a plan, no worse than before where there is a revision.
+    fn lone_problem(&self, mut findings: Findings, base: Option<&Revision>) -> Result<Entry, Error> {
+        let now = Inputs::of_problem(load(self.file)?)?;
+        let before = base.map(|base| self.before(base, &mut findings)).transpose()?.flatten();
+        let mut changes = Vec::new();
+        let mut solved_again = false;
+        if let Some(before) = before {
+            let fast = now.facts.at_fast_end(self.manifest.noise.get());
+            (changes, solved_again) = self.solved_again(&before, &now, &fast, None, &mut findings)?;
+        } else if let Some(answer) = now.solved(&now.facts, None)? {
+            solved_again = true;
+            if let Answer::Infeasible(conflict) = answer {
+                findings.push(self.infeasible(&conflict));
+            }
+        }
+        let entry = Entry::of(self.file.to_owned(), "problem", findings.in_file(self.file).0);
+        Ok(Entry { changes, solved_again, ..entry })
+    }
+
+    /// Returns what this binary makes of the inputs of another revision; `None`, with a finding, where it makes nothing.
+    fn before(&self, base: &Revision, findings: &mut Findings) -> Result<Option<Plan>, Error> {
+        let mut none = |what: String| {
+            findings.push(of_class(self.manifest, Code::OtherPlan, "", what, "nothing to compare with"));
+            Ok(None)
+        };
+        let Some(then) = base.file(self.file)? else { return none(format!("`{}` does not have this file", base.name)) };
+        let (inputs, plan) = match load_known(&then)? {
+            Some(Known::Plan(plan)) => (Inputs::of(&plan)?, Some(plan.document)),
+            _ => (Inputs::of_problem(load(&then)?)?, None),
+        };
+        match inputs.solved(&inputs.facts, plan.as_ref())? {
+            Some(Answer::Plan(solved)) => Ok(Some(*solved)),
+            Some(Answer::Infeasible(_)) => none(format!("`{}` had no plan for it either", base.name)),
+            // By hand, or of a room that does not plan yet: the file itself is what there was.
+            None => Ok(plan),
+        }
+    }
+
+    /// Tells which inputs are not those that the plan was made from.
+    fn inputs_changed(&self, plan: &Loaded<Plan>, now: &Inputs) -> Findings {
+        let mut findings = Findings::default();
+        for finding in plan::facts_changed(&plan.document, &now.facts).0 {
+            findings.push(of_class(self.manifest, finding.code, finding.key, finding.cause, &finding.action));
+        }
+        if let Some(problem) = now.problem.as_ref().filter(|_| !now.same_problem) {
+            let cause = format!("{} has changed since the plan was made", problem.path.display());
+            findings.push(of_class(self.manifest, Code::FactsChanged, "provenance.inputs", cause, "solve it again"));
+        }
+        findings
+    }
+
+    /// Recomputes the claims. With stale inputs the claims are history, and only limits that are broken now count: not
+    /// within noise where they are broken on the fastest facts too.
+    fn claims(&self, plan: &Loaded<Plan>, now: &Inputs, fast: &Facts, stale: bool) -> Findings {
+        let problem = now.problem.as_ref().map(|problem| &problem.document);
+        let recompute = |facts: &Facts| plan::check(&plan.document, facts, problem, Tolerance::default());
+        let findings = recompute(&now.facts);
+        if !stale {
+            return findings;
+        }
+        let at_best = recompute(fast);
+        let breaks = |finding: &Finding| finding.code == Code::LimitBroken;
+        let mut kept = Findings::default();
+        for finding in findings.0 {
+            if breaks(&finding) {
+                let for_sure = at_best.0.iter().any(|other| breaks(other) && other.key == finding.key);
+                let (code, action) = if for_sure {
+                    (Code::Worse, ACCEPT)
+                } else {
+                    (Code::FactsChanged, "within the noise of the facts")
+                };
+                let cause = format!("on today's facts {}", finding.cause);
+                kept.push(of_class(self.manifest, code, finding.key, cause, action));
+            } else if finding.code != Code::ClaimRefuted {
+                kept.push(finding);
+            }
+        }
+        kept
+    }
+
+    /// Tries every gear alone at its highest rate, with a fixed seed.
+    fn tried(&self, plan: &Plan, facts: &Facts, fast: Option<&Facts>) -> Result<Findings, Error> {
+        let mut findings = Findings::default();
+        let trial = self.manifest.trial;
+        if trial.requests == 0 {
+            return Ok(findings);
+        }
+        let effort = Effort { requests: trial.requests, trials: TRIALS, seed: trial.seed };
+        let world = Measured::new(plan, facts)?;
+        let best = fast.map(|fast| Measured::new(plan, fast)).transpose()?;
+        let allowed = 1.0 - plan.slo.quantile.get();
+        for gear in 0..plan.gears.len() {
+            // A gear is refused only where even the lower end of the interval is too much.
+            let least = |world: &Measured| {
+                let report = try_gear(plan, gear, world, effort);
+                report.intervals.map_or(0.0, |intervals| intervals.violation_share.low)
+            };
+            let late = least(&world);
+            if late <= allowed {
+                continue;
+            }
+            let is_noise = best.as_ref().is_some_and(|best| least(best) <= allowed);
+            let (code, action) =
+                if is_noise { (Code::FactsChanged, "within the noise of the facts") } else { (Code::Worse, ACCEPT) };
+            let cause = format!(
+                "in simulation at least {:.2} % of the requests are late at {:.1} requests/s, {:.2} % are allowed",
+                100.0 * late,
+                plan.gears[gear].up_to_rps.get(),
+                100.0 * allowed
+            );
+            findings.push(of_class(self.manifest, code, format!("gears[{gear}]"), cause, action));
+        }
+        Ok(findings)
+    }
+
+    /// Solves today's inputs and compares with the plan before.
+    fn solved_again(
+        &self,
+        before: &Plan,
+        now: &Inputs,
+        fast: &Facts,
+        committed: Option<&Plan>,
+        findings: &mut Findings,
+    ) -> Result<(Vec<Change>, bool), Error> {
+        let after = match now.solved(&now.facts, committed)? {
+            None => return Ok((Vec::new(), false)),
+            Some(Answer::Plan(after)) => after,
+            Some(Answer::Infeasible(conflict)) => {
+                findings.push(self.infeasible(&conflict));
+                return Ok((Vec::new(), true));
+            }
+        };
+        let best = match now.solved(fast, committed)? {
+            Some(Answer::Plan(best)) => best,
+            _ => after.clone(),
+        };
+        let latency_ms = |gear: usize| plan::latency_ms(&after, gear, fast);
+        let fast = Fast { plan: &best, latency_ms: &latency_ms };
+        let goal = |plan: &Plan| plan.provenance.problem.as_ref().map(|problem| problem.goal.clone());
+        let same_goal =
+            now.problem.as_ref().is_none_or(|now| goal(before).is_none_or(|then| then == now.document.goal));
+        let changes = compare(before, &after, &fast, same_goal, &self.manifest.allow);
+        findings.0.extend(changes.iter().map(|change| self.said(change)));
+        if changes.is_empty() && !do_the_same(before, &after) {
+            let cause = "solving again gives another plan of the same value".to_owned();
+            findings.push(of_class(
+                self.manifest,
+                Code::OtherPlan,
+                "gears",
+                cause,
+                "nothing need be done; `planner diff` shows it",
+            ));
+        } else if findings.0.is_empty() && before.provenance.tool != after.provenance.tool {
+            let cause = format!("made by {}, this is {}", before.provenance.tool, after.provenance.tool);
+            findings.push(of_class(self.manifest, Code::OnlyProvenance, "provenance.tool", cause, ""));
+        }
+        Ok((changes, true))
+    }
+
+    fn infeasible(&self, conflict: &rooms::Conflict) -> Finding {
+        let cause = format!("there is no plan any more: {conflict}");
+        of_class(self.manifest, Code::InfeasibleNow, "", cause, "change a limit as shown, or what was measured")
+    }
+
+    fn said(&self, change: &Change) -> Finding {
+        let Change { metric, class, from_rps, to_rps, gears, before, after, allowed } = change;
+        let numbers = match metric {
+            Metric::Objective | Metric::Accuracy => {
+                format!("{before:.4} → {after:.4} ({:+.4}, {allowed:.4} allowed)", after - before)
+            }
+            _ => {
+                let (relative, allowed) = (100.0 * (after / before - 1.0), 100.0 * allowed / before);
+                format!("{before:.4} → {after:.4} ({relative:+.1} %, {allowed:.1} % allowed)")
+            }
+        };
+        let unit = match metric {
+            Metric::Latency => " ms",
+            Metric::MaxLoad => " requests/s",
+            _ => "",
+        };
+        let list: Vec<String> = gears.iter().map(ToString::to_string).collect();
+        let gear = if gears.len() == 1 { "gear" } else { "gears" };
+        let place = if gears.is_empty() {
+            String::new()
+        } else {
+            format!(", {gear} {} at {from_rps:.1} to {to_rps:.1} requests/s", list.join(", "))
+        };
+        let (word, action) = match class {
+            Code::Worse => ("is worse", ACCEPT),
+            Code::Better => ("is better", "take it with `planner check --update`"),
+            _ => ("is worse within noise", "not worse where every latency is at the fast end of its interval"),
+        };
+        let key = gears.first().map_or_else(|| "gears".to_owned(), |gear| format!("gears[{gear}]"));
+        let cause = format!("{} {word}: {numbers}{unit}{place}", metric.as_str());
+        let finding = of_class(self.manifest, *class, key, cause, action);
+        // Noise is only worth a note, whatever other changed facts are.
+        if *class == Code::FactsChanged && finding.severity == Severity::Warning {
+            finding.with_severity(Severity::Note)
+        } else {
+            finding
+        }
+    }
+}
+
+/// Solves a committed plan's problem again, in full and with its trials, and returns what should take its place.
+///
+/// # Errors
+/// [`Error::Input`] where its inputs cannot be used, [`Error::Unsupported`] where nothing says how it was made.
+pub fn remake(plan: &Loaded<Plan>) -> Result<Answer, Error> {
+    let now = Inputs::of(plan)?;
+    let problem = now.problem.as_ref().ok_or_else(|| Error::Unsupported {
+        what: format!("{} keeps no problem to solve again", plan.path.display()),
+        hint: "plans written by hand are updated by hand".to_owned(),
+    })?;
+    let tried = plan.document.gears.iter().find_map(|gear| gear.certificate.as_ref()?.trial);
+    let effort = tried.map(|trial| Effort { requests: trial.requests, trials: trial.trials, seed: trial.seed });
+    let from = now.from.as_ref().map(|plan| &plan.document);
+    let mut answer =
+        rooms::solve(&problem.document, &now.facts, Context { from, trial: effort, ..Context::default() })?;
+    if let Answer::Plan(made) = &mut answer {
+        let folder = plan.path.parent().unwrap_or(Path::new(""));
+        rooms::record(made, folder, problem, &now.facts, now.from.as_ref());
+    }
+    Ok(answer)
+}

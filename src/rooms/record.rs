@@ -1,0 +1,19 @@
+//! How a plan was made, as its provenance keeps it.
+
+use std::path::Path;
+
+use crate::facts::Facts;
+use crate::format::Loaded;
+use crate::paths::relative;
+use crate::plan::{Input, InputRole, Plan};
+use crate::problem::Problem;
+
+/// Records what a plan that will lie in `folder` was made from: files with their digests, and the problem as it was solved.
+pub fn record(plan: &mut Plan, folder: &Path, problem: &Loaded<Problem>, facts: &Facts, from: Option<&Loaded<Plan>>) {
+    let mut inputs = vec![Input::of(InputRole::Problem, problem, folder)];
+    inputs.extend(facts.profiles.iter().map(|profile| Input::of_profile(profile, folder)));
+    inputs.extend(from.map(|plan| Input::of(InputRole::Plan, plan, folder)));
+    let profiles = facts.profiles.iter().map(|profile| relative(&profile.path, folder)).collect();
+    plan.provenance.inputs = inputs;
+    plan.provenance.problem = Some(Problem { profiles, ..problem.document.clone() });
+}
