@@ -42,6 +42,8 @@ mod plot;
 mod profile;
 #[path = "integration/replay.rs"]
 mod replay;
+#[path = "integration/review.rs"]
+mod review;
 #[path = "integration/samples.rs"]
 mod samples;
 #[path = "integration/schemas.rs"]

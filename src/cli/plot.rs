@@ -24,8 +24,9 @@ pub struct Args {
     overwrite: bool,
 }
 
+/// A kind of picture.
 #[derive(Clone, Copy)]
-enum Kind {
+pub enum Kind {
     Svg,
     Png,
     Html,
@@ -40,7 +41,8 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     Ok(Answer::Yes)
 }
 
-fn kind(output: &Path) -> Result<Kind, Error> {
+/// Returns the kind of picture that a file's name asks for.
+pub fn kind(output: &Path) -> Result<Kind, Error> {
     match output.extension().and_then(|extension| extension.to_str()) {
         Some("svg") => Ok(Kind::Svg),
         Some("png") => Ok(Kind::Png),
@@ -68,7 +70,8 @@ fn load<T: Document>(file: &Path) -> Result<T, Error> {
     Ok(loaded.document)
 }
 
-fn draw(figure: Figure<'_>, kind: Kind) -> Result<Vec<u8>, Error> {
+/// Returns the bytes of a picture.
+pub fn draw(figure: Figure<'_>, kind: Kind) -> Result<Vec<u8>, Error> {
     match kind {
         Kind::Svg => svg(figure).map(String::into_bytes),
         Kind::Png => png(figure),

@@ -1,6 +1,6 @@
 //! Two plans side by side: what changes at which load.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -15,9 +15,75 @@ pub struct PlanDiff {
     pub after: String,
     /// Whether both do the same at every load, claim the same, and judge and change gears by the same rules.
     pub same: bool,
+    /// Whether both judge and change gears by the same rules.
+    pub same_rules: bool,
+    /// Variants that only the second plan uses.
+    pub variants_in: Vec<String>,
+    /// Variants that only the first plan uses.
+    pub variants_out: Vec<String>,
+    /// Each metric over the loads that both carry.
+    pub ratios: Vec<Ratio>,
     /// The loads cut where either plan changes gear.
     pub ranges: Vec<GearDiff>,
 }
+
+impl PlanDiff {
+    /// Forgets differences of numbers below a part of them where both plans do the same: what is left is no noise.
+    #[must_use]
+    pub fn beyond(mut self, part: f64) -> Self {
+        for range in &mut self.ranges {
+            let (Some(before), Some(after)) = (&range.before, &range.after) else { continue };
+            let near = |of: fn(&Side) -> Option<f64>| match (of(before), of(after)) {
+                (Some(old), Some(new)) => (new - old).abs() <= part * old.abs(),
+                (old, new) => old == new,
+            };
+            range.same |= before.lanes == after.lanes && MEASURES.iter().all(|&(_, of)| near(of));
+        }
+        self.ratios.retain(|ratio| (ratio.worst - 1.0).abs() > part);
+        self.same = self.same_rules && self.ranges.iter().all(|range| range.same);
+        self
+    }
+}
+
+/// One metric of two plans.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ratio {
+    /// What is compared, with its unit.
+    pub metric: &'static str,
+    /// Mean over the loads that both carry, every load counting alike, of the first plan.
+    pub before: f64,
+    /// The same of the second plan.
+    pub after: f64,
+    /// Second ÷ first of these means.
+    pub mean: f64,
+    /// Second ÷ first at the load where it is farthest from 1.
+    pub worst: f64,
+    /// That load.
+    pub worst_at_rps: f64,
+}
+
+/// What it takes to go from one gear to another: replicas that come up and that are drained.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Move {
+    /// Replicas that come up, by variant and cores, like `cnn_m-2c`.
+    pub started: BTreeMap<String, u32>,
+    /// Replicas that finish what they have and go.
+    pub drained: BTreeMap<String, u32>,
+    /// Time until all that start have loaded; absent where a load time is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_ms: Option<f64>,
+}
+
+/// A number of a side, with its name.
+type Measure = (&'static str, fn(&Side) -> Option<f64>);
+
+/// What sides are compared by.
+const MEASURES: [Measure; 4] = [
+    ("accuracy", |side| side.accuracy),
+    ("latency ms", |side| side.latency_ms),
+    ("usd/h", |side| side.cost_usd_per_hour),
+    ("cores", |side| side.cores.map(f64::from)),
+];
 
 /// What changes over one range of loads.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,6 +98,9 @@ pub struct GearDiff {
     pub after: Option<Side>,
     /// Whether both do and claim the same here.
     pub same: bool,
+    /// What it takes to go from the first plan's gear to the second's, under way.
+    #[serde(rename = "move")]
+    pub way: Move,
 }
 
 /// One plan's gear, in brief.
@@ -51,9 +120,9 @@ pub struct Side {
     pub cores: Option<u32>,
 }
 
-/// Compares two plans load by load.
+/// Compares two plans load by load. `load_ms` tells how long a variant takes to come up.
 #[must_use]
-pub fn diff(before: &Plan, after: &Plan) -> PlanDiff {
+pub fn diff_with(before: &Plan, after: &Plan, load_ms: &dyn Fn(&str) -> Option<f64>) -> PlanDiff {
     let mut borders: Vec<f64> = before.gears.iter().chain(&after.gears).map(|gear| gear.up_to_rps.get()).collect();
     borders.sort_by(f64::total_cmp);
     borders.dedup();
@@ -62,12 +131,95 @@ pub fn diff(before: &Plan, after: &Plan) -> PlanDiff {
     for to in borders {
         let (old, new) = (side(before, to), side(after, to));
         let same = content(before, old.as_ref()) == content(after, new.as_ref());
-        ranges.push(GearDiff { from_rps: from, to_rps: to, before: old, after: new, same });
+        let way = way(before, old.as_ref(), after, new.as_ref(), load_ms);
+        ranges.push(GearDiff { from_rps: from, to_rps: to, before: old, after: new, same, way });
         from = to;
     }
     let whole = |plan: &Plan| (plan.slo, plan.switch, plan.transfers.clone());
-    let same = ranges.iter().all(|range| range.same) && whole(before) == whole(after);
-    PlanDiff { before: before.name.clone(), after: after.name.clone(), same, ranges }
+    let same_rules = whole(before) == whole(after);
+    let (old, new) = (variants(before), variants(after));
+    PlanDiff {
+        before: before.name.clone(),
+        after: after.name.clone(),
+        same: same_rules && ranges.iter().all(|range| range.same),
+        same_rules,
+        variants_in: new.difference(&old).map(ToString::to_string).collect(),
+        variants_out: old.difference(&new).map(ToString::to_string).collect(),
+        ratios: ratios(&ranges),
+        ranges,
+    }
+}
+
+/// Compares two plans load by load, where load times are not known.
+#[must_use]
+pub fn diff(before: &Plan, after: &Plan) -> PlanDiff {
+    diff_with(before, after, &|_| None)
+}
+
+fn variants(plan: &Plan) -> BTreeSet<&str> {
+    let lanes = plan.gears.iter().flat_map(|gear| &gear.stages).flat_map(|stage| &stage.lanes);
+    lanes.map(|lane| lane.variant.as_str()).collect()
+}
+
+fn ratios(ranges: &[GearDiff]) -> Vec<Ratio> {
+    let mut ratios = Vec::new();
+    for (metric, of) in MEASURES {
+        let both = ranges.iter().filter_map(|range| {
+            let (old, new) = (of(range.before.as_ref()?)?, of(range.after.as_ref()?)?);
+            (old > 0.0).then_some((range, old, new))
+        });
+        let both: Vec<_> = both.collect();
+        let width = |range: &GearDiff| range.to_rps - range.from_rps;
+        let loads: f64 = both.iter().map(|(range, ..)| width(range)).sum();
+        let mean = |pick: fn(f64, f64) -> f64| {
+            both.iter().map(|(range, old, new)| width(range) * pick(*old, *new)).sum::<f64>() / loads
+        };
+        let far = |old: f64, new: f64| (new / old - 1.0).abs();
+        let worst = both.iter().max_by(|a, b| far(a.1, a.2).total_cmp(&far(b.1, b.2)));
+        if let Some((range, old, new)) = worst {
+            let (before, after) = (mean(|old, _| old), mean(|_, new| new));
+            ratios.push(Ratio {
+                metric,
+                before,
+                after,
+                mean: after / before,
+                worst: new / old,
+                worst_at_rps: range.to_rps,
+            });
+        }
+    }
+    ratios
+}
+
+/// Returns the replicas that start and those that drain. Replicas are alike that hold the same variants on the same
+/// resource, whatever their pools are called.
+fn way(
+    before: &Plan,
+    old: Option<&Side>,
+    after: &Plan,
+    new: Option<&Side>,
+    load_ms: &dyn Fn(&str) -> Option<f64>,
+) -> Move {
+    let up = |plan: &Plan, side: Option<&Side>| {
+        let mut up: BTreeMap<String, (u32, Vec<String>)> = BTreeMap::new();
+        for pool in side.iter().flat_map(|_| &plan.placement) {
+            let name = format!("{}-{}", pool.hosts.join("+"), pool.on.brief());
+            let kind = up.entry(name).or_insert_with(|| (0, pool.hosts.clone()));
+            kind.0 += side.map_or(0, |side| plan.gears[side.gear].replicas_of(pool));
+        }
+        up
+    };
+    let (old, new) = (up(before, old), up(after, new));
+    let more = |than: &BTreeMap<String, (u32, Vec<String>)>, here: &BTreeMap<String, (u32, Vec<String>)>| {
+        let more = here
+            .iter()
+            .map(|(name, (count, _))| (name.clone(), count.saturating_sub(than.get(name).map_or(0, |kind| kind.0))));
+        more.filter(|(_, count)| *count > 0).collect::<BTreeMap<String, u32>>()
+    };
+    let started = more(&old, &new);
+    let hosts = started.keys().flat_map(|name| &new[name].1);
+    let load_ms = hosts.map(|variant| load_ms(variant)).try_fold(0.0, |longest, ms| Some(f64::max(longest, ms?)));
+    Move { drained: more(&new, &old), load_ms: load_ms.filter(|_| !started.is_empty()), started }
 }
 
 /// All that a gear does and claims: what pools are and how many replicas are up, the stages, the claims.

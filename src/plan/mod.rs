@@ -29,7 +29,7 @@ use crate::units::{Accuracy, Certainty, Factor, Megabytes, Millis, Rate, Share, 
 
 pub use accuracy::of_pipeline as pipeline_accuracy;
 pub use check::{Tolerance, check, facts_changed, latency_ms};
-pub use diff::{GearDiff, PlanDiff, Side, diff};
+pub use diff::{GearDiff, Move, PlanDiff, Ratio, Side, diff, diff_with};
 pub use walk::Walk;
 pub(crate) use walk::predecessors;
 
@@ -487,6 +487,17 @@ impl Resource {
         match self {
             Self::Cores { cores, .. } | Self::Vm { cores, .. } | Self::Function { cores, .. } => *cores,
             Self::Gpu { .. } => 1,
+        }
+    }
+
+    /// Returns the resource in a word, like `2c`.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Cores { cores, .. } => format!("{cores}c"),
+            Self::Gpu { device, .. } => device.clone(),
+            Self::Vm { cores, .. } => format!("vm-{cores}c"),
+            Self::Function { cores, .. } => format!("function-{cores}c"),
         }
     }
 

@@ -38,6 +38,8 @@ type Drawn<DB> = Result<(), DrawingAreaErrorKind<<DB as DrawingBackend>::ErrorTy
 pub enum Figure<'a> {
     /// What a plan claims, against load: accuracy, latency, cost.
     PlanOverLoad(&'a Plan),
+    /// What two plans claim, against load: the second over the first.
+    PlansOverLoad(&'a Plan, &'a Plan),
     /// Latency against throughput for each variant of a profile.
     ProfileCurves(&'a Profile),
     /// What a trial saw, against time: rate, gear, latency, accuracy, cost.
@@ -54,6 +56,7 @@ impl Scene {
     fn of(figure: Figure<'_>) -> Self {
         match figure {
             Figure::PlanOverLoad(plan) => Self::Stack(plan::over_load(plan)),
+            Figure::PlansOverLoad(before, after) => Self::Stack(plan::beside(before, after)),
             Figure::ProfileCurves(profile) => Self::Curves(curves::Curves::of(profile)),
             Figure::ReportOverTime(report) => Self::Stack(report::over_time(report)),
         }

@@ -19,6 +19,7 @@ const STYLE: &str = "body{font:14px/1.5 system-ui,sans-serif;max-width:980px;mar
 pub fn html(figure: Figure<'_>) -> Result<String, Error> {
     let (title, tables) = match figure {
         Figure::PlanOverLoad(plan) => (format!("Plan {}", plan.name), String::new()),
+        Figure::PlansOverLoad(before, after) => (format!("Plan {} against {}", after.name, before.name), String::new()),
         Figure::ProfileCurves(profile) => (format!("Profile {}", profile.task), String::new()),
         Figure::ReportOverTime(report) => (format!("Trial of {}", report.plan), tables(report)),
     };

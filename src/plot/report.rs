@@ -52,30 +52,30 @@ fn note(report: &Report) -> String {
 
 fn rate(report: &Report) -> Panel {
     let values = each(report, |window| Some(window.rate_rps.get()));
-    Panel { label: "rate, requests/s", values, limit: None, axis: Axis::FromZero }
+    Panel { label: "rate, requests/s", values, earlier: Vec::new(), limit: None, axis: Axis::FromZero }
 }
 
 fn gear(report: &Report) -> Panel {
     let values = each(report, |window| Some(f64::from(window.gear)));
-    Panel { label: "gear", values, limit: None, axis: Axis::Whole }
+    Panel { label: "gear", values, earlier: Vec::new(), limit: None, axis: Axis::Whole }
 }
 
 fn latency(report: &Report) -> Panel {
     let values = each(report, |window| window.p99_ms.map(f64::from));
     let asked = report.slo.latency_ms.get();
     let name = format!("SLO: p{} within {} ms", number(report.slo.quantile.get() * 100.0), rounded(asked));
-    Panel { label: "p99, ms", values, limit: Some((asked, name)), axis: Axis::FromZero }
+    Panel { label: "p99, ms", values, earlier: Vec::new(), limit: Some((asked, name)), axis: Axis::FromZero }
 }
 
 fn accuracy(report: &Report) -> Panel {
     let values = each(report, |window| window.accuracy.map(f64::from));
-    Panel { label: "accuracy", values, limit: None, axis: Axis::Part }
+    Panel { label: "accuracy", values, earlier: Vec::new(), limit: None, axis: Axis::Part }
 }
 
 fn cost(report: &Report) -> Panel {
     let costs = report.cost_usd_per_hour() > 0.0;
     let values = each(report, |window| costs.then(|| window.cost_usd_per_hour.get()));
-    Panel { label: "cost, $/h", values, limit: None, axis: Axis::FromZero }
+    Panel { label: "cost, $/h", values, earlier: Vec::new(), limit: None, axis: Axis::FromZero }
 }
 
 fn each(report: &Report, of: impl Fn(&Window) -> Option<f64>) -> Vec<Option<f64>> {

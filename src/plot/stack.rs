@@ -10,7 +10,7 @@ use plotters::prelude::{
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, ShapeStyle};
 
-use super::palette::{BAND, GRID, INK, LIMIT, LINE};
+use super::palette::{BAND, FAINT, GRID, INK, LIMIT, LINE};
 use super::{Drawn, WIDTH, text};
 
 const HEAD: u32 = 62;
@@ -46,6 +46,8 @@ pub struct Panel {
     pub label: &'static str,
     /// One value a span; nothing is drawn where there is none.
     pub values: Vec<Option<f64>>,
+    /// What it is compared with, drawn thin behind it; empty where there is nothing.
+    pub earlier: Vec<Option<f64>>,
     /// A limit, with what it is.
     pub limit: Option<(f64, String)>,
     /// How the vertical axis is laid out.
@@ -104,6 +106,9 @@ impl Stack {
         draw_mesh(&mut chart, panel, last.then_some(self.x_label))?;
         if first {
             self.draw_band_labels(&mut chart, panel.range().end)?;
+        }
+        for line in steps(&self.spans, &panel.earlier) {
+            chart.draw_series(LineSeries::new(line, FAINT.stroke_width(1)))?;
         }
         let style = LINE.stroke_width(2);
         for line in steps(&self.spans, &panel.values) {
@@ -187,7 +192,7 @@ impl Panel {
     /// Returns the range of the vertical axis, with room above for labels.
     fn range(&self) -> Range<f64> {
         let limit = self.limit.iter().map(|(value, _)| *value);
-        let values = || self.values.iter().flatten().copied();
+        let values = || self.values.iter().chain(&self.earlier).flatten().copied();
         let low = values().fold(f64::INFINITY, f64::min);
         let high = values().chain(limit).fold(0.0, f64::max);
         match self.axis {

@@ -87,7 +87,7 @@ impl Revision {
             return Ok(Some(then));
         }
         let object = format!("{}:{}", self.name, slashed(inside));
-        if git(&self.root, &["cat-file", "-e", &object]).is_err() {
+        if git(&self.root, &["cat-file", "-t", &object]).ok().is_none_or(|kind| kind != b"blob\n") {
             return Ok(None);
         }
         let bytes = git(&self.root, &["cat-file", "blob", &object])?;

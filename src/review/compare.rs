@@ -35,6 +35,15 @@ impl Metric {
         }
     }
 
+    /// Returns the unit, as it stands behind a number.
+    pub(super) const fn unit(self) -> &'static str {
+        match self {
+            Self::Latency => " ms",
+            Self::MaxLoad => " requests/s",
+            _ => "",
+        }
+    }
+
     const fn higher_is_better(self) -> bool {
         matches!(self, Self::Objective | Self::Accuracy | Self::MaxLoad)
     }
@@ -51,7 +60,7 @@ pub struct Change {
     pub from_rps: f64,
     /// And holds, not everywhere, up to this one.
     pub to_rps: f64,
-    /// Gears of the plan of now in which it changed.
+    /// Gears of the plan before in which it changed.
     pub gears: Vec<usize>,
     /// What it was where it changed most.
     pub before: f64,
@@ -81,11 +90,11 @@ pub(super) fn compare(
     for range in diff(before, after).ranges {
         let (Some(old), Some(new)) = (&range.before, &range.after) else { continue };
         let best = side_at(fast.plan, range.to_rps);
-        let mut look = |metric: Metric, old: Option<f64>, now: Option<f64>, at_best: Option<f64>| {
-            let (Some(before), Some(after)) = (old, now) else { return };
+        let mut look = |metric: Metric, then: Option<f64>, now: Option<f64>, at_best: Option<f64>| {
+            let (Some(before), Some(after)) = (then, now) else { return };
             if let Some(class) = class(metric, before, after, at_best, allow) {
                 let allowed = allowance(metric, before, allow);
-                let (from_rps, to_rps, gears) = (range.from_rps, range.to_rps, vec![new.gear]);
+                let (from_rps, to_rps, gears) = (range.from_rps, range.to_rps, vec![old.gear]);
                 changes.push(Change { metric, class, from_rps, to_rps, gears, before, after, allowed });
             }
         };

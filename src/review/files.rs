@@ -42,6 +42,7 @@ pub fn find(path: &Path) -> Result<(Manifest, Vec<PathBuf>), Error> {
     for (key, paths) in [("profiles", &named.profiles), ("problems", &named.problems), ("plans", &named.plans)] {
         for (index, path) in paths.iter().enumerate() {
             let path = folder.join(path);
+            let path = path.strip_prefix(".").map_or(path.clone(), Path::to_owned);
             if path.exists() {
                 files.extend(listed(&path)?);
             } else {
@@ -66,6 +67,8 @@ fn listed(path: &Path) -> Result<Vec<PathBuf>, Error> {
     let io = |error| Error::io("read", path, error);
     for item in fs::read_dir(path).map_err(io)? {
         let item = item.map_err(io)?.path();
+        // What CI systems are told of is named from the root of the repository.
+        let item = item.strip_prefix(".").map_or(item.clone(), Path::to_owned);
         let hidden = item.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         let ours = item.extension().is_some_and(|extension| extension == "json" || extension == "toml");
         if !hidden && (item.is_dir() || ours) {

@@ -21,6 +21,8 @@ use crate::simulate::{Effort, Measured, try_gear};
 
 /// Independent trials of each gear.
 const TRIALS: u32 = 5;
+/// What is said of changes that may be none.
+const NOISE: &str = "within noise: not so where every latency is at the fast end of its interval";
 /// What to do about a plan that is worse.
 const ACCEPT: &str = "find out why, or accept it with `planner check --update`";
 
@@ -263,21 +265,25 @@ impl Judge<'_> {
             return findings;
         }
         let at_best = recompute(fast);
+        let mut broken = [(Code::Worse, ACCEPT, Vec::new()), (Code::FactsChanged, NOISE, Vec::new())];
         let breaks = |finding: &Finding| finding.code == Code::LimitBroken;
         let mut kept = Findings::default();
         for finding in findings.0 {
             if breaks(&finding) {
                 let for_sure = at_best.0.iter().any(|other| breaks(other) && other.key == finding.key);
-                let (code, action) = if for_sure {
-                    (Code::Worse, ACCEPT)
-                } else {
-                    (Code::FactsChanged, "within the noise of the facts")
-                };
-                let cause = format!("on today's facts {}", finding.cause);
-                kept.push(of_class(self.manifest, code, finding.key, cause, action));
+                broken[usize::from(!for_sure)].2.push(finding);
             } else if finding.code != Code::ClaimRefuted {
                 kept.push(finding);
             }
+        }
+        for (code, action, like) in broken {
+            let (Some(first), Some(last)) = (like.first(), like.last()) else { continue };
+            let more = match like.len() {
+                1 => String::new(),
+                count => format!(", and {} more like it, up to {}", count - 1, last.key),
+            };
+            let cause = format!("on today's facts {}{more}", first.cause);
+            kept.push(self.of_class(code, first.key.clone(), cause, action));
         }
         kept
     }
@@ -304,15 +310,14 @@ impl Judge<'_> {
                 continue;
             }
             let is_noise = best.as_ref().is_some_and(|best| least(best) <= allowed);
-            let (code, action) =
-                if is_noise { (Code::FactsChanged, "within the noise of the facts") } else { (Code::Worse, ACCEPT) };
+            let (code, action) = if is_noise { (Code::FactsChanged, NOISE) } else { (Code::Worse, ACCEPT) };
             let cause = format!(
                 "in simulation at least {:.2} % of the requests are late at {:.1} requests/s, {:.2} % are allowed",
                 100.0 * late,
                 plan.gears[gear].up_to_rps.get(),
                 100.0 * allowed
             );
-            findings.push(of_class(self.manifest, code, format!("gears[{gear}]"), cause, action));
+            findings.push(self.of_class(code, format!("gears[{gear}]"), cause, action));
         }
         Ok(findings)
     }
@@ -366,44 +371,52 @@ impl Judge<'_> {
         of_class(self.manifest, Code::InfeasibleNow, "", cause, "change a limit as shown, or what was measured")
     }
 
+    /// Tells a change in words.
     fn said(&self, change: &Change) -> Finding {
         let Change { metric, class, from_rps, to_rps, gears, before, after, allowed } = change;
-        let numbers = match metric {
-            Metric::Objective | Metric::Accuracy => {
-                format!("{before:.4} → {after:.4} ({:+.4}, {allowed:.4} allowed)", after - before)
-            }
-            _ => {
-                let (relative, allowed) = (100.0 * (after / before - 1.0), 100.0 * allowed / before);
-                format!("{before:.4} → {after:.4} ({relative:+.1} %, {allowed:.1} % allowed)")
-            }
+        let (by, most) = match metric {
+            Metric::Objective | Metric::Accuracy => (format!("{:+.4}", after - before), format!("{allowed:.4}")),
+            _ => (format!("{:+.1} %", 100.0 * (after / before - 1.0)), format!("{:.1} %", 100.0 * allowed / before)),
         };
-        let unit = match metric {
-            Metric::Latency => " ms",
-            Metric::MaxLoad => " requests/s",
-            _ => "",
-        };
-        let list: Vec<String> = gears.iter().map(ToString::to_string).collect();
-        let gear = if gears.len() == 1 { "gear" } else { "gears" };
-        let place = if gears.is_empty() {
-            String::new()
-        } else {
-            format!(", {gear} {} at {from_rps:.1} to {to_rps:.1} requests/s", list.join(", "))
+        let place = match gears.as_slice() {
+            [] => String::new(),
+            [one] => format!("; gear {one}, {from_rps:.1} to {to_rps:.1} requests/s"),
+            several => format!("; gears {}, {from_rps:.1} to {to_rps:.1} requests/s", runs(several)),
         };
         let (word, action) = match class {
-            Code::Worse => ("is worse", ACCEPT),
-            Code::Better => ("is better", "take it with `planner check --update`"),
-            _ => ("is worse within noise", "not worse where every latency is at the fast end of its interval"),
+            Code::Worse => ("worse", ACCEPT),
+            Code::Better => ("better", "take it with `planner check --update`"),
+            _ => ("worse within noise", NOISE),
         };
+        let (name, unit) = (metric.as_str(), metric.unit());
+        let cause = format!("{name} is {word}: {before:.4} → {after:.4}{unit} ({by}, {most} allowed){place}");
         let key = gears.first().map_or_else(|| "gears".to_owned(), |gear| format!("gears[{gear}]"));
-        let cause = format!("{} {word}: {numbers}{unit}{place}", metric.as_str());
-        let finding = of_class(self.manifest, *class, key, cause, action);
-        // Noise is only worth a note, whatever other changed facts are.
-        if *class == Code::FactsChanged && finding.severity == Severity::Warning {
-            finding.with_severity(Severity::Note)
-        } else {
-            finding
+        self.of_class(*class, key, cause, action)
+    }
+
+    /// As [`of_class`]; what is within noise is worth no more than a note, unless the manifest says that it fails.
+    fn of_class(&self, code: Code, key: impl Into<String>, cause: String, action: &str) -> Finding {
+        let finding = of_class(self.manifest, code, key, cause, action);
+        let is_noise = action == NOISE && finding.severity == Severity::Warning;
+        if is_noise { finding.with_severity(Severity::Note) } else { finding }
+    }
+}
+
+/// Returns increasing numbers with runs of them put together, like `2, 7, 9 to 12`.
+fn runs(numbers: &[usize]) -> String {
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for &number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 >= number => *last = number,
+            _ => runs.push((number, number)),
         }
     }
+    let said = |&(first, last): &(usize, usize)| match last - first {
+        0 => first.to_string(),
+        1 => format!("{first}, {last}"),
+        _ => format!("{first} to {last}"),
+    };
+    runs.iter().map(said).collect::<Vec<_>>().join(", ")
 }
 
 /// Solves a committed plan's problem again, in full and with its trials, and returns what should take its place.

@@ -1,0 +1,437 @@
+//! `planner check` over a folder, as a team's CI runs it: a committed baseline, and what may happen to it.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::process::Command;
+
+use planner::format::{load, sha256, to_bytes};
+use planner::plan::Plan;
+use planner::profile::{Point, Profile};
+use planner::units::{Accuracy, Millis, Rate};
+use serde_json::Value;
+
+/// A repository with one profile, one problem and the plan that was solved from them.
+struct Team {
+    folder: tempfile::TempDir,
+}
+
+/// What `planner` answered.
+struct Said {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Said {
+    /// Returns the codes of all findings of the one plan, with their severities.
+    fn of_plan(&self) -> Vec<(String, String)> {
+        let review: Value =
+            serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout));
+        let entry = review["entries"].as_array().expect("entries").iter().find(|entry| entry["noun"] == "plan");
+        let findings = entry.expect("a plan")["findings"].as_array().expect("findings").clone();
+        let word = |finding: &Value, key: &str| finding[key].as_str().expect("a word").to_owned();
+        findings.iter().map(|finding| (word(finding, "code"), word(finding, "severity"))).collect()
+    }
+
+    fn has(&self, code: &str, severity: &str) -> bool {
+        self.of_plan().contains(&(code.to_owned(), severity.to_owned()))
+    }
+}
+
+impl Team {
+    /// Commits a baseline: three variants of the shipped family, on at most 4 cores.
+    fn new() -> Self {
+        let team = Self { folder: tempfile::tempdir().expect("a temporary folder") };
+        for folder in ["profiles", "problems", "plans"] {
+            fs::create_dir(team.path(folder)).expect("writable");
+        }
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/digits.json");
+        let mut profile = load::<Profile>(&shipped).expect("valid").document;
+        let keep = ["cnn_s", "cnn_m", "cnn_l"];
+        profile.variants.retain(|variant| keep.contains(&variant.name.as_str()));
+        profile.points.retain(|point| keep.contains(&point.variant.as_str()));
+        (profile.answers, profile.calibration) = (None, None);
+        // No model lies where this one looks for it, so that only `another_model_file` compares models.
+        profile.provenance.models = "nowhere/models.toml".into();
+        team.write("profiles/family.json", &to_bytes(&profile));
+        team.write(
+            "problems/family.toml",
+            b"format = \"planner.problem/1\"\nname = \"family\"\nroom = \"variant-set\"\nprofiles = [\"../profiles/family.json\"]\n\
+              [workload]\nmax_rps = 4000\n[slo]\nquantile = 0.99\nlatency_ms = 20\n\
+              [inventory]\ncores = 4\nprice_usd_per_core_hour = 0.04\n[goal]\nkind = \"weighted\"\n",
+        );
+        team.write(
+            "planner.ci.toml",
+            b"format = \"planner.ci/1\"\nprofiles = [\"profiles\"]\nproblems = [\"problems\"]\nplans = [\"plans\"]\n",
+        );
+        let solved = team.planner(&["solve", "problems/family.toml", "-o", "plans/family.json", "--trial", "20000"]);
+        assert_eq!(solved.code, 0, "{}{}", solved.stdout, solved.stderr);
+        team
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).expect("writable");
+    }
+
+    fn planner(&self, arguments: &[&str]) -> Said {
+        let mut command = assert_cmd::Command::cargo_bin("planner").expect("built");
+        let output = command.current_dir(self.folder.path()).args(arguments).output().expect("it runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Said { code: output.status.code().unwrap_or(-1), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
+    fn check(&self, more: &[&str]) -> Said {
+        self.planner(&[&["check", ".", "--format", "json"], more].concat())
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        let name = ["-c", "user.name=t", "-c", "user.email=t@t"];
+        let done =
+            Command::new("git").current_dir(self.folder.path()).args(name).args(arguments).output().expect("git");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// Measures the profile anew: every time of some variants times a factor.
+    fn profile(&self, change: impl FnOnce(&mut Profile)) {
+        let mut profile = load::<Profile>(&self.path("profiles/family.json")).expect("valid").document;
+        change(&mut profile);
+        self.write("profiles/family.json", &to_bytes(&profile));
+    }
+
+    fn slower(&self, factor: f64) {
+        self.profile(|profile| profile.points.iter_mut().for_each(|point| slow(point, factor)));
+    }
+
+    /// Edits the plan by hand.
+    fn plan(&self, change: impl FnOnce(&mut Plan)) {
+        let mut plan = load::<Plan>(&self.path("plans/family.json")).expect("valid").document;
+        change(&mut plan);
+        self.write("plans/family.json", &to_bytes(&plan));
+    }
+}
+
+fn slow(point: &mut Point, factor: f64) {
+    let latency = &mut point.latency;
+    let moments = [&mut latency.mean_ms, &mut latency.std_ms, &mut latency.min_ms, &mut latency.max_ms];
+    let quantiles = [&mut latency.p50, &mut latency.p90, &mut latency.p95, &mut latency.p99, &mut latency.p999];
+    let ends = quantiles.map(|quantile| [&mut quantile.value_ms, &mut quantile.low_ms, &mut quantile.high_ms]);
+    for ms in moments.into_iter().chain(ends.into_iter().flatten()) {
+        *ms = Millis::saturating(ms.get() * factor);
+    }
+    point.throughput_rps = Rate::saturating(point.throughput_rps.get() / factor);
+    for ns in point.histogram.iter_mut().flat_map(|histogram| &mut histogram.value_ns) {
+        *ns = (*ns as f64 * factor).round() as u64;
+    }
+}
+
+#[test]
+fn nothing_changed() {
+    let said = Team::new().check(&[]);
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{}", said.stdout);
+    let severe: Vec<_> = said.of_plan().into_iter().filter(|(_, severity)| severity != "note").collect();
+    assert_eq!(severe, [], "{}", said.stdout);
+}
+
+#[test]
+fn a_fifth_slower_fails_and_names_gears_and_cost() {
+    let team = Team::new();
+    team.slower(1.2);
+    let said = team.check(&[]);
+    assert_eq!(said.code, 1, "{}", said.stdout);
+    assert!(said.has("worse", "error") && said.has("facts-changed", "warning"), "{}", said.stdout);
+    let table = team.planner(&["check", "."]).stdout;
+    let cost = table.lines().find(|line| line.contains("error[worse]") && line.contains("cost is worse: 0."));
+    assert!(cost.is_some_and(|line| line.contains("gear")), "{table}");
+    assert!(table.contains("on today's facts p99"), "{table}");
+
+    // Accepting it makes the next check quiet.
+    let updated = team.planner(&["check", ".", "--update"]);
+    assert_eq!(updated.code, 0, "{}", updated.stdout);
+    assert!(updated.stderr.contains("wrote plans/family.json"), "{}", updated.stderr);
+    assert!(!team.check(&[]).stdout.contains("facts-changed"));
+}
+
+#[test]
+fn three_hundredths_slower_is_noise_with_a_note() {
+    let team = Team::new();
+    team.slower(1.03);
+    let said = team.check(&[]);
+    assert_eq!(said.code, 0, "{}", said.stdout);
+    assert!(said.has("facts-changed", "note"), "{}", said.stdout);
+    assert!(said.stdout.contains("within noise") && !said.has("worse", "error"), "{}", said.stdout);
+    // Without any noise allowed, it is not.
+    let strict = fs::read_to_string(team.path("planner.ci.toml")).expect("written") + "noise = 0.0\n";
+    team.write("planner.ci.toml", strict.as_bytes());
+    let said = team.check(&[]);
+    assert_eq!(said.code, 1, "{}", said.stdout);
+}
+
+#[test]
+fn an_overstated_accuracy_is_refuted() {
+    let team = Team::new();
+    team.plan(|plan| {
+        let claim = plan.gears[0].claims.accuracy.as_mut().expect("a claim");
+        claim.value = Accuracy::saturating(claim.value.get() + 0.002);
+        claim.high = Accuracy::saturating(claim.high.get().max(claim.value.get()));
+    });
+    let said = team.check(&[]);
+    assert_eq!(said.code, 1, "{}", said.stdout);
+    assert!(said.has("claim-refuted", "error") && said.has("worse", "error"), "{}", said.stdout);
+}
+
+#[test]
+fn another_host_is_told() {
+    let team = Team::new();
+    team.profile(|profile| profile.host.cpu = "Another CPU".to_owned());
+    let said = team.check(&[]);
+    assert_eq!(said.code, 0, "{}", said.stdout);
+    assert!(said.stdout.contains("the plan is for") && said.stdout.contains("Another CPU"), "{}", said.stdout);
+    assert_eq!(team.check(&["--fail-on", "facts-changed"]).code, 1);
+}
+
+#[test]
+fn a_corrupt_file_cannot_be_judged() {
+    let team = Team::new();
+    let whole = fs::read(team.path("plans/family.json")).expect("written");
+    team.write("plans/family.json", &whole[..whole.len() / 2]);
+    let said = team.check(&[]);
+    assert_eq!(said.code, 2, "{}", said.stdout);
+    assert!(said.stdout.contains("\"syntax\"") && said.stdout.contains("unusable"), "{}", said.stdout);
+}
+
+#[test]
+fn another_plan_of_the_same_value_is_a_note() {
+    let team = Team::new();
+    // A twin of every variant, under another name: either is as good.
+    team.profile(|profile| {
+        let twin = |name: &str| format!("{name}_twin");
+        let variants: Vec<_> = profile.variants.clone();
+        profile.variants.extend(variants.into_iter().map(|mut variant| {
+            variant.name = twin(&variant.name);
+            variant
+        }));
+        let points: Vec<_> = profile.points.clone();
+        profile.points.extend(points.into_iter().map(|mut point| {
+            point.variant = twin(&point.variant);
+            point
+        }));
+    });
+    assert_eq!(team.planner(&["check", ".", "--update"]).code, 0);
+    let text = fs::read_to_string(team.path("plans/family.json")).expect("written");
+    // What solves to one of the twins is edited to be the other throughout.
+    let swapped = |name: &str, text: &str| {
+        let mark = "\u{0}";
+        text.replace(&format!("{name}_twin"), mark).replace(name, &format!("{name}_twin")).replace(mark, name)
+    };
+    let text = ["cnn_s", "cnn_m", "cnn_l"].iter().fold(text, |text, name| swapped(name, &text));
+    team.write("plans/family.json", text.as_bytes());
+    let said = team.check(&[]);
+    assert_eq!(said.code, 0, "{}", said.stdout);
+    assert!(said.has("other-plan", "note"), "{}", said.stdout);
+}
+
+#[test]
+fn another_model_file_is_told() {
+    let team = Team::new();
+    team.profile(|profile| profile.variants[0].sha256 = sha256(b"another"));
+    let said = team.check(&[]);
+    assert_eq!(said.code, 0, "{}", said.stdout);
+    assert!(said.stdout.contains("is another model file than the plan was made with"), "{}", said.stdout);
+
+    // A profile of a file that is not the one that lies there now.
+    fs::create_dir(team.path("models")).expect("writable");
+    team.profile(|profile| {
+        profile.provenance.models = "../models/models.toml".into();
+        profile.variants[0].file = "a.onnx".into();
+    });
+    team.write("models/a.onnx", b"something else");
+    let said = team.check(&[]);
+    assert!(said.stdout.contains("was measured as another file"), "{}", said.stdout);
+}
+
+#[test]
+fn a_goal_that_cannot_be_reached_any_more_fails() {
+    let team = Team::new();
+    let problem = fs::read_to_string(team.path("problems/family.toml")).expect("written");
+    team.write("problems/family.toml", problem.replace("latency_ms = 20", "latency_ms = 0.01").as_bytes());
+    let said = team.check(&[]);
+    assert_eq!(said.code, 1, "{}", said.stdout);
+    assert!(said.has("infeasible-now", "error") && said.has("facts-changed", "warning"), "{}", said.stdout);
+    assert!(said.stdout.contains("slo.latency_ms = 0.01  would have to be"), "{}", said.stdout);
+}
+
+#[test]
+fn a_revision_is_solved_in_place_of_a_stale_baseline() {
+    let team = Team::new();
+    team.git(&["init", "-q"]);
+    team.git(&["add", "."]);
+    team.git(&["commit", "-qm", "baseline"]);
+    let said = team.check(&["--base", "HEAD"]);
+    assert_eq!(said.code, 0, "{}", said.stdout);
+    // The committed plan is stale: what the revision's inputs give counts.
+    team.plan(|plan| plan.gears.iter_mut().for_each(|gear| gear.claims.cores = None));
+    team.slower(1.2);
+    let said = team.check(&["--base", "HEAD"]);
+    assert_eq!(said.code, 1, "{}", said.stdout);
+    assert!(said.stdout.contains("cost is worse"), "{}", said.stdout);
+    let said = team.check(&["--base", "nowhere"]);
+    assert!(said.code == 2 && said.stderr.contains("has no revision `nowhere`"), "{}", said.stderr);
+
+    // The same two plans, and the same two folders, side by side.
+    let diff = team.planner(&["diff", "HEAD:plans/family.json", "plans/family.json"]);
+    assert_eq!(diff.code, 1, "{}", diff.stderr);
+    assert_eq!(team.planner(&["check", ".", "--update"]).code, 0);
+    let diff = team.planner(&["diff", "HEAD:plans", "plans", "--plot", "x.svg"]);
+    assert!(diff.code == 1 && diff.stdout.contains("1 of 1 plans differ"), "{}{}", diff.stdout, diff.stderr);
+    let diff = team.planner(&["diff", "HEAD:plans/family.json", "plans/family.json", "--plot", "x.svg"]);
+    assert!(diff.code == 1 && diff.stdout.contains("ms to load"), "{}{}", diff.stdout, diff.stderr);
+    assert!(fs::read_to_string(team.path("x.svg")).expect("drawn").starts_with("<svg"));
+    let diff = team.planner(&["diff", "plans/family.json", "plans/family.json"]);
+    assert_eq!(diff.code, 0);
+}
+
+#[test]
+fn what_the_manifest_names_must_be_there() {
+    let team = Team::new();
+    team.write("planner.ci.toml", b"format = \"planner.ci/1\"\nplans = [\"plan\"]\nfail_on = [\"syntax\"]\n");
+    let said = team.check(&[]);
+    assert!(said.code == 2 && said.stderr.contains("fail_on[0]"), "{}", said.stderr);
+    team.write("planner.ci.toml", b"format = \"planner.ci/1\"\nplans = [\"plan\"]\n");
+    let said = team.check(&[]);
+    assert!(said.code == 2 && said.stderr.contains("plans[0]: there is no plan"), "{}", said.stderr);
+}
+
+/// Reads one of other people's schemas.
+fn schema(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schemas").join(name);
+    let mut text = String::new();
+    let file = fs::File::open(path).expect("committed");
+    flate2::read::GzDecoder::new(file).read_to_string(&mut text).expect("gzip");
+    // One pattern of the published SARIF schema has a bracket too many, which JavaScript's expressions forgive.
+    let text = text.replace("[a-zA-Z]{2}]?$", "[a-zA-Z]{2}?$");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+fn is_valid(schema_name: &str, value: &Value) {
+    let validator = jsonschema::validator_for(&schema(schema_name)).expect("a schema");
+    let errors: Vec<String> = validator.iter_errors(value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+}
+
+#[test]
+fn every_form_is_what_its_readers_expect() {
+    let team = Team::new();
+    team.slower(1.2);
+    // Names that XML, URIs, workflow commands and Markdown would trip over.
+    fs::rename(team.path("plans/family.json"), team.path("plans/a, <b> & `c`:|%.json")).expect("renamed");
+    let forms = ["table", "json", "junit=r.xml", "sarif=r.sarif", "github=r.txt", "markdown=r.md"];
+    let arguments: Vec<&str> = forms.iter().flat_map(|form| ["--format", form]).collect();
+    let said = team.planner(&[&["check", "."], &arguments[..]].concat());
+    assert_eq!(said.code, 1, "{}{}", said.stdout, said.stderr);
+    let written = |name: &str| fs::read_to_string(team.path(name)).expect("written");
+
+    is_valid("sarif-2.1.0.json.gz", &serde_json::from_str(&written("r.sarif")).expect("JSON"));
+    for line in written("r.txt").lines() {
+        let (head, message) = line.strip_prefix("::").and_then(|rest| rest.split_once("::")).expect("a command");
+        assert!(["error ", "warning ", "notice "].iter().any(|level| head.starts_with(level)), "{line}");
+        assert!(head.split(',').all(|property| property.contains('=')) && !message.is_empty(), "{line}");
+    }
+    let markdown = written("r.md");
+    assert!(markdown.starts_with("## ❌ planner check: 3 files: 1 failed"), "{markdown}");
+    for line in markdown.lines().filter(|line| line.starts_with('|')) {
+        assert_eq!(line.replace("\\|", "").matches('|').count(), 4, "{line}");
+    }
+    assert_eq!(markdown.matches("<details").count(), markdown.matches("</details>").count());
+    let xsd = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schemas/junit-10.xsd");
+    match Command::new("xmllint").arg("--noout").arg("--schema").arg(xsd).arg(team.path("r.xml")).output() {
+        Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr)),
+        Err(_) => eprintln!("skipped: no xmllint here to hold the JUnit report against its schema"),
+    }
+}
+
+/// Reads one of the examples under `docs/ci/`.
+fn example(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ci").join(name);
+    serde_norway::from_str(&fs::read_to_string(path).expect("committed")).expect("YAML")
+}
+
+impl Team {
+    /// Runs a shell script of a CI system in the repository, with `planner` on the path.
+    fn shell(&self, script: &str, variables: &[(&str, &str)]) -> Said {
+        let binary = assert_cmd::cargo::cargo_bin("planner");
+        let path = format!("{}:{}", binary.parent().expect("a folder").display(), std::env::var("PATH").expect("set"));
+        let mut command = Command::new("bash");
+        command.current_dir(self.folder.path()).arg("-c").arg(script).env("PATH", path).envs(variables.iter().copied());
+        let output = command.output().expect("bash");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Said { code: output.status.code().unwrap_or(-1), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+}
+
+#[test]
+fn the_github_action_checks_and_sums_up() {
+    is_valid("github-actions.json.gz", &example("action.yml"));
+    is_valid("github-workflows.json.gz", &example("github-workflow.yml"));
+    let script = example("action.yml")["runs"]["steps"][0]["run"].as_str().expect("a script").to_owned();
+    let team = Team::new();
+    let run = |base: &str| {
+        for file in ["out", "summary"] {
+            team.write(file, b"");
+        }
+        let files =
+            [("CHECK_PATH", "."), ("CHECK_BASE", base), ("GITHUB_OUTPUT", "out"), ("GITHUB_STEP_SUMMARY", "summary")];
+        let said = team.shell(&script, &files);
+        (
+            said,
+            fs::read_to_string(team.path("out")).expect("there"),
+            fs::read_to_string(team.path("summary")).expect("there"),
+        )
+    };
+    let (said, out, summary) = run("");
+    assert_eq!((said.code, out.as_str()), (0, "code=0\n"), "{}{}", said.stdout, said.stderr);
+    assert!(summary.starts_with("## ✅ planner check"), "{summary}");
+
+    team.git(&["init", "-q"]);
+    team.git(&["add", "."]);
+    team.git(&["commit", "-qm", "baseline"]);
+    team.slower(1.2);
+    let (said, out, summary) = run("HEAD");
+    assert_eq!((said.code, out.as_str()), (1, "code=1\n"), "{}{}", said.stdout, said.stderr);
+    assert!(said.stdout.contains("::error file=plans/family.json"), "{}", said.stdout);
+    assert!(summary.starts_with("## ❌ planner check") && summary.contains("`HEAD`"), "{summary}");
+    for file in ["junit.xml", "planner.sarif", "summary.md", "review.json"] {
+        assert!(team.path("planner-check").join(file).is_file(), "{file}");
+    }
+    // The workflow's own steps: what installs does nothing where `planner` is there.
+    let steps = example("github-workflow.yml")["jobs"]["check"]["steps"].clone();
+    let install = steps.as_array().expect("steps").iter().find(|step| step["name"] == "Install planner");
+    assert_eq!(team.shell(install.expect("a step")["run"].as_str().expect("a script"), &[]).code, 0);
+}
+
+#[test]
+fn gitlab_and_pre_commit_run_the_check() {
+    let gitlab = example("gitlab-ci.yml");
+    is_valid("gitlab-ci.json.gz", &gitlab);
+    let team = Team::new();
+    team.git(&["init", "-q"]);
+    team.git(&["add", "."]);
+    team.git(&["commit", "-qm", "baseline"]);
+    let script = |key: &str| {
+        let lines = gitlab["plans"][key].as_array().expect("lines").iter().map(|line| line.as_str().expect("a line"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let hook =
+        example("pre-commit-config.yaml")["repos"][0]["hooks"][0]["entry"].as_str().expect("an entry").to_owned();
+    for (factor, code) in [(1.0, 0), (1.2, 1)] {
+        team.slower(factor);
+        let said = team.shell(&format!("set -e\n{}\n{}", script("before_script"), script("script")), &[]);
+        assert_eq!(said.code, code, "{}{}", said.stdout, said.stderr);
+        assert!(team.path("planner.xml").is_file() && team.path("planner.md").is_file());
+        assert_eq!(team.shell(&hook, &[]).code, code);
+    }
+}
