@@ -2,6 +2,7 @@
 
 pub mod choice;
 pub mod enumerate;
+pub mod few;
 pub mod fill;
 #[cfg(feature = "milp")]
 pub mod milp;

@@ -182,6 +182,10 @@ pub struct Goal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub cores_at_most: Option<u32>,
+    /// Most gears that the plan may have; as many as the optimum changes where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub gears_at_most: Option<u32>,
     /// How much accuracy a gear may give away below its highest load because its shares are fixed.
     #[serde(default = "one_point")]
     pub gear_loss_at_most: Factor,

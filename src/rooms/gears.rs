@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::variant_set::Candidate;
 use crate::facts::Facts;
+use crate::optimize::few;
 use crate::plan::{Gear, Lane, Plan, PlanFormat, Pool, Provenance, Resource, Switch};
 use crate::problem::Problem;
 use crate::units::{Millis, Share};
@@ -21,8 +22,9 @@ pub(super) struct Decoded {
     pub lanes: Vec<(String, Candidate)>,
 }
 
-/// Puts the gears together: pools as large as any gear needs.
+/// Puts the gears together, at most as many as the goal allows: pools as large as any gear needs.
 pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) -> Plan {
+    let decoded = at_most(problem.goal.gears_at_most, decoded);
     let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
     for (variant, way) in decoded.iter().flat_map(|gear| &gear.lanes) {
         widen(&mut pools, pool(problem, variant, way));
@@ -56,6 +58,17 @@ pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) 
             problem: None,
         },
     }
+}
+
+/// Keeps the gears with which the goal loses least, every load counting alike. The loads of one that is left out are served by
+/// the next one kept, which carries more.
+fn at_most(most: Option<u32>, gears: Vec<Decoded>) -> Vec<Decoded> {
+    let Some(most) = most else { return gears };
+    let value = |decoded: &Decoded| decoded.gear.certificate.as_ref().map_or(0.0, |certificate| certificate.objective);
+    let ends = || gears.iter().map(|decoded| decoded.gear.up_to_rps.get());
+    let widths: Vec<f64> = std::iter::once(0.0).chain(ends()).zip(ends()).map(|(from, to)| to - from).collect();
+    let kept = few::keep(&gears.iter().map(value).collect::<Vec<_>>(), &widths, most as usize);
+    gears.into_iter().enumerate().filter(|(index, _)| kept.contains(index)).map(|(_, gear)| gear).collect()
 }
 
 /// Returns the switch rule: windows of a second, or so long that some requests tell the rate of the lowest gear, and three

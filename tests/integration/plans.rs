@@ -343,3 +343,31 @@ fn every_claim_of_the_shipped_plan_holds_in_simulation() {
         assert!((seen - claim.value.get()).abs() < 0.002, "gear {index}: accuracy {seen}, claimed {}", claim.value);
     }
 }
+
+/// Fewer gears never make the goal better, one more never worse, and what is left keeps every claim.
+#[test]
+fn gears_can_be_capped_with_the_least_loss() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut problem = load::<Problem>(&root.join("problems/digits.toml")).expect("valid").document;
+    let facts = facts();
+    let worth = |plan: &Plan| {
+        let mut from = 0.0;
+        plan.gears.iter().fold(0.0, |sum, gear| {
+            let width = gear.up_to_rps.get() - from;
+            from = gear.up_to_rps.get();
+            sum + width * gear.certificate.as_ref().expect("proved").objective
+        })
+    };
+    let all = planned(&problem, &facts).expect("a plan");
+    let mut before = f64::NEG_INFINITY;
+    for most in 1..=all.gears.len() as u32 {
+        problem.goal.gears_at_most = Some(most);
+        let plan = planned(&problem, &facts).expect("a plan");
+        assert!(plan.gears.len() <= most as usize && plan.max_rps() == all.max_rps());
+        assert!(worth(&plan) >= before - 1e-9 && worth(&plan) <= worth(&all) + 1e-9, "{most}");
+        before = worth(&plan);
+        let findings = check(&plan, &facts, Some(&problem), Tolerance::default());
+        assert!(!findings.has_errors(), "{most}: {findings}");
+    }
+    assert!((before - worth(&all)).abs() < 1e-9);
+}
