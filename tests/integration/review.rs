@@ -324,6 +324,7 @@ fn is_valid(schema_name: &str, value: &Value) {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "says why a test that passes compared nothing")]
 fn every_form_is_what_its_readers_expect() {
     let team = Team::new();
     team.slower(1.2);
