@@ -12,8 +12,9 @@ use super::{Answer, Layout, print};
 /// Recompute every claim of a plan from its facts and problem, without the solver
 ///
 /// Exit status 1 when a claim is refuted or a limit is broken.
-/// Example: planner check plans/digits.json
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  planner check plans/digits.json")]
 pub struct Args {
     /// The plan
     plan: PathBuf,

@@ -11,8 +11,9 @@ use super::{Answer, Layout, print, table};
 /// Compare two plans load by load
 ///
 /// Exit status 1 when they differ.
-/// Example: planner diff plans/old.json plans/new.json
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  planner diff plans/old.json plans/new.json")]
 pub struct Args {
     /// The first plan
     before: PathBuf,
