@@ -58,7 +58,7 @@ fn pages(command: &Command) -> Result<Vec<(PathBuf, Vec<u8>)>, Error> {
 fn page(command: &Command) -> Result<Vec<u8>, Error> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
     let mut page = Vec::new();
-    let man = Man::new(command.clone().version(env!("CARGO_PKG_VERSION"))).title(name);
+    let man = Man::new(command.clone()).title(name).source(concat!("planner ", env!("CARGO_PKG_VERSION")));
     man.render(&mut page).map_err(|error| Error::io("draw up", Path::new("the manual page"), error))?;
     Ok(page)
 }

@@ -259,3 +259,27 @@ pub fn table(header: &[&str]) -> comfy_table::Table {
     table.load_style(comfy_table::presets::NOTHING).set_header(header.iter().copied());
     table
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Cli, visible};
+    use clap::{Command, CommandFactory};
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_ends_with_an_example() {
+        fn look(command: &Command, seen: &mut usize) {
+            let end = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(end.starts_with("Example:\n  planner "), "{} has no example", command.get_name());
+            *seen += 1;
+            command.get_subcommands().for_each(|below| look(below, seen));
+        }
+        let mut seen = 0;
+        look(&visible(), &mut seen);
+        assert!(seen > 15, "{seen} commands");
+    }
+}

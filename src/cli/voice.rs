@@ -19,10 +19,10 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Voice {
     /// Leave out progress and notes; warnings and errors stay
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = "Global options")]
     quiet: bool,
     /// Tell progress, findings and the end on stderr as JSON events, one a line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Global options")]
     json: bool,
 }
 
@@ -101,7 +101,7 @@ pub fn say_failed(exit: u8, error: &Error) {
 pub fn say_usage(error: &clap::Error) {
     if error.use_stderr() && Voice::of_this_run().json {
         let text = error.render().to_string();
-        let text = text.trim().trim_start_matches("error: ");
+        let text = text.split("\n\nUsage:").next().unwrap_or(&text).trim().trim_start_matches("error: ");
         line(&json(&Event::Failed { exit: error.exit_code() as u8, error: text, hint: None }));
     } else {
         // Nobody is left to tell when stdout or stderr is closed.
@@ -207,4 +207,39 @@ fn graded(severity: Severity, text: &str) -> String {
     let style = Style::new().bold().fg_color(Some(colour.into()));
     let (word, rest) = text.split_at_checked(severity.as_str().len()).unwrap_or(("", text));
     format!("{style}{word}{style:#}{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Event, graded, json};
+    use planner::{Code, Finding, Severity};
+
+    #[test]
+    fn every_event_is_explained() {
+        let page = include_str!("../../docs/formats/events.md");
+        let finding = Finding::error(Code::Empty, "", "", "");
+        let events = [
+            Event::Note { text: "" },
+            Event::Progress { text: "", done: 1, of: None },
+            Event::Finding { finding: &finding },
+            Event::Bug { text: "" },
+            Event::Done { exit: 0 },
+            Event::Failed { exit: 2, error: "", hint: None },
+        ];
+        for event in events {
+            let value: serde_json::Value = serde_json::from_str(&json(&event)).expect("JSON");
+            let row = format!("| `{}` |", value["event"].as_str().expect("a name"));
+            let row = page.lines().find(|line| line.starts_with(&row)).expect("a row of the page");
+            for key in value.as_object().expect("a table").keys().filter(|key| *key != "event") {
+                assert!(row.contains(&format!("`{key}`")) || row.contains(key), "{row}: {key}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_first_word_is_coloured() {
+        let text = graded(Severity::Warning, "warning[empty]: error: x");
+        assert!(text.ends_with("[empty]: error: x") && text.contains("warning"), "{text:?}");
+        assert_eq!(anstream::adapter::strip_str(&text).to_string(), "warning[empty]: error: x");
+    }
 }
