@@ -178,19 +178,36 @@ pub fn schema<T: Document>() -> Value {
     schema
 }
 
-/// The published schemas: what people call each format, and what makes its schema. A new format is one line here.
-pub const SCHEMAS: &[(&str, fn() -> Value)] = &[
-    published::<LoadTest>(),
-    published::<ModelList>(),
-    published::<Profile>(),
-    published::<Problem>(),
-    published::<Plan>(),
-    published::<Report>(),
-];
-
-const fn published<T: Document>() -> (&'static str, fn() -> Value) {
-    (T::NOUN, schema::<T>)
+/// A format whose schema is published.
+#[derive(Debug, Clone, Copy)]
+pub struct Published {
+    /// What people call it, like `plan`.
+    pub noun: &'static str,
+    /// Makes its JSON Schema.
+    pub schema: fn() -> Value,
 }
+
+impl Published {
+    const fn of<T: Document>() -> Self {
+        Self { noun: T::NOUN, schema: schema::<T> }
+    }
+
+    /// Returns the name of the schema's file.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        format!("{}.schema.json", self.noun)
+    }
+}
+
+/// Every format: a new one is one line here.
+pub const SCHEMAS: &[Published] = &[
+    Published::of::<LoadTest>(),
+    Published::of::<ModelList>(),
+    Published::of::<Profile>(),
+    Published::of::<Problem>(),
+    Published::of::<Plan>(),
+    Published::of::<Report>(),
+];
 
 /// Says in the schema how large an integer may be, so that a larger one is a finding with its place.
 fn bound_integers(schema: &mut Value) {

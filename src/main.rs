@@ -13,7 +13,7 @@ use cli::voice::{self, Voice};
 const NOT_DONE: u8 = 2;
 
 fn main() -> ExitCode {
-    set_hook(Box::new(|panic| voice::say_bug(panic)));
+    set_hook(Box::new(voice::say_bug));
     ExitCode::from(guarded(answer))
 }
 
@@ -26,10 +26,11 @@ fn guarded(run: impl FnOnce() -> u8) -> u8 {
 }
 
 fn answer() -> u8 {
-    let cli = match cli::Cli::try_parse() {
+    let arguments = voice::first(std::env::args_os().collect());
+    let cli = match cli::Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            Voice::of_arguments().set();
+            Voice::of_arguments(&arguments).set();
             voice::say_usage(&error);
             return error.exit_code() as u8;
         }

@@ -9,6 +9,8 @@ use planner::{Code, Error, Finding, near};
 use super::{Answer, Output, visible, write_all};
 
 /// Print the manual page of a command, or write all pages into a folder
+///
+/// Where --output names a folder, it gets the page of the command and of each command below it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   planner man profile compare | man -l -

@@ -150,7 +150,7 @@ impl Output {
             return Ok(());
         }
         Err(Error::Unsupported {
-            what: format!("{what} are several files, which stdout cannot take"),
+            what: format!("{what} go to a folder: stdout cannot take several files"),
             hint: "name a folder: -o FOLDER".to_owned(),
         })
     }

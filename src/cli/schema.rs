@@ -1,10 +1,10 @@
 //! `planner schema`: the JSON Schemas of the project's files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use planner::Error;
-use planner::format::{SCHEMAS, to_bytes};
+use planner::format::{Published, SCHEMAS, to_bytes};
 
 use super::{Answer, Output, write_all};
 
@@ -15,7 +15,7 @@ use super::{Answer, Output, write_all};
   planner schema --all -o schemas")]
 pub struct Args {
     /// The format
-    #[arg(required_unless_present = "all", value_parser = PossibleValuesParser::new(SCHEMAS.iter().map(|(noun, _)| *noun)))]
+    #[arg(required_unless_present = "all", value_parser = PossibleValuesParser::new(SCHEMAS.iter().map(|published| published.noun)))]
     format: Option<String>,
     /// Write the schemas of all formats into the folder that --output names, each as FORMAT.schema.json
     #[arg(long, conflicts_with = "format", requires = "output")]
@@ -25,20 +25,20 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
-    let named = |noun: &str| args.format.as_deref().is_none_or(|format| format == noun);
-    let files = SCHEMAS.iter().filter(|(noun, _)| named(noun)).map(|(noun, schema)| file(noun, *schema));
-    let files: Vec<(PathBuf, Vec<u8>)> = files.collect();
+    let named = |published: &&Published| args.format.as_deref().is_none_or(|format| format == published.noun);
+    let schemas = SCHEMAS.iter().filter(named);
     if args.all {
         args.output.folder("schemas")?;
+        let files: Vec<_> = schemas.map(|published| file(Path::new(""), published)).collect();
         write_all(&args.output.output, &files, args.output.overwrite)?;
         return Ok(Answer::Yes);
     }
     args.output.check()?;
-    files.iter().try_for_each(|(_, bytes)| args.output.write(bytes))?;
+    schemas.map(|published| to_bytes(&(published.schema)())).try_for_each(|bytes| args.output.write(&bytes))?;
     Ok(Answer::Yes)
 }
 
-/// Returns the name and the bytes of a schema, as `docs/schema/` has them.
-pub fn file(noun: &str, schema: fn() -> serde_json::Value) -> (PathBuf, Vec<u8>) {
-    (PathBuf::from(format!("{noun}.schema.json")), to_bytes(&schema()))
+/// Returns a schema as a file of a folder, as `docs/schema/` has it.
+pub fn file(folder: &Path, published: &Published) -> (PathBuf, Vec<u8>) {
+    (folder.join(published.file_name()), to_bytes(&(published.schema)()))
 }

@@ -5,6 +5,7 @@
 //! away where stderr is none, or `NO_COLOR` or `TERM=dumb` asks for that.
 
 use std::backtrace::Backtrace;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::panic::PanicHookInfo;
@@ -47,15 +48,29 @@ impl Voice {
         VOICE.get_or_init(|| self);
     }
 
-    /// Returns a voice from arguments that could not be parsed.
-    pub fn of_arguments() -> Self {
-        let mut given = std::env::args_os().skip(1).take_while(|argument| argument != "--");
+    /// Returns the voice of arguments that could not be parsed: its flags stand [`first`].
+    pub fn of_arguments(arguments: &[OsString]) -> Self {
+        let mut given = arguments.iter().skip(1).take_while(|argument| is_flag(argument));
         Self { quiet: false, json: given.any(|argument| argument == "--json") }
     }
 
     fn of_this_run() -> Self {
         VOICE.get().copied().unwrap_or_default()
     }
+}
+
+/// Returns the arguments with the flags of the voice before the command: `profile --json compare` means what
+/// `profile compare --json` does, but clap refuses options between `profile` and a command below it.
+pub fn first(arguments: Vec<OsString>) -> Vec<OsString> {
+    let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
+    let (before, after) = arguments.split_at(end);
+    let (program, given) = before.split_at(before.len().min(1));
+    let (flags, others): (Vec<_>, Vec<_>) = given.iter().partition(|argument| is_flag(argument));
+    program.iter().chain(flags).chain(others).chain(after).cloned().collect()
+}
+
+fn is_flag(argument: &OsStr) -> bool {
+    ["-q", "--quiet", "--json"].iter().any(|flag| argument == *flag)
 }
 
 /// Says something worth knowing.
@@ -213,6 +228,18 @@ fn graded(severity: Severity, text: &str) -> String {
 mod tests {
     use super::{Event, graded, json};
     use planner::{Code, Finding, Severity};
+
+    #[test]
+    fn flags_of_the_voice_come_first() {
+        let words = |line: &str| line.split(' ').map(Into::into).collect::<Vec<std::ffi::OsString>>();
+        for (given, meant) in [
+            ("planner profile --json compare a b -q", "planner --json -q profile compare a b"),
+            ("planner solve p -- --json", "planner solve p -- --json"),
+            ("planner", "planner"),
+        ] {
+            assert_eq!(super::first(words(given)), words(meant));
+        }
+    }
 
     #[test]
     fn every_event_is_explained() {

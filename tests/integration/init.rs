@@ -127,7 +127,7 @@ fn what_cannot_be_done_is_said() {
         (&["init", "digits"][..], &["error[bad-model]: digits/broken.onnx", "error[bad-model]: digits/empty.onnx"][..]),
         (&["init", "nothing"], &["error[empty]: nothing"]),
         (&["init", "digit"], &["error[unreadable]: digit", "did you mean digits?"]),
-        (&["init", "digits", "-o", "-"], &["stdout cannot take"]),
+        (&["init", "digits", "-o", "-"], &["stdout cannot take several files"]),
         (&["init", "digits", "-o", "elsewhere"], &["there is no folder elsewhere"]),
     ] {
         let output = planner(keep.path(), arguments);

@@ -3,16 +3,16 @@
 mod survey;
 mod text;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use planner::Error;
-use planner::format::{Document, schema};
+use planner::format::{Document, SCHEMAS};
 use planner::problem::Problem;
 use planner::profile::ModelList;
 use planner::profile::host::allowed_cores;
 
 use super::schema::file;
-use super::{Answer, Output, print, write_all};
+use super::{Answer, Output, is_folder, print, write_all};
 use survey::Survey;
 
 /// Write a commented model list and problem for the ONNX models in a folder
@@ -37,21 +37,18 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
     let output = Output { output: args.output.clone().unwrap_or(args.folder.clone()), overwrite: args.overwrite };
-    output.folder("the files")?;
+    output.folder("the model list and the problem")?;
+    if let Some(folder) = &args.output {
+        is_folder(folder)?;
+    }
     let survey = Survey::of(&args.folder, &output.output)?;
-    let files = [
-        schema_file::<ModelList>(),
-        schema_file::<Problem>(),
-        (PathBuf::from(text::MODELS), text::models(&survey).into_bytes()),
-        (PathBuf::from(text::PROBLEM), text::problem(&survey, allowed_cores().len()).into_bytes()),
-    ];
+    // Schemas lie beside the files: that works offline, and for the version that wrote them.
+    let wanted = [ModelList::NOUN, Problem::NOUN];
+    let schemas = SCHEMAS.iter().filter(|published| wanted.contains(&published.noun));
+    let mut files: Vec<_> = schemas.map(|published| file(Path::new(text::SCHEMAS), published)).collect();
+    files.push((text::MODELS.into(), text::models(&survey).into_bytes()));
+    files.push((text::PROBLEM.into(), text::problem(&survey, allowed_cores().len()).into_bytes()));
     write_all(&output.output, &files, output.overwrite)?;
     print(text::next(&survey, &output.output).as_bytes())?;
     Ok(Answer::Yes)
-}
-
-/// Schemas lie beside the files: that works offline, and for the version that wrote them.
-fn schema_file<T: Document>() -> (PathBuf, Vec<u8>) {
-    let (name, bytes) = file(T::NOUN, schema::<T>);
-    (PathBuf::from(text::SCHEMAS).join(name), bytes)
 }
