@@ -51,11 +51,29 @@ fn answer() -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::{NOT_DONE, guarded};
+    use super::{NOT_DONE, guarded, voice};
+    use std::process::Command;
 
     #[test]
-    fn a_panic_ends_as_what_could_not_be_done() {
+    #[ignore = "the test below runs it in a process of its own, whose hook it sets"]
+    fn panics() {
+        std::panic::set_hook(Box::new(voice::say_bug));
         assert_eq!(guarded(|| panic!("on purpose")), NOT_DONE);
         assert_eq!(guarded(|| 1), 1);
+    }
+
+    #[test]
+    fn a_panic_is_one_sentence_and_what_could_not_be_done() {
+        let said = |backtrace: &str| {
+            let mut tests = Command::new(std::env::current_exe().expect("this program"));
+            tests.args(["--exact", "tests::panics", "--ignored", "--nocapture"]).env("RUST_BACKTRACE", backtrace);
+            let output = tests.output().expect("it runs");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+            String::from_utf8_lossy(&output.stderr).into_owned()
+        };
+        let plain = said("0");
+        assert!(plain.starts_with("error: this is a bug in planner: on purpose (src/main.rs:"), "{plain}");
+        assert_eq!(plain.lines().count(), 2, "a sentence and a hint: {plain}");
+        assert!(said("1").lines().count() > 2, "who asks gets the stack");
     }
 }
