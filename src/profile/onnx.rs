@@ -1,13 +1,16 @@
 //! What an ONNX file takes and gives, read without an engine and for any operator set.
+//!
+//! An ONNX file is a protobuf message; a message is a row of fields, each a number and a value. Only the few fields that lead
+//! to inputs and outputs are looked into, by their numbers in `onnx.proto`; weights are stepped over. Every length is held
+//! against what is there, so that a damaged file is an answer and never a wish for memory.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::File;
 use std::path::Path;
-
-use rten_onnx::onnx::{GraphProto, ModelProto, ValueInfoProto};
 
 use crate::error::Error;
 use crate::finding::{Code, Finding, Findings};
+use crate::format;
 
 /// The inputs and outputs of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,47 +85,144 @@ impl fmt::Display for Size {
 /// # Errors
 /// A finding where the file cannot be read or is no ONNX model.
 pub fn signature(path: &Path) -> Result<Signature, Error> {
-    let bad = |code, cause: String, action: &str| Findings::from(Finding::error(code, "", cause, action)).in_file(path);
-    let action = "is it whole? export the model again, or move the file away";
-    let file = File::open(path).map_err(|error| {
-        bad(Code::Unreadable, format!("cannot be read: {error}"), "check the path and who may read it")
-    })?;
-    let model = ModelProto::parse_file(file)
-        .map_err(|error| bad(Code::BadModel, format!("is no ONNX model: {error}"), action))?;
-    match model.graph.map(|graph| of_graph(&graph)) {
-        Some(signature) if !signature.inputs.is_empty() && !signature.outputs.is_empty() => Ok(signature),
-        Some(_) => Err(bad(Code::BadModel, "the model has no input or no output".to_owned(), action).into()),
-        None => Err(bad(Code::BadModel, "is no ONNX model: there is no graph".to_owned(), action).into()),
+    let bytes = format::read(path)?;
+    let bad = |cause: &str| {
+        let action = "is it whole? export the model again, or move the file away";
+        Error::from(Findings::from(Finding::error(Code::BadModel, "", cause, action)).in_file(path))
+    };
+    let signature = of_model(&bytes).ok_or_else(|| bad("is no ONNX model, or is cut short"))?;
+    if signature.inputs.is_empty() || signature.outputs.is_empty() {
+        return Err(bad("the model has no input or no output"));
+    }
+    Ok(signature)
+}
+
+/// A field's value; numbers of fixed width are stepped over.
+#[derive(Clone, Copy)]
+enum Value<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+    Fixed,
+}
+
+/// A message's fields by their numbers.
+struct Message<'a>(Vec<(u64, Value<'a>)>);
+
+impl<'a> Message<'a> {
+    /// Takes a message apart; nothing where it is none.
+    fn of(mut rest: &'a [u8]) -> Option<Self> {
+        let mut fields = Vec::new();
+        while !rest.is_empty() {
+            let key = varint(&mut rest)?;
+            let value = match key & 7 {
+                0 => Value::Number(varint(&mut rest)?),
+                1 => rest.split_off(..8).map(|_| Value::Fixed)?,
+                2 => {
+                    let length = usize::try_from(varint(&mut rest)?).ok()?;
+                    Value::Bytes(rest.split_off(..length)?)
+                }
+                5 => rest.split_off(..4).map(|_| Value::Fixed)?,
+                _ => return None,
+            };
+            fields.push((key >> 3, value));
+        }
+        Some(Self(fields))
+    }
+
+    fn all(&self, number: u64) -> impl Iterator<Item = &'a [u8]> {
+        let bytes = |value: &Value<'a>| if let Value::Bytes(bytes) = value { Some(*bytes) } else { None };
+        self.0.iter().filter(move |(field, _)| *field == number).filter_map(move |(_, value)| bytes(value))
+    }
+
+    /// Returns a field's text; empty where it is not there.
+    fn text(&self, number: u64) -> Option<String> {
+        self.all(number).last().map_or(Some(String::new()), |bytes| String::from_utf8(bytes.to_vec()).ok())
+    }
+
+    fn number(&self, number: u64) -> Option<u64> {
+        self.0.iter().rev().find_map(|(field, value)| match value {
+            Value::Number(value) if *field == number => Some(*value),
+            _ => None,
+        })
+    }
+
+    /// Returns a field's message; an empty one where it is not there.
+    fn message(&self, number: u64) -> Option<Self> {
+        self.all(number).last().map_or(Some(Self(Vec::new())), Self::of)
     }
 }
 
-fn of_graph(graph: &GraphProto) -> Signature {
-    // Up to IR version 3 every weight is listed as an input too.
-    let is_weight =
-        |name: Option<&str>| name.is_some() && graph.initializer.iter().any(|weight| weight.name.as_deref() == name);
-    let inputs = graph.input.iter().filter(|input| !is_weight(input.name.as_deref()));
-    Signature { inputs: inputs.map(port).collect(), outputs: graph.output.iter().map(port).collect() }
+/// Reads a number of seven bits a byte, the lowest first.
+fn varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = rest.split_off_first()?;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
 }
 
-fn port(info: &ValueInfoProto) -> Port {
-    let tensor = info.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
-    let element = tensor.and_then(|tensor| tensor.elem_type).map(|kind| match kind.name() {
-        Some("FLOAT") => "float32".to_owned(),
-        Some("DOUBLE") => "float64".to_owned(),
-        _ => kind.to_string().to_lowercase(),
-    });
-    let shape = tensor.and_then(|tensor| tensor.shape.as_ref()).map(|shape| {
-        let size = |dimension: &rten_onnx::onnx::Dimension| match (dimension.dim_value, &dimension.dim_param) {
-            (Some(value), _) => u64::try_from(value).map_or(Size::Unknown, Size::Fixed),
-            (None, Some(name)) if !name.is_empty() => Size::Named(name.clone()),
-            (None, _) => Size::Unknown,
-        };
-        shape.dim.iter().map(size).collect()
-    });
-    Port {
-        name: info.name.clone().unwrap_or_default(),
-        element: element.unwrap_or_else(|| "of unknown type".to_owned()),
-        shape,
+/// `ModelProto.graph`, then `GraphProto.initializer`, `input` and `output`.
+fn of_model(bytes: &[u8]) -> Option<Signature> {
+    let graph = Message::of(Message::of(bytes)?.all(7).last()?)?;
+    // Up to IR version 3 every weight is listed as an input too; `TensorProto.name` tells.
+    let weights: Option<BTreeSet<String>> = graph.all(5).map(|weight| Message::of(weight)?.text(8)).collect();
+    let weights = weights?;
+    let ports = |number| graph.all(number).map(port).collect::<Option<Vec<Port>>>();
+    let inputs = ports(11)?.into_iter().filter(|input| !weights.contains(&input.name));
+    Some(Signature { inputs: inputs.collect(), outputs: ports(12)? })
+}
+
+/// `ValueInfoProto`: its name, and of its type the tensor's element and shape.
+fn port(bytes: &[u8]) -> Option<Port> {
+    let info = Message::of(bytes)?;
+    let tensor = info.message(2)?.message(1)?;
+    let sizes = |shape: &[u8]| Message::of(shape)?.all(1).map(size).collect::<Option<Vec<Size>>>();
+    let shape = tensor.all(2).last().map(sizes);
+    let shape = if let Some(shape) = shape { Some(shape?) } else { None };
+    Some(Port { name: info.text(1)?, element: element(tensor.number(1)), shape })
+}
+
+/// `TensorShapeProto.Dimension`: a number or a name.
+fn size(bytes: &[u8]) -> Option<Size> {
+    let dimension = Message::of(bytes)?;
+    let name = dimension.text(2)?;
+    // A negative number, as some exporters write, is one that is not known.
+    let fixed = dimension.number(1).filter(|&size| i64::try_from(size).is_ok());
+    Some(match fixed {
+        Some(size) => Size::Fixed(size),
+        None if name.is_empty() => Size::Unknown,
+        None => Size::Named(name),
+    })
+}
+
+/// Names `TensorProto.DataType`.
+fn element(kind: Option<u64>) -> String {
+    const NAMES: [&str; 16] = [
+        "float32",
+        "uint8",
+        "int8",
+        "uint16",
+        "int16",
+        "int32",
+        "int64",
+        "string",
+        "bool",
+        "float16",
+        "float64",
+        "uint32",
+        "uint64",
+        "complex64",
+        "complex128",
+        "bfloat16",
+    ];
+    let named = |kind: u64| NAMES.get(usize::try_from(kind).ok()?.checked_sub(1)?).copied();
+    match kind {
+        Some(kind) => named(kind).map_or_else(|| format!("type {kind}"), str::to_owned),
+        None => "of unknown type".to_owned(),
     }
 }
 

@@ -41,8 +41,6 @@ fn listing(folder: &Path) -> Vec<String> {
     names
 }
 
-const DATA: [&str; 4] = ["test-images.idx.gz", "test-labels.idx.gz", "calib-images.idx.gz", "calib-labels.idx.gz"];
-
 #[test]
 fn the_shipped_family_becomes_a_list_and_a_problem() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -71,7 +69,8 @@ fn the_shipped_family_becomes_a_list_and_a_problem() {
 #[test]
 fn init_then_profile_then_solve() {
     let models = ["linear.onnx", "mlp_s.onnx", "early_exit_seg0.onnx", "early_exit_seg1.onnx"];
-    let (_keep, digits) = folder_with(&[&models[..], &DATA].concat());
+    let data = ["test-images.idx.gz", "test-labels.idx.gz", "calib-images.idx.gz", "calib-labels.idx.gz"];
+    let (_keep, digits) = folder_with(&[&models[..], &data].concat());
     let small = ["--batches", "1,8", "--cores", "1", "--budget-ms", "20", "--blocks", "1"];
     for arguments in [
         &["init", "."][..],
