@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::finding::{Code, Finding, Findings};
 use crate::format::{Loaded, load, read, sha256};
+use crate::near;
 use crate::plan::{InputRole, Plan, Resource};
 use crate::profile::{Answers, CertaintyMeasure, Curve, Key, Profile, Service, Spot, Trust, Variant};
 
@@ -142,7 +143,7 @@ impl Facts {
         let mut findings = Findings::default();
         for name in variants.iter().filter(|name| !known.contains(&name.as_str())) {
             let cause = format!("no profile holds `{name}`");
-            let action = format!("the profiles hold {}", known.join(", "));
+            let action = near::hint(name, known.iter().copied(), format!("the profiles hold {}", known.join(", ")));
             findings.push(Finding::error(Code::UnknownName, "stages", cause, action));
         }
         findings.or(())

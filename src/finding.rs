@@ -125,6 +125,18 @@ pub enum Severity {
     Error,
 }
 
+impl Severity {
+    /// Returns the word as it is printed.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
+
 /// One thing that validation or a check saw.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -166,12 +178,7 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let severity = match self.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Note => "note",
-        };
-        write!(f, "{severity}[{}]: ", self.code)?;
+        write!(f, "{}[{}]: ", self.severity.as_str(), self.code)?;
         if !self.file.as_os_str().is_empty() {
             write!(f, "{}: ", self.file.display())?;
         }

@@ -8,7 +8,7 @@
 //! can hold their own files against the same rules. Files are written to a temporary name and renamed.
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::finding::{Code, Finding, Findings};
+use crate::near;
 use crate::plan::Plan;
 use crate::problem::Problem;
 use crate::profile::load::LoadTest;
@@ -125,7 +126,11 @@ pub fn load<T: Document>(path: &Path) -> Result<Loaded<T>, Error> {
 /// A finding that names the file and the system's reason.
 pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|error| {
-        let action = "check the path; paths inside a file are relative to that file";
+        let action = near::path(path)
+            .filter(|_| error.kind() == ErrorKind::NotFound)
+            .map_or("check the path; paths inside a file are relative to that file".to_owned(), |found| {
+                format!("did you mean {}?", found.display())
+            });
         Findings::from(Finding::error(Code::Unreadable, "", format!("cannot be read: {error}"), action))
             .in_file(path)
             .into()
@@ -181,6 +186,38 @@ pub fn schema<T: Document>() -> Value {
     bound_integers(&mut schema);
     schema
 }
+
+/// A format whose schema is published.
+#[derive(Debug, Clone, Copy)]
+pub struct Published {
+    /// What people call it, like `plan`.
+    pub noun: &'static str,
+    /// Makes its JSON Schema.
+    pub schema: fn() -> Value,
+}
+
+impl Published {
+    const fn of<T: Document>() -> Self {
+        Self { noun: T::NOUN, schema: schema::<T> }
+    }
+
+    /// Returns the name of the schema's file.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        format!("{}.schema.json", self.noun)
+    }
+}
+
+/// Every format: a new one is one line here.
+pub const SCHEMAS: &[Published] = &[
+    Published::of::<LoadTest>(),
+    Published::of::<ModelList>(),
+    Published::of::<Profile>(),
+    Published::of::<Problem>(),
+    Published::of::<Plan>(),
+    Published::of::<Report>(),
+    Published::of::<Manifest>(),
+];
 
 /// Says in the schema how large an integer may be, so that a larger one is a finding with its place.
 fn bound_integers(schema: &mut Value) {
@@ -343,10 +380,7 @@ fn describe(error: &ValidationError<'_>, schema: &Value, findings: &mut Findings
             findings.push(Finding::error(Code::OutOfRange, key, cause, format!("at most {limit}")));
         }
         ValidationErrorKind::Enum { options } => {
-            let options: Vec<_> = options.as_array().into_iter().flatten().map(brief).collect();
-            let cause = format!("{found} is not known here");
-            let action = format!("one of {}", options.join(", "));
-            findings.push(Finding::error(Code::UnknownWord, key, cause, action));
+            findings.push(unknown_word(key, error.instance(), options.as_array().into_iter().flatten()));
         }
         ValidationErrorKind::Constant { expected_value } => {
             let cause = format!("{found} is not known here");
@@ -375,33 +409,32 @@ fn describe_alternatives(
         }
         return;
     }
-    let words = context.iter().flatten().filter_map(|error| match error.kind() {
-        ValidationErrorKind::Constant { expected_value } => Some(brief(expected_value)),
-        ValidationErrorKind::Enum { options } => {
-            Some(options.as_array()?.iter().map(brief).collect::<Vec<_>>().join(", "))
-        }
-        _ => None,
+    let words = context.iter().flatten().flat_map(|error| match error.kind() {
+        ValidationErrorKind::Constant { expected_value } => std::slice::from_ref(&**expected_value),
+        ValidationErrorKind::Enum { options } => options.as_array().map_or(&[][..], Vec::as_slice),
+        _ => &[],
     });
-    let action = format!("one of {}", words.collect::<Vec<_>>().join(", "));
     let tag = context.iter().flatten().find(|error| is_tag(error));
     let key = key_of_pointer(tag.map_or(error.instance_path(), |tag| tag.instance_path()).as_str());
-    let found = brief(tag.map_or(error.instance(), |tag| tag.instance()));
-    findings.push(Finding::error(Code::UnknownWord, key, format!("{found} is not known here"), action));
+    findings.push(unknown_word(key, tag.map_or(error.instance(), |tag| tag.instance()), words));
 }
 
-/// Names the keys that exist beside an unknown one, the most similar first.
+fn unknown_word<'a>(key: String, found: &Value, known: impl Iterator<Item = &'a Value>) -> Finding {
+    let known: Vec<&Value> = known.collect();
+    let all = format!("one of {}", known.iter().map(|word| brief(word)).collect::<Vec<_>>().join(", "));
+    let words = known.iter().filter_map(|word| word.as_str());
+    let action = near::hint(found.as_str().unwrap_or_default(), words, all);
+    Finding::error(Code::UnknownWord, key, format!("{} is not known here", brief(found)), action)
+}
+
+/// Names the key that was meant, or those that exist beside an unknown one.
 fn near_miss(name: &str, error: &ValidationError<'_>, schema: &Value) -> String {
     let keyword = error.schema_path().as_str();
     let table = keyword.rsplit_once('/').and_then(|(table, _)| schema.pointer(table));
     let properties = table.and_then(|table| table.get("properties")?.as_object());
-    let mut known: Vec<&str> = properties.into_iter().flatten().map(|(known, _)| known.as_str()).collect();
-    let distance = |known: &str| strsim::damerau_levenshtein(name, known);
-    known.sort_by_key(|known| distance(known));
-    match known.first() {
-        None => "remove it".to_owned(),
-        Some(best) if distance(best) <= 2 => format!("did you mean `{best}`?"),
-        Some(_) => format!("keys here are {}", known.join(", ")),
-    }
+    let known: Vec<&str> = properties.into_iter().flatten().map(|(known, _)| known.as_str()).collect();
+    let all = if known.is_empty() { "remove it".to_owned() } else { format!("keys here are {}", known.join(", ")) };
+    near::hint(name, known, all)
 }
 
 fn brief(value: &Value) -> String {

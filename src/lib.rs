@@ -28,6 +28,7 @@ pub mod finding;
 pub mod format;
 #[cfg(feature = "polars")]
 pub mod frames;
+pub mod near;
 pub mod optimize;
 pub mod paths;
 pub mod plan;

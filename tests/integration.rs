@@ -14,6 +14,8 @@ mod baselines;
 mod broken;
 #[path = "integration/choice.rs"]
 mod choice;
+#[path = "integration/cli.rs"]
+mod cli;
 #[path = "integration/compare.rs"]
 mod compare;
 #[path = "integration/coverage.rs"]
@@ -26,6 +28,8 @@ mod errors_page;
 mod export;
 #[path = "integration/import.rs"]
 mod import;
+#[path = "integration/init.rs"]
+mod init;
 #[path = "integration/load.rs"]
 mod load;
 #[path = "integration/measure_less.rs"]

@@ -1,8 +1,8 @@
 //! `planner check`: does what was committed still hold?
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use planner::format::{self, Document, load, to_bytes};
 use planner::plan::{self, Plan, Tolerance};
 use planner::review::{self, Entry, Manifest, Review, Revision, Verdict, show};
@@ -10,7 +10,8 @@ use planner::rooms;
 use planner::{Code, Error, Severity};
 
 use super::solve::{facts_of, problem_of};
-use super::{Answer, on_terminal, print, say, table};
+use super::voice::Progress;
+use super::{Answer, print, say, table};
 
 /// Check committed plans: recompute every claim, solve again, compare, and try them in simulation
 ///
@@ -19,10 +20,10 @@ use super::{Answer, on_terminal, print, say, table};
 /// what was committed and tried with a fixed seed.
 ///
 /// Exit status 1 when something is refuted, infeasible or worse than allowed; 2 when a file cannot be used.
-///
-/// Example: planner check plans/digits.json
-/// Example: planner check . --format table --format junit=planner.xml --format markdown=summary.md
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  planner check plans/digits.json
+  planner check . --format table --format junit=planner.xml --format markdown=summary.md")]
 pub struct Args {
     /// A plan, a folder or a manifest
     #[arg(default_value = ".")]
@@ -115,16 +116,11 @@ fn everything(args: &Args) -> Result<Review, Error> {
 }
 
 fn reviewed(manifest: &Manifest, files: &[PathBuf], base: Option<&Revision>) -> Review {
-    let bar = if on_terminal() { ProgressBar::new(files.len() as u64) } else { ProgressBar::hidden() };
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
-        bar.set_style(style);
-    }
-    let review = review::review(manifest, files, base, &|file| {
-        bar.set_message(file.display().to_string());
-        bar.inc(1);
-    });
-    bar.finish_and_clear();
-    review
+    let mut progress = Progress::new();
+    progress.begin(files.len() as u64);
+    let progress = Mutex::new(progress);
+    let advance = |_: &Path| progress.lock().unwrap_or_else(PoisonError::into_inner).advance();
+    review::review(manifest, files, base, &advance)
 }
 
 /// Writes anew every plan that is not what its inputs give, and returns how many those were.

@@ -20,8 +20,9 @@ use super::{Answer, Layout, print, say, say_findings, table};
 ///
 /// Exit status 1 where a point is significantly slower by more than the threshold, or a variant significantly less
 /// accurate.
-/// Example: planner profile compare profiles/old.json profiles/new.json
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  planner profile compare profiles/old.json profiles/new.json")]
 pub struct Args {
     /// The profile to compare with
     before: PathBuf,
@@ -68,7 +69,7 @@ fn answers(profile: &Loaded<Profile>) -> Result<Option<Answers>, Error> {
     if file.exists() {
         return load_answers(profile);
     }
-    say(format!("note: {} is not there, so accuracies are compared by their intervals", file.display()));
+    say(format!("{} is not there, so accuracies are compared by their intervals", file.display()));
     Ok(None)
 }
 

@@ -17,10 +17,10 @@ use super::{Answer, Layout, Output, plot, print, table};
 /// Compare two plans, or two folders of plans, load by load
 ///
 /// Exit status 1 when they differ.
-///
-/// Example: planner diff plans/old.json plans/new.json
-/// Example: planner diff main:plans plans --threshold 0.02
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  planner diff plans/old.json plans/new.json
+  planner diff main:plans plans --threshold 0.02")]
 pub struct Args {
     /// The first plan or folder, as it is, or as REV:PATH at a git revision
     before: String,
@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
 fn two_plans(args: &Args, before: &Loaded<Plan>, after: &Loaded<Plan>) -> Result<Answer, Error> {
     let output = args.plot.clone().map(|output| Output { output, overwrite: args.overwrite });
     if let Some(output) = &output {
-        let kind = plot::kind(&output.output)?;
+        let kind = plot::kind(output)?;
         output.check()?;
         output.write(&plot::draw(Figure::PlansOverLoad(&before.document, &after.document), kind)?)?;
     }

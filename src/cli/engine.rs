@@ -15,7 +15,7 @@ pub struct EngineChoice {
     #[arg(long, value_enum, default_value_t)]
     engine: EngineName,
     /// With --engine ort: the ONNX Runtime library (scripts/onnxruntime fetches one)
-    #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
+    #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH", hide_env_values = true)]
     ort_lib: Option<PathBuf>,
     /// With --engine command: a line for the shell that starts the program, like 'python3 my_engine.py'
     #[arg(long, value_name = "LINE")]

@@ -11,9 +11,9 @@ use super::solve::{facts_of, problem_of};
 use super::{Answer, Layout, print, say_findings, table};
 
 /// Explain a gear: which limits bind, what loosening them would buy, and what came second
-///
-/// Example: planner explain plans/digits.json --gear 2
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  planner explain plans/digits.json --gear 2")]
 pub struct Args {
     /// The plan
     plan: PathBuf,

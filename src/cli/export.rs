@@ -10,9 +10,9 @@ use planner::profile::export::to_csv;
 use super::{Answer, Output, say_findings};
 
 /// Write a profile as a table, one row a point
-///
-/// Example: planner profile export profiles/digits.json -o digits.csv
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  planner profile export profiles/digits.json -o digits.csv")]
 pub struct Args {
     /// The profile
     profile: PathBuf,

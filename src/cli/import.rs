@@ -14,9 +14,10 @@ use super::{Answer, Output, say_findings};
 /// Take over what another tool measured
 ///
 /// Only rows with one request in flight are taken over: with more, latencies hold waiting (docs/profiling.md).
-/// Example: planner profile import b1.csv b8.csv --from perf-analyzer --batch 1,8 --variant resnet50 --cores 4
-/// --accuracy 0.76 --task imagenet -o profiles/resnet.json
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  planner profile import b1.csv b8.csv --from perf-analyzer --batch 1,8 --variant resnet50 \\
+    --cores 4 --accuracy 0.76 --task imagenet -o profiles/resnet.json")]
 pub struct Args {
     /// Files that the tool wrote
     #[arg(required = true)]

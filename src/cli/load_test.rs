@@ -10,10 +10,11 @@ use planner::profile::load::{
 };
 use planner::profile::{Context, Family, Latency, Quantile};
 use planner::units::{Millis, Rate, Share};
-use planner::{Code, Error, Finding, Findings};
+use planner::{Code, Error, Finding, Findings, near};
 
 use super::engine::EngineChoice;
 use super::profile::{moment, relative_to, share, thread_variables, tool};
+use super::voice::Progress;
 use super::{Answer, Layout, Output, print, say, say_findings, table};
 
 /// Connections to a server where the user does not say.
@@ -30,8 +31,9 @@ const MOST: f64 = 1e7;
 /// Put one variant under load: requests come on their own schedule, and latency counts from when each was meant to come
 ///
 /// Exit status 1 where no rate meets the SLO.
-/// Example: planner profile load models/digits/models.toml --variant cnn_l --slo-ms 10 -o load.json
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  planner profile load models/digits/models.toml --variant cnn_l --slo-ms 10 -o load.json")]
 pub struct Args {
     /// The model list (`planner.models/1`)
     models: PathBuf,
@@ -121,9 +123,11 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let family = Family::load(&args.models)?;
     let index = find(&family, &args.variant).map_err(|finding| Findings::from(finding).in_file(&args.models))?;
     if cfg!(debug_assertions) {
-        say("note: this is a debug build, in which the embedded engine takes several times as long");
+        say("this is a debug build, in which the embedded engine takes several times as long");
     }
-    let mut test = load_test(&family, index, engine.as_ref(), &settings, &mut |run| say(line(run)))?;
+    let progress = Progress::new();
+    let mut test = load_test(&family, index, engine.as_ref(), &settings, &mut |run| progress.tell(line(run)))?;
+    drop(progress);
     test.provenance.measured_at = moment(SystemTime::now());
     if !args.output.is_stdout() {
         args.output.write(&to_bytes(&test))?;
@@ -148,7 +152,8 @@ fn find(family: &Family, name: &str) -> Result<usize, Finding> {
     variants.iter().position(|variant| variant.name == name).ok_or_else(|| {
         let known: Vec<_> = variants.iter().map(|variant| variant.name.as_str()).collect();
         let cause = format!("no variant is called `{name}`");
-        Finding::error(Code::UnknownName, "--variant", cause, format!("variants are {}", known.join(", ")))
+        let action = near::hint(name, known.iter().copied(), format!("variants are {}", known.join(", ")));
+        Finding::error(Code::UnknownName, "--variant", cause, action)
     })
 }
 

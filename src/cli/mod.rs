@@ -4,13 +4,16 @@
 
 mod check;
 mod compare;
+mod completions;
 mod diff;
 mod engine;
 mod explain;
 mod export;
 mod import;
+mod init;
 mod load;
 mod load_test;
+mod man;
 mod measure_less;
 mod plot;
 mod profile;
@@ -18,20 +21,30 @@ mod replay;
 mod schema;
 mod simulate;
 mod solve;
+pub mod voice;
 mod worker;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, Subcommand, ValueEnum};
-use planner::{Error, Findings, format};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use planner::{Error, format, near};
+
+use voice::{Voice, say, say_findings};
 
 /// Plan ML inference serving offline: measure variants, solve for a plan, try it before anybody depends on it
 ///
 /// Exit status: 0 yes, 1 the answer is no (infeasible, findings, refuted), 2 it could not be done
 #[derive(Debug, Parser)]
 #[command(name = "planner", version, max_term_width = 100)]
+#[command(after_help = "Example:
+  planner profile models/digits/models.toml -o profiles/mine.json
+  planner solve problems/digits.toml -o plans/mine.json
+  planner simulate plans/mine.json")]
 pub struct Cli {
+    /// How this run speaks
+    #[command(flatten)]
+    pub voice: Voice,
     #[command(subcommand)]
     command: Command,
 }
@@ -40,8 +53,11 @@ pub struct Cli {
 enum Command {
     Solve(solve::Args),
     Check(check::Args),
+    Completions(completions::Args),
     Diff(diff::Args),
     Explain(explain::Args),
+    Init(init::Args),
+    Man(man::Args),
     Plot(plot::Args),
     Profile(Box<profile::Args>),
     Replay(replay::Args),
@@ -71,8 +87,11 @@ impl Cli {
         match self.command {
             Command::Solve(args) => solve::run(&args),
             Command::Check(args) => check::run(&args),
+            Command::Completions(args) => completions::run(&args),
             Command::Diff(args) => diff::run(&args),
             Command::Explain(args) => explain::run(&args),
+            Command::Init(args) => init::run(&args),
+            Command::Man(args) => man::run(&args),
             Command::Plot(args) => plot::run(&args),
             Command::Profile(args) => profile::run(&args),
             Command::Replay(args) => replay::run(&args),
@@ -119,18 +138,21 @@ impl Output {
             return Ok(());
         }
         let folder = self.output.parent().filter(|folder| !folder.as_os_str().is_empty());
-        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-            return Err(Error::Unsupported {
-                what: format!("there is no folder {}", folder.display()),
-                hint: "create it first".to_owned(),
-            });
-        }
-        if self.overwrite || !self.output.exists() {
+        folder.map_or(Ok(()), is_folder)?;
+        if self.overwrite { Ok(()) } else { is_free(&[&self.output]) }
+    }
+
+    /// Refuses stdout where the result is several files.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where no folder is named.
+    pub fn folder(&self, what: &str) -> Result<(), Error> {
+        if !self.is_stdout() {
             return Ok(());
         }
         Err(Error::Unsupported {
-            what: format!("{} exists already", self.output.display()),
-            hint: "name another file, or pass --overwrite".to_owned(),
+            what: format!("{what} go to a folder: stdout cannot take several files"),
+            hint: "name a folder: -o FOLDER".to_owned(),
         })
     }
 
@@ -141,6 +163,81 @@ impl Output {
     pub fn write(&self, bytes: &[u8]) -> Result<(), Error> {
         if self.is_stdout() { print(bytes) } else { format::write_atomic(&self.output, bytes) }
     }
+}
+
+/// Refuses a folder that is not there.
+fn is_folder(folder: &Path) -> Result<(), Error> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        what: format!("there is no folder {}", folder.display()),
+        hint: near::path(folder)
+            .map_or("create it first".to_owned(), |found| format!("did you mean {}?", found.display())),
+    })
+}
+
+/// Refuses files that are there already, all of them at once.
+fn is_free(files: &[&Path]) -> Result<(), Error> {
+    let taken: Vec<String> = files.iter().filter(|file| file.exists()).map(|file| file.display().to_string()).collect();
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let exist = if taken.len() == 1 { "exists" } else { "exist" };
+    Err(Error::Unsupported {
+        what: format!("{} {exist} already", taken.join(", ")),
+        hint: "name another place, or pass --overwrite".to_owned(),
+    })
+}
+
+/// Writes several files into a folder that is there: all are checked before the first is written, and where one cannot be
+/// written, those that were not there before are removed again. A file that would not change is no reason to refuse.
+///
+/// # Errors
+/// [`Error::Unsupported`] where files are there and may not be replaced; [`Error::Io`] where the system refuses.
+pub fn write_all(folder: &Path, files: &[(PathBuf, Vec<u8>)], overwrite: bool) -> Result<(), Error> {
+    is_folder(folder)?;
+    let files: Vec<(PathBuf, &[u8])> = files.iter().map(|(name, bytes)| (folder.join(name), &bytes[..])).collect();
+    let differs = |path: &Path, bytes: &[u8]| std::fs::read(path).map_or(true, |there| there != bytes);
+    let changed = files.iter().filter(|(path, bytes)| differs(path, bytes));
+    let changed: Vec<(&Path, &[u8])> = changed.map(|(path, bytes)| (path.as_path(), *bytes)).collect();
+    if !overwrite {
+        is_free(&changed.iter().map(|(path, _)| *path).collect::<Vec<_>>())?;
+    }
+    let mut added = Vec::new();
+    let written = changed.iter().try_for_each(|(path, bytes)| {
+        let parent = path.parent().unwrap_or(folder);
+        if !parent.exists() {
+            std::fs::create_dir(parent).map_err(|error| Error::io("create", parent, error))?;
+            added.push(parent);
+        }
+        let is_new = !path.exists();
+        format::write_atomic(path, bytes)?;
+        added.extend(is_new.then_some(*path));
+        Ok(())
+    });
+    if written.is_err() {
+        // The first error is the one to report.
+        for path in added.iter().rev() {
+            let _ = if path.is_dir() { std::fs::remove_dir(path) } else { std::fs::remove_file(path) };
+        }
+    }
+    written
+}
+
+/// Returns the command line as people see it, without what only this program calls.
+pub fn visible() -> clap::Command {
+    let whole = Cli::command();
+    let shown: Vec<_> = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect();
+    let text = |text: Option<&clap::builder::StyledStr>| text.cloned().unwrap_or_default();
+    clap::Command::new("planner")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(text(whole.get_about()))
+        .long_about(text(whole.get_long_about()))
+        .after_help(text(whole.get_after_help()))
+        .args(whole.get_arguments().cloned())
+        .subcommand_required(true)
+        .subcommands(shown)
 }
 
 /// Prints the answer to stdout; a reader that has gone away is no error.
@@ -157,27 +254,33 @@ pub fn print(bytes: &[u8]) -> Result<(), Error> {
     }
 }
 
-/// Says something to the user beside the answer, on stderr.
-pub fn say(message: impl std::fmt::Display) {
-    // Nobody is left to tell when stderr is closed.
-    let _ = writeln!(std::io::stderr(), "{message}");
-}
-
-/// Says warnings and notes, if any, on stderr.
-pub fn say_findings(findings: &Findings) {
-    if !findings.0.is_empty() {
-        say(findings);
-    }
-}
-
-/// Tells whether progress bars make sense.
-pub fn on_terminal() -> bool {
-    std::io::stderr().is_terminal()
-}
-
 /// Returns an empty table in the house style: columns without borders.
 pub fn table(header: &[&str]) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_header(header.iter().copied());
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cli, visible};
+    use clap::{Command, CommandFactory};
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_ends_with_an_example() {
+        fn look(command: &Command, seen: &mut usize) {
+            let end = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(end.starts_with("Example:\n  planner "), "{} has no example", command.get_name());
+            *seen += 1;
+            command.get_subcommands().for_each(|below| look(below, seen));
+        }
+        let mut seen = 0;
+        look(&visible(), &mut seen);
+        assert!(seen > 15, "{seen} commands");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use planner::format::{self, Document};
 use planner::plan::Plan;
 use planner::plot::{Figure, html, png, svg};
@@ -13,43 +14,49 @@ use super::{Answer, Output, say, say_findings};
 
 /// Draw a profile, a plan or a report as SVG, PNG or an HTML page
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  planner plot plans/digits.json -o plan.svg")]
 pub struct Args {
     /// The profile, plan or report; its `format` key tells which
     file: PathBuf,
-    /// Write the picture to this file; its extension, `.svg`, `.png` or `.html` (one page that needs nothing else), tells the kind
-    #[arg(short, long, value_name = "FILE")]
-    output: PathBuf,
-    /// Replace the file where it exists
-    #[arg(long)]
-    overwrite: bool,
+    /// The kind of picture [default: what the name of the output ends in; svg on stdout]
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// A kind of picture.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Kind {
+    /// For pages and papers
     Svg,
+    /// Pixels
     Png,
+    /// One page that needs nothing else
     Html,
 }
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
-    let kind = kind(&args.output)?;
-    let output = Output { output: args.output.clone(), overwrite: args.overwrite };
-    output.check()?;
-    output.write(&picture(&args.file, kind)?)?;
-    say(format!("wrote {}", args.output.display()));
+    let kind = args.kind.map_or_else(|| kind(&args.output), Ok)?;
+    args.output.check()?;
+    args.output.write(&picture(&args.file, kind)?)?;
+    if !args.output.is_stdout() {
+        say(format!("wrote {}", args.output.output.display()));
+    }
     Ok(Answer::Yes)
 }
 
-/// Returns the kind of picture that a file's name asks for.
-pub fn kind(output: &Path) -> Result<Kind, Error> {
-    match output.extension().and_then(|extension| extension.to_str()) {
+/// Returns the kind of picture that an output's name asks for.
+pub fn kind(output: &Output) -> Result<Kind, Error> {
+    match output.output.extension().and_then(|extension| extension.to_str()) {
+        _ if output.is_stdout() => Ok(Kind::Svg),
         Some("svg") => Ok(Kind::Svg),
         Some("png") => Ok(Kind::Png),
         Some("html") => Ok(Kind::Html),
         _ => Err(Error::Unsupported {
-            what: format!("{} names no kind of picture", output.display()),
-            hint: "end the name of the output in .svg, .png or .html".to_owned(),
+            what: format!("{} names no kind of picture", output.output.display()),
+            hint: "end the name of the output in .svg, .png or .html, or pass --kind".to_owned(),
         }),
     }
 }

@@ -5,9 +5,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use planner::Error;
 use planner::format::{self, write_atomic};
+use planner::paths::relative;
 use planner::profile::host::allowed_cores;
 use planner::profile::{
     Answers, AnswersFile, Apart, Attendant, Block, CertaintyMeasure, Context, Curve, Earlier, Event, Failure, Family,
@@ -17,8 +17,8 @@ use planner::units::{Megabytes, Millis, OutOfRange, Share};
 
 use super::engine::{EngineChoice, seconds};
 use super::measure_less::{Choice, Less};
-use super::{Answer, Output, on_terminal, print, say, say_findings, table, worker};
-use planner::paths::relative;
+use super::voice::Progress;
+use super::{Answer, Output, print, say_findings, table, worker};
 
 /// Variables that change how many threads an engine uses
 const THREAD_VARIABLES: [&str; 5] =
@@ -26,6 +26,8 @@ const THREAD_VARIABLES: [&str; 5] =
 
 /// Measure latency, accuracy and certainty of every variant of a model list
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  planner profile models/digits/models.toml -o profiles/mine.json --batches 1,8 --cores 1,2")]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
     #[command(subcommand)]
@@ -238,7 +240,7 @@ struct Desk<'a> {
 
 impl Attendant for Desk<'_> {
     fn tell(&mut self, event: Event<'_>) {
-        self.progress.tell(&event);
+        tell(&mut self.progress, &event);
     }
 
     fn keep_answers(&mut self, answers: &Halves) -> Result<(), Error> {
@@ -346,60 +348,25 @@ pub fn relative_to(to: &Path, from: &Path) -> PathBuf {
     relative(to, from.parent().unwrap_or(Path::new("")))
 }
 
-/// Draws a bar on a terminal, lines elsewhere.
-struct Progress {
-    bar: Option<ProgressBar>,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { bar: on_terminal().then(ProgressBar::no_length) }
-    }
-
-    fn tell(&mut self, event: &Event<'_>) {
-        let line = match event {
-            Event::Begun { points, kept, blocks } => {
-                if let Some(bar) = &self.bar {
-                    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {eta} {msg}");
-                    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-                    bar.set_length(*blocks as u64);
-                }
-                format!("{points} points to measure, {kept} already there")
-            }
-            Event::Answered(variant) => format!("{} answers {} rightly", variant.name, variant.accuracy.value),
-            Event::Began(block) => {
-                self.advance();
-                if self.bar.is_none() {
-                    return;
-                }
-                format!("{} batch {} cores {}", block.variant, block.key.batch, block.key.cores)
-            }
-            Event::Measured(point) => {
-                self.advance();
-                line_of(point)
-            }
-            Event::Failed(failure) => line_of_failure(failure),
-        };
-        match &self.bar {
-            Some(bar) => bar.set_message(line),
-            None => say(line),
+/// Says what has just happened while measuring.
+fn tell(progress: &mut Progress, event: &Event<'_>) {
+    match event {
+        Event::Begun { points, kept, blocks } => {
+            progress.begin(*blocks as u64);
+            progress.tell(format!("{points} points to measure, {kept} already there"));
         }
-    }
-}
-
-impl Progress {
-    fn advance(&self) {
-        if let Some(bar) = &self.bar {
-            bar.inc(1);
+        Event::Answered(variant) => {
+            progress.tell(format!("{} answers {} rightly", variant.name, variant.accuracy.value));
         }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        Event::Began(block) => {
+            progress.advance();
+            progress.tell(format!("{} batch {} cores {}", block.variant, block.key.batch, block.key.cores));
         }
+        Event::Measured(point) => {
+            progress.advance();
+            progress.tell(line_of(point));
+        }
+        Event::Failed(failure) => progress.tell(line_of_failure(failure)),
     }
 }
 

@@ -18,6 +18,8 @@ use super::{Answer, Layout, Output, print, say, say_findings, table};
 ///
 /// A trial bench, not a serving system: requests are made up here, each with a labelled sample.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  planner replay plans/cascade-digits.json --duration-s 10")]
 pub struct Args {
     /// The plan
     plan: PathBuf,
@@ -63,7 +65,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let shelf = shelf.judged_by(facts.certainty()?);
     say_findings(&shelf.differences(&facts, engine.as_ref()));
     if cfg!(debug_assertions) {
-        say("note: this is a debug build, in which the embedded engine takes several times as long");
+        say("this is a debug build, in which the embedded engine takes several times as long");
     }
     let trial = replay(&plan, &world, &shelf, engine.as_ref(), &settings).map_err(|error| in_plan(error, args))?;
     let simulated = simulate(&plan, &world, &settings);

@@ -1,45 +1,44 @@
 //! `planner schema`: the JSON Schemas of the project's files.
 
-use clap::ValueEnum;
-use planner::Error;
-use planner::format::{schema, to_bytes};
-use planner::plan::Plan;
-use planner::problem::Problem;
-use planner::profile::load::LoadTest;
-use planner::profile::{ModelList, Profile};
-use planner::review::Manifest;
-use planner::simulate::Report;
+use std::path::{Path, PathBuf};
 
-use super::{Answer, print};
+use clap::builder::PossibleValuesParser;
+use planner::Error;
+use planner::format::{Published, SCHEMAS, to_bytes};
+
+use super::{Answer, Output, write_all};
 
 /// Print the JSON Schema of a file format
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  planner schema problem -o problem.schema.json
+  planner schema --all -o schemas")]
 pub struct Args {
     /// The format
-    format: Format,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    Ci,
-    Load,
-    Models,
-    Profile,
-    Problem,
-    Plan,
-    Report,
+    #[arg(required_unless_present = "all", value_parser = PossibleValuesParser::new(SCHEMAS.iter().map(|published| published.noun)))]
+    format: Option<String>,
+    /// Write the schemas of all formats into the folder that --output names, each as FORMAT.schema.json
+    #[arg(long, conflicts_with = "format", requires = "output")]
+    all: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
-    let schema = match args.format {
-        Format::Ci => schema::<Manifest>(),
-        Format::Load => schema::<LoadTest>(),
-        Format::Models => schema::<ModelList>(),
-        Format::Profile => schema::<Profile>(),
-        Format::Problem => schema::<Problem>(),
-        Format::Plan => schema::<Plan>(),
-        Format::Report => schema::<Report>(),
-    };
-    print(&to_bytes(&schema))?;
+    let named = |published: &&Published| args.format.as_deref().is_none_or(|format| format == published.noun);
+    let schemas = SCHEMAS.iter().filter(named);
+    if args.all {
+        args.output.folder("schemas")?;
+        let files: Vec<_> = schemas.map(|published| file(Path::new(""), published)).collect();
+        write_all(&args.output.output, &files, args.output.overwrite)?;
+        return Ok(Answer::Yes);
+    }
+    args.output.check()?;
+    schemas.map(|published| to_bytes(&(published.schema)())).try_for_each(|bytes| args.output.write(&bytes))?;
     Ok(Answer::Yes)
+}
+
+/// Returns a schema as a file of a folder, as `docs/schema/` has it.
+pub fn file(folder: &Path, published: &Published) -> (PathBuf, Vec<u8>) {
+    (folder.join(published.file_name()), to_bytes(&(published.schema)()))
 }

@@ -20,6 +20,8 @@ use super::{Answer, Layout, Output, print, say_findings, table};
 
 /// Try a plan in an event simulation; exit 1 where it breaks its SLO
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  planner simulate plans/digits.json --trace traces/day.csv --scale 34000 -o report.json")]
 pub struct Args {
     /// The plan
     plan: PathBuf,

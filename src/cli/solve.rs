@@ -18,9 +18,9 @@ const TRIALS: u32 = 5;
 const SEED: u64 = 42;
 
 /// Solve a problem: turn profiles, workload, SLO, inventory and goal into a plan
-///
-/// Example: planner solve problems/digits.toml -o plans/digits.json
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  planner solve problems/digits.toml -o plans/mine.json")]
 pub struct Args {
     /// The problem (TOML or JSON, `planner.problem/1`)
     problem: PathBuf,

@@ -5,6 +5,7 @@ use std::ops::Add;
 
 use super::{Dispatch, Gear, Plan, Stage};
 use crate::finding::{Code, Finding, Findings};
+use crate::near;
 
 /// How far the shares of a stage may be from 1 in sum.
 const SHARE_TOLERANCE: f64 = 1e-6;
@@ -136,7 +137,7 @@ fn replicas_fit_the_placement(plan: &Plan, gear: &Gear, key: &str, findings: &mu
 
 fn unknown_pool(plan: &Plan, name: &str, key: String) -> Finding {
     let known: Vec<_> = plan.placement.iter().map(|pool| pool.name.as_str()).collect();
-    let action = format!("pools are {}", known.join(", "));
+    let action = near::hint(name, known.iter().copied(), format!("pools are {}", known.join(", ")));
     Finding::error(Code::UnknownName, key, format!("no pool is called `{name}`"), action)
 }
 

@@ -35,6 +35,7 @@ mod lab;
 pub mod load;
 pub(crate) mod measure;
 mod models;
+pub mod onnx;
 pub mod sample;
 mod shuffle;
 mod surface;

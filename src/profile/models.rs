@@ -12,6 +12,7 @@ use super::shuffle::shuffle;
 use crate::error::Error;
 use crate::finding::{Code, Finding, Findings};
 use crate::format;
+use crate::near;
 use crate::units::Share;
 
 /// The name and version of the model list format.
@@ -272,7 +273,8 @@ impl DataFiles {
             }
             (None, Some(name)) if !variants.iter().any(|variant| variant.name == *name) => {
                 let known: Vec<_> = variants.iter().map(|variant| variant.name.as_str()).collect();
-                let action = format!("the variants are {}", known.join(", "));
+                let all = format!("the variants are {}", known.join(", "));
+                let action = near::hint(name, known.iter().copied(), all);
                 bad(Code::UnknownName, "reference", format!("no variant is called `{name}`"), &action);
             }
             _ => {}
@@ -371,7 +373,11 @@ impl ModelList {
         let mut findings = Findings::default();
         for (key, file) in files.into_iter().filter(|(_, file)| !folder.join(file).is_file()) {
             let cause = format!("{} is no file", folder.join(file).display());
-            findings.push(Finding::error(Code::Unreadable, key, cause, "paths are relative to the model list"));
+            let action = near::path(&folder.join(file))
+                .map_or("paths are relative to the model list".to_owned(), |found| {
+                    format!("did you mean {}?", found.display())
+                });
+            findings.push(Finding::error(Code::Unreadable, key, cause, action));
         }
         findings
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Histogram, Latency, Point, Profile};
 use crate::finding::{Code, Finding, Findings, Severity};
+use crate::near;
 
 impl Profile {
     /// Returns everything that is wrong or doubtful in the profile.
@@ -91,7 +92,7 @@ fn point_names_a_variant(profile: &Profile, point: &Point, key: &str, findings: 
     if profile.variant(&point.variant).is_none() {
         let known: Vec<_> = profile.variants.iter().map(|variant| variant.name.as_str()).collect();
         let cause = format!("no variant is called `{}`", point.variant);
-        let action = format!("variants are {}", known.join(", "));
+        let action = near::hint(&point.variant, known.iter().copied(), format!("variants are {}", known.join(", ")));
         findings.push(Finding::error(Code::UnknownName, format!("{key}.variant"), cause, action));
     }
 }

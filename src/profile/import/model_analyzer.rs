@@ -5,6 +5,7 @@
 
 use super::{QUANTILES, Row, Rows, Sheet, Times, whole};
 use crate::finding::{Code, Finding, Findings};
+use crate::near;
 
 /// What names a serving configuration of a model.
 const CONFIGURATION: &str = "Model Config Path";
@@ -40,7 +41,7 @@ fn are_there(sheet: &Sheet, wanted: &[String]) -> Result<(), Findings> {
             Code::UnknownName,
             CONFIGURATION,
             cause,
-            format!("there are {}", known.join(", ")),
+            near::hint(name, known.iter().copied(), format!("there are {}", known.join(", "))),
         ));
     }
     findings.or(())

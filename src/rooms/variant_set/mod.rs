@@ -143,7 +143,8 @@ pub(super) fn variants_of(problem: &Problem, facts: &Facts) -> Result<Vec<String
     };
     let mut findings = crate::finding::Findings::default();
     for (index, name) in wanted.iter().enumerate().filter(|(_, name)| !known.contains(name)) {
-        let action = format!("the profiles hold {}", known.join(", "));
+        let all = format!("the profiles hold {}", known.join(", "));
+        let action = crate::near::hint(name, known.iter().map(String::as_str), all);
         let cause = format!("no profile holds `{name}`");
         findings.push(Finding::error(Code::UnknownName, format!("variants[{index}]"), cause, action));
     }

@@ -1,0 +1,54 @@
+//! `planner init`: the files to begin with, for the models in a folder.
+
+mod survey;
+mod text;
+
+use std::path::{Path, PathBuf};
+
+use planner::Error;
+use planner::format::{Document, SCHEMAS};
+use planner::problem::Problem;
+use planner::profile::ModelList;
+use planner::profile::host::allowed_cores;
+
+use super::schema::file;
+use super::{Answer, Output, is_folder, print, write_all};
+use survey::Survey;
+
+/// Write a commented model list and problem for the ONNX models in a folder
+///
+/// models.toml is for `planner profile`, problem.toml for `planner solve`. Schemas go to .planner beside them, so that an
+/// editor that knows `#:schema` lines (Taplo, Even Better TOML) completes and checks keys offline.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  planner init models/digits -o .
+  planner profile models.toml -o profile.json
+  planner solve problem.toml -o plan.json")]
+pub struct Args {
+    /// The folder with the ONNX files, and the samples to judge them by where there are any
+    folder: PathBuf,
+    /// Write the files into this folder [default: the folder with the models]
+    #[arg(short, long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
+    /// Replace files that exist
+    #[arg(long)]
+    overwrite: bool,
+}
+
+pub fn run(args: &Args) -> Result<Answer, Error> {
+    let output = Output { output: args.output.clone().unwrap_or(args.folder.clone()), overwrite: args.overwrite };
+    output.folder("the model list and the problem")?;
+    if let Some(folder) = &args.output {
+        is_folder(folder)?;
+    }
+    let survey = Survey::of(&args.folder, &output.output)?;
+    // Schemas lie beside the files: that works offline, and for the version that wrote them.
+    let wanted = [ModelList::NOUN, Problem::NOUN];
+    let schemas = SCHEMAS.iter().filter(|published| wanted.contains(&published.noun));
+    let mut files: Vec<_> = schemas.map(|published| file(Path::new(text::SCHEMAS), published)).collect();
+    files.push((text::MODELS.into(), text::models(&survey).into_bytes()));
+    files.push((text::PROBLEM.into(), text::problem(&survey, allowed_cores().len()).into_bytes()));
+    write_all(&output.output, &files, output.overwrite)?;
+    print(text::next(&survey, &output.output).as_bytes())?;
+    Ok(Answer::Yes)
+}

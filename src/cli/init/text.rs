@@ -1,0 +1,248 @@
+//! The two files as text, with a comment for each key.
+
+use std::path::Path;
+
+use super::survey::{Files, Model, Survey};
+
+/// Name of the model list.
+pub const MODELS: &str = "models.toml";
+/// Name of the problem.
+pub const PROBLEM: &str = "problem.toml";
+/// Folder of the schemas.
+pub const SCHEMAS: &str = ".planner";
+/// Name of the profile that the problem rests on, once it is measured.
+const PROFILE: &str = "profile.json";
+/// Name of the plan.
+const PLAN: &str = "plan.json";
+
+/// Returns the model list.
+pub fn models(survey: &Survey) -> String {
+    let name = quoted(&survey.name);
+    let head = format!(
+        r#"#:schema {SCHEMAS}/models.schema.json
+# The models to measure, found by `planner init`. Paths are relative to this file. Next:
+#   planner profile {MODELS} -o {PROFILE}
+
+# The format and its version.
+format = "planner.models/1"
+# What the variants do, in a word; variants of one task can stand in for each other.
+task = {name}
+
+"#
+    );
+    let variants: String = survey.models.iter().map(variant).collect();
+    head + &data(survey) + VARIANTS + &variants
+}
+
+/// Explains the keys of a variant once, not at each.
+const VARIANTS: &str = r#"
+# Each variant:
+#   name      the name used everywhere else; unique
+#   file      the ONNX file: one input, scores of each class as an output
+#   output    the output with the scores, where there are several; the first where left out
+#   exits     in place of output: outputs of an early-exit network, the first exit first; each becomes a variant
+#   stages    in place of file: the files of an early-exit network that is cut into stages (docs/formats/models.md)
+#   accuracy  without labels and reference: { right = 90, of = 100, source = "who counted, and what counts as right" }
+"#;
+
+fn data(survey: &Survey) -> String {
+    let some = survey.variants().next().map_or("NAME", |model| model.name.as_str());
+    let shape = survey.variants().find_map(|model| model.signature.inputs[0].sample());
+    let shape = shape.map_or("?".to_owned(), |shape| shape.iter().map(u64::to_string).collect::<Vec<_>>().join(" × "));
+    let none = Files { images: "images.idx.gz".into(), labels: Some("labels.idx.gz".into()) };
+    let test = survey.data.as_ref().map_or(&none, |data| &data.test);
+    let missing = |is_missing: bool| if is_missing { "# " } else { "" };
+    let no_data = survey.data.is_none();
+    let todo = if no_data {
+        "# TODO: no samples were found here. Name yours and take the `#` away; docs/formats/models.md tells how to do without.\n"
+    } else {
+        ""
+    };
+    let calibration = survey.data.as_ref().and_then(|data| data.calibration.as_ref());
+    let (images, no_labels) = (quoted(&test.images), no_data || test.labels.is_none());
+    let labels = quoted(test.labels.as_ref().or(none.labels.as_ref()).map_or(Path::new(""), |labels| labels));
+    let share = if calibration.is_some() { "In place of [data.calibration]: the" } else { "The" };
+    let text = format!(
+        r#"[data]
+{todo}# Samples of {shape} as IDX, gzipped where the name ends in .gz: bytes (a model sees byte ÷ 255) or 32-bit floats.
+{}images = {images}
+# The class of each sample as IDX bytes, in the same order.
+{}labels = {labels}
+# In place of labels: the variant whose answers count as right.
+# reference = {}
+# {share} part of the samples that is set apart to choose thresholds on.
+# calibration_share = 0.5
+"#,
+        missing(no_data),
+        missing(no_labels),
+        quoted(some)
+    );
+    text + &calibration.map(calibration_text).unwrap_or_default()
+}
+
+fn calibration_text(files: &Files) -> String {
+    let labels = files.labels.as_ref().map(|labels| format!("labels = {}\n", quoted(labels))).unwrap_or_default();
+    format!(
+        "\n# Other samples, to choose thresholds on.\n[data.calibration]\nimages = {}\n{labels}",
+        quoted(&files.images)
+    )
+}
+
+fn variant(model: &Model) -> String {
+    let list = |ports: &[planner::profile::onnx::Port]| {
+        ports.iter().map(|port| one_line(&port.to_string())).collect::<Vec<_>>().join(", ")
+    };
+    let signature = &model.signature;
+    let mut text = format!("\n# {} → {}\n", list(&signature.inputs), list(&signature.outputs));
+    if let Some(why) = &model.misfit {
+        text += &format!("# Left out: {}.\n", one_line(why));
+    }
+    if let Some(batch) = signature.inputs[0].fixed_batch() {
+        text += &format!("# It takes exactly {batch} at once: measure with --batches {batch}.\n");
+    }
+    let mut keys = format!("[[variants]]\nname = {}\nfile = {}\n", quoted(&model.name), quoted(&model.file));
+    if let Some(scores) = model.scores() {
+        keys += &format!("output = {}\n", quoted(&scores.name));
+    }
+    let hidden = if model.misfit.is_some() { "# " } else { "" };
+    text + &keys.lines().map(|line| format!("{hidden}{line}\n")).collect::<String>()
+}
+
+/// Returns the problem; `cores` is what this machine lets a program use.
+pub fn problem(survey: &Survey, cores: usize) -> String {
+    let name = quoted(&survey.name);
+    let variants: Vec<_> = survey.variants().map(|model| quoted(&model.name)).collect();
+    let variants = variants.join(", ");
+    format!(
+        r#"#:schema {SCHEMAS}/problem.schema.json
+# What to plan, written by `planner init`: the numbers are there to be changed. When {PROFILE} is measured:
+#   planner solve {PROBLEM} -o {PLAN}
+
+# The format and its version.
+format = "planner.problem/1"
+# A name for people; the plan carries it.
+name = {name}
+# Which planner answers: variant-set, pipeline, cascade, dropout or offload.
+room = "variant-set"
+# Whose model is solved: tail-aware (ours, with waiting in it) or published (the paper's).
+# formulation = "tail-aware"
+# Profiles to plan with, relative to this file.
+profiles = ["{PROFILE}"]
+# Variants that may be used; all of the profiles where left out.
+# variants = [{variants}]
+
+[workload]
+# The highest rate that the plan must carry, in requests per second.
+max_rps = 100
+
+[slo]
+# The part of requests that must be answered in time, 0 to 1.
+quantile = 0.99
+# That time, from arrival to answer, in milliseconds.
+latency_ms = 100
+
+[inventory]
+# Cores for all variants together; this machine lets planner use {cores}.
+cores = {cores}
+# Price of one core for an hour, in USD; 0 where left out.
+# price_usd_per_core_hour = 0.04
+# Fewest cores that a deployed variant gets; 1 where left out.
+# min_cores_per_variant = 1
+
+[goal]
+# What to make best: most-accurate, cheapest or weighted.
+kind = "most-accurate"
+# With most-accurate: the most cores that may be used; the whole inventory where left out.
+# cores_at_most = {cores}
+# With cheapest: the least accuracy over requests, 0 to 1.
+# accuracy_at_least = 0.9
+# With weighted: how much accuracy, cores in use and load times count.
+# weights = {{ accuracy = 1.0, resource = 0.05, loading = 0.001 }}
+# How much accuracy a gear may give away below its highest load because its shares are fixed.
+# gear_loss_at_most = 0.01
+
+# With formulation = "published": the safety factor on capacity, and the cores that its line is fitted through.
+# [published]
+# capacity_factor = 0.8
+# fit_cores = [1, 2, 4, 8, 16]
+
+# With room = "pipeline": what a request passes through (docs/formats/problem.md), in place of variants above.
+# [[stages]]
+# name = "first"
+# variants = [{variants}]
+# after = []
+# calls = 1.0
+
+# With room = "pipeline": how accurate the whole is; the product of its stages, or measured from end to end.
+# [accuracy]
+# kind = "product"
+"#
+    )
+}
+
+/// Says what was written and what comes next.
+pub fn next(survey: &Survey, folder: &Path) -> String {
+    let at = |name: &str| folder.join(name).display().to_string();
+    let (models, problem) = (at(MODELS), at(PROBLEM));
+    let (count, all) = (survey.variants().count(), survey.models.len());
+    let left = if count < all { format!(", {} left out (see the comments)", all - count) } else { String::new() };
+    let data = match &survey.data {
+        Some(data) if data.test.labels.is_some() => "",
+        Some(_) => ", without labels: name them, or a reference",
+        None => ", without samples: name them under [data]",
+    };
+    format!(
+        "{models}: {count} variants{left}{data}\n{problem}: the question, with numbers to change\n\nnext:\n  \
+         planner profile {models} -o {}\n  planner solve {problem} -o {}\n",
+        at(PROFILE),
+        at(PLAN)
+    )
+}
+
+/// Returns text as TOML writes it.
+fn quoted(text: impl AsRef<Path>) -> String {
+    toml::Value::from(text.as_ref().to_string_lossy().into_owned()).to_string()
+}
+
+/// Names from a model file may hold anything, and a comment ends with its line.
+fn one_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{one_line, problem, quoted};
+    use crate::cli::init::survey::Survey;
+    use planner::format::from_value;
+    use planner::problem::Problem;
+
+    fn empty() -> Survey {
+        Survey { name: "it's \"mine\"".to_owned(), models: Vec::new(), data: None }
+    }
+
+    #[test]
+    fn names_cannot_break_the_file() {
+        assert_eq!(one_line("a\nb"), "a?b");
+        for name in ["it's", "a\"b", "a\nb", "ä\\"] {
+            let text = format!("name = {}", quoted(name));
+            let table: toml::Table = toml::from_str(&text).expect("well-formed");
+            assert_eq!(table["name"].as_str(), Some(name));
+        }
+    }
+
+    /// Every key that the format knows is in the file, so that nobody has to look it up.
+    #[test]
+    fn every_key_of_a_problem_is_there() {
+        let text = problem(&empty(), 4);
+        let table: toml::Table = toml::from_str(&text).expect("well-formed");
+        let value = serde_json::to_value(table).expect("JSON");
+        assert!(from_value::<Problem>(value).is_ok());
+        let schema = planner::format::schema::<Problem>();
+        let tables = ["Workload", "Slo", "Inventory", "Goal", "Published", "Task", "Weights"];
+        let tables = tables.iter().map(|name| &schema["$defs"][name]).chain([&schema]);
+        for key in tables.flat_map(|table| table["properties"].as_object().expect("a table").keys()) {
+            let is_there = |line: &str| line.trim_start_matches("# ").trim_start_matches('[').starts_with(key.as_str());
+            assert!(text.lines().any(is_there) || text.contains(&format!("{key} = ")), "{key}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! What an ONNX file takes and gives, read without an engine and for any operator set.
+//!
+//! An ONNX file is a protobuf message; a message is a row of fields, each a number and a value. Only the few fields that lead
+//! to inputs and outputs are looked into, by their numbers in `onnx.proto`; weights are stepped over. Every length is held
+//! against what is there, so that a damaged file is an answer and never a wish for memory.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+
+use crate::error::Error;
+use crate::finding::{Code, Finding, Findings};
+use crate::format;
+
+/// The inputs and outputs of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// What a caller hands over; weights are no inputs.
+    pub inputs: Vec<Port>,
+    /// What comes back.
+    pub outputs: Vec<Port>,
+}
+
+/// One input or output: `input float32[N, 1, 28, 28]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Its name in the file.
+    pub name: String,
+    /// What one element is, like `float32`.
+    pub element: String,
+    /// Its size in each dimension; nothing where the file does not say.
+    pub shape: Option<Vec<Size>>,
+}
+
+/// Size of one dimension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Size {
+    /// Always so many.
+    Fixed(u64),
+    /// As many as there are, under this name.
+    Named(String),
+    /// As many as there are.
+    Unknown,
+}
+
+impl Port {
+    /// Returns how many samples it takes at once, where that is fixed: the first dimension is the batch.
+    #[must_use]
+    pub fn fixed_batch(&self) -> Option<u64> {
+        match self.shape.as_deref()?.first()? {
+            Size::Fixed(batch) => Some(*batch),
+            Size::Named(_) | Size::Unknown => None,
+        }
+    }
+
+    /// Returns the sizes of one sample, nothing where the file does not say all of them.
+    #[must_use]
+    pub fn sample(&self) -> Option<Vec<u64>> {
+        let fixed = |size: &Size| if let Size::Fixed(size) = size { Some(*size) } else { None };
+        self.shape.as_deref()?.get(1..)?.iter().map(fixed).collect()
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.element)?;
+        let Some(shape) = &self.shape else { return f.write_str(" of unknown shape") };
+        let sizes: Vec<String> = shape.iter().map(Size::to_string).collect();
+        write!(f, "[{}]", sizes.join(", "))
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(size) => size.fmt(f),
+            Self::Named(name) => f.write_str(name),
+            Self::Unknown => f.write_str("?"),
+        }
+    }
+}
+
+/// Reads the inputs and outputs of an ONNX file.
+///
+/// # Errors
+/// A finding where the file cannot be read or is no ONNX model.
+pub fn signature(path: &Path) -> Result<Signature, Error> {
+    let bytes = format::read(path)?;
+    let bad = |cause: &str| {
+        let action = "is it whole? export the model again, or move the file away";
+        Error::from(Findings::from(Finding::error(Code::BadModel, "", cause, action)).in_file(path))
+    };
+    let signature = of_model(&bytes).ok_or_else(|| bad("is no ONNX model, or is cut short"))?;
+    if signature.inputs.is_empty() || signature.outputs.is_empty() {
+        return Err(bad("the model has no input or no output"));
+    }
+    Ok(signature)
+}
+
+/// A field's value; numbers of fixed width are stepped over.
+#[derive(Clone, Copy)]
+enum Value<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+    Fixed,
+}
+
+/// A message's fields by their numbers.
+struct Message<'a>(Vec<(u64, Value<'a>)>);
+
+impl<'a> Message<'a> {
+    /// Takes a message apart; nothing where it is none.
+    fn of(mut rest: &'a [u8]) -> Option<Self> {
+        let mut fields = Vec::new();
+        while !rest.is_empty() {
+            let key = varint(&mut rest)?;
+            let value = match key & 7 {
+                0 => Value::Number(varint(&mut rest)?),
+                1 => rest.split_off(..8).map(|_| Value::Fixed)?,
+                2 => {
+                    let length = usize::try_from(varint(&mut rest)?).ok()?;
+                    Value::Bytes(rest.split_off(..length)?)
+                }
+                5 => rest.split_off(..4).map(|_| Value::Fixed)?,
+                _ => return None,
+            };
+            fields.push((key >> 3, value));
+        }
+        Some(Self(fields))
+    }
+
+    fn all(&self, number: u64) -> impl Iterator<Item = &'a [u8]> {
+        let bytes = |value: &Value<'a>| if let Value::Bytes(bytes) = value { Some(*bytes) } else { None };
+        self.0.iter().filter(move |(field, _)| *field == number).filter_map(move |(_, value)| bytes(value))
+    }
+
+    /// Returns a field's text; empty where it is not there.
+    fn text(&self, number: u64) -> Option<String> {
+        self.all(number).last().map_or(Some(String::new()), |bytes| String::from_utf8(bytes.to_vec()).ok())
+    }
+
+    fn number(&self, number: u64) -> Option<u64> {
+        self.0.iter().rev().find_map(|(field, value)| match value {
+            Value::Number(value) if *field == number => Some(*value),
+            _ => None,
+        })
+    }
+
+    /// Returns a field's message; an empty one where it is not there.
+    fn message(&self, number: u64) -> Option<Self> {
+        self.all(number).last().map_or(Some(Self(Vec::new())), Self::of)
+    }
+}
+
+/// Reads a number of seven bits a byte, the lowest first.
+fn varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = rest.split_off_first()?;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+/// `ModelProto.graph`, then `GraphProto.initializer`, `input` and `output`.
+fn of_model(bytes: &[u8]) -> Option<Signature> {
+    let graph = Message::of(Message::of(bytes)?.all(7).last()?)?;
+    // Up to IR version 3 every weight is listed as an input too; `TensorProto.name` tells.
+    let weights: Option<BTreeSet<String>> = graph.all(5).map(|weight| Message::of(weight)?.text(8)).collect();
+    let weights = weights?;
+    let ports = |number| graph.all(number).map(port).collect::<Option<Vec<Port>>>();
+    let inputs = ports(11)?.into_iter().filter(|input| !weights.contains(&input.name));
+    Some(Signature { inputs: inputs.collect(), outputs: ports(12)? })
+}
+
+/// `ValueInfoProto`: its name, and of its type the tensor's element and shape.
+fn port(bytes: &[u8]) -> Option<Port> {
+    let info = Message::of(bytes)?;
+    let tensor = info.message(2)?.message(1)?;
+    let sizes = |shape: &[u8]| Message::of(shape)?.all(1).map(size).collect::<Option<Vec<Size>>>();
+    let shape = tensor.all(2).last().map(sizes);
+    let shape = if let Some(shape) = shape { Some(shape?) } else { None };
+    Some(Port { name: info.text(1)?, element: element(tensor.number(1)), shape })
+}
+
+/// `TensorShapeProto.Dimension`: a number or a name.
+fn size(bytes: &[u8]) -> Option<Size> {
+    let dimension = Message::of(bytes)?;
+    let name = dimension.text(2)?;
+    // A negative number, as some exporters write, is one that is not known.
+    let fixed = dimension.number(1).filter(|&size| i64::try_from(size).is_ok());
+    Some(match fixed {
+        Some(size) => Size::Fixed(size),
+        None if name.is_empty() => Size::Unknown,
+        None => Size::Named(name),
+    })
+}
+
+/// Names `TensorProto.DataType`.
+fn element(kind: Option<u64>) -> String {
+    const NAMES: [&str; 16] = [
+        "float32",
+        "uint8",
+        "int8",
+        "uint16",
+        "int16",
+        "int32",
+        "int64",
+        "string",
+        "bool",
+        "float16",
+        "float64",
+        "uint32",
+        "uint64",
+        "complex64",
+        "complex128",
+        "bfloat16",
+    ];
+    let named = |kind: u64| NAMES.get(usize::try_from(kind).ok()?.checked_sub(1)?).copied();
+    match kind {
+        Some(kind) => named(kind).map_or_else(|| format!("type {kind}"), str::to_owned),
+        None => "of unknown type".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Signature, signature};
+    use std::fs;
+    use std::path::Path;
+
+    fn shipped(name: &str) -> Signature {
+        signature(&Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits").join(name)).expect("a model")
+    }
+
+    #[test]
+    fn reads_names_types_and_shapes() {
+        let whole = shipped("early_exit.onnx");
+        assert_eq!(whole.inputs[0].to_string(), "input float32[N, 1, 28, 28]");
+        assert_eq!((whole.inputs.len(), whole.inputs[0].fixed_batch()), (1, None));
+        assert_eq!(whole.inputs[0].sample(), Some(vec![1, 28, 28]));
+        let outputs: Vec<_> = whole.outputs.iter().map(|output| output.name.as_str()).collect();
+        assert_eq!(outputs, ["logits_exit0", "logits_exit1", "logits"]);
+        assert_eq!(shipped("early_exit_seg1.onnx").inputs[0].sample(), Some(vec![16, 14, 14]));
+        assert_eq!(shipped("cnn_l_int8.onnx").inputs.len(), 1);
+    }
+
+    /// Whatever is in a file, it is answered with a signature or a finding.
+    #[test]
+    fn damaged_files_never_panic() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("m.onnx");
+        let sound = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits/linear.onnx")).expect("shipped");
+        // The graph's beginning and end, where its structure is; between them are weights.
+        let places = (0..400).chain(sound.len() - 200..sound.len());
+        for place in places.filter(|&place| place < sound.len()) {
+            for byte in [0, 0x7f, 0xff] {
+                let mut bytes = sound.clone();
+                bytes[place] = byte;
+                fs::write(&path, &bytes).expect("writable");
+                let _ = signature(&path);
+            }
+            fs::write(&path, &sound[..place]).expect("writable");
+            let _ = signature(&path);
+        }
+        for text in ["", "not a model", "\u{8}\u{7}"] {
+            fs::write(&path, text).expect("writable");
+            let error = signature(&path).expect_err("no model").to_string();
+            assert!(error.contains("bad-model") && error.contains("m.onnx"), "{error}");
+        }
+    }
+}
