@@ -217,8 +217,9 @@ fn way(
         more.filter(|(_, count)| *count > 0).collect::<BTreeMap<String, u32>>()
     };
     let started = more(&old, &new);
-    let hosts = started.keys().flat_map(|name| &new[name].1);
-    let load_ms = hosts.map(|variant| load_ms(variant)).try_fold(0.0, |longest, ms| Some(f64::max(longest, ms?)));
+    // The variants of a replica load one after the other, replicas side by side.
+    let of_kind = |name: &String| new[name].1.iter().map(|variant| load_ms(variant)).sum::<Option<f64>>();
+    let load_ms = started.keys().map(of_kind).try_fold(0.0, |longest, ms| Some(f64::max(longest, ms?)));
     Move { drained: more(&new, &old), load_ms: load_ms.filter(|_| !started.is_empty()), started }
 }
 

@@ -246,6 +246,6 @@ fn all_schemas_are_written_or_none() {
     assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1, "nothing else was written");
     assert!(write(&["--overwrite"]).status.success());
     let shipped = fs::read(Path::new(ROOT).join("docs/schema/plan.schema.json")).expect("shipped");
-    assert_eq!(fs::read(&plan).expect("written"), shipped);
+    assert!(fs::read(&plan).expect("written") == shipped, "another schema than the shipped one");
     assert!(write(&[]).status.success(), "files that stay as they are may stay");
 }

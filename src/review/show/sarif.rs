@@ -13,7 +13,10 @@ pub fn sarif(review: &Review) -> Value {
     let findings =
         || review.entries.iter().flat_map(|entry| entry.findings.iter().map(move |finding| (entry, finding)));
     let codes: BTreeSet<Code> = findings().map(|(_, finding)| finding.code).collect();
-    let rules: Vec<Value> = codes.iter().map(|code| json!({ "id": code.as_str(), "helpUri": help(*code) })).collect();
+    let rules: Vec<Value> = codes
+        .iter()
+        .map(|code| json!({ "id": code.as_str(), "help": { "text": format!("docs/errors.md#{}", code.as_str()) } }))
+        .collect();
     let results = findings().map(|(entry, finding)| {
         let mut text = said(finding);
         if !finding.action.is_empty() {
@@ -45,10 +48,6 @@ pub fn sarif(review: &Review) -> Value {
             "results": results.collect::<Vec<Value>>(),
         }],
     })
-}
-
-fn help(code: Code) -> String {
-    format!("docs/errors.md#{}", code.as_str())
 }
 
 /// Escapes what a URI cannot hold as it is.
