@@ -34,6 +34,7 @@ pub mod plot;
 pub mod problem;
 pub mod profile;
 pub mod replay;
+pub mod report;
 pub mod rooms;
 pub mod simulate;
 pub mod units;

@@ -16,6 +16,7 @@ mod paths;
 mod plot;
 mod profile;
 mod replay;
+mod report;
 mod schema;
 mod simulate;
 mod solve;
@@ -46,6 +47,7 @@ enum Command {
     Plot(plot::Args),
     Profile(Box<profile::Args>),
     Replay(replay::Args),
+    Report(report::Args),
     Schema(schema::Args),
     Simulate(simulate::Args),
     #[command(hide = true)]
@@ -75,6 +77,7 @@ impl Cli {
             Command::Plot(args) => plot::run(&args),
             Command::Profile(args) => profile::run(&args),
             Command::Replay(args) => replay::run(&args),
+            Command::Report(args) => report::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Simulate(args) => simulate::run(&args),
             Command::Worker(args) => worker::run(&args),

@@ -42,7 +42,7 @@ use walk::Walk;
 pub use arrivals::{Arrivals, MmppState, Source as ArrivalTimes, Timestamps, Trace};
 pub use dice::Dice;
 pub use ids::{Id, PoolId, VariantId};
-pub use repair::{Effort, GearTrial, repair};
+pub use repair::{Effort, GearTrial, repair, try_gear};
 pub use report::{
     Change, GearReport, Interval, Intervals, PoolReport, Report, ReportFormat, ResponseTimes, Source, Summary, Window,
 };
