@@ -51,18 +51,11 @@ pub(super) fn blocks(given: &Given<'_>) -> Vec<Block> {
 fn accuracy(given: &Given<'_>) -> Panel {
     let trials = !super::claims::is_pipeline(given);
     let seen = |seen: &Seen| seen.accuracy.filter(|_| trials);
+    let claimed = |gear: &Gear| Some(gear.claims.accuracy?.value.get());
     Panel {
         name: "accuracy".to_owned(),
         write: |part| format!("{}\u{a0}%", number(100.0 * part)),
-        ..panel(
-            given,
-            |gear| Some(gear.claims.accuracy?.value.get()),
-            seen,
-            |panel| {
-                let finding = range(panel.first().flatten(), percent).unwrap_or_default();
-                format!("{}accuracy of {finding}", panel.witness())
-            },
-        )
+        ..panel(given, claimed, seen, |panel| panel.trend("accuracy", percent))
     }
 }
 
@@ -73,8 +66,8 @@ fn latency(given: &Given<'_>) -> Panel {
         let highest = panel.values().fold(0.0, f64::max);
         let late: Vec<usize> = (0..panel.simulated.len()).filter(|&index| panel.is_above(index, asked)).collect();
         match late.as_slice() {
-            [] => format!("{name} stays within {}: {} at most", ms(asked), ms(highest)),
-            late => format!("{name} is above {} in {}", ms(asked), gears_named(late)),
+            [] => format!("the {name} stays within {}: {} at most", ms(asked), ms(highest)),
+            late => format!("the {name} is above {} in {}", ms(asked), gears_named(late)),
         }
     };
     let claimed = |gear: &Gear| Some(gear.claims.latency?.value_ms.get());
@@ -88,14 +81,10 @@ fn latency(given: &Given<'_>) -> Panel {
 
 fn cost(given: &Given<'_>) -> Panel {
     let claimed = |gear: &Gear| gear.claims.cost_usd_per_hour.map(f64::from);
-    let finding = |panel: &Panel| {
-        let cost = range(panel.first().flatten(), usd).unwrap_or_default();
-        format!("{}cost of {cost}", panel.witness())
-    };
     Panel {
         name: "cost, USD/h".to_owned(),
         from_zero: true,
-        ..panel(given, claimed, |seen| seen.cost_usd_per_hour, finding)
+        ..panel(given, claimed, |seen| seen.cost_usd_per_hour, |panel| panel.trend("cost", usd))
     }
 }
 
@@ -160,11 +149,24 @@ impl Panel {
         first.iter().copied()
     }
 
+    /// Says how the values of that witness change from the lowest gear to the highest.
+    fn trend(&self, what: &str, write: fn(f64) -> String) -> String {
+        let mut values = self.first().flatten();
+        let Some(first) = values.next() else { return what.to_owned() };
+        let last = values.last().unwrap_or(first);
+        let how = match (write(first), write(last)) {
+            (first, last) if first == last => format!("is {first} at the lowest load and the highest"),
+            (from, to) => format!("{} from {from} to {to}", if last > first { "rises" } else { "falls" }),
+        };
+        let how = if self.claimed.len() == 1 { format!("is {}", write(first)) } else { how };
+        format!("{} {what} {how}", self.witness())
+    }
+
     fn witness(&self) -> &'static str {
         match (self.claimed.iter().any(Option::is_some), self.simulated.iter().any(Option::is_some)) {
-            (true, _) => "claimed ",
-            (false, true) => "simulated ",
-            (false, false) => "replayed ",
+            (true, _) => "claimed",
+            (false, true) => "simulated",
+            (false, false) => "replayed",
         }
     }
 

@@ -9,7 +9,9 @@ use crate::plan::{Dispatch, Gear, Plan, Stage, diff};
 use crate::rooms::{self, Explanation, LimitPrice, RunnerUp};
 
 /// Pages with so few gears show all of each.
-const FEW: usize = 3;
+pub(super) const FEW: usize = 3;
+/// A gain of accuracy that hardly matters: a hundredth of a point.
+const HARDLY: f64 = 1e-4;
 
 /// Why the gears are as they are.
 pub(super) struct Explained {
@@ -57,7 +59,7 @@ impl Explained {
 pub(super) fn blocks(given: &Given<'_>, explained: &Explained) -> Vec<Block> {
     let mut blocks = vec![Block::Table(table(given.plan))];
     for (why, gears) in &explained.missing {
-        let who = if gears.len() == given.plan.gears.len() { "any gear".to_owned() } else { gears_named(gears) };
+        let who = if gears.len() == given.plan.gears.len() { "the gears".to_owned() } else { gears_named(gears) };
         blocks.push(text(format!("What binds {who} is not known: {why}.")));
     }
     let few = given.plan.gears.len() <= FEW;
@@ -67,6 +69,10 @@ pub(super) fn blocks(given: &Given<'_>, explained: &Explained) -> Vec<Block> {
         inside.push(text(promises(given, index).join(" ")));
         if let Some(why) = &explained.gears[index] {
             inside.push(text(binds(why).join(" ")));
+        }
+        // The pictures of few gears stand beside each other in a section of their own.
+        if !few {
+            inside.push(Block::Figures(vec![super::walk::figure(given, index)]));
         }
         blocks.push(Block::Folded { summary: summary(given.plan, index), open: few, blocks: inside });
     }
@@ -124,29 +130,29 @@ pub(super) fn does(plan: &Plan, gear: &Gear, seen: Option<&Seen>) -> Vec<String>
 }
 
 fn stage_does(plan: &Plan, gear: &Gear, (index, stage): (usize, &Stage), seen: Option<&Seen>) -> String {
-    let calls = match stage.calls.get() {
-        1.0 => "every request that gets here".to_owned(),
-        calls => format!("{} calls of every request that gets here", rounded(calls)),
+    let who = match (stage.calls.get(), index) {
+        (1.0, 0) => "every request".to_owned(),
+        (1.0, _) => "every request that gets here".to_owned(),
+        (calls, _) => format!("each of {} calls of a request", rounded(calls)),
     };
-    let calls = if index == 0 { calls.replace(" that gets here", "") } else { calls };
     let lanes = || stage.lanes.iter().map(|of| lane(plan, gear, of)).collect::<Vec<_>>();
     let what = match (stage.dispatch, stage.lanes.as_slice()) {
-        (_, [only]) => format!("{} serves {calls}", lane(plan, gear, only)),
+        (_, [only]) => format!("{who} is served by {}", lane(plan, gear, only)),
         (Dispatch::Share, of) => {
-            let share = |of: &crate::plan::Lane| of.share.map_or(0.0, f64::from);
-            let shares = lanes().into_iter().zip(of).map(|(words, of)| format!("{words} serves {}", about(share(of))));
-            format!("of {calls}, {}", listed(&shares.collect::<Vec<_>>()))
+            let share = |of: &crate::plan::Lane| about(of.share.map_or(0.0, f64::from));
+            let shares = lanes().into_iter().zip(of).map(|(words, of)| format!("with {} by {words}", share(of)));
+            format!("{who} is served at random, {}", listed(&shares.collect::<Vec<_>>()))
         }
         (Dispatch::Spill, _) => {
-            format!("{calls} goes to the first of {} that has a free replica, or waits for the last", listed(&lanes()))
+            format!("{who} goes to the first that has a free replica of {}, or waits for the last", listed(&lanes()))
         }
         (Dispatch::Deadline, _) => format!(
-            "{calls} goes to the first of {} that is expected to answer within {}, or to the last",
-            listed(&lanes()),
-            ms(plan.slo.latency_ms.get())
+            "{who} goes to the first that is expected to answer within {} of {}, or to the last",
+            ms(plan.slo.latency_ms.get()),
+            listed(&lanes())
         ),
     };
-    let what = if gear.stages.len() == 1 { sentence(&what) } else { format!("{}: {what}", sentence(&stage.name)) };
+    let what = if gear.stages.len() == 1 { sentence(&what) } else { format!("In stage {}, {what}", stage.name) };
     format!("{what}.{}", leaves(index, stage, seen))
 }
 
@@ -154,7 +160,7 @@ fn leaves(index: usize, stage: &Stage, seen: Option<&Seen>) -> String {
     let Some(exit) = stage.exit else { return String::new() };
     let part = seen.and_then(|seen| seen.exits.get(index));
     let part = part.map(|part| format!("; {} of all requests did in simulation", about(*part))).unwrap_or_default();
-    format!(" Whoever has an answer at least {} certain leaves here{part}.", rounded(exit.certainty_at_least.get()))
+    format!(" Requests whose answer is at least {} certain leave here{part}.", rounded(exit.certainty_at_least.get()))
 }
 
 /// Returns what is promised and what was seen, in sentences.
@@ -180,7 +186,7 @@ fn promises(given: &Given<'_>, index: usize) -> Vec<String> {
     if let Some(seen) = given.simulated.ok().and_then(|witness| witness.gear(index)) {
         let latency = seen.latency_ms.map(|time| format!(", {name} {}", ms(time))).unwrap_or_default();
         let allowed = about(1.0 - plan.slo.quantile.get());
-        sentences.push(format!("In simulation {} were late, {allowed} allowed{latency}.", about(seen.late)));
+        sentences.push(format!("In simulation {} were late, {allowed} allowed{latency}.", percent(seen.late)));
     }
     sentences
 }
@@ -209,13 +215,14 @@ fn bound(limit: &LimitPrice) -> String {
         change if change < 0 => gains.push(format!("save {}", counted(change.unsigned_abs(), "core"))),
         change => gains.push(format!("take {} more", counted(change.unsigned_abs(), "core"))),
     }
-    format!("{} binds: {} would {}.", sentence(&named(limit)), loosened(limit), listed(&gains))
+    let hardly = if limit.accuracy_gain < HARDLY && limit.cores_change >= 0 { ", but hardly" } else { "" };
+    format!("{} binds{hardly}: {} would {}.", sentence(&named(limit)), loosened(limit), listed(&gains))
 }
 
 /// Returns a limit in words.
 fn named(limit: &LimitPrice) -> String {
     match limit.key {
-        "slo.latency_ms" => format!("the {} of the SLO", ms(limit.value)),
+        "slo.latency_ms" => format!("the SLO of {}", ms(limit.value)),
         "goal.accuracy_at_least" => format!("the least accuracy of {}", percent(limit.value)),
         _ => format!("the budget of {}", counted(limit.value as u64, "core")),
     }

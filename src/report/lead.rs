@@ -1,13 +1,15 @@
 //! What a reader wants to know first.
 
-use super::words::{UNKNOWN, about, gears_named, length, ms, percent, quantile, range, rps, usd};
+use super::words::{UNKNOWN, about, gears_named, length, ms, percent, quantile, range, rounded, rps};
 use super::{Block, Given, Tone, risks, text};
 use crate::plan::{Gear, Plan};
 
 /// Returns the line under the title.
 pub(super) fn subtitle(given: &Given<'_>) -> String {
     let provenance = &given.plan.provenance;
-    format!("room {}, made by {}", provenance.room.as_str(), provenance.tool)
+    let made =
+        if provenance.tool == "by hand" { "made by hand".to_owned() } else { format!("made by {}", provenance.tool) };
+    format!("room {}, {made}", provenance.room.as_str())
 }
 
 pub(super) fn blocks(given: &Given<'_>) -> Vec<Block> {
@@ -23,7 +25,7 @@ fn sentence(plan: &Plan) -> String {
         1 => "one gear".to_owned(),
         count => format!("{count} gears, one for each range of load"),
     };
-    format!("The plan carries up to {} and promises to answer {asked}. It has {gears}.", rps(plan.max_rps()))
+    format!("The plan carries up to {} and is meant to answer {asked}. It has {gears}.", rps(plan.max_rps()))
 }
 
 fn numbers(given: &Given<'_>) -> Vec<(String, String)> {
@@ -41,7 +43,7 @@ fn numbers(given: &Given<'_>) -> Vec<(String, String)> {
     };
     let name = quantile(&plan.slo);
     vec![
-        (rps(plan.max_rps()), "highest load".to_owned()),
+        (rounded(plan.max_rps()), "requests/s, the highest load".to_owned()),
         named(
             of(|gear| Some(gear.claims.accuracy?.value.get()), percent),
             simulated(|seen| seen.accuracy, percent).filter(|_| !super::claims::is_pipeline(given)),
@@ -53,9 +55,9 @@ fn numbers(given: &Given<'_>) -> Vec<(String, String)> {
             &format!("{name} at each gear's highest rate"),
         ),
         named(
-            of(|gear| gear.claims.cost_usd_per_hour.map(f64::from), usd),
-            simulated(|seen| seen.cost_usd_per_hour, usd),
-            "cost",
+            of(|gear| gear.claims.cost_usd_per_hour.map(f64::from), rounded),
+            simulated(|seen| seen.cost_usd_per_hour, rounded),
+            "USD/h",
         ),
     ]
 }
@@ -76,11 +78,11 @@ fn slo(given: &Given<'_>) -> (Tone, String) {
                     (tried, all) if tried == all => "every gear keeps".to_owned(),
                     (tried, all) => format!("{tried} of {all} gears were tried and keep"),
                 };
-                let how = format!("at most {} late, {} allowed", about(worst), about(allowed));
+                let how = format!("at most {} late, {} allowed", percent(worst), about(allowed));
                 (Tone::Good, format!("In simulation {gears} the SLO, {asked}: {how}."))
             } else {
                 let gears = gears_named(&late);
-                let how = format!("up to {} late, {} allowed", about(worst), about(allowed));
+                let how = format!("up to {} late, {} allowed", percent(worst), about(allowed));
                 (Tone::Bad, format!("In simulation {gears} of {} broke the SLO, {asked}: {how}.", plan.gears.len()))
             }
         }

@@ -1,7 +1,7 @@
 //! The pools as a picture: what is up at the highest load, and how many replicas at every load.
 
 use super::svg::{Anchor, Canvas, WIDTH, width};
-use super::words::{counted, length, replicas, resource, rps};
+use super::words::{counted, length, resource, rps};
 use super::{Block, Figure, Given, text};
 use crate::plan::{Gear, Plan, Pool, Resource};
 
@@ -31,7 +31,7 @@ pub(super) fn blocks(given: &Given<'_>) -> Vec<Block> {
     if plan.gears.len() > 1 {
         figures.push(Figure {
             finding: format!("Replicas up in each of {}", length(&plan.gears, "gear")),
-            note: "The darker, the more of the pool is up.".to_owned(),
+            note: "The stronger the colour, the more of the pool is up.".to_owned(),
             described: grid_in_words(plan),
             svg: draw_grid(plan),
         });
@@ -90,10 +90,21 @@ fn draw_replicas(plan: &Plan, gear: &Gear) -> String {
     let mut y = 4.0;
     for (index, pool) in plan.placement.iter().enumerate() {
         canvas.fitted("strong", (0.0, y + 13.0), Anchor::Start, &pool.name, LEFT - 8.0);
-        canvas.fitted("faint", (0.0, y + 29.0), Anchor::Start, &replicas(gear, pool), LEFT - 8.0);
+        canvas.fitted("faint", (0.0, y + 29.0), Anchor::Start, &up(gear, pool), LEFT - 8.0);
         y = draw_pool(&mut canvas, pool, gear.replicas_of(pool), index, y).max(y + 34.0) + 10.0;
     }
     canvas.finish(y - 4.0, &format!("{} at {}", super::gears::up(plan, gear), rps(gear.up_to_rps.get())))
+}
+
+/// Returns what of a pool is up, in few letters.
+fn up(gear: &Gear, pool: &Pool) -> String {
+    let up = gear.replicas_of(pool);
+    match &pool.on {
+        _ if up == 0 => "down".to_owned(),
+        Resource::Function { .. } => format!("up to {up} calls"),
+        Resource::Gpu { device, .. } => format!("{up} up, {device}"),
+        on => format!("{up} up, {}{}", counted(on.cores(), "core"), if up == 1 { "" } else { " each" }),
+    }
 }
 
 /// Draws the replicas of a pool in rows and returns where they end.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::words::{about, counted, gears_named, length, listed, ms, percent, quantile};
+use super::words::{about, counted, gears_named, length, listed, ms, percent, points, quantile};
 use super::{Block, Given, Seen, Tone, Witness};
 use crate::facts::Facts;
 use crate::finding::{Code, Severity};
@@ -55,7 +55,7 @@ fn late(plan: &Plan, witness: Option<&Witness>, name: &str) -> Option<Risk> {
     let worst = late.iter().filter_map(|&index| Some(witness?.gear(index)?.late)).fold(0.0, f64::max);
     let (asked, allowed) = (ms(plan.slo.latency_ms.get()), about(1.0 - plan.slo.quantile.get()));
     (!late.is_empty()).then(|| {
-        let (who, worst, name_of) = (gears_named(&late), about(worst), quantile(&plan.slo));
+        let (who, worst, name_of) = (gears_named(&late), percent(worst), quantile(&plan.slo));
         let cause = format!("up to {worst} of the requests took longer than {asked}, {allowed} may");
         (Tone::Bad, format!("In {name} {who} broke the SLO ({name_of}): {cause}."))
     })
@@ -141,30 +141,32 @@ fn accuracy_trust(plan: &Plan) -> Vec<Risk> {
     let widest = claims().map(|(_, claim)| claim.high.get() - claim.low.get()).fold(0.0, f64::max);
     if widest > 0.0 {
         let how = "differences between gears below that may be chance";
-        risks.push((Tone::Note, format!("Accuracies are known to within ± {}: {how}.", percent(0.5 * widest))));
+        risks.push((Tone::Note, format!("Accuracies are known to within ± {}: {how}.", points(0.5 * widest))));
     }
     risks
 }
 
-/// Says what nobody promised or proved.
+/// Says what nobody promised or proved, a sentence for the gears that lack the same.
 fn unclaimed(plan: &Plan) -> Vec<Risk> {
     let without = |is: fn(&Gear) -> bool| gears(plan, |_, gear| is(gear));
-    let all = |gears: &[usize]| if gears.len() == plan.gears.len() { "No gear".to_owned() } else { String::new() };
     let cases = [
-        (without(|gear| gear.claims.accuracy.is_none()), "claims an accuracy", "claim no accuracy"),
-        (without(|gear| gear.claims.latency.is_none()), "claims a latency", "claim no latency"),
-        (without(|gear| gear.certificate.is_none()), "carries a certificate", "carry no certificate"),
+        (without(|gear| gear.claims.accuracy.is_none()), "accuracy"),
+        (without(|gear| gear.claims.latency.is_none()), "latency"),
+        (without(|gear| gear.certificate.is_none()), "proof that it is the best"),
     ];
-    let said = |(gears, none, some): (Vec<usize>, &str, &str)| {
-        let who = all(&gears);
-        let text = if who.is_empty() {
-            format!("{} {some}.", super::words::sentence(&gears_named(&gears)))
-        } else {
-            format!("{who} {none}.")
-        };
-        (!gears.is_empty()).then_some((Tone::Warning, text))
+    let mut alike: Vec<(Vec<usize>, Vec<String>)> = Vec::new();
+    for (gears, what) in cases.into_iter().filter(|(gears, _)| !gears.is_empty()) {
+        match alike.iter_mut().find(|(known, _)| *known == gears) {
+            Some((_, lacks)) => lacks.push(what.to_owned()),
+            None => alike.push((gears, vec![what.to_owned()])),
+        }
+    }
+    let said = |(gears, lacks): (Vec<usize>, Vec<String>)| {
+        let who = if gears.len() == plan.gears.len() { "every gear".to_owned() } else { gears_named(&gears) };
+        let lacks = listed(&lacks);
+        (Tone::Warning, format!("The plan says nothing for {who} of: {lacks}. Only the trials speak for it."))
     };
-    cases.into_iter().filter_map(said).collect()
+    alike.into_iter().map(said).collect()
 }
 
 /// Returns every lane with its pool.

@@ -1,8 +1,9 @@
 //! The way of a request through each gear, as a picture.
 
+use super::gears::FEW;
 use super::svg::{Anchor, Canvas, WIDTH, width};
 use super::words::{about, batching, length, rounded, rps};
-use super::{Block, Figure, Given, Seen};
+use super::{Block, Figure, Given, Seen, text};
 use crate::plan::{Dispatch, Gear, Lane, Plan, Stage};
 
 const ROW: f64 = 34.0;
@@ -16,24 +17,21 @@ const GAP: f64 = 10.0;
 pub(super) fn blocks(given: &Given<'_>) -> Vec<Block> {
     let plan = given.plan;
     let count = plan.gears.len();
-    let figure = |index: usize| Block::Figures(vec![figure(given, index)]);
-    // Few gears stand beside each other; of many the last one, and the others when asked for.
-    if count <= 3 {
-        return vec![Block::Figures((0..count).map(|index| self::figure(given, index)).collect())];
+    if count <= FEW {
+        return vec![Block::Figures((0..count).map(|index| figure(given, index)).collect())];
     }
-    let folded = (0..count - 1).map(|index| Block::Folded {
-        summary: name(plan, index),
-        open: false,
-        blocks: vec![figure(index)],
-    });
-    std::iter::once(figure(count - 1)).chain(folded).collect()
+    vec![
+        text("The walk at the highest load; those of the other gears stand above, with what each gear does."),
+        Block::Figures(vec![figure(given, count - 1)]),
+    ]
 }
 
 fn name(plan: &Plan, index: usize) -> String {
     format!("Gear {index}, up to {}", rps(plan.gears[index].up_to_rps.get()))
 }
 
-fn figure(given: &Given<'_>, index: usize) -> Figure {
+/// Draws the walk of one gear.
+pub(super) fn figure(given: &Given<'_>, index: usize) -> Figure {
     let gear = &given.plan.gears[index];
     let seen = given.simulated.ok().and_then(|witness| witness.gear(index));
     Figure {

@@ -20,7 +20,7 @@ pub(super) fn about(part: f64) -> String {
 
 /// Returns a difference of parts of 1 in points.
 pub(super) fn points(difference: f64) -> String {
-    format!("{} points", rounded(100.0 * difference))
+    format!("{}\u{a0}points", rounded(100.0 * difference))
 }
 
 /// Returns a time.
