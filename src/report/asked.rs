@@ -107,7 +107,7 @@ fn switch(plan: &Plan) -> String {
         return "there is one gear".to_owned();
     }
     let part = |share: crate::units::Share| super::words::about(share.get());
-    let seconds = |time: crate::units::Millis| format!("{}\u{a0}s", number(time.get() / 1e3));
+    let seconds = |time: crate::units::Millis| format!("{}\u{a0}s", rounded(time.get() / 1e3));
     format!(
         "up at once where the rate of {} is above {} of what the gear carries; down where it stays below {} of the lower \
          gear's for {}",

@@ -151,14 +151,21 @@ impl Panel {
 
     /// Says how the values of that witness change from the lowest gear to the highest.
     fn trend(&self, what: &str, write: fn(f64) -> String) -> String {
-        let mut values = self.first().flatten();
-        let Some(first) = values.next() else { return what.to_owned() };
-        let last = values.last().unwrap_or(first);
-        let how = match (write(first), write(last)) {
-            (first, last) if first == last => format!("is {first} at the lowest load and the highest"),
-            (from, to) => format!("{} from {from} to {to}", if last > first { "rises" } else { "falls" }),
+        let values: Vec<f64> = self.first().flatten().collect();
+        let (Some(&first), Some(&last), Some((low, high))) =
+            (values.first(), values.last(), ends(values.iter().copied()))
+        else {
+            return what.to_owned();
         };
-        let how = if self.claimed.len() == 1 { format!("is {}", write(first)) } else { how };
+        let how = if write(low) == write(high) {
+            format!("is {} at every load", write(low))
+        } else if first == low && last == high {
+            format!("rises from {} to {}", write(low), write(high))
+        } else if first == high && last == low {
+            format!("falls from {} to {}", write(high), write(low))
+        } else {
+            format!("lies between {} and {}", write(low), write(high))
+        };
         format!("{} {what} {how}", self.witness())
     }
 
@@ -188,7 +195,7 @@ impl Panel {
         let frame = Frame { x: 0.0..spans.last().map_or(1.0, |span| span.end), y: self.range() };
         let mut canvas = Canvas::default();
         draw_bands(&mut canvas, &frame, spans);
-        frame.draw_axes(&mut canvas, self.write, "load, requests/s");
+        frame.draw_axes(&mut canvas, self.write, ("load, requests/s", false));
         canvas.fitted("", (0.0, 12.0), Anchor::Start, &self.name, 150.0);
         if let Some((limit, name)) = &self.limit {
             canvas.line("limit", &[frame.at(frame.x.start, *limit), frame.at(frame.x.end, *limit)]);
@@ -286,8 +293,8 @@ impl Frame {
         (LEFT + part(x, &self.x) * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - part(y, &self.y) * (HEIGHT - TOP - BOTTOM))
     }
 
-    /// Draws both axes with their ticks, and the name of the horizontal one.
-    pub fn draw_axes(&self, canvas: &mut Canvas, write: fn(f64) -> String, x_name: &str) {
+    /// Draws both axes with their ticks, and the name of the horizontal one, with whether it counts something whole.
+    pub fn draw_axes(&self, canvas: &mut Canvas, write: fn(f64) -> String, (x_name, whole): (&str, bool)) {
         for tick in ticks(&self.y, 4) {
             let (x, y) = self.at(self.x.start, tick);
             canvas.line("grid", &[(x, y), self.at(self.x.end, tick)]);
@@ -295,7 +302,7 @@ impl Frame {
         }
         let (left, bottom) = self.at(self.x.start, self.y.start);
         canvas.line("axis", &[(left, bottom), self.at(self.x.end, self.y.start)]);
-        for tick in ticks(&self.x, 4) {
+        for tick in ticks(&self.x, 4).into_iter().filter(|tick| !whole || tick.fract() == 0.0) {
             let (x, y) = self.at(tick, self.y.start);
             canvas.line("axis", &[(x, y), (x, y + 4.0)]);
             let (name, half) = (number(tick), 0.5 * width(&number(tick)));

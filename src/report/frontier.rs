@@ -38,7 +38,7 @@ fn solved(given: &Given<'_>, problem: &Problem, facts: &Facts) -> Result<Vec<Fro
 
 /// Returns what an error says first, as a part of a sentence.
 pub(super) fn first_line(error: &Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
+    error.to_string().lines().next().unwrap_or_default().trim_end_matches('.').replace('`', "")
 }
 
 fn drawn(given: &Given<'_>, points: &[FrontierPoint]) -> Vec<Block> {
@@ -58,7 +58,12 @@ fn drawn(given: &Given<'_>, points: &[FrontierPoint]) -> Vec<Block> {
         described: format!("{} from {}.", length(points, "point"), described(points)),
         svg: draw(points, chosen.as_ref()),
     };
-    vec![text(intro), Block::Figures(vec![figure]), Block::Table(table(given, points, chosen.as_ref()))]
+    let table = Block::Table(table(given, points, chosen.as_ref()));
+    // A picture of one point says no more than its row.
+    if points.len() == 1 {
+        return vec![text(intro), text(format!("{}.", finding(points, chosen.as_ref()))), table];
+    }
+    vec![text(intro), Block::Figures(vec![figure]), table]
 }
 
 fn described(points: &[FrontierPoint]) -> String {
@@ -88,7 +93,7 @@ fn draw(points: &[FrontierPoint], chosen: Option<&Chosen>) -> String {
     let room = 0.2 * (high - low).max(0.01);
     let frame = Frame { x: (few - 1.0).max(0.0)..many + 1.0, y: (low - room).max(0.0)..high + room };
     let mut canvas = Canvas::default();
-    frame.draw_axes(&mut canvas, |part| format!("{}\u{a0}%", number(100.0 * part)), "cores");
+    frame.draw_axes(&mut canvas, |part| format!("{}\u{a0}%", number(100.0 * part)), ("cores", true));
     canvas.text("", (0.0, 12.0), Anchor::Start, "accuracy");
     canvas.text("faint", (390.0, 12.0), Anchor::End, "chosen");
     canvas.dot("chosen", (390.0 - width("chosen") - 8.0, 8.0), 5.5);

@@ -144,12 +144,12 @@ fn stage_does(plan: &Plan, gear: &Gear, (index, stage): (usize, &Stage), seen: O
             format!("{who} is served at random, {}", listed(&shares.collect::<Vec<_>>()))
         }
         (Dispatch::Spill, _) => {
-            format!("{who} goes to the first that has a free replica of {}, or waits for the last", listed(&lanes()))
+            format!("{who} goes to the first of these that is free, or waits for the last: {}", lanes().join(", "))
         }
         (Dispatch::Deadline, _) => format!(
-            "{who} goes to the first that is expected to answer within {} of {}, or to the last",
+            "{who} goes to the first of these that is expected to answer within {}, or to the last: {}",
             ms(plan.slo.latency_ms.get()),
-            listed(&lanes())
+            lanes().join(", ")
         ),
     };
     let what = if gear.stages.len() == 1 { sentence(&what) } else { format!("In stage {}, {what}", stage.name) };

@@ -100,12 +100,13 @@ fn figure(html: &mut String, figure: &Figure) {
     *html += "</figure>\n";
 }
 
-/// Wide tables scroll in a box of their own, which the keyboard can reach.
+/// Wide tables scroll in a box of their own, which the keyboard can reach; what they are called stands above it in full.
 fn table(html: &mut String, table: &Table) {
     let caption = escaped(&table.caption);
     let _ = write!(
         html,
-        "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"{caption}\"><table><caption>{caption}</caption>\n<thead>"
+        "<p class=\"caption\" aria-hidden=\"true\">{caption}</p>\n<div class=\"wide\" role=\"region\" tabindex=\"0\" \
+         aria-label=\"{caption}\"><table><caption>{caption}</caption>\n<thead>"
     );
     heads(html, table);
     *html += "</thead>\n<tbody>\n";

@@ -14,7 +14,7 @@ const ROOM: f64 = 3.0;
 /// Where replicas begin: names stand left of it.
 const LEFT: f64 = 158.0;
 /// Most replicas of a pool, and cores of a replica, that are drawn.
-const MOST: u32 = 48;
+const MOST: u32 = 64;
 const MOST_CORES: u32 = 16;
 
 pub(super) fn blocks(given: &Given<'_>) -> Vec<Block> {
@@ -73,11 +73,14 @@ fn total(plan: &Plan, gear: &Gear) -> String {
 }
 
 fn pool_in_words(pool: &Pool) -> String {
-    let most = match pool.on {
-        Resource::Function { .. } => format!("up to {} at once", counted(pool.replicas, "instance")),
-        _ => format!("{} at most", counted(pool.replicas, "replica")),
-    };
-    format!("{most}, each on {}, holding {}", resource(&pool.on), super::words::listed(&pool.hosts))
+    let hosts = super::words::listed(&pool.hosts);
+    match &pool.on {
+        Resource::Function { .. } => {
+            format!("up to {} at once of {}, holding {hosts}", counted(pool.replicas, "instance"), resource(&pool.on))
+        }
+        on if pool.replicas == 1 => format!("1 replica on {}, holding {hosts}", resource(on)),
+        on => format!("up to {} on {} each, holding {hosts}", counted(pool.replicas, "replica"), resource(on)),
+    }
 }
 
 fn transfer(transfer: &crate::plan::Transfer) -> (String, String) {

@@ -11,6 +11,9 @@ use crate::profile::Trust;
 
 type Risk = (Tone, String);
 
+/// Part by which a trial may be slower than claimed before that is worth a look.
+const SLOWER: f64 = 0.05;
+
 pub(super) fn blocks(given: &Given<'_>) -> Vec<Block> {
     let mut risks = of(given);
     if risks.is_empty() {
@@ -25,6 +28,8 @@ pub(super) fn of(given: &Given<'_>) -> Vec<Risk> {
     let mut risks = Vec::new();
     risks.extend(late(plan, given.simulated.ok(), "simulation"));
     risks.extend(late(plan, given.replayed, "the replay"));
+    risks.extend(slower(plan, given.simulated.ok(), "simulation"));
+    risks.extend(slower(plan, given.replayed, "the replay"));
     match given.facts {
         Ok(facts) => {
             risks.extend(recomputed(given, facts));
@@ -58,6 +63,21 @@ fn late(plan: &Plan, witness: Option<&Witness>, name: &str) -> Option<Risk> {
         let (who, worst, name_of) = (gears_named(&late), percent(worst), quantile(&plan.slo));
         let cause = format!("up to {worst} of the requests took longer than {asked}, {allowed} may");
         (Tone::Bad, format!("In {name} {who} broke the SLO ({name_of}): {cause}."))
+    })
+}
+
+/// Says where a trial was slower than claimed, though it may have kept the SLO.
+fn slower(plan: &Plan, witness: Option<&Witness>, name: &str) -> Option<Risk> {
+    let excess =
+        |index: usize, gear: &Gear| Some(witness?.gear(index)?.latency_ms? / gear.claims.latency?.value_ms.get() - 1.0);
+    let slower = gears(plan, |index, gear| excess(index, gear).is_some_and(|excess| excess > SLOWER));
+    let most = slower.iter().filter_map(|&index| excess(index, &plan.gears[index])).fold(0.0, f64::max);
+    (!slower.is_empty()).then(|| {
+        let (quantile, who) = (quantile(&plan.slo), gears_named(&slower));
+        (
+            Tone::Warning,
+            format!("In {name} the {quantile} of {who} was above the claim, by {:.0}\u{a0}% at most.", 100.0 * most),
+        )
     })
 }
 

@@ -36,7 +36,8 @@ pub(super) fn figure(given: &Given<'_>, index: usize) -> Figure {
     let seen = given.simulated.ok().and_then(|witness| witness.gear(index));
     Figure {
         finding: format!("{}: {}", name(given.plan, index), shape(gear)),
-        note: String::new(),
+        note: if exits(gear) == 0 { "" } else { "To the right: the part that leaves, answered with enough certainty." }
+            .to_owned(),
         described: super::gears::does(given.plan, gear, seen).join(" "),
         svg: draw(given.plan, gear, seen),
     }
@@ -44,10 +45,13 @@ pub(super) fn figure(given: &Given<'_>, index: usize) -> Figure {
 
 fn shape(gear: &Gear) -> String {
     let lanes: usize = gear.stages.iter().map(|stage| stage.lanes.len()).sum();
-    let exits = gear.stages.iter().filter(|stage| stage.exit.is_some()).count();
     let lanes = super::words::counted(lanes as u64, "lane");
-    let exits = if exits == 0 { String::new() } else { ", some leave early".to_owned() };
+    let exits = if exits(gear) == 0 { String::new() } else { ", some leave early".to_owned() };
     format!("{}, {lanes}{exits}", length(&gear.stages, "stage"))
+}
+
+fn exits(gear: &Gear) -> usize {
+    gear.stages.iter().filter(|stage| stage.exit.is_some()).count()
 }
 
 /// Where a stage stands.
@@ -181,8 +185,8 @@ fn runs(plan: &Plan, gear: &Gear, lane: &Lane) -> String {
 /// Draws where requests leave a stage early.
 fn draw_exit(canvas: &mut Canvas, (index, stage): (usize, &Stage), place: Place, seen: Option<&Seen>) {
     let Some(exit) = stage.exit else { return };
-    let part = seen.and_then(|seen| seen.exits.get(index)).map(|part| format!("{} ", about(*part)));
-    let text = format!("{}leave, certain ≥ {}", part.unwrap_or_default(), rounded(exit.certainty_at_least.get()));
+    let part = seen.and_then(|seen| seen.exits.get(index)).map_or_else(|| "leave".to_owned(), |part| about(*part));
+    let text = format!("≥ {} certain: {part}", rounded(exit.certainty_at_least.get()));
     let wide = (width(&text) + 20.0).min(0.5 * place.width - 8.0);
     let (x, y) = (place.x + place.width - 0.5 * wide, place.y + place.height);
     canvas.arrow(&[(x, y), (x, y + 15.0)]);

@@ -116,6 +116,9 @@ pub(super) fn replicas(gear: &Gear, pool: &Pool) -> String {
     let up = gear.replicas_of(pool);
     match &pool.on {
         Resource::Function { .. } => format!("up to {}", counted(up, "function instance")),
+        Resource::Vm { cores, .. } => {
+            format!("{} of {}{}", counted(up, "machine"), counted(*cores, "core"), if up == 1 { "" } else { " each" })
+        }
         on => format!("{} on {}{}", counted(up, "replica"), resource(on), if up == 1 { "" } else { " each" }),
     }
 }
