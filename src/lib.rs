@@ -36,6 +36,7 @@ pub mod plot;
 pub mod problem;
 pub mod profile;
 pub mod replay;
+pub mod report;
 pub mod review;
 pub mod rooms;
 pub mod simulate;

@@ -8,6 +8,8 @@ mod apart;
 mod arrivals;
 #[path = "integration/baselines.rs"]
 mod baselines;
+#[path = "integration/browser.rs"]
+mod browser;
 // Two of the messages come from the engine.
 #[cfg(feature = "rten")]
 #[path = "integration/broken.rs"]
@@ -46,6 +48,8 @@ mod plot;
 mod profile;
 #[path = "integration/replay.rs"]
 mod replay;
+#[path = "integration/report.rs"]
+mod report;
 #[path = "integration/review.rs"]
 mod review;
 #[path = "integration/samples.rs"]

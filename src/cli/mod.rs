@@ -18,6 +18,7 @@ mod measure_less;
 mod plot;
 mod profile;
 mod replay;
+mod report;
 mod schema;
 mod simulate;
 mod solve;
@@ -61,6 +62,7 @@ enum Command {
     Plot(plot::Args),
     Profile(Box<profile::Args>),
     Replay(replay::Args),
+    Report(report::Args),
     Schema(schema::Args),
     Simulate(simulate::Args),
     #[command(hide = true)]
@@ -95,6 +97,7 @@ impl Cli {
             Command::Plot(args) => plot::run(&args),
             Command::Profile(args) => profile::run(&args),
             Command::Replay(args) => replay::run(&args),
+            Command::Report(args) => report::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Simulate(args) => simulate::run(&args),
             Command::Worker(args) => worker::run(&args),

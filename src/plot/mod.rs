@@ -9,12 +9,12 @@
 //! text is laid out, and in PNG drawn, with two fonts inside the program, so no font of the machine plays a part.
 
 mod curves;
-mod page;
+pub(crate) mod page;
 mod palette;
 mod plan;
 mod report;
 mod stack;
-mod text;
+pub(crate) mod text;
 
 use plotters::coord::Shift;
 use plotters::drawing::DrawingAreaErrorKind;

@@ -83,6 +83,7 @@ fn table(caption: &str, heads: &[&str], rows: Vec<Vec<String>>) -> String {
     text + "</tr></table>\n"
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+/// Returns a text as HTML carries it, also inside an attribute.
+pub(crate) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -299,7 +299,7 @@ impl Judge<'_> {
         let world = Measured::new(plan, facts)?;
         let best = fast.map(|fast| Measured::new(plan, fast)).transpose()?;
         let allowed = 1.0 - plan.slo.quantile.get();
-        for gear in 0..plan.gears.len() {
+        for (index, gear) in plan.gears.iter().enumerate() {
             // A gear is refused only where even the lower end of the interval is too much.
             let least = |world: &Measured| {
                 let report = try_gear(plan, gear, world, effort);
@@ -314,10 +314,10 @@ impl Judge<'_> {
             let cause = format!(
                 "in simulation at least {:.2} % of the requests are late at {:.1} requests/s, {:.2} % are allowed",
                 100.0 * late,
-                plan.gears[gear].up_to_rps.get(),
+                gear.up_to_rps.get(),
                 100.0 * allowed
             );
-            findings.push(self.of_class(code, format!("gears[{gear}]"), cause, action));
+            findings.push(self.of_class(code, format!("gears[{index}]"), cause, action));
         }
         Ok(findings)
     }

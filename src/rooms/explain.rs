@@ -12,7 +12,7 @@ use crate::plan::Plan;
 use crate::problem::{Problem, Room};
 use crate::units::{Accuracy, Millis};
 
-use super::variant_set::{Model, Parts};
+use super::variant_set::Model;
 
 /// Why a gear is as it is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -68,37 +68,69 @@ pub struct RunnerUp {
 /// # Errors
 /// [`Error::Unsupported`] for rooms that do not plan yet or a gear that does not exist; [`Error::Input`] for missing facts.
 pub fn explain(plan: &Plan, problem: &Problem, facts: &Facts, gear: usize) -> Result<Explanation, Error> {
-    let Some(load) = plan.gears.get(gear).map(|gear| gear.up_to_rps.get()) else {
+    if gear >= plan.gears.len() {
         return Err(Error::Unsupported {
             what: format!("the plan has no gear {gear}"),
             hint: format!("gears are 0 to {}", plan.gears.len().saturating_sub(1)),
         });
-    };
-    if problem.room != Room::VariantSet {
-        return Err(Error::Unsupported {
-            what: format!("plans of the room `{}` cannot be explained yet", problem.room.as_str()),
-            hint: "plans of variant-set can".to_owned(),
-        });
     }
-    let instance = Model::new(problem, facts, &plan.provenance.capacity_parts)?.instance;
-    let best = at_load::solve(&instance, load)
-        .and_then(|best| what_runs(plan, gear, &instance, load).filter(|gear| as_good(gear, &best, &instance)));
-    let Some(best) = best else {
-        return Err(Error::Unsupported {
-            what: format!("gear {gear} is not what its problem alone gives at {load} requests/s"),
-            hint: "it was made from a running plan, or plan, problem or facts have changed since: solve again"
-                .to_owned(),
-        });
-    };
-    Ok(Explanation {
-        gear,
-        load_rps: load,
-        objective: best.value,
-        accuracy: best.accuracy,
-        cores: best.cores.iter().sum(),
-        limits: prices(plan, problem, facts, load, &best)?,
-        runner_up: runner_up(&instance, load, &best),
-    })
+    Explainer::new(plan, problem, facts)?.gear(gear)
+}
+
+/// Explains every gear of a plan, each as [`explain`] does; the facts are worked in once.
+///
+/// # Errors
+/// As [`explain`], for all gears together where it is for none in particular.
+pub fn explain_all(plan: &Plan, problem: &Problem, facts: &Facts) -> Result<Vec<Result<Explanation, Error>>, Error> {
+    let explainer = Explainer::new(plan, problem, facts)?;
+    Ok((0..plan.gears.len()).map(|gear| explainer.gear(gear)).collect())
+}
+
+/// A problem, and the same with each limit loosened, with the facts worked in.
+struct Explainer<'a> {
+    plan: &'a Plan,
+    cores: u32,
+    instance: Instance,
+    looser: Vec<Looser>,
+}
+
+impl<'a> Explainer<'a> {
+    fn new(plan: &'a Plan, problem: &Problem, facts: &Facts) -> Result<Self, Error> {
+        if problem.room != Room::VariantSet {
+            return Err(Error::Unsupported {
+                what: format!("plans of the room `{}` cannot be explained yet", problem.room.as_str()),
+                hint: "plans of variant-set can".to_owned(),
+            });
+        }
+        let instance = |problem: &Problem| Ok(Model::new(problem, facts, &plan.provenance.capacity_parts)?.instance);
+        let cores = problem.core_budget();
+        let moved = [Some(one_more_core(problem, cores)), Some(later(problem)), less_accurate(problem)];
+        let looser = moved.into_iter().flatten().map(|moved| Looser::of(moved, cores, instance));
+        Ok(Self { plan, cores, instance: instance(problem)?, looser: looser.collect::<Result<_, Error>>()? })
+    }
+
+    fn gear(&self, gear: usize) -> Result<Explanation, Error> {
+        let load = self.plan.gears[gear].up_to_rps.get();
+        let instance = &self.instance;
+        let best = at_load::solve(instance, load)
+            .and_then(|best| what_runs(self.plan, gear, instance, load).filter(|gear| as_good(gear, &best, instance)));
+        let Some(best) = best else {
+            return Err(Error::Unsupported {
+                what: format!("gear {gear} is not what its problem alone gives at {load} requests/s"),
+                hint: "it was made from a running plan, or plan, problem or facts have changed since: solve again"
+                    .to_owned(),
+            });
+        };
+        Ok(Explanation {
+            gear,
+            load_rps: load,
+            objective: best.value,
+            accuracy: best.accuracy,
+            cores: best.cores.iter().sum(),
+            limits: self.looser.iter().map(|looser| looser.price(load, &best, self.cores)).collect(),
+            runner_up: runner_up(instance, load, &best),
+        })
+    }
 }
 
 /// Returns the solution that a gear is; `None` where its cores do not carry the load.
@@ -122,77 +154,80 @@ fn as_good(found: &Solution, best: &Solution, instance: &Instance) -> bool {
 }
 
 /// A limit, and the problem with it loosened.
-struct Looser {
+struct Moved {
     key: &'static str,
     value: f64,
     loosened_to: f64,
     problem: Problem,
 }
 
-fn prices(plan: &Plan, problem: &Problem, facts: &Facts, load: f64, best: &Solution) -> Result<Vec<LimitPrice>, Error> {
-    let (cores, parts) = (problem.core_budget(), &plan.provenance.capacity_parts);
-    [Some(one_more_core(problem, cores)), Some(later(problem)), less_accurate(problem)]
-        .into_iter()
-        .flatten()
-        .map(|looser| price(&looser, facts, parts, load, (best, cores)))
-        .collect()
-}
-
-fn one_more_core(problem: &Problem, cores: u32) -> Looser {
+fn one_more_core(problem: &Problem, cores: u32) -> Moved {
     let key = match problem.goal.cores_at_most.map(|most| most.cmp(&problem.inventory.cores)) {
         None | Some(Ordering::Greater) => "inventory.cores",
         Some(Ordering::Less) => "goal.cores_at_most",
         Some(Ordering::Equal) => "inventory.cores and goal.cores_at_most",
     };
-    Looser { key, value: f64::from(cores), loosened_to: f64::from(cores + 1), problem: problem.with_cores(cores + 1) }
+    Moved { key, value: f64::from(cores), loosened_to: f64::from(cores + 1), problem: problem.with_cores(cores + 1) }
 }
 
 /// A tenth more time.
-fn later(problem: &Problem) -> Looser {
+fn later(problem: &Problem) -> Moved {
     let (value, mut moved) = (problem.slo.latency_ms.get(), problem.clone());
     moved.slo.latency_ms = Millis::saturating(value * 1.1);
-    Looser { key: "slo.latency_ms", value, loosened_to: value * 1.1, problem: moved }
+    Moved { key: "slo.latency_ms", value, loosened_to: value * 1.1, problem: moved }
 }
 
 /// One point less.
-fn less_accurate(problem: &Problem) -> Option<Looser> {
+fn less_accurate(problem: &Problem) -> Option<Moved> {
     let least = problem.goal.accuracy_at_least?.get();
     let lower = Accuracy::saturating(least - 0.01);
     let mut moved = problem.clone();
     moved.goal.accuracy_at_least = Some(lower);
-    Some(Looser { key: "goal.accuracy_at_least", value: least, loosened_to: lower.get(), problem: moved })
+    Some(Moved { key: "goal.accuracy_at_least", value: least, loosened_to: lower.get(), problem: moved })
 }
 
-/// The last argument is the best solution within the limits as they are, and their core budget.
-fn price(
-    looser: &Looser,
-    facts: &Facts,
-    parts: &Parts,
-    load: f64,
-    (best, old_budget): (&Solution, u32),
-) -> Result<LimitPrice, Error> {
-    let mut instance = Model::new(&looser.problem, facts, parts)?.instance;
-    // A larger budget must not make the same cores look cheaper.
-    let scale = f64::from(instance.budget) / f64::from(old_budget);
-    if let Objective::Weighted { resource, .. } = &mut instance.objective {
-        *resource *= scale;
+/// A limit, and the integer program with it loosened.
+struct Looser {
+    key: &'static str,
+    value: f64,
+    loosened_to: f64,
+    instance: Instance,
+}
+
+impl Looser {
+    fn of(
+        moved: Moved,
+        old_budget: u32,
+        instance: impl Fn(&Problem) -> Result<Instance, Error>,
+    ) -> Result<Self, Error> {
+        let mut instance = instance(&moved.problem)?;
+        // A larger budget must not make the same cores look cheaper.
+        let scale = f64::from(instance.budget) / f64::from(old_budget);
+        if let Objective::Weighted { resource, .. } = &mut instance.objective {
+            *resource *= scale;
+        }
+        Ok(Self { key: moved.key, value: moved.value, loosened_to: moved.loosened_to, instance })
     }
-    let found = at_load::solve(&instance, load).unwrap_or_else(|| best.clone());
-    let cores = |solution: &Solution| i64::from(solution.cores.iter().sum::<u32>());
-    let accuracy_gain = found.accuracy - best.accuracy;
-    let cores_change = cores(&found) - cores(best);
-    Ok(LimitPrice {
-        key: looser.key,
-        value: looser.value,
-        loosened_to: looser.loosened_to,
-        binds: accuracy_gain > 1e-9 || cores_change < 0,
-        accuracy_gain,
-        cores_change,
-        objective_gain: match instance.objective {
-            Objective::Cheapest { .. } => -cores_change as f64 / f64::from(old_budget),
-            _ => found.value - best.value,
-        },
-    })
+
+    /// Returns what the looser limit would buy beside the best solution within the limits as they are.
+    fn price(&self, load: f64, best: &Solution, old_budget: u32) -> LimitPrice {
+        let found = at_load::solve(&self.instance, load).unwrap_or_else(|| best.clone());
+        let cores = |solution: &Solution| i64::from(solution.cores.iter().sum::<u32>());
+        let accuracy_gain = found.accuracy - best.accuracy;
+        let cores_change = cores(&found) - cores(best);
+        LimitPrice {
+            key: self.key,
+            value: self.value,
+            loosened_to: self.loosened_to,
+            binds: accuracy_gain > 1e-9 || cores_change < 0,
+            accuracy_gain,
+            cores_change,
+            objective_gain: match self.instance.objective {
+                Objective::Cheapest { .. } => -cores_change as f64 / f64::from(old_budget),
+                _ => found.value - best.value,
+            },
+        }
+    }
 }
 
 /// Returns the best solution that gives up one of the chosen allotments.

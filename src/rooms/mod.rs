@@ -3,6 +3,7 @@
 mod baselines;
 mod conflict;
 mod explain;
+mod frontier;
 mod gears;
 pub mod pipeline;
 mod record;
@@ -20,7 +21,8 @@ use crate::problem::{Problem, Room};
 use crate::simulate::Effort;
 
 pub use baselines::{Baseline, Kind as BaselineKind, Rules as BaselineRules, baselines};
-pub use explain::{Explanation, LimitPrice, RunnerUp, explain};
+pub use explain::{Explanation, LimitPrice, RunnerUp, explain, explain_all};
+pub use frontier::{FrontierPoint, frontier};
 pub use pipeline::Pipeline;
 pub use record::record;
 pub use relevance::{Configuration, Relevance, Skipped, relevance};

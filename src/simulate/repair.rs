@@ -18,6 +18,8 @@ const BISECTIONS: usize = 6;
 const LEAST_PART: f64 = 0.25;
 /// Part of a trial that warms up.
 const WARMUP: f64 = 0.1;
+/// Longest trial: a hundred years, which the clock can tell.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// How hard gears are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,19 +54,19 @@ pub fn repair<W: World + Sync>(plan: &Plan, world: &W, effort: Effort) -> Vec<Ge
     plan.gears.iter().map(|gear| repair_gear(plan, gear, world, effort)).collect()
 }
 
-/// Tries one gear, alone at its highest rate.
-///
-/// # Panics
-/// Where the plan has no gear of that number.
+/// Tries one gear of a plan, alone, at its highest rate; the report has no other gear.
 #[must_use]
-pub fn try_gear<W: World + Sync>(plan: &Plan, gear: usize, world: &W, effort: Effort) -> Report {
-    let gear = &plan.gears[gear];
-    let alone = Plan { gears: vec![gear.clone()], ..plan.clone() };
-    try_at(&alone, world, effort, gear.up_to_rps.get())
+pub fn try_gear<W: World + Sync>(plan: &Plan, gear: &Gear, world: &W, effort: Effort) -> Report {
+    try_at(&alone(plan, gear), world, effort, gear.up_to_rps.get())
+}
+
+/// Returns the plan as if this gear were its only one; pools keep their places, for the sake of the world.
+fn alone(plan: &Plan, gear: &Gear) -> Plan {
+    Plan { gears: vec![gear.clone()], ..plan.clone() }
 }
 
 fn repair_gear<W: World + Sync>(plan: &Plan, gear: &Gear, world: &W, effort: Effort) -> GearTrial {
-    let alone = Plan { gears: vec![gear.clone()], ..plan.clone() };
+    let alone = alone(plan, gear);
     let run = |part: f64| try_at(&alone, world, effort, part * gear.up_to_rps.get());
     let first = run(1.0);
     let mut trial = GearTrial {
@@ -100,11 +102,15 @@ fn try_at<W: World + Sync>(alone: &Plan, world: &W, effort: Effort, rate_rps: f6
     let each = effort.requests as f64 / f64::from(effort.trials.max(2)) / rate_rps;
     let settings = Settings {
         arrivals: Arrivals::Poisson { rate_rps },
-        duration: Duration::from_secs_f64(each * (1.0 - WARMUP)),
-        warmup: Duration::from_secs_f64(each * WARMUP),
+        duration: time(each * (1.0 - WARMUP)),
+        warmup: time(each * WARMUP),
         seed: effort.seed,
     };
     replicate(alone, world, &settings, effort.trials.max(2))
+}
+
+fn time(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST).min(LONGEST)
 }
 
 fn high(report: &Report) -> f64 {

@@ -28,7 +28,7 @@ fn drawn(name: &str, extension: &str) -> Vec<u8> {
 }
 
 /// Checks that every element that opens closes again, in order.
-fn assert_well_formed(svg: &str, name: &str) {
+pub fn assert_well_formed(svg: &str, name: &str) {
     let mut open = Vec::new();
     for tag in svg.split('<').skip(1) {
         let (tag, _) = tag.split_once('>').unwrap_or_else(|| panic!("{name}: `<{tag}` does not end"));

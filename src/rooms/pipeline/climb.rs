@@ -103,6 +103,13 @@ impl<'a> Model<'a> {
         valued.reduce(best).map(|picked| renumbered(picked, &kept))
     }
 
+    /// Returns the choices at a load that no other beats in both cores and accuracy, the fewest cores first.
+    pub fn frontier(&self, load: f64) -> Vec<Picked> {
+        let (choice, kept) = self.choice(load);
+        let budget = f64::from(self.problem.core_budget());
+        labels::frontier(&choice, budget).into_iter().map(|picked| renumbered(picked, &kept)).collect()
+    }
+
     /// Returns the integer program at a load, and which way each alternative stands for.
     fn choice(&self, load: f64) -> (Choice<Law>, Vec<Vec<usize>>) {
         let mut stages = Vec::new();

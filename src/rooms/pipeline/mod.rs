@@ -18,12 +18,12 @@ mod ways;
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::plan::Plan;
-use crate::problem::{Formulation, Problem};
+use crate::problem::{Formulation, Problem, Task};
 
 use super::conflict;
 use super::gears::assemble;
 use super::variant_set::Parts;
-use super::{Answer, Context, Planner};
+use super::{Answer, Context, FrontierPoint, Planner};
 use climb::Model;
 pub use published::{
     AccuracyMetric, Adapter, BatchPoint, Decision, Deployed, PipelineWeights, PublishedPipeline, PublishedStage,
@@ -59,6 +59,25 @@ impl conflict::Carries for Carries<'_> {
     fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
         Ok(Model::new(problem, self.facts, self.parts)?.max_load(most))
     }
+}
+
+/// Returns what accuracy each number of cores buys at a load.
+pub(super) fn frontier(
+    problem: &Problem,
+    facts: &Facts,
+    parts: &Parts,
+    load: f64,
+) -> Result<Vec<FrontierPoint>, Error> {
+    let model = Model::new(problem, facts, parts)?;
+    let point = |picked| {
+        let cores = |(stage, task): (usize, &Task)| {
+            let way = model.way(&picked, stage);
+            (task.variants[way.variant].clone(), way.candidate.cores())
+        };
+        let cores_of: Vec<(String, u32)> = problem.stages.iter().enumerate().map(cores).collect();
+        FrontierPoint { cores: cores_of.iter().map(|(_, cores)| cores).sum(), accuracy: picked.accuracy, cores_of }
+    };
+    Ok(model.frontier(load).into_iter().map(point).collect())
 }
 
 fn is_supported(problem: &Problem, context: &Context<'_>) -> Result<(), Error> {
