@@ -8,36 +8,73 @@ const CELLS: u64 = 128;
 /// Longer times count as this: the end of the cells for 2^42 ns, 1.2 hours or more.
 const LONGEST_NS: u64 = (1 << 43) - 1;
 
-/// How often each time was seen; a time is known within 1 / 128.
-#[derive(Debug, Clone)]
-pub struct Times(Vec<u64>);
+/// How often each time was seen; a time is known within 1 / 128. Holds only the powers of two between the shortest and the
+/// longest time: a trial counts many groups, and what is not held need not be cleared, summed or fetched.
+#[derive(Debug, Clone, Default)]
+pub struct Times {
+    /// The cell that the counts begin with.
+    from: usize,
+    counts: Vec<u64>,
+}
 
 impl Times {
-    pub fn new() -> Self {
-        Self(vec![0; cell(LONGEST_NS) + 1])
+    pub const fn new() -> Self {
+        Self { from: 0, counts: Vec::new() }
     }
 
     /// A time was seen.
     #[inline]
     pub fn saw(&mut self, ns: u64) {
-        self.0[cell(ns.min(LONGEST_NS))] += 1;
+        let cell = cell(ns.min(LONGEST_NS));
+        // Below `from` the difference wraps around, far beyond the end.
+        match self.counts.get_mut(cell.wrapping_sub(self.from)) {
+            Some(count) => *count += 1,
+            None => self.saw_outside(cell),
+        }
+    }
+
+    #[cold]
+    fn saw_outside(&mut self, cell: usize) {
+        self.widen(cell, cell + 1);
+        self.counts[cell - self.from] += 1;
+    }
+
+    /// Makes room for the cells `from..end`, to whole powers of two.
+    fn widen(&mut self, from: usize, end: usize) {
+        const POWER: usize = CELLS as usize;
+        let (from, end) = (from / POWER * POWER, end.next_multiple_of(POWER));
+        if self.counts.is_empty() {
+            self.from = from;
+        }
+        if from < self.from {
+            self.counts.splice(0..0, std::iter::repeat_n(0, self.from - from));
+            self.from = from;
+        }
+        if end > self.from + self.counts.len() {
+            self.counts.resize(end - self.from, 0);
+        }
     }
 
     /// Adds what others saw.
     pub fn absorb(&mut self, other: &Self) {
-        self.0.iter_mut().zip(&other.0).for_each(|(own, other)| *own += other);
+        if other.counts.is_empty() {
+            return;
+        }
+        self.widen(other.from, other.from + other.counts.len());
+        let own = &mut self.counts[other.from - self.from..];
+        own.iter_mut().zip(&other.counts).for_each(|(own, other)| *own += other);
     }
 
     /// Returns the middle of the cell that holds a quantile: the time of rank ⌈q × n⌉; `None` where nothing was seen.
     pub fn quantile(&self, q: f64) -> Option<u64> {
-        let seen: u64 = self.0.iter().sum();
+        let seen: u64 = self.counts.iter().sum();
         let rank = ((q * seen as f64).ceil() as u64).clamp(1, seen.max(1));
         let mut below = 0;
         let holds = |&count: &u64| {
             below += count;
             below >= rank
         };
-        self.0.iter().position(holds).map(middle)
+        self.counts.iter().position(holds).map(|cell| middle(self.from + cell))
     }
 }
 

@@ -25,6 +25,7 @@ const COMMANDS: &[&str] = &[
     "profile import",
     "profile load",
     "replay",
+    "report",
     "schema",
     "simulate",
     "solve",
