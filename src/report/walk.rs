@@ -2,7 +2,7 @@
 
 use super::gears::FEW;
 use super::svg::{Anchor, Canvas, WIDTH, width};
-use super::words::{about, batching, length, rounded, rps};
+use super::words::{about, length, ms, rounded, rps};
 use super::{Block, Figure, Given, Seen, text};
 use crate::plan::{Dispatch, Gear, Lane, Plan, Stage};
 
@@ -177,8 +177,11 @@ fn share(stage: &Stage, index: usize) -> String {
 
 fn runs(plan: &Plan, gear: &Gear, lane: &Lane) -> String {
     let up = plan.pool(&lane.pool).map_or(0, |pool| gear.replicas_of(pool));
-    let batch = batching(lane);
-    let batch = if batch.is_empty() { batch } else { format!(", {batch}") };
+    let batch = match (lane.batch, lane.hold_ms.get()) {
+        (1, _) => String::new(),
+        (batch, 0.0) => format!(", ≤ {batch} at once"),
+        (batch, hold) => format!(", ≤ {batch} at once, held ≤ {}", ms(hold)),
+    };
     format!("{} × {up}{batch}", lane.pool)
 }
 

@@ -124,7 +124,7 @@ pub(super) fn replicas(gear: &Gear, pool: &Pool) -> String {
 }
 
 /// Returns how a lane batches; empty where it serves one call at a time.
-pub(super) fn batching(lane: &Lane) -> String {
+fn batching(lane: &Lane) -> String {
     match (lane.batch, lane.hold_ms.get()) {
         (1, _) => String::new(),
         (batch, 0.0) => format!("batches of up to {batch}"),
