@@ -5,10 +5,12 @@
 
 /// Cells for each power of two.
 const CELLS: u64 = 128;
+/// Cells that are held together: eight powers of two, such as 0.1 to 27 ms, so that few groups ever need more.
+const BLOCK: usize = 8 * CELLS as usize;
 /// Longer times count as this: the end of the cells for 2^42 ns, 1.2 hours or more.
 const LONGEST_NS: u64 = (1 << 43) - 1;
 
-/// How often each time was seen; a time is known within 1 / 128. Holds only the powers of two between the shortest and the
+/// How often each time was seen; a time is known within 1 / 128. Holds only the blocks between the shortest and the
 /// longest time: a trial counts many groups, and what is not held need not be cleared, summed or fetched.
 #[derive(Debug, Clone, Default)]
 pub struct Times {
@@ -39,10 +41,9 @@ impl Times {
         self.counts[cell - self.from] += 1;
     }
 
-    /// Makes room for the cells `from..end`, to whole powers of two.
+    /// Makes room for the cells `from..end`, to whole blocks.
     fn widen(&mut self, from: usize, end: usize) {
-        const POWER: usize = CELLS as usize;
-        let (from, end) = (from / POWER * POWER, end.next_multiple_of(POWER));
+        let (from, end) = (from / BLOCK * BLOCK, end.next_multiple_of(BLOCK));
         if self.counts.is_empty() {
             self.from = from;
         }
