@@ -115,7 +115,7 @@ fn kind(code: Code, causes: &[String]) -> String {
             format!("{} that no closed form can recompute; only the trials speak for them", claims())
         }
         Code::FactsChanged => "The measured facts have changed since the plan was made".to_owned(),
-        Code::LimitBroken => "A limit of the problem is broken".to_owned(),
+        Code::LimitBroken => "A limit is broken".to_owned(),
         Code::NotMeasured => "The plan needs what was not measured".to_owned(),
         other => format!("The check says `{other}`"),
     };
@@ -170,9 +170,9 @@ fn accuracy_trust(plan: &Plan) -> Vec<Risk> {
 fn unclaimed(plan: &Plan) -> Vec<Risk> {
     let without = |is: fn(&Gear) -> bool| gears(plan, |_, gear| is(gear));
     let cases = [
-        (without(|gear| gear.claims.accuracy.is_none()), "accuracy"),
-        (without(|gear| gear.claims.latency.is_none()), "latency"),
-        (without(|gear| gear.certificate.is_none()), "proof that it is the best"),
+        (without(|gear| gear.claims.accuracy.is_none()), "no accuracy"),
+        (without(|gear| gear.claims.latency.is_none()), "no latency"),
+        (without(|gear| gear.certificate.is_none()), "no proof that it is the best"),
     ];
     let mut alike: Vec<(Vec<usize>, Vec<String>)> = Vec::new();
     for (gears, what) in cases.into_iter().filter(|(gears, _)| !gears.is_empty()) {
@@ -183,8 +183,7 @@ fn unclaimed(plan: &Plan) -> Vec<Risk> {
     }
     let said = |(gears, lacks): (Vec<usize>, Vec<String>)| {
         let who = if gears.len() == plan.gears.len() { "every gear".to_owned() } else { gears_named(&gears) };
-        let lacks = listed(&lacks);
-        (Tone::Warning, format!("The plan says nothing for {who} of: {lacks}. Only the trials speak for it."))
+        (Tone::Warning, format!("For {who} the plan states {}.", listed(&lacks)))
     };
     alike.into_iter().map(said).collect()
 }

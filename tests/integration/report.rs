@@ -168,7 +168,7 @@ fn risks_name_what_is_wrong() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let late = changed("samples/variant-set", folder.path(), |plan| plan["slo"]["latency_ms"] = 1.0.into());
     let markdown = printed(&mut report(&late));
-    assert!(markdown.contains("- **problem** In simulation gears 0"), "{markdown}");
+    assert!(markdown.contains("- **problem** In simulation gear 0 broke the SLO"), "{markdown}");
     let refuted = changed("digits", folder.path(), |plan| {
         plan["gears"][2]["claims"]["accuracy"]["value"] = 0.955.into();
         plan["provenance"]["inputs"][1]["sha256"] = "0".repeat(64).into();
