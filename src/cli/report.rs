@@ -17,9 +17,9 @@ use super::{Answer, Output, say, say_findings};
 const TRIALS: u32 = 5;
 
 /// Write a plan as one page to review: HTML that needs nothing else, or Markdown
-///
-/// Example: planner report plans/digits.json -o digits.html
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  planner report plans/digits.json -o digits.html")]
 pub struct Args {
     /// The plan
     plan: PathBuf,

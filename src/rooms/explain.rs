@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::problem::{Problem, Room};
 use crate::units::{Accuracy, Millis};
 
+use super::pipeline;
 use super::variant_set::Model;
 
 /// Why a gear is as it is.
@@ -74,7 +75,7 @@ pub fn explain(plan: &Plan, problem: &Problem, facts: &Facts, gear: usize) -> Re
             hint: format!("gears are 0 to {}", plan.gears.len().saturating_sub(1)),
         });
     }
-    Explainer::new(plan, problem, facts)?.gear(gear)
+    explain_gears(plan, problem, facts, &[gear])?.remove(0)
 }
 
 /// Explains every gear of a plan, each as [`explain`] does; the facts are worked in once.
@@ -82,8 +83,40 @@ pub fn explain(plan: &Plan, problem: &Problem, facts: &Facts, gear: usize) -> Re
 /// # Errors
 /// As [`explain`], for all gears together where it is for none in particular.
 pub fn explain_all(plan: &Plan, problem: &Problem, facts: &Facts) -> Result<Vec<Result<Explanation, Error>>, Error> {
-    let explainer = Explainer::new(plan, problem, facts)?;
-    Ok((0..plan.gears.len()).map(|gear| explainer.gear(gear)).collect())
+    explain_gears(plan, problem, facts, &(0..plan.gears.len()).collect::<Vec<_>>())
+}
+
+fn explain_gears(
+    plan: &Plan,
+    problem: &Problem,
+    facts: &Facts,
+    gears: &[usize],
+) -> Result<Vec<Result<Explanation, Error>>, Error> {
+    match problem.room {
+        Room::VariantSet => {
+            let explainer = Explainer::new(plan, problem, facts)?;
+            Ok(gears.iter().map(|&gear| explainer.gear(gear)).collect())
+        }
+        Room::Pipeline => pipeline::explain(plan, problem, facts, gears),
+        other => Err(Error::Unsupported {
+            what: format!("plans of the room `{}` cannot be explained yet", other.as_str()),
+            hint: "plans of `variant-set` and `pipeline` can".to_owned(),
+        }),
+    }
+}
+
+/// Says that a gear cannot be explained because solving again gives another one.
+pub(super) fn not_what_it_gives(gear: usize, load: f64) -> Error {
+    Error::Unsupported {
+        what: format!("gear {gear} is not what its problem alone gives at {load} requests/s"),
+        hint: "it was made from a running plan, or plan, problem or facts have changed since: solve again".to_owned(),
+    }
+}
+
+/// Returns the problem with each of its limits loosened by a step.
+pub(super) fn loosened(problem: &Problem) -> Vec<Moved> {
+    let moved = [Some(one_more_core(problem, problem.core_budget())), Some(later(problem)), less_accurate(problem)];
+    moved.into_iter().flatten().collect()
 }
 
 /// A problem, and the same with each limit loosened, with the facts worked in.
@@ -96,16 +129,9 @@ struct Explainer<'a> {
 
 impl<'a> Explainer<'a> {
     fn new(plan: &'a Plan, problem: &Problem, facts: &Facts) -> Result<Self, Error> {
-        if problem.room != Room::VariantSet {
-            return Err(Error::Unsupported {
-                what: format!("plans of the room `{}` cannot be explained yet", problem.room.as_str()),
-                hint: "plans of variant-set can".to_owned(),
-            });
-        }
         let instance = |problem: &Problem| Ok(Model::new(problem, facts, &plan.provenance.capacity_parts)?.instance);
         let cores = problem.core_budget();
-        let moved = [Some(one_more_core(problem, cores)), Some(later(problem)), less_accurate(problem)];
-        let looser = moved.into_iter().flatten().map(|moved| Looser::of(moved, cores, instance));
+        let looser = loosened(problem).into_iter().map(|moved| Looser::of(moved, cores, instance));
         Ok(Self { plan, cores, instance: instance(problem)?, looser: looser.collect::<Result<_, Error>>()? })
     }
 
@@ -114,13 +140,7 @@ impl<'a> Explainer<'a> {
         let instance = &self.instance;
         let best = at_load::solve(instance, load)
             .and_then(|best| what_runs(self.plan, gear, instance, load).filter(|gear| as_good(gear, &best, instance)));
-        let Some(best) = best else {
-            return Err(Error::Unsupported {
-                what: format!("gear {gear} is not what its problem alone gives at {load} requests/s"),
-                hint: "it was made from a running plan, or plan, problem or facts have changed since: solve again"
-                    .to_owned(),
-            });
-        };
+        let best = best.ok_or_else(|| not_what_it_gives(gear, load))?;
         Ok(Explanation {
             gear,
             load_rps: load,
@@ -154,11 +174,11 @@ fn as_good(found: &Solution, best: &Solution, instance: &Instance) -> bool {
 }
 
 /// A limit, and the problem with it loosened.
-struct Moved {
-    key: &'static str,
-    value: f64,
-    loosened_to: f64,
-    problem: Problem,
+pub(super) struct Moved {
+    pub key: &'static str,
+    pub value: f64,
+    pub loosened_to: f64,
+    pub problem: Problem,
 }
 
 fn one_more_core(problem: &Problem, cores: u32) -> Moved {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use planner::facts::Facts;
-use planner::format::{from_value, to_bytes};
+use planner::format::{from_value, load, to_bytes};
 use planner::optimize::choice::{Alternative, Choice, Goal, Metric, Walk, enumerate, labels};
 use planner::plan::estimate::Queue;
 use planner::plan::law::Law;
@@ -12,8 +12,9 @@ use planner::plan::{Plan, Tolerance, check};
 use planner::problem::Problem;
 use planner::profile::Distribution;
 use planner::rooms::pipeline::{Adapter, PublishedPipeline};
-use planner::rooms::{Answer, Conflict, Context, solve};
+use planner::rooms::{Answer, Conflict, Context, explain, solve};
 use planner::simulate::{Arrivals, Effort, Measured, Settings, replicate};
+use planner::units::{Accuracy, Millis};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -295,4 +296,43 @@ fn published_decisions_of_the_reference_instances() {
         assert!(published.decide(Adapter::Rim(1)).is_none_or(|rim| rim.stages.iter().all(|stage| stage.replicas == 1)));
         assert!(PublishedPipeline { sla_s: 0.01, ..published }.solve().is_none(), "{name}: nothing is that fast");
     }
+}
+
+/// What an explanation says of a looser limit is what solving with it gives, and nothing it names is better than the plan.
+#[test]
+fn explanations_say_what_solving_again_gives() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans/ocr.json");
+    let plan = load::<Plan>(&path).expect("valid").document;
+    let facts = Facts::of_plan(&plan, &path).expect("its profiles are there");
+    let problem = plan.provenance.problem.clone().expect("kept");
+    let mut priced = 0;
+    for (index, gear) in plan.gears.iter().enumerate() {
+        let why = explain(&plan, &problem, &facts, index).expect("it is what its problem gives");
+        let objective = gear.certificate.as_ref().expect("proved").objective;
+        assert!((why.objective - objective).abs() < 1e-9, "{why:?}");
+        assert!(why.runner_up.is_none_or(|second| second.objective <= objective + 1e-9), "gear {index}");
+        for limit in &why.limits {
+            let mut moved = problem.clone();
+            moved.workload.max_rps = gear.up_to_rps;
+            match limit.key {
+                "inventory.cores" => moved.inventory.cores += 1,
+                "slo.latency_ms" => moved.slo.latency_ms = Millis::saturating(limit.loosened_to),
+                _ => moved.goal.accuracy_at_least = Some(Accuracy::saturating(limit.loosened_to)),
+            }
+            let context = Context { capacity_parts: Some(&plan.provenance.capacity_parts), ..Context::default() };
+            let Answer::Plan(again) = solve(&moved, &facts, context).expect("solved") else {
+                panic!("looser limits never refuse");
+            };
+            let claims = &again.gears.last().expect("a gear").claims;
+            let accuracy = claims.accuracy.expect("claimed").value.get();
+            assert_eq!(
+                i64::from(claims.cores.expect("claimed")),
+                i64::from(why.cores) + limit.cores_change,
+                "{limit:?}"
+            );
+            assert!((accuracy - why.accuracy - limit.accuracy_gain).abs() < 1e-9, "{limit:?}");
+            priced += usize::from(limit.binds);
+        }
+    }
+    assert!(priced > 0, "some limit binds in some gear");
 }

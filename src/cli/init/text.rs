@@ -158,6 +158,8 @@ kind = "most-accurate"
 # accuracy_at_least = 0.9
 # With weighted: how much accuracy, cores in use and load times count.
 # weights = {{ accuracy = 1.0, resource = 0.05, loading = 0.001 }}
+# Most gears that the plan may have; as many as the optimum changes where left out.
+# gears_at_most = 8
 # How much accuracy a gear may give away below its highest load because its shares are fixed.
 # gear_loss_at_most = 0.01
 

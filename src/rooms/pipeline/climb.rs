@@ -22,6 +22,7 @@ const LEAST_WEIGHT: f64 = 1e-9;
 const LOWEST: f64 = 1e-3;
 
 /// A problem with its facts worked in.
+#[derive(Clone)]
 pub(super) struct Model<'a> {
     pub problem: &'a Problem,
     /// Ways to run each stage.

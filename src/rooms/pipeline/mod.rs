@@ -12,6 +12,7 @@
 
 mod climb;
 mod decode;
+mod explain;
 mod published;
 mod ways;
 
@@ -25,6 +26,7 @@ use super::gears::assemble;
 use super::variant_set::Parts;
 use super::{Answer, Context, FrontierPoint, Planner};
 use climb::Model;
+pub(super) use explain::explain;
 pub use published::{
     AccuracyMetric, Adapter, BatchPoint, Decision, Deployed, PipelineWeights, PublishedPipeline, PublishedStage,
     StageVariant,
