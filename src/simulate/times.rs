@@ -5,8 +5,8 @@
 
 /// Cells for each power of two.
 const CELLS: u64 = 128;
-/// Cells that are held together: eight powers of two, such as 0.1 to 27 ms, so that few groups ever need more.
-const BLOCK: usize = 8 * CELLS as usize;
+/// Cells that are cleared together: four powers of two.
+const BLOCK: usize = 4 * CELLS as usize;
 /// Longer times count as this: the end of the cells for 2^42 ns, 1.2 hours or more.
 const LONGEST_NS: u64 = (1 << 43) - 1;
 
@@ -45,6 +45,8 @@ impl Times {
     fn widen(&mut self, from: usize, end: usize) {
         let (from, end) = (from / BLOCK * BLOCK, end.next_multiple_of(BLOCK));
         if self.counts.is_empty() {
+            // Room for all is asked for once; what is never cleared costs no memory.
+            self.counts.reserve_exact((cell(LONGEST_NS) + 1).next_multiple_of(BLOCK));
             self.from = from;
         }
         if from < self.from {
