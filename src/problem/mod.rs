@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Accuracy, Factor, Millis, Rate, Share, Usd};
+use crate::units::{Accuracy, Factor, Megabytes, Millis, Rate, Share, Usd};
 
 pub use pipeline::{Combination, PipelineAccuracy, Task};
 
@@ -134,6 +134,12 @@ pub enum Formulation {
 pub struct Workload {
     /// The highest rate that the plan must carry.
     pub max_rps: Rate,
+    /// A recorded load, relative to this file: how often each rate is asked for, and how fast rates change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<PathBuf>,
+    /// What the recorded rates are multiplied by; 1 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_scale: Option<Factor>,
 }
 
 /// A latency objective: a quantile of the response times and its limit.
@@ -160,6 +166,36 @@ pub struct Inventory {
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub min_cores_per_variant: u32,
+    /// Kinds of machines with their prices and how many there are; none where `cores` alone count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<Machine>,
+}
+
+/// A kind of machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// The name used by pools and findings.
+    pub name: String,
+    /// The device name that profile points carry: `cpu`, or an accelerator like `cuda:0`.
+    #[serde(default = "cpu")]
+    pub device: String,
+    /// Cores of one machine; 1 for an accelerator.
+    #[schemars(range(min = 1, max = 4096))]
+    pub cores: u32,
+    /// Memory of one machine; unlimited where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mb: Option<Megabytes>,
+    /// How many there are.
+    #[schemars(range(min = 1, max = 4096))]
+    pub at_most: u32,
+    /// Price of one machine for an hour.
+    #[serde(default)]
+    pub price_usd_per_hour: Usd,
+}
+
+fn cpu() -> String {
+    "cpu".to_owned()
 }
 
 fn one() -> u32 {

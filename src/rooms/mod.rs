@@ -1,6 +1,7 @@
 //! The planners: each room turns a problem and its facts into a plan, or says which limits conflict.
 
 mod baselines;
+pub mod cascade;
 mod conflict;
 mod explain;
 mod frontier;
