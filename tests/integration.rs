@@ -34,6 +34,8 @@ mod import;
 mod init;
 #[path = "integration/load.rs"]
 mod load;
+#[path = "integration/machines.rs"]
+mod machines;
 #[path = "integration/measure_less.rs"]
 mod measure_less;
 #[path = "integration/ocr.rs"]

@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     say_findings(&problem.findings);
     let folder = args.problem.parent().unwrap_or(Path::new("")).to_owned();
     let profiles: Vec<PathBuf> = problem.document.profiles.iter().map(|path| folder.join(path)).collect();
-    let facts = Facts::load(&profiles)?;
+    let facts = Facts::load_on(&profiles, &problem.document.inventory.machines)?;
     for profile in &facts.profiles {
         say_findings(&profile.findings);
     }
@@ -176,7 +176,11 @@ pub fn problem_of(plan: &Loaded<Plan>, given: Option<&Path>) -> Result<Option<Pr
 
 /// Loads the facts of a plan: the given profiles, or those named in the plan.
 pub fn facts_of(plan: &Loaded<Plan>, given: &[PathBuf]) -> Result<Facts, Error> {
-    let facts = if given.is_empty() { Facts::of_plan(&plan.document, &plan.path)? } else { Facts::load(given)? };
+    let facts = if given.is_empty() {
+        Facts::of_plan(&plan.document, &plan.path)?
+    } else {
+        Facts::load_on(given, &plan.document.machines)?
+    };
     if facts.profiles.is_empty() {
         let action = "name one with --profile";
         let finding = Finding::error(Code::NotMeasured, "provenance.inputs", "the plan names no profile", action);

@@ -14,6 +14,7 @@ use crate::profile::{Service, Trust};
 
 use super::estimate::{Queue, mixture_quantile_ms};
 use super::law::{Flow, Law};
+use super::packing;
 use super::{Dispatch, Gear, InputRole, Lane, Plan, Resource, Stage, Walk, pipeline_accuracy};
 
 /// How far a recomputed number may be from its claim: relative for times and prices, absolute for parts of 1.
@@ -46,6 +47,7 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
         checker.latency(&mut findings);
         checker.cost(&mut findings);
         checker.cores(&mut findings);
+        packing::check(plan, gear, facts, &checker.key, &mut findings);
         checker.utilisation(&mut findings);
         checker.trust(&mut findings);
         checker.certificate(&mut findings);
@@ -54,6 +56,7 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
         }
     }
     if let Some(problem) = problem {
+        packing::kinds_agree(plan, problem, &mut findings);
         load_is_covered(plan, problem, &mut findings);
         objectives_agree(plan, problem, &mut findings);
     }
@@ -114,7 +117,7 @@ fn facts_are_measured(plan: &Plan, facts: &Facts, findings: &mut Findings) {
         for (stage_index, stage) in gear.stages.iter().enumerate() {
             for (lane_index, lane) in stage.lanes.iter().enumerate() {
                 let Some(pool) = plan.pool(&lane.pool) else { continue };
-                if facts.service(&lane.variant, &pool.on, lane.batch).is_none() {
+                if facts.service_on(plan, pool, &lane.variant, lane.batch).is_none() {
                     let key = format!("gears[{index}].stages[{stage_index}].lanes[{lane_index}]");
                     let cause = format!(
                         "`{}` at batch {} on {} cores of {} was not measured",
@@ -255,7 +258,12 @@ impl Checker<'_> {
     /// Recomputes the weighted goal's value, less its load-time term, which depends on what was running.
     fn objective(&self, problem: &Problem, findings: &mut Findings) {
         let (Some(certificate), Some(accuracy)) = (&self.gear.certificate, self.expected_accuracy()) else { return };
-        let used = f64::from(self.cores_up()) / f64::from(problem.core_budget());
+        let used = if problem.inventory.machines.is_empty() {
+            f64::from(self.cores_up()) / f64::from(problem.core_budget())
+        } else {
+            let all = problem.inventory.usd_per_hour();
+            if all > 0.0 { self.plan.machines_usd_per_hour(self.gear) / all } else { 0.0 }
+        };
         let weights = problem.goal.weights.unwrap_or_default();
         let (most, least) = match problem.goal.kind {
             GoalKind::MostAccurate => (accuracy, accuracy),
@@ -366,7 +374,8 @@ impl Checker<'_> {
             return;
         }
         let cost = |pool: &super::Pool| f64::from(self.gear.replicas_of(pool)) * pool.on.usd_per_hour();
-        let truth: f64 = self.plan.placement.iter().map(cost).sum();
+        let own: f64 = self.plan.placement.iter().map(cost).sum();
+        let truth = own + self.plan.machines_usd_per_hour(self.gear);
         if (truth - claim.get()).abs() > self.tolerance.relative * truth.max(self.tolerance.absolute) {
             findings.push(self.refuted("cost_usd_per_hour", claim.get(), truth));
         }
@@ -418,7 +427,7 @@ impl Checker<'_> {
             .map(|flow| flow.service.trust)
             .max()
             .unwrap_or(Trust::Measured);
-        let worst = self.facts.trust_on(self.cores_up(), worst);
+        let worst = self.facts.trust_on(self.plan.cores_side_by_side(self.gear), worst);
         if claim.trust < worst {
             let cause = format!("claims to be {} but rests on a number that is {worst}", claim.trust);
             let key = format!("{}.claims.latency.trust", self.key);
@@ -496,7 +505,7 @@ impl Checker<'_> {
         }
         let flow = |(lane, share): (&'a Lane, f64)| {
             let pool = self.plan.pool(&lane.pool)?;
-            let service = self.facts.service(&lane.variant, &pool.on, lane.batch)?;
+            let service = self.facts.service_on(self.plan, pool, &lane.variant, lane.batch)?;
             Some(LaneFlow { lane, service, servers: self.gear.replicas_of(pool), calls, share })
         };
         stage.lanes.iter().zip(shares(stage)?).map(flow).collect()

@@ -95,6 +95,7 @@ pub fn relevance(
             hint: "measure the grid, or within an error; problems of variant-set can be measured for".to_owned(),
         });
     }
+    super::machines::refuse(problem, "what need not be measured")?;
     let hopeful = facts.at_best(asked, device, deviations);
     let allowed: BTreeSet<String> = variants_of(problem, facts)?.into_iter().collect();
     let measured = measured(facts, device);

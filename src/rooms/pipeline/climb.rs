@@ -12,6 +12,7 @@ use crate::plan::law::Law;
 use crate::problem::{GoalKind, PipelineAccuracy, Problem};
 
 use super::Parts;
+use super::machines::OnMachines;
 use super::ways::{Way, of_stage};
 
 /// Steps of the bisection for the highest load of a gear.
@@ -27,9 +28,11 @@ pub(super) struct Model<'a> {
     pub problem: &'a Problem,
     /// Ways to run each stage.
     pub ways: Vec<Vec<Way>>,
-    walk: Walk,
-    metric: Metric,
-    accuracies: Vec<Vec<f64>>,
+    pub walk: Walk,
+    pub metric: Metric,
+    pub accuracies: Vec<Vec<f64>>,
+    /// What is rented; absent where cores of the inventory count.
+    pub machines: Option<OnMachines>,
 }
 
 /// The best choice for all loads up to one.
@@ -48,8 +51,11 @@ impl<'a> Model<'a> {
             accuracies.push(stage.variants.iter().map(accuracy).collect());
         }
         let ways = problem.stages.iter().map(|stage| of_stage(problem, facts, parts, stage));
+        let ways: Vec<Vec<Way>> = ways.collect::<Result<_, _>>()?;
+        let has_machines = !problem.inventory.machines.is_empty();
         Ok(Self {
-            ways: ways.collect::<Result<_, _>>()?,
+            machines: has_machines.then(|| OnMachines::new(problem, facts, &ways)),
+            ways,
             walk: Walk::of(&problem.predecessors()).expect("validation lets series-parallel graphs pass"),
             metric: metric(problem),
             accuracies,
@@ -90,8 +96,11 @@ impl<'a> Model<'a> {
         low
     }
 
-    /// Returns the best choice at a load that keeps within the cores.
+    /// Returns the best choice at a load that keeps within the cores, or within stock; its cost is in cores, or in money.
     pub fn best_at(&self, load: f64) -> Option<Picked> {
+        if let Some(machines) = &self.machines {
+            return machines.best_at(self, load);
+        }
         let (choice, kept) = self.choice(load);
         let budget = f64::from(self.problem.core_budget());
         let within = |picked: &Picked| picked.cost <= budget * (1.0 + SLACK);
@@ -135,7 +144,7 @@ impl<'a> Model<'a> {
     }
 
     /// Returns the law of a way's responses; where trials asked for a cut, as if the load were higher.
-    fn law(&self, way: &Way, load: f64) -> Law {
+    pub fn law(&self, way: &Way, load: f64) -> Law {
         way.flow().law(load / way.part, self.problem.slo.latency_ms.get())
     }
 
@@ -184,7 +193,10 @@ impl<'a> Model<'a> {
 
     /// Returns what a choice is worth in the words of the problem: as the room `variant-set`, without its load time.
     pub fn objective(&self, picked: &Picked) -> f64 {
-        let used = picked.cost / f64::from(self.problem.core_budget());
+        let used = match &self.machines {
+            Some(machines) => machines.part(picked.cost),
+            None => picked.cost / f64::from(self.problem.core_budget()),
+        };
         match self.problem.goal.kind {
             GoalKind::MostAccurate => picked.accuracy,
             GoalKind::Cheapest => -used,

@@ -13,6 +13,7 @@
 mod climb;
 mod decode;
 mod explain;
+mod machines;
 mod published;
 mod ways;
 
