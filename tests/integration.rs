@@ -47,6 +47,7 @@ mod plot;
 #[path = "integration/profile.rs"]
 mod profile;
 #[path = "integration/replay.rs"]
+mod recorded;
 mod replay;
 #[path = "integration/report.rs"]
 mod report;
