@@ -46,8 +46,9 @@ mod plans;
 mod plot;
 #[path = "integration/profile.rs"]
 mod profile;
-#[path = "integration/replay.rs"]
+#[path = "integration/recorded.rs"]
 mod recorded;
+#[path = "integration/replay.rs"]
 mod replay;
 #[path = "integration/report.rs"]
 mod report;
