@@ -98,6 +98,16 @@ impl Facts {
         facts.with_load_of(plan, plan_path)
     }
 
+    /// Returns the facts with the recorded load that a plan names.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where its trace cannot be read.
+    pub fn with_load_of(self, plan: &Plan, plan_path: &Path) -> Result<Self, Error> {
+        let Some(problem) = &plan.provenance.problem else { return Ok(self) };
+        let folder = plan_path.parent().unwrap_or(Path::new(""));
+        Ok(Self { recorded: RecordedLoad::of_problem(problem, folder)?, ..self })
+    }
+
     fn add(&mut self, profile: Loaded<Profile>, answers: Option<Answers>, kinds: &[Machine], findings: &mut Findings) {
         let both = |other: &Path| kinds.iter().any(|kind| kind.trusts(other) && kind.trusts(&profile.path));
         for variant in &profile.document.variants {

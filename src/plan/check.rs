@@ -14,12 +14,8 @@ use crate::profile::{Service, Trust};
 
 use super::estimate::{Queue, mixture_quantile_ms};
 use super::law::{Flow, Law};
-<<<<<<< HEAD
 use super::packing;
-use super::{Dispatch, Gear, InputRole, Lane, Plan, Resource, Stage, Walk, pipeline_accuracy};
-=======
 use super::{Dispatch, Gear, Input, InputRole, Lane, Plan, Resource, Stage, Walk, pipeline_accuracy};
->>>>>>> main
 
 /// How far a recomputed number may be from its claim: relative for times and prices, absolute for parts of 1.
 #[derive(Debug, Clone, Copy)]
