@@ -42,6 +42,8 @@ mod measure_less;
 mod ocr;
 #[path = "integration/pipeline.rs"]
 mod pipeline;
+#[path = "integration/pipeline_machines.rs"]
+mod pipeline_machines;
 #[path = "integration/plans.rs"]
 mod plans;
 #[path = "integration/plot.rs"]
