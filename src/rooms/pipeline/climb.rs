@@ -139,12 +139,6 @@ impl<'a> Model<'a> {
         way.flow().law(load / way.part, self.problem.slo.latency_ms.get())
     }
 
-    /// Returns the law from end to end of a choice, without the cuts that trials asked for.
-    pub fn end_to_end(&self, picked: &Picked, load: f64) -> Law {
-        let span = self.problem.slo.latency_ms.get();
-        self.walk.fold(&|stage: usize| self.way(picked, stage).flow().law(load, span), Law::then, Law::beside)
-    }
-
     pub fn way(&self, picked: &Picked, stage: usize) -> &Way {
         &self.ways[stage][picked.picks[stage]]
     }

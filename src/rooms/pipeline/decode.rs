@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use super::climb::{Model, Step};
 use crate::facts::Facts;
-use crate::plan::{Certificate, Claims, Dispatch, Gear, LatencyClaim, Stage, pipeline_accuracy};
-use crate::profile::Trust;
+use crate::plan::{Certificate, Claims, Dispatch, Gear, Stage, pipeline_accuracy};
 use crate::rooms::gears::{Decoded, lane};
-use crate::units::{Millis, Rate, Share, Usd};
+use crate::units::{Rate, Share, Usd};
 
 const METHOD: &str = "exact: labels over laws of response times on a grid of 1/256 of the SLO";
 
@@ -43,11 +42,7 @@ pub(super) fn gear(model: &Model<'_>, facts: &Facts, step: &Step) -> Decoded {
 }
 
 fn claims(model: &Model<'_>, step: &Step, stages: &[Stage]) -> Claims {
-    let slo = model.problem.slo;
     let ways = || (0..stages.len()).map(|stage| model.way(&step.picked, stage));
-    let law = model.end_to_end(&step.picked, step.up_to);
-    let latency = law.quantile_ms(slo.quantile.get(), slo.latency_ms.get());
-    let trust = ways().map(|way| way.candidate.service.trust).max().unwrap_or(Trust::Measured);
     let cores: u32 = ways().map(|way| way.candidate.cores()).sum();
     let price = model.problem.inventory.price_usd_per_core_hour.get();
     let utilisation = stages
@@ -56,7 +51,7 @@ fn claims(model: &Model<'_>, step: &Step, stages: &[Stage]) -> Claims {
         .map(|(stage, way)| (stage.lanes[0].pool.clone(), Share::saturating(way.flow().utilisation(step.up_to))));
     Claims {
         accuracy: None,
-        latency: latency.map(|value| LatencyClaim { value_ms: Millis::saturating(value), trust }),
+        latency: None,
         cost_usd_per_hour: Some(Usd::saturating(f64::from(cores) * price)),
         cores: Some(cores),
         utilisation: utilisation.collect(),
