@@ -16,6 +16,8 @@ mod browser;
 mod broken;
 #[path = "integration/choice.rs"]
 mod choice;
+#[path = "integration/claims.rs"]
+mod claims;
 #[path = "integration/cli.rs"]
 mod cli;
 #[path = "integration/compare.rs"]

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
 use super::variant_set::Candidate;
 use crate::facts::Facts;
 use crate::optimize::few;
-use crate::plan::{Gear, Lane, Plan, PlanFormat, Pool, Provenance, Resource, Switch};
+use crate::plan::{Gear, Lane, Plan, PlanFormat, Pool, Provenance, Resource, Switch, latency_claim};
 use crate::problem::Problem;
 use crate::units::{Millis, Share, Usd};
 
@@ -22,7 +24,8 @@ pub(super) struct Decoded {
     pub lanes: Vec<(String, Candidate)>,
 }
 
-/// Puts the gears together, at most as many as the goal allows: pools as large as any gear needs.
+/// Puts the gears together, at most as many as the goal allows: pools as large as any gear needs. What they claim of the
+/// latency is worked out here, from the walk as it is written down.
 pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) -> Plan {
     let decoded = at_most(problem.goal.gears_at_most, decoded);
     let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
@@ -56,12 +59,8 @@ pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) 
             problem: None,
         },
     };
-    let together: Vec<u32> = plan.gears.iter().map(|gear| plan.cores_side_by_side(gear)).collect();
-    for (gear, cores) in plan.gears.iter_mut().zip(together) {
-        if let Some(latency) = &mut gear.claims.latency {
-            latency.trust = facts.trust_on(cores, latency.trust);
-        }
-    }
+    let claims: Vec<_> = (0..plan.gears.len()).into_par_iter().map(|gear| latency_claim(&plan, gear, facts)).collect();
+    plan.gears.iter_mut().zip(claims).for_each(|(gear, claim)| gear.claims.latency = claim);
     plan
 }
 

@@ -89,7 +89,7 @@ pub trait Planner {
 pub fn solve(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
     match context.trial {
         Some(effort) => tried::solve(problem, facts, context, effort),
-        None => solve_once(problem, facts, context),
+        None => tried::claimed(problem, facts, context),
     }
 }
 

@@ -70,6 +70,11 @@ fn plain_keys_are_left_out(problem: &Problem, findings: &mut Findings) {
     for (key, _, cause) in keys.into_iter().filter(|(_, given, _)| *given) {
         findings.push(Finding::error(Code::NoEffect, key, cause, "remove the key, or [[inventory.machines]]"));
     }
+    for (index, _) in problem.stages.iter().enumerate().filter(|(_, stage)| stage.lanes_at_most > 1) {
+        let key = format!("stages[{index}].lanes_at_most");
+        let cause = "mixtures within a stage are not planned on machines";
+        findings.push(Finding::error(Code::NoEffect, key, cause, "remove the key, or [[inventory.machines]]"));
+    }
     let loading = problem.goal.weights.is_some_and(|weights| weights.loading.get() > 0.0);
     if loading && packs {
         let cause = "load times are not weighed where machines are packed";

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use super::blend::mixes;
 use super::climb::{Model, Step};
+use super::ways::Way;
 use crate::facts::Facts;
-use crate::plan::{Certificate, Claims, Dispatch, Gear, LatencyClaim, Stage, pipeline_accuracy};
-use crate::profile::Trust;
-use crate::rooms::gears::{Decoded, cores_of, lane};
+use crate::plan::{Certificate, Claims, Dispatch, Gear, Stage, pipeline_accuracy};
+use crate::problem::Task;
+use crate::rooms::gears::{Decoded, cores_of, lane, pool_name};
 use crate::rooms::variant_set::Candidate;
-use crate::units::{Millis, Rate, Share, Usd};
+use crate::units::{Rate, Share, Usd};
 
+/// What the search covers where stages may be mixtures.
+const MIXED: &str = "mixtures of two ways in a stage, by eighths of its calls";
 const METHOD: &str = "exact: labels over laws of response times on a grid of 1/256 of the SLO";
 
 const ON_MACHINES: &str = "every fleet within stock that a bound lets pass, the cheapest first, packed exactly";
@@ -20,26 +24,35 @@ pub(super) fn gear(model: &Model<'_>, facts: &Facts, step: &Step) -> Decoded {
     let mut stages = Vec::new();
     let mut lanes = Vec::new();
     for (index, task) in problem.stages.iter().enumerate() {
-        let way = model.way(&step.picked, index);
-        let variant = &task.variants[way.variant];
+        let mut of_stage = Vec::new();
+        for (way, share) in model.lanes(&step.chosen, index) {
+            let variant = &task.variants[way.variant];
+            of_stage.push(lane(variant, &way.candidate, share));
+            lanes.push((variant.clone(), way.candidate.clone()));
+        }
         stages.push(Stage {
             name: task.name.clone(),
             after: task.after.clone(),
             calls: task.calls,
             dispatch: Dispatch::Share,
-            lanes: vec![lane(variant, &way.candidate, 1.0)],
+            lanes: of_stage,
             exit: None,
         });
-        lanes.push((variant.clone(), way.candidate.clone()));
     }
-    let objective = model.objective(&step.picked);
-    let method = if model.machines.is_some() { format!("{METHOD}; {ON_MACHINES}") } else { METHOD.to_owned() };
+    let objective = model.objective(&step.chosen);
+    let mut method = METHOD.to_owned();
+    for (applies, what) in [(mixes(problem), MIXED), (model.machines.is_some(), ON_MACHINES)] {
+        if applies {
+            method.push_str("; ");
+            method.push_str(what);
+        }
+    }
     let certificate = Certificate { objective, bound: objective, gap: 0.0, method, trial: None };
     let mut gear = Gear {
         up_to_rps: Rate::saturating(step.up_to),
         replicas: BTreeMap::new(),
         packing: Vec::new(),
-        claims: claims(model, step, &stages, &lanes),
+        claims: claims(model, step, &lanes),
         stages,
         certificate: Some(certificate),
     };
@@ -50,21 +63,21 @@ pub(super) fn gear(model: &Model<'_>, facts: &Facts, step: &Step) -> Decoded {
     Decoded { gear, lanes }
 }
 
-fn claims(model: &Model<'_>, step: &Step, stages: &[Stage], lanes: &[(String, Candidate)]) -> Claims {
-    let slo = model.problem.slo;
-    let ways = || (0..stages.len()).map(|stage| model.way(&step.picked, stage));
-    let law = model.end_to_end(&step.picked, step.up_to);
-    let latency = law.quantile_ms(slo.quantile.get(), slo.latency_ms.get());
-    let trust = ways().map(|way| way.candidate.service.trust).max().unwrap_or(Trust::Measured);
+fn claims(model: &Model<'_>, step: &Step, lanes: &[(String, Candidate)]) -> Claims {
     let cores = cores_of(model.problem, lanes);
     let price = model.problem.inventory.price_usd_per_core_hour.get();
-    let utilisation = stages
-        .iter()
-        .zip(ways())
-        .map(|(stage, way)| (stage.lanes[0].pool.clone(), Share::saturating(way.flow().utilisation(step.up_to))));
+    let used = |(stage, task): (usize, &Task)| -> Vec<(String, Share)> {
+        let lanes = model.lanes(&step.chosen, stage);
+        let of = |(way, share): (&Way, f64)| {
+            let pool = pool_name(&task.variants[way.variant], &way.candidate);
+            (pool, Share::saturating(way.flow().utilisation(share * step.up_to)))
+        };
+        lanes.map(of).collect()
+    };
+    let utilisation = model.problem.stages.iter().enumerate().flat_map(used);
     Claims {
         accuracy: None,
-        latency: latency.map(|value| LatencyClaim { value_ms: Millis::saturating(value), trust }),
+        latency: None,
         cost_usd_per_hour: Some(Usd::saturating(f64::from(cores) * price)),
         cores: Some(cores),
         machines: BTreeMap::new(),

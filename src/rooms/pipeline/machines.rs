@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::facts::Facts;
 use crate::optimize::choice::placed::{Placed, Site};
-use crate::optimize::choice::{Alternative, Choice, Goal, Picked, labels};
+use crate::optimize::choice::{Alternative, Choice, Goal, labels};
 use crate::optimize::fleet::shape::Shapes;
 use crate::optimize::fleet::{self, Kind, Within, cost_of};
 use crate::optimize::pack::Size;
@@ -12,7 +12,8 @@ use crate::problem::Problem;
 use crate::rooms::machines::{self, Packing, kinds, size};
 use crate::rooms::variant_set::{Candidate, objective};
 
-use super::climb::Model;
+use super::blend::Portion;
+use super::climb::{Chosen, Model};
 use super::ways::Way;
 
 /// Prices below this apart are equal, relative.
@@ -75,10 +76,11 @@ impl OnMachines {
     }
 
     /// Returns the best choice at a load, with the price of its machines.
-    pub fn best_at(&self, model: &Model<'_>, load: f64) -> Option<Picked> {
+    pub fn best_at(&self, model: &Model<'_>, load: f64) -> Option<Chosen> {
         let at_load = AtLoad::new(self, model, load)?;
         let best = fleet::best(&self.kinds, objective(model.problem), &at_load)?;
-        Some(Picked { value: best.value, accuracy: best.accuracy, cost: best.cost, picks: best.choice })
+        let stages = best.choice.iter().map(|&way| vec![Portion { way, share: 1.0 }]).collect();
+        Some(Chosen { value: best.value, accuracy: best.accuracy, cost: best.cost, stages })
     }
 }
 
