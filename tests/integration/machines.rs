@@ -395,7 +395,7 @@ fn each_kind_has_its_own_facts() {
             let times = |ms: planner::units::Millis| planner::units::Millis::saturating(ms.get() * slower);
             point.latency.mean_ms = times(point.latency.mean_ms);
             point.latency.p50.value_ms = times(point.latency.p50.value_ms);
-            for ns in &mut point.histogram.value_ns {
+            for ns in point.histogram.iter_mut().flat_map(|histogram| &mut histogram.value_ns) {
                 *ns = (*ns as f64 * slower) as u64;
             }
         }
