@@ -150,6 +150,7 @@ fn load_is_covered(plan: &Plan, problem: &Problem, findings: &mut Findings) {
 /// Says which latency claims are honest about resting on more than measurements.
 fn latencies_were_measured(plan: &Plan, facts: &Facts, findings: &mut Findings) {
     let causes = [
+        (Trust::Glimpsed, "rest on a few calls, with a tail like that of measured points".to_owned()),
         (Trust::Interpolated, "rest on points between measured ones".to_owned()),
         (Trust::Extrapolated, format!("use more cores than the {} of the measured host", facts.host_cores())),
     ];
