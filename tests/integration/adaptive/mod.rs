@@ -24,12 +24,12 @@ fn heavier_families_take_a_fourth_of_the_time_and_the_rest_is_within_the_asked_e
     assert!((0.9..=1.0).contains(&covered), "95 % intervals hold {covered}\n{all}");
 }
 
-/// Two core counts and six batches leave little to guess, and the small networks of this profile jump from batch to batch:
-/// five per cent cost more than a third of the grid's time, ten per cent less than a fifth.
+/// Two core counts and six batches leave little to guess, and the small networks of this profile jump from batch to batch;
+/// without glimpses five per cent cost more than a third of the grid's time.
 #[test]
 fn digits_are_within_the_asked_error() {
     let bench = Bench::digits();
-    for (asked, saved) in [(0.05, 2.5), (0.1, 5.0)] {
+    for (asked, saved) in [(0.05, 4.0), (0.1, 5.0)] {
         let figures = bench.run(Way::Within(asked));
         assert!(figures.errors[0] <= asked && figures.time_saved >= saved, "{figures}");
     }
@@ -37,7 +37,7 @@ fn digits_are_within_the_asked_error() {
 
 #[test]
 fn what_a_problem_needs_gives_the_plan_of_the_full_grid() {
-    for (bench, saved) in [(Bench::digits(), 1.5), (Bench::heavier(21), 4.0), (Bench::heavier(22), 4.0)] {
+    for (bench, saved) in [(Bench::digits(), 2.0), (Bench::heavier(21), 4.0), (Bench::heavier(22), 4.0)] {
         let figures = bench.run(Way::For);
         assert_eq!((figures.same_plan, figures.objective_off), (1.0, 0.0), "{}: {figures}", bench.name);
         assert!(figures.time_saved >= saved, "{}: {figures}", bench.name);
