@@ -88,7 +88,7 @@ pub trait Planner {
 pub fn solve(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
     match context.trial {
         Some(effort) => tried::solve(problem, facts, context, effort),
-        None => tried::claimed(problem, facts, context),
+        None => solve_once(problem, facts, context),
     }
 }
 
