@@ -301,6 +301,6 @@ mod tests {
             assert!((found.value - truth.value).abs() < 1e-9, "instance {instance}: {found:?} against {truth:?}");
             better += u32::from(found.stages.iter().any(|lanes| lanes.len() > 1));
         }
-        assert!(feasible > 100 && better > 8, "{feasible} feasible, {better} with mixtures");
+        assert!(feasible > 100 && better > 4, "{feasible} feasible, {better} with mixtures");
     }
 }
