@@ -28,6 +28,8 @@ mod engines;
 mod errors_page;
 #[path = "integration/export.rs"]
 mod export;
+#[path = "integration/gears.rs"]
+mod gears;
 #[path = "integration/import.rs"]
 mod import;
 #[path = "integration/init.rs"]
@@ -46,6 +48,8 @@ mod plans;
 mod plot;
 #[path = "integration/profile.rs"]
 mod profile;
+#[path = "integration/recorded.rs"]
+mod recorded;
 #[path = "integration/replay.rs"]
 mod replay;
 #[path = "integration/report.rs"]

@@ -88,8 +88,9 @@ mod tests {
     fn no_corner_is_better() {
         let mut dice = ChaCha8Rng::seed_from_u64(42);
         for case in 0..300 {
-            let rows: Vec<Vec<f64>> =
-                (0..dice.random_range(1..=5)).map(|_| vec![dice.random_range(0.1..2.0), dice.random_range(0.1..2.0)]).collect();
+            let rows: Vec<Vec<f64>> = (0..dice.random_range(1..=5))
+                .map(|_| vec![dice.random_range(0.1..2.0), dice.random_range(0.1..2.0)])
+                .collect();
             let b: Vec<f64> = rows.iter().map(|_| dice.random_range(0.0..3.0)).collect();
             let c = [dice.random_range(-1.0..2.0), dice.random_range(-1.0..2.0)];
             let (value, x) = maximise(&c, &rows, &b).expect("every variable is limited");

@@ -16,7 +16,7 @@ use super::estimate::{Queue, mixture_quantile_ms};
 use super::law::{Flow, Law};
 use super::passage::Passage;
 use super::turns::Turns;
-use super::{Gear, InputRole, Lane, Plan, Resource, Stage, Walk, pipeline_accuracy};
+use super::{Gear, Input, InputRole, Lane, Plan, Resource, Stage, Walk, pipeline_accuracy};
 
 /// How far a recomputed number may be from its claim: relative for times and prices, absolute for parts of 1.
 #[derive(Debug, Clone, Copy)]
@@ -57,14 +57,15 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
     }
     if let Some(problem) = problem {
         load_is_covered(plan, problem, &mut findings);
+        mean_accuracy_is_kept(plan, facts, problem, tolerance, &mut findings);
         objectives_agree(plan, problem, &mut findings);
     }
     latencies_were_measured(plan, facts, &mut findings);
     findings
 }
 
-/// Compares the profiles that the plan was made from, as its provenance records them, with those of today: the bytes, the
-/// host that measured and the model files.
+/// Compares the profiles and the trace that the plan was made from, as its provenance records them, with those of today: the
+/// bytes, the host that measured and the model files.
 #[must_use]
 pub fn facts_changed(plan: &Plan, facts: &Facts) -> Findings {
     let mut findings = Findings::default();
@@ -97,7 +98,21 @@ pub fn facts_changed(plan: &Plan, facts: &Facts) -> Findings {
             changed(format!("{} {are} than the plan was made with", names.join(", ")));
         }
     }
+    if let (Some((index, then)), Some(now)) = (of_role(plan, InputRole::Trace), &facts.recorded)
+        && then.sha256 != now.sha256
+    {
+        let cause = format!("{} has changed since the plan was made", then.path.display());
+        let key = format!("provenance.inputs[{index}]");
+        let finding = Finding::error(Code::FactsChanged, key, cause, "solve again, or restore the trace");
+        findings.push(finding.with_severity(Severity::Warning));
+    }
     findings
+}
+
+/// Returns the first input of a role that has a digest, with its place.
+fn of_role(plan: &Plan, role: InputRole) -> Option<(usize, &Input)> {
+    let mut inputs = plan.provenance.inputs.iter().enumerate();
+    inputs.find(|(_, input)| input.role == role && !input.sha256.is_empty())
 }
 
 /// Returns the response time of a gear at its highest rate and the SLO's quantile, in milliseconds; `None` where no closed
@@ -145,6 +160,22 @@ fn load_is_covered(plan: &Plan, problem: &Problem, findings: &mut Findings) {
     let (asked, carried) = (problem.workload.max_rps.get(), plan.max_rps());
     if carried < asked * (1.0 - 1e-9) {
         let cause = format!("the last gear carries {carried} of the {asked} requests/s that were asked for");
+        findings.push(Finding::error(Code::LimitBroken, "gears", cause, "solve again"));
+    }
+}
+
+/// Recomputes the accuracy over the requests of all loads together, where the problem asks for some.
+fn mean_accuracy_is_kept(plan: &Plan, facts: &Facts, problem: &Problem, tolerance: Tolerance, findings: &mut Findings) {
+    let Some(least) = problem.goal.mean_accuracy_at_least.map(crate::units::Accuracy::get) else { return };
+    let ends: Vec<f64> = plan.gears.iter().map(|gear| gear.up_to_rps.get()).collect();
+    let parts = facts.load_up_to(problem.workload.max_rps.get()).requests_in(&ends);
+    let of_gear = |(gear, part): (&Gear, &f64)| {
+        let checker = Checker { plan, gear, facts, problem: Some(problem), tolerance, key: String::new() };
+        Some(part * checker.expected_accuracy()?)
+    };
+    let truth: Option<f64> = plan.gears.iter().zip(&parts).map(of_gear).sum();
+    if let Some(truth) = truth.filter(|truth| *truth < least - tolerance.absolute) {
+        let cause = format!("accuracy over the requests of all loads is {truth:.4}, at least {least} was asked for");
         findings.push(Finding::error(Code::LimitBroken, "gears", cause, "solve again"));
     }
 }
@@ -513,4 +544,3 @@ fn stage_law(lanes: &[LaneFlow<'_>], rate: f64, span_ms: f64) -> Law {
     }
     law
 }
-

@@ -91,7 +91,9 @@ mod tests {
 
     #[test]
     fn a_line_is_never_below_the_curve_and_meets_its_end() {
-        for means in [vec![2.0], vec![2.0, 2.5, 3.5, 4.0], vec![1.0, 1.2, 1.9, 4.0], vec![3.0, 2.9, 2.8], vec![1.0, 2.1, 3.0]] {
+        for means in
+            [vec![2.0], vec![2.0, 2.5, 3.5, 4.0], vec![1.0, 1.2, 1.9, 4.0], vec![3.0, 2.9, 2.8], vec![1.0, 2.1, 3.0]]
+        {
             let visit = Visit::over(&means);
             for (index, ms) in means.iter().enumerate() {
                 let line = visit.first_ms + visit.each_ms * index as f64;

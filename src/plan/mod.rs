@@ -383,7 +383,7 @@ pub struct Provenance {
     /// Part of each variant's capacity that was used because trials asked for a cut; all of it where not named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capacity_parts: BTreeMap<String, f64>,
-    /// The problem as it was solved, after `--set`; its profile paths are relative to the plan.
+    /// The problem as it was solved, after `--set`; its paths are relative to the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
 }
@@ -408,7 +408,7 @@ pub struct Input {
 }
 
 impl Input {
-    /// Returns a problem or a plan as an input of a plan that lies in `folder`.
+    /// Returns a problem, a trace or a plan as an input of a plan that lies in `folder`.
     #[must_use]
     pub fn of<T>(role: InputRole, loaded: &Loaded<T>, folder: &Path) -> Self {
         let path = relative(&loaded.path, folder);
@@ -435,6 +435,8 @@ pub enum InputRole {
     Problem,
     /// Measured facts.
     Profile,
+    /// The recorded load.
+    Trace,
     /// The running plan that this one was planned to follow.
     Plan,
 }
@@ -476,7 +478,8 @@ impl Stage {
         if self.lanes.len() == 1 {
             return Some(vec![1.0]);
         }
-        let depends = self.dispatch == Dispatch::Stay && self.lanes.iter().any(|lane| lane.variant != self.lanes[0].variant);
+        let depends =
+            self.dispatch == Dispatch::Stay && self.lanes.iter().any(|lane| lane.variant != self.lanes[0].variant);
         let shares = || self.lanes.iter().map(|lane| lane.share.map_or(0.0, f64::from)).collect();
         (self.dispatch.looks_at_shares() && !depends).then(shares)
     }

@@ -41,7 +41,8 @@ impl Passage {
                 let mut goes_on = 0.0;
                 for &(answers, share) in lanes {
                     let answer = answers[sample];
-                    let leaves = stage.exit.is_some_and(|exit| answer.certainty >= exit.certainty_at_least.get() as f32);
+                    let leaves =
+                        stage.exit.is_some_and(|exit| answer.certainty >= exit.certainty_at_least.get() as f32);
                     if leaves || index + 1 == stages.len() {
                         right += here * share * f64::from(u8::from(answer.predicted == *label));
                     } else {
@@ -56,7 +57,8 @@ impl Passage {
         }
         let samples = first.samples();
         reach.iter_mut().for_each(|reach| *reach /= samples as f64);
-        let is_certain = stages.iter().all(|stage| stage.lanes.iter().all(|lane| lane.variant == stage.lanes[0].variant));
+        let is_certain =
+            stages.iter().all(|stage| stage.lanes.iter().all(|lane| lane.variant == stage.lanes[0].variant));
         Some(Self { reach, right, samples: samples as u64, is_certain })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::cycle::{Cycle, TURNS, Visit, cycle};
-use super::{Dispatch, Gear, Plan, Passage, Pool, Stage};
+use super::{Dispatch, Gear, Passage, Plan, Pool, Stage};
 use crate::facts::Facts;
 use crate::profile::Trust;
 
@@ -43,7 +43,8 @@ impl<'a> Turns<'a> {
                 queues.entry(&pool.name).or_default().push((visit, rate));
             }
         }
-        let cycles: BTreeMap<&str, Option<Cycle>> = queues.iter().map(|(pool, queues)| (*pool, cycle(queues))).collect();
+        let cycles: BTreeMap<&str, Option<Cycle>> =
+            queues.iter().map(|(pool, queues)| (*pool, cycle(queues))).collect();
         let length = |pool: &str| cycles[pool].map_or(f64::INFINITY, |cycle| cycle.length_ms);
         let latency_ms = TURNS * longest_way(gear, stays, length);
         let busy = cycles.iter().map(|(pool, cycle)| (*pool, cycle.map_or(1.0, |cycle| cycle.busy))).collect();
@@ -58,16 +59,16 @@ fn visit(variant: &str, pool: &Pool, batch: u32, facts: &Facts) -> Option<Visit>
 }
 
 fn is_plain(stage: &Stage) -> bool {
-    let is_plain = |lane: &super::Lane| {
-        lane.hold_ms.get() == 0.0 && lane.queue_limit.is_none() && lane.drop_after_ms.is_none()
-    };
+    let is_plain =
+        |lane: &super::Lane| lane.hold_ms.get() == 0.0 && lane.queue_limit.is_none() && lane.drop_after_ms.is_none();
     stage.calls.get() == 1.0 && stage.lanes.iter().all(is_plain)
 }
 
 /// Tells whether every later stage stays on the pools of the first, in the first's proportions.
 fn stays_in_proportion(gear: &Gear) -> bool {
     let lanes = |stage: &Stage| -> Vec<(String, Option<u64>)> {
-        let mut lanes: Vec<_> = stage.lanes.iter().map(|lane| (lane.pool.clone(), lane.share.map(|share| share.get().to_bits()))).collect();
+        let mut lanes: Vec<_> =
+            stage.lanes.iter().map(|lane| (lane.pool.clone(), lane.share.map(|share| share.get().to_bits()))).collect();
         lanes.sort();
         lanes
     };

@@ -9,8 +9,8 @@ use super::search::Found;
 use crate::facts::Facts;
 use crate::optimize::LOAD_SLACK;
 use crate::plan::{
-    AccuracyClaim, Claims, Dispatch, Exit, Gear, Lane, LatencyClaim, Passage, Plan, PlanFormat, Pool, Provenance, Resource,
-    Stage, Switch, Turns,
+    AccuracyClaim, Claims, Dispatch, Exit, Gear, Lane, LatencyClaim, Passage, Plan, PlanFormat, Pool, Provenance,
+    Resource, Stage, Switch, Turns,
 };
 use crate::problem::Problem;
 use crate::profile::Trust;
@@ -48,7 +48,8 @@ pub(super) fn plan(problem: &Problem, facts: &Facts, model: &Model, found: &Foun
 
 /// Names the pools after their devices; several patterns on one kind of device are numbered.
 fn pool_names(model: &Model, counts: &[u32]) -> Vec<String> {
-    let used = |device: usize| (0..counts.len()).filter(move |&slot| counts[slot] > 0 && model.slots[slot].device == device);
+    let used =
+        |device: usize| (0..counts.len()).filter(move |&slot| counts[slot] > 0 && model.slots[slot].device == device);
     let name = |slot: usize| {
         let device = model.slots[slot].device;
         let base = &model.devices[device].name;
@@ -139,7 +140,9 @@ fn claims(plan: &Plan, gear: &Gear, facts: &Facts) -> Claims {
     let trust = |turns: &Turns<'_>| facts.trust_on(cores, turns.trust);
     Claims {
         accuracy: Passage::of(gear, facts).and_then(|passage| accuracy(gear, &passage, facts)),
-        latency: turns.as_ref().map(|turns| LatencyClaim { value_ms: Millis::saturating(turns.latency_ms), trust: trust(turns) }),
+        latency: turns
+            .as_ref()
+            .map(|turns| LatencyClaim { value_ms: Millis::saturating(turns.latency_ms), trust: trust(turns) }),
         cost_usd_per_hour: Some(Usd::saturating(price)),
         cores: Some(cores),
         utilisation: turns.map_or_else(BTreeMap::new, |turns| {

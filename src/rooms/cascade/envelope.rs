@@ -5,6 +5,7 @@
 //! is discretised and nothing iterates.
 
 use super::placement::Rated;
+use crate::facts::RecordedLoad;
 use crate::optimize::{LOAD_SLACK, few};
 
 /// What is asked: rates, and the part of all requests that comes at each.
@@ -14,20 +15,12 @@ pub(in crate::rooms) struct Load {
     pub rates: Vec<(f64, f64)>,
 }
 
-/// Rates that stand for all where nothing was recorded.
-const RATES: u32 = 200;
-
 impl Load {
-    /// Returns the load where every rate up to the highest holds for an equal part of the time.
-    pub(in crate::rooms) fn every_rate_alike(max_rps: f64) -> Self {
-        let rates = (1..=RATES).map(|step| (max_rps * f64::from(step) / f64::from(RATES), f64::from(step)));
-        Self::of(rates.collect())
-    }
-
-    /// Returns the load of rates in increasing order with weights of any sum.
-    pub(in crate::rooms) fn of(mut rates: Vec<(f64, f64)>) -> Self {
-        let sum: f64 = rates.iter().map(|(_, weight)| weight).sum();
-        rates.iter_mut().for_each(|(_, weight)| *weight /= sum);
+    /// Returns the recorded load as far as it is carried; what goes beyond the highest rate counts at it.
+    pub(in crate::rooms) fn of(recorded: &RecordedLoad, max_rps: f64) -> Self {
+        let (mut rates, beyond): (Vec<_>, Vec<_>) =
+            recorded.histogram().into_iter().partition(|(rate, _)| *rate < max_rps);
+        rates.push((max_rps, beyond.iter().map(|(_, weight)| weight).sum()));
         Self { rates }
     }
 

@@ -78,7 +78,13 @@ pub(in crate::rooms) struct Speeds {
 
 impl Speeds {
     /// Returns the speeds for requests that visit so many devices on their way.
-    pub(in crate::rooms) fn new(slo: &Slo, devices: &[Device], models: &[String], facts: &Facts, visits: usize) -> Self {
+    pub(in crate::rooms) fn new(
+        slo: &Slo,
+        devices: &[Device],
+        models: &[String],
+        facts: &Facts,
+        visits: usize,
+    ) -> Self {
         let turn_ms = slo.latency_ms.get() / (TURNS * visits as f64);
         let on = |device: &Device| models.iter().map(|model| speed(facts, model, &device.on, turn_ms)).collect();
         Self { turn_ms, of: devices.iter().map(on).collect() }
@@ -98,7 +104,10 @@ impl Speeds {
 /// Returns the means of batches 1, 2, … that were measured, or lie between measured ones, of at most so long.
 fn means(facts: &Facts, model: &str, on: &Resource, at_most_ms: f64) -> Vec<f64> {
     let Some(curve) = facts.curve(model, on.device()) else { return Vec::new() };
-    (1..).map_while(|batch| Some(curve.at(on.cores(), batch)?.law.mean_ms())).take_while(|ms| *ms <= at_most_ms).collect()
+    (1..)
+        .map_while(|batch| Some(curve.at(on.cores(), batch)?.law.mean_ms()))
+        .take_while(|ms| *ms <= at_most_ms)
+        .collect()
 }
 
 fn speed(facts: &Facts, model: &str, on: &Resource, turn_ms: f64) -> Option<Speed> {

@@ -14,6 +14,8 @@ mod pairs;
 mod placement;
 mod plan;
 mod search;
+#[cfg(test)]
+mod tests;
 
 pub use plan::Cascades;
 

@@ -4,7 +4,7 @@ use super::Cascade;
 use super::envelope::Load;
 use super::latency::{Device, Speeds, devices};
 use super::placement::{MOST_MODELS, Rated, Slot, Yard, slots};
-use super::search::{Aim, Found, Search};
+use super::search::{Aim, Found, MOST_SCORES, Search};
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::problem::{GoalKind, Problem};
@@ -51,7 +51,8 @@ impl Model {
             (1..=longest).map(|visits| Speeds::new(&problem.slo, &devices, &names, facts, visits)).collect();
         let memory_mb: Vec<f64> =
             names.iter().map(|name| facts.variant(name).map_or(0.0, |variant| variant.memory_mb.get())).collect();
-        let used = cascades.iter().flat_map(|cascade| &cascade.members).fold(0_u32, |set, member| set | 1 << member.model);
+        let used =
+            cascades.iter().flat_map(|cascade| &cascade.members).fold(0_u32, |set, member| set | 1 << member.model);
         let slots = slots(&devices, &memory_mb, used);
         let least = problem.goal.accuracy_at_least.map_or(0.0, Accuracy::get);
         let yard = Yard { devices: &devices, slots: &slots, speeds: &speeds, parts };
@@ -77,6 +78,7 @@ impl Model {
             load,
             gears_at_most: problem.goal.gears_at_most,
             aim,
+            most_scores: MOST_SCORES,
         };
         search.solve()
     }

@@ -33,7 +33,8 @@ pub(in crate::rooms) struct Slot {
 pub(in crate::rooms) fn slots(devices: &[Device], memory_mb: &[f64], used: u32) -> Vec<Slot> {
     let mut slots = Vec::new();
     for (index, device) in devices.iter().enumerate() {
-        let size = |set: u32| memory_mb.iter().enumerate().filter(|(m, _)| set >> m & 1 == 1).map(|(_, mb)| mb).sum::<f64>();
+        let size =
+            |set: u32| memory_mb.iter().enumerate().filter(|(m, _)| set >> m & 1 == 1).map(|(_, mb)| mb).sum::<f64>();
         let fits = |set: u32| size(set) <= device.memory_mb * (1.0 + 1e-12);
         let bits = || (0..memory_mb.len()).map(|model| 1_u32 << model).filter(|bit| used & bit != 0);
         let is_maximal = |set: u32| fits(set) && bits().all(|bit| set & bit != 0 || !fits(set | bit));
@@ -109,7 +110,9 @@ impl Yard<'_> {
         let speeds = &self.speeds[0];
         let (mut first, mut work) = (0.0, 0.0);
         for &(model, reach) in members {
-            let Some(speed) = speeds.of(slot.device, model).filter(|_| slot.holds >> model & 1 == 1) else { return 0.0 };
+            let Some(speed) = speeds.of(slot.device, model).filter(|_| slot.holds >> model & 1 == 1) else {
+                return 0.0;
+            };
             first += speed.visit.first_ms;
             work += reach * speed.each_ms / 1e3;
         }
@@ -128,7 +131,8 @@ impl Yard<'_> {
         let work_on = |slot: &Slot, model: usize, reach: f64| {
             held(slot, model).map_or(f64::INFINITY, |speed| reach * speed.each_ms / 1e3)
         };
-        let of_member = |&(model, reach): &(usize, f64)| self.slots.iter().map(|slot| work_on(slot, model, reach)).collect();
+        let of_member =
+            |&(model, reach): &(usize, f64)| self.slots.iter().map(|slot| work_on(slot, model, reach)).collect();
         let work: Vec<Vec<f64>> = members.iter().map(of_member).collect();
         let is_alike = |row: &Vec<f64>| {
             let mut finite = row.iter().filter(|work| work.is_finite());
@@ -165,7 +169,9 @@ impl Rated {
 
     /// Returns the highest rate where requests move.
     pub(in crate::rooms) fn carries_moving(&self, counts: &[u32]) -> f64 {
-        self.moves.as_ref().map_or(0.0, |moves| if moves.alike { moves.least_cut(counts) } else { moves.flow(counts).0 })
+        self.moves
+            .as_ref()
+            .map_or(0.0, |moves| if moves.alike { moves.least_cut(counts) } else { moves.flow(counts).0 })
     }
 
     /// Returns a rate that is not exceeded on so many devices of each kind.

@@ -23,7 +23,7 @@ impl Planner for Cascades {
         let part = |name: &String| context.capacity_parts.and_then(|parts| parts.get(name)).copied().unwrap_or(1.0);
         let parts: Vec<f64> = names.iter().map(part).collect();
         let room = Room { facts, parts, cascades: cascades(facts, &names)?, names };
-        let load = Load::every_rate_alike(problem.workload.max_rps.get());
+        let load = room.load(problem.workload.max_rps.get());
         let model = room.model(problem)?;
         let Some(found) = model.solve(problem, &load) else {
             return Ok(Answer::Infeasible(conflict::find(problem, &room)?));
@@ -33,7 +33,8 @@ impl Planner for Cascades {
             GoalKind::MostAccurate => (found.accuracy, found.accuracy_bound),
             _ => (-found.price, -found.price_bound),
         };
-        let how = if found.is_exact { "exact: every placement scored" } else { "local search over placements, with a bound" };
+        let how =
+            if found.is_exact { "exact: every placement scored" } else { "local search over placements, with a bound" };
         for gear in &mut plan.gears {
             gear.certificate = Some(Certificate {
                 objective,
@@ -60,8 +61,12 @@ impl Room<'_> {
         Model::new(problem, self.facts, self.names.clone(), self.cascades.clone(), &self.parts)
     }
 
+    fn load(&self, max_rps: f64) -> Load {
+        Load::of(&self.facts.load_up_to(max_rps), max_rps)
+    }
+
     fn carries_up_to(&self, problem: &Problem, model: &Model, max_rps: f64) -> bool {
-        model.solve(problem, &Load::every_rate_alike(max_rps)).is_some()
+        model.solve(problem, &self.load(max_rps)).is_some()
     }
 }
 

@@ -10,7 +10,7 @@ use super::placement::{Rated, Slot};
 /// Vectors of counts that are scored one by one.
 const MOST_VECTORS: f64 = 1e6;
 /// Cascades times vectors that are scored one by one.
-const MOST_SCORES: f64 = 3e8;
+pub(in crate::rooms) const MOST_SCORES: f64 = 3e8;
 /// Slack that rounding may cost when accuracies are compared.
 const SLACK: f64 = 1e-12;
 
@@ -40,6 +40,8 @@ pub(in crate::rooms) struct Search<'a> {
     pub gears_at_most: Option<u32>,
     /// What to make best.
     pub aim: Aim,
+    /// Cascades times vectors of counts up to which all are scored.
+    pub most_scores: f64,
 }
 
 /// A placement with its gears.
@@ -68,7 +70,7 @@ struct Worth(f64, f64, f64);
 impl Search<'_> {
     /// Returns the best placement; `None` where none was found that keeps all limits.
     pub(in crate::rooms) fn solve(&self) -> Option<Found> {
-        let is_exact = self.vectors() <= MOST_VECTORS && self.vectors() * self.rated.len() as f64 <= MOST_SCORES;
+        let is_exact = self.vectors() <= MOST_VECTORS && self.vectors() * self.rated.len() as f64 <= self.most_scores;
         let counts = if is_exact { self.best_of_all() } else { self.climb() }?;
         Some(self.found(counts, is_exact))
     }
@@ -98,7 +100,12 @@ impl Search<'_> {
     /// Returns the accuracy over requests on these devices with as many gears as may be.
     fn accuracy(&self, counts: &[u32]) -> Option<f64> {
         let of_device = self.of_device(counts);
-        let accuracy = envelope::accuracy(self.rated, self.load, |rated| rated.at_most(&of_device), |rated| rated.carries(counts))?;
+        let accuracy = envelope::accuracy(
+            self.rated,
+            self.load,
+            |rated| rated.at_most(&of_device),
+            |rated| rated.carries(counts),
+        )?;
         match self.gears_at_most {
             // Fewer gears only lose: what fails with all of them need not be looked at again.
             Some(_) if self.is_enough(accuracy) => Some(envelope::accuracy_of(&self.steps(counts), self.load)),
@@ -209,12 +216,16 @@ impl Search<'_> {
                 counts[slot] = count;
                 counts
             };
-            starts = starts.iter().flat_map(|counts| own.iter().map(|&slot| with(counts, slot)).collect::<Vec<_>>()).collect();
+            starts = starts
+                .iter()
+                .flat_map(|counts| own.iter().map(|&slot| with(counts, slot)).collect::<Vec<_>>())
+                .collect();
         }
         let mut best = starts.into_iter().max_by(|a, b| self.hill(a).total_cmp(&self.hill(b)))?;
         let mut height = self.hill(&best);
         loop {
-            let better = self.neighbours(&best).map(|counts| (self.hill(&counts), counts)).max_by(|a, b| a.0.total_cmp(&b.0));
+            let better =
+                self.neighbours(&best).map(|counts| (self.hill(&counts), counts)).max_by(|a, b| a.0.total_cmp(&b.0));
             match better.filter(|(other, _)| *other > height + SLACK) {
                 Some((other, counts)) => (height, best) = (other, counts),
                 None => return Some(best),
