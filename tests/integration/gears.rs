@@ -126,7 +126,7 @@ fn more_cores_and_more_time_never_hurt() {
 #[test]
 fn requests_stay_where_they_began_on_machines_of_several_kinds() {
     let plan = planned(&problem(9000.0, 10.0, &machines(), &most_accurate()), &facts()).expect("a plan");
-    assert!(plan.validate().is_empty(), "{}", plan.validate());
+    assert!(!plan.validate().has_errors(), "{}", plan.validate());
     let stages = plan.gears.iter().flat_map(|gear| &gear.stages[1..]).filter(|stage| stage.lanes.len() > 1);
     let stays: Vec<Dispatch> = stages.map(|stage| stage.dispatch).collect();
     assert!(stays.contains(&Dispatch::Stay), "{stays:?}");
