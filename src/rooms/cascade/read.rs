@@ -35,16 +35,42 @@ impl Records {
         Self { models: variants.map(of).collect() }
     }
 
-    /// Returns the records of variants in their order; all must have answered the same samples.
+    /// Returns the records of variants in their order, on the samples that accuracy is stated on.
     ///
     /// # Errors
     /// Findings for each variant without answers, for certainties that were measured in different ways, and for variants that
     /// answered other samples than the first.
     pub fn of_facts(facts: &Facts, variants: &[String]) -> Result<Self, Findings> {
         let mut findings = facts.certainty().err().unwrap_or_default();
+        let records = Self::of_variants(variants, |name| facts.answers(name), &mut findings);
+        findings.or(records)
+    }
+
+    /// Returns the records of variants to search on and those to prove on: the calibration samples and the others where the
+    /// profiles keep them apart for all variants, otherwise two halves drawn by the seed. The proof's stand in an order that
+    /// chance decided.
+    ///
+    /// # Errors
+    /// As [`Records::of_facts`].
+    pub fn halves(facts: &Facts, variants: &[String], seed: u64) -> Result<(Self, Self), Findings> {
+        let stated = Self::of_facts(facts, variants)?;
+        if variants.iter().any(|name| facts.calibration(name).is_none()) {
+            return Ok(super::split(&stated, 0.5, seed));
+        }
+        let mut findings = Findings::default();
+        let search = Self::of_variants(variants, |name| facts.calibration(name), &mut findings);
+        let (_, proof) = super::split(&stated, 0.0, seed);
+        findings.or((search, proof))
+    }
+
+    fn of_variants<'a>(
+        variants: &[String],
+        answers_of: impl Fn(&str) -> Option<&'a Answers>,
+        findings: &mut Findings,
+    ) -> Self {
         let (mut records, mut labels) = (Self::default(), None);
         for name in variants {
-            let Some(answers) = facts.answers(name) else {
+            let Some(answers) = answers_of(name) else {
                 let cause = format!("nobody recorded what `{name}` answers");
                 findings.push(Finding::error(Code::NotMeasured, "profiles", cause, "profile it with labelled samples"));
                 continue;
@@ -56,7 +82,7 @@ impl Records {
             }
             records.models.extend(Self::of_answers(answers).models.into_iter().filter(|record| record.name == *name));
         }
-        findings.or(records)
+        records
     }
 
     /// Loads a record file.
