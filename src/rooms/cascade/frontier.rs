@@ -24,8 +24,9 @@ const REFINEMENTS: usize = 3;
 /// Returns the cascades that no other beats, the most accurate first.
 ///
 /// For every cascade on the search's grid there is one that asks no model more often and is at most `loss_at_most` less
-/// accurate (a part of the samples); the most accurate is kept in any case. Around the kept ones of three members thresholds are
-/// then tried between the grid's, at every distinct certainty where those are few, as long as that finds something.
+/// accurate (a part of the samples); the most accurate is kept in any case. Where a loss is allowed, thresholds around the kept
+/// ones of three members are then tried between the grid's, at every distinct certainty where those are few, as long as that
+/// finds something. Without a loss nearly every threshold would be kept, for more accuracy mostly takes more calls.
 #[must_use]
 pub fn frontier(records: &Records, search: Search, loss_at_most: f64) -> Vec<Cascade> {
     let scorer = Scorer::new(records, search);
@@ -38,8 +39,22 @@ pub fn frontier(records: &Records, search: Search, loss_at_most: f64) -> Vec<Cas
         thin_sequence(&mut scores, within);
         scores
     };
-    let mut candidates: Vec<Score> = scorer.sequences().par_iter().flat_map_iter(of_sequence).collect();
-    let mut kept = thin(records, &candidates, among);
+    let candidates: Vec<Score> = scorer.sequences().par_iter().flat_map_iter(of_sequence).collect();
+    let keep = |candidates: &[Score]| thin(records, candidates, among);
+    let kept = if slack > 0 { refined(&scorer, candidates, within, keep) } else { keep(&candidates) };
+    kept.iter().map(|score| scorer.cascade(score)).collect()
+}
+
+/// Returns what is kept of candidates and of those around what is kept, again and again while that changes anything.
+///
+/// Candidates stay candidates: thinning what was thinned would add up the losses.
+fn refined(
+    scorer: &Scorer<'_>,
+    mut candidates: Vec<Score>,
+    slack: u32,
+    keep: impl Fn(&[Score]) -> Vec<Score>,
+) -> Vec<Score> {
+    let mut kept = keep(&candidates);
     for _ in 0..REFINEMENTS {
         let fine = |score: &Score| {
             let mut scores = Vec::new();
@@ -47,19 +62,19 @@ pub fn frontier(records: &Records, search: Search, loss_at_most: f64) -> Vec<Cas
                 let models = [0, 1, 2].map(|place| usize::from(score.models[place]));
                 let cuts = [0, 1].map(|place| scorer.around(models[place], score.cuts[place], FINE_CUTS));
                 scorer.score_at(&models, cuts, &mut scores);
-                thin_sequence(&mut scores, within);
+                thin_sequence(&mut scores, slack);
             }
             scores
         };
         candidates.extend(kept.par_iter().flat_map_iter(fine).collect::<Vec<_>>());
-        let finer = thin(records, &candidates, among);
+        let finer = keep(&candidates);
         let found_nothing = finer == kept;
         kept = finer;
         if found_nothing {
             break;
         }
     }
-    kept.iter().map(|score| scorer.cascade(score)).collect()
+    kept
 }
 
 /// Drops the scores of one sequence that another one of it stands for, or one of the shorter cascades that it begins with.
@@ -159,8 +174,8 @@ pub fn work(records: &Records, cascade: &Cascade, work_of: &[f64]) -> f64 {
     records.calls(cascade).iter().zip(work_of).map(|(calls, work)| calls * work).sum()
 }
 
-/// Returns the cascades on the search's grid that no other beats in accuracy and work, the most accurate first: the order in
-/// which they are proved.
+/// Returns the cascades that no other on the search's grid beats in accuracy and work, nor between the grid's thresholds around
+/// those that are kept; the most accurate first, the order in which they are proved.
 #[must_use]
 pub fn path(records: &Records, search: Search, work_of: &[f64]) -> Vec<Cascade> {
     let scorer = Scorer::new(records, search);
@@ -175,7 +190,8 @@ pub fn path(records: &Records, search: Search, work_of: &[f64]) -> Vec<Cascade> 
         stairs(scores, work)
     };
     let of_sequences: Vec<Score> = scorer.sequences().par_iter().flat_map_iter(of_sequence).collect();
-    stairs(of_sequences, work).iter().rev().map(|score| scorer.cascade(score)).collect()
+    let kept = refined(&scorer, of_sequences, 0, |candidates| stairs(candidates.to_vec(), work));
+    kept.iter().rev().map(|score| scorer.cascade(score)).collect()
 }
 
 /// Returns the scores that are more right than all with less work, in ascending order of work.
