@@ -160,8 +160,8 @@ impl<'a> Scorer<'a> {
         let mut sequences: Vec<Vec<usize>> = vec![Vec::new()];
         let mut begun = 0;
         for _ in 0..self.search.longest.min(LONGEST) {
-            for index in begun..sequences.len() {
-                begun = index + 1;
+            let end = sequences.len();
+            for index in begun..end {
                 for model in 0..self.columns.len() {
                     let sequence = &sequences[index];
                     if !sequence.iter().any(|&before| self.records.share_a_model(before, model)) {
@@ -169,6 +169,7 @@ impl<'a> Scorer<'a> {
                     }
                 }
             }
+            begun = end;
         }
         sequences.remove(0);
         sequences

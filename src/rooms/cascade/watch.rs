@@ -105,7 +105,7 @@ mod tests {
             watch(&cascade([1.0, 0.4, 0.1]), 10_000, Watchfulness { deviations: 3.0, ..Watchfulness::default() });
         assert_eq!(seen.len(), 2);
         assert!((seen[0].expected - 0.4).abs() < 1e-12 && (seen[1].expected - 0.25).abs() < 1e-12);
-        let error = 3.0 * (0.25 * 0.75 * (1.0 / 1_000.0 + 1.0 / 4_000.0)).sqrt();
+        let error = 3.0 * (0.25_f64 * 0.75 * (1.0 / 1_000.0 + 1.0 / 4_000.0)).sqrt();
         assert!((seen[1].high - 0.25 - error).abs() < 1e-12 && (0.25 - seen[1].low - error).abs() < 1e-12);
         assert!((seen[0].deviations(430, 1_000) - 0.03 / (0.24f64 / 1_000.0).sqrt()).abs() < 1e-12);
         let none = watch(&cascade([1.0, 0.0, 0.0]), 100, Watchfulness::default());
