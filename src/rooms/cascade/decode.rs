@@ -10,7 +10,7 @@ use crate::facts::Facts;
 use crate::optimize::LOAD_SLACK;
 use crate::plan::{
     AccuracyClaim, Claims, Dispatch, Exit, Gear, Lane, LatencyClaim, Passage, Plan, PlanFormat, Pool, Provenance,
-    Resource, Stage, Switch, Turns,
+    Resource, Stage, Turns,
 };
 use crate::problem::Problem;
 use crate::profile::Trust;

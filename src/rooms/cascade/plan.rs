@@ -257,11 +257,10 @@ fn window_s(plan: &Plan) -> f64 {
 }
 
 fn runners(plan: &Plan, model: &Model, found: &Found, facts: &Facts) -> Vec<Runner> {
-    let latency = |gear| Turns::of(plan, gear, facts).map_or(f64::INFINITY, |turns| turns.latency_ms);
     let of_step = |(step, gear): (&Step, &crate::plan::Gear)| Runner {
         step: *step,
         keeps_up_rps: model.rated[step.rated].keeps_up(&found.counts),
-        latency_ms: latency(gear),
+        latency_ms: Turns::of(plan, gear, facts).map_or(f64::INFINITY, |turns| turns.latency_ms),
     };
     found.steps.iter().zip(&plan.gears).map(of_step).collect()
 }
