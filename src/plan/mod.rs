@@ -14,6 +14,7 @@ mod diff;
 pub mod estimate;
 pub mod law;
 mod passage;
+pub mod response;
 mod turns;
 mod validate;
 mod walk;
@@ -31,6 +32,7 @@ use crate::profile::{Profile, Trust};
 use crate::units::{Accuracy, Certainty, Factor, Megabytes, Millis, Rate, Share, Usd};
 
 pub use accuracy::of_pipeline as pipeline_accuracy;
+pub(crate) use check::latency_claim;
 pub use check::{Tolerance, check, facts_changed, latency_ms};
 pub use diff::{GearDiff, Move, PlanDiff, Ratio, Side, diff, diff_with};
 pub use passage::Passage;

@@ -224,6 +224,14 @@ fn stages_are_distinct(problem: &Problem, findings: &mut Findings) {
             let allowed = format!("a number above 0, at most {MOST_CALLS}");
             findings.push(Finding::error(Code::OutOfRange, key("calls"), cause, allowed));
         }
+        if !(1..=2).contains(&stage.lanes_at_most) {
+            let cause = format!("{} lanes", stage.lanes_at_most);
+            let allowed = "1, or 2 for mixtures of two ways";
+            findings.push(Finding::error(Code::OutOfRange, key("lanes_at_most"), cause, allowed));
+        } else if stage.lanes_at_most > 1 && stage.calls.get() > 1.0 {
+            let cause = format!("a request makes {} calls here, which may only go to one lane", stage.calls);
+            findings.push(Finding::error(Code::OutOfRange, key("lanes_at_most"), cause, "leave it out"));
+        }
     }
 }
 
