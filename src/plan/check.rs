@@ -62,6 +62,7 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
     }
     if let Some(problem) = problem {
         load_is_covered(plan, problem, &mut findings);
+        proof_is_kept(plan, problem, &mut findings);
         mean_accuracy_is_kept(plan, facts, problem, tolerance, &mut findings);
         objectives_agree(plan, problem, &mut findings);
     }
@@ -190,6 +191,18 @@ fn mean_accuracy_is_kept(plan: &Plan, facts: &Facts, problem: &Problem, toleranc
     if let Some(truth) = truth.filter(|truth| *truth < least - tolerance.absolute) {
         let cause = format!("accuracy over the requests of all loads is {truth:.4}, at least {least} was asked for");
         findings.push(Finding::error(Code::LimitBroken, "gears", cause, "solve again"));
+    }
+}
+
+/// A proof must agree with itself and with the problem; only `solve` can prove it again.
+fn proof_is_kept(plan: &Plan, problem: &Problem, findings: &mut Findings) {
+    let Some(proof) = &plan.proof else { return };
+    let asked = problem.goal.mean_accuracy_at_least.or(problem.goal.accuracy_at_least);
+    for (what, least) in [("what it is to prove", proof.accuracy_at_least), ("what was asked for", asked)] {
+        if let Some(least) = least.filter(|least| proof.low < *least) {
+            let cause = format!("{} is proved, {least} is {what}", proof.low);
+            findings.push(Finding::error(Code::LimitBroken, "proof.low", cause, "solve again"));
+        }
     }
 }
 
@@ -328,7 +341,7 @@ impl Checker<'_> {
         let used = f64::from(self.cores_up()) / f64::from(problem.core_budget());
         let weights = problem.goal.weights.unwrap_or_default();
         let (most, least) = match problem.goal.kind {
-            GoalKind::MostAccurate => (accuracy, accuracy),
+            GoalKind::MostAccurate | GoalKind::Fastest => (accuracy, accuracy),
             GoalKind::Cheapest => (-used, -used),
             GoalKind::Weighted => {
                 let value = weights.accuracy.get() * accuracy - weights.resource.get() * used;
