@@ -14,6 +14,8 @@ mod browser;
 #[cfg(feature = "rten")]
 #[path = "integration/broken.rs"]
 mod broken;
+#[path = "integration/cascade_records.rs"]
+mod cascade_records;
 #[path = "integration/choice.rs"]
 mod choice;
 #[path = "integration/claims.rs"]
@@ -30,6 +32,8 @@ mod engines;
 mod errors_page;
 #[path = "integration/export.rs"]
 mod export;
+#[path = "integration/gears.rs"]
+mod gears;
 #[path = "integration/import.rs"]
 mod import;
 #[path = "integration/init.rs"]

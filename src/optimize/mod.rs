@@ -5,6 +5,7 @@ pub mod enumerate;
 pub mod few;
 pub mod fill;
 pub mod fleet;
+pub mod lp;
 #[cfg(feature = "milp")]
 pub mod milp;
 pub mod pack;

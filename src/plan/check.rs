@@ -5,7 +5,7 @@
 //!
 //! What no closed form covers is reported as such ([`Code::ClaimUnchecked`]), never passed over in silence.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::facts::Facts;
 use crate::finding::{Code, Finding, Findings, Severity};
@@ -16,8 +16,10 @@ use crate::units::Millis;
 use super::estimate::{Queue, mixture_quantile_ms};
 use super::law::{Flow, Law};
 use super::packing;
+use super::passage::Passage;
 use super::response::{Response, Station};
-use super::{Dispatch, Gear, Input, InputRole, Lane, LatencyClaim, Plan, Resource, Stage, Walk, pipeline_accuracy};
+use super::turns::Turns;
+use super::{Gear, Input, InputRole, Lane, LatencyClaim, Plan, Resource, Stage, Walk, pipeline_accuracy};
 
 /// Where the grid of response times ends, in parts of the SLO.
 const SPAN: f64 = 2.0;
@@ -63,6 +65,8 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
     if let Some(problem) = problem {
         packing::kinds_agree(plan, problem, &mut findings);
         load_is_covered(plan, problem, &mut findings);
+        proof_is_kept(plan, problem, &mut findings);
+        mean_accuracy_is_kept(plan, facts, problem, tolerance, &mut findings);
         objectives_agree(plan, problem, &mut findings);
     }
     latencies_were_measured(plan, facts, &mut findings);
@@ -177,9 +181,38 @@ fn load_is_covered(plan: &Plan, problem: &Problem, findings: &mut Findings) {
     }
 }
 
+/// Recomputes the accuracy over the requests of all loads together, where the problem asks for some.
+fn mean_accuracy_is_kept(plan: &Plan, facts: &Facts, problem: &Problem, tolerance: Tolerance, findings: &mut Findings) {
+    let Some(least) = problem.goal.mean_accuracy_at_least.map(crate::units::Accuracy::get) else { return };
+    let ends: Vec<f64> = plan.gears.iter().map(|gear| gear.up_to_rps.get()).collect();
+    let parts = facts.load_up_to(problem.workload.max_rps.get()).requests_in(&ends);
+    let of_gear = |(gear, part): (&Gear, &f64)| {
+        let checker = Checker { plan, gear, facts, problem: Some(problem), tolerance, key: String::new() };
+        Some(part * checker.expected_accuracy()?)
+    };
+    let truth: Option<f64> = plan.gears.iter().zip(&parts).map(of_gear).sum();
+    if let Some(truth) = truth.filter(|truth| *truth < least - tolerance.absolute) {
+        let cause = format!("accuracy over the requests of all loads is {truth:.4}, at least {least} was asked for");
+        findings.push(Finding::error(Code::LimitBroken, "gears", cause, "solve again"));
+    }
+}
+
+/// A proof must agree with itself and with the problem; only `solve` can prove it again.
+fn proof_is_kept(plan: &Plan, problem: &Problem, findings: &mut Findings) {
+    let Some(proof) = &plan.proof else { return };
+    let asked = problem.goal.mean_accuracy_at_least.or(problem.goal.accuracy_at_least);
+    for (what, least) in [("what it is to prove", proof.accuracy_at_least), ("what was asked for", asked)] {
+        if let Some(least) = least.filter(|least| proof.low < *least) {
+            let cause = format!("{} is proved, {least} is {what}", proof.low);
+            findings.push(Finding::error(Code::LimitBroken, "proof.low", cause, "solve again"));
+        }
+    }
+}
+
 /// Says which latency claims are honest about resting on more than measurements.
 fn latencies_were_measured(plan: &Plan, facts: &Facts, findings: &mut Findings) {
     let causes = [
+        (Trust::Glimpsed, "rest on a few calls, with a tail like that of measured points".to_owned()),
         (Trust::Interpolated, "rest on points between measured ones".to_owned()),
         (Trust::Extrapolated, format!("use more cores than the {} of the measured host", facts.host_cores())),
     ];
@@ -272,15 +305,18 @@ impl Checker<'_> {
         self.problem.filter(|problem| !problem.stages.is_empty())
     }
 
-    /// Mixes the ends of the variants' intervals by share; nobody knows a closed form for a cascade.
+    /// Mixes the ends of the variants' intervals by share; of a cascade whose answers do not hang on chance it is that of a part.
     fn expected_interval(&self) -> Option<[f64; 2]> {
         if let Some(problem) = self.pipeline() {
             let claim = pipeline_accuracy(self.gear, problem, self.facts)?;
             return Some([claim.low.get(), claim.high.get()]);
         }
-        let [stage] = self.gear.stages.as_slice() else { return None };
+        let [stage] = self.gear.stages.as_slice() else {
+            let (low, high) = Passage::of(self.gear, self.facts)?.interval()?;
+            return Some([low.get(), high.get()]);
+        };
         let mut ends = [0.0; 2];
-        for (lane, share) in stage.lanes.iter().zip(shares(stage)?) {
+        for (lane, share) in stage.lanes.iter().zip(stage.shares()?) {
             let fact = &self.facts.variant(&lane.variant)?.accuracy;
             ends[0] += share * fact.low.get();
             ends[1] += share * fact.high.get();
@@ -313,7 +349,7 @@ impl Checker<'_> {
         };
         let weights = problem.goal.weights.unwrap_or_default();
         let (most, least) = match problem.goal.kind {
-            GoalKind::MostAccurate => (accuracy, accuracy),
+            GoalKind::MostAccurate | GoalKind::Fastest => (accuracy, accuracy),
             GoalKind::Cheapest => (-used, -used),
             GoalKind::Weighted => {
                 let value = weights.accuracy.get() * accuracy - weights.resource.get() * used;
@@ -336,40 +372,12 @@ impl Checker<'_> {
         }
         let stages = &self.gear.stages;
         if let [stage] = stages.as_slice() {
-            let shares = shares(stage)?;
+            let shares = stage.shares()?;
             let of_lane =
                 |(lane, share): (&Lane, f64)| Some(share * self.facts.variant(&lane.variant)?.accuracy.value.get());
             return stage.lanes.iter().zip(shares).map(of_lane).sum();
         }
-        let is_chain = stages
-            .iter()
-            .enumerate()
-            .all(|(i, stage)| stage.after.is_empty() || (i > 0 && stage.after == [stages[i - 1].name.clone()]));
-        let first = self.facts.answers(&stages.first()?.lanes.first()?.variant)?;
-        if !is_chain || first.samples() == 0 {
-            return None;
-        }
-        let shares: Vec<Vec<f64>> = stages.iter().map(shares).collect::<Option<_>>()?;
-        let mut right = 0.0;
-        for sample in 0..first.samples() {
-            let mut here = 1.0;
-            for (stage, shares) in stages.iter().zip(&shares) {
-                let mut goes_on = 0.0;
-                for (lane, share) in stage.lanes.iter().zip(shares) {
-                    let answer = first.of(&lane.variant)?[sample];
-                    let leaves =
-                        stage.exit.is_some_and(|exit| f64::from(answer.certainty) >= exit.certainty_at_least.get());
-                    let is_last = std::ptr::eq(stage, stages.last()?);
-                    if leaves || is_last {
-                        right += here * share * f64::from(u8::from(answer.predicted == first.labels[sample]));
-                    } else {
-                        goes_on += share;
-                    }
-                }
-                here *= goes_on;
-            }
-        }
-        Some(right / first.samples() as f64)
+        Some(Passage::of(self.gear, self.facts)?.accuracy())
     }
 
     fn latency(&self, findings: &mut Findings) {
@@ -385,20 +393,30 @@ impl Checker<'_> {
         {
             findings.push(self.refuted("latency.value_ms", claim, truth));
         }
-        let slowest = self.closed_form_latency().map_or(truth, |bound| bound.max(truth));
-        if slowest > self.plan.slo.latency_ms.get() * (1.0 + self.tolerance.relative) {
-            let cause = format!(
-                "p{} is {slowest:.3} ms, the SLO {} ms",
-                100.0 * self.plan.slo.quantile.get(),
-                self.plan.slo.latency_ms
-            );
-            findings.push(Finding::error(Code::LimitBroken, self.key.clone(), cause, "solve again"));
+        self.keeps_slo(truth, findings);
+    }
+
+    /// The closed forms decide, as they do in the search. Where the better estimate is beyond the SLO all the same, a trial is
+    /// the last word, and without one that is worth a warning.
+    fn keeps_slo(&self, estimate: f64, findings: &mut Findings) {
+        let slo = self.plan.slo;
+        let most = slo.latency_ms.get() * (1.0 + self.tolerance.relative);
+        let broken = |ms: f64, action: &str| {
+            let cause = format!("p{} is {ms:.3} ms, the SLO {} ms", 100.0 * slo.quantile.get(), slo.latency_ms);
+            Finding::error(Code::LimitBroken, self.key.clone(), cause, action)
+        };
+        let tried = self.gear.certificate.as_ref().is_some_and(|certificate| certificate.trial.is_some());
+        let bound = self.closed_form_latency().unwrap_or(estimate);
+        if bound > most {
+            findings.push(broken(bound, "solve again"));
+        } else if estimate > most && !tried {
+            findings.push(broken(estimate, "solve with trials, which cut it").with_severity(Severity::Warning));
         }
     }
 
     /// Returns the response time at the SLO's quantile: lanes are mixed by share and stages put together as laws.
     fn expected_latency(&self) -> Option<f64> {
-        let flows = self.flows()?;
+        let Some(flows) = self.flows() else { return Some(self.turns()?.latency_ms) };
         let (rate, slo) = (self.gear.up_to_rps.get(), self.plan.slo);
         let span_ms = SPAN * slo.latency_ms.get();
         let walk = Walk::of(&self.gear.predecessors())?;
@@ -458,7 +476,16 @@ impl Checker<'_> {
         if claims.is_empty() {
             return;
         }
-        let Some(flows) = self.flows() else {
+        let rate = self.gear.up_to_rps.get();
+        let busy: BTreeMap<&str, f64> = if let Some(flows) = self.flows() {
+            let mut busy = BTreeMap::new();
+            for flow in flows.iter().flatten() {
+                *busy.entry(flow.lane.pool.as_str()).or_insert(0.0) += flow.flow().utilisation(rate);
+            }
+            busy
+        } else if let Some(turns) = self.turns() {
+            turns.busy
+        } else {
             findings.push(self.unchecked("utilisation"));
             return;
         };
@@ -468,8 +495,7 @@ impl Checker<'_> {
                 let cause = "the plan has no pool of that name";
                 findings.push(Finding::error(Code::UnknownName, key, cause, "remove the claim"));
             }
-            let of_pool = flows.iter().flatten().filter(|flow| flow.lane.pool == *pool);
-            let truth: f64 = of_pool.map(|flow| flow.flow().utilisation(self.gear.up_to_rps.get())).sum();
+            let truth = busy.get(pool.as_str()).copied().unwrap_or(0.0);
             if (truth - claim.get()).abs() > self.tolerance.absolute {
                 findings.push(self.refuted(&format!("utilisation.{pool}"), claim.get(), truth));
             }
@@ -488,8 +514,8 @@ impl Checker<'_> {
 
     /// Returns the worst trust that a claim of the latency rests on.
     fn expected_trust(&self) -> Trust {
-        let flows = self.flows().into_iter().flatten().flatten();
-        let worst = flows.map(|flow| flow.trust()).max().unwrap_or(Trust::Measured);
+        let of_flows = |flows: Vec<Vec<LaneFlow<'_>>>| flows.iter().flatten().map(LaneFlow::trust).max();
+        let worst = self.flows().and_then(of_flows).or_else(|| Some(self.turns()?.trust)).unwrap_or(Trust::Measured);
         self.facts.trust_on(self.plan.cores_side_by_side(self.gear), worst)
     }
 
@@ -536,6 +562,11 @@ impl Checker<'_> {
         }
     }
 
+    /// Returns the turns of pools that serve several queues, where the closed form for those holds.
+    fn turns(&self) -> Option<Turns<'_>> {
+        Turns::of(self.plan, self.gear, self.facts)
+    }
+
     /// Tells whether calls may be refused or dropped: then neither waiting nor who answers has a closed form.
     fn turns_away(&self) -> bool {
         let mut lanes = self.gear.stages.iter().flat_map(|stage| &stage.lanes);
@@ -571,7 +602,7 @@ impl Checker<'_> {
             let services = (1..=lane.batch).map(of).collect();
             Some(LaneFlow { lane, service, services, servers: self.gear.replicas_of(pool), calls, share })
         };
-        stage.lanes.iter().zip(shares(stage)?).map(flow).collect()
+        stage.lanes.iter().zip(stage.shares()?).map(flow).collect()
     }
 
     fn refuted(&self, claim: &str, claimed: f64, truth: f64) -> Finding {
@@ -611,13 +642,4 @@ fn stage_law(lanes: &[LaneFlow<'_>], rate: f64, span_ms: f64) -> Law {
         law = lane.flow().law(rate, span_ms).or((lane.share / taken).min(1.0), &law);
     }
     law
-}
-
-/// Returns the share of each lane, or `None` where the dispatch depends on the state of the queues.
-fn shares(stage: &Stage) -> Option<Vec<f64>> {
-    if stage.lanes.len() == 1 {
-        return Some(vec![1.0]);
-    }
-    (stage.dispatch == Dispatch::Share)
-        .then(|| stage.lanes.iter().map(|lane| lane.share.map_or(0.0, f64::from)).collect())
 }

@@ -57,6 +57,9 @@ pub struct Problem {
     pub inventory: Inventory,
     /// What to make best.
     pub goal: Goal,
+    /// Settings of the room `cascade`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cascade: Option<CascadeSettings>,
     /// Settings of `formulation = "published"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Published>,
@@ -213,6 +216,10 @@ pub struct Goal {
     /// `cheapest`: the least accuracy over requests, at every load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy_at_least: Option<Accuracy>,
+    /// `cheapest` in the room `cascade`: the least accuracy over the requests of all loads together, each rate weighing as
+    /// much as requests came at it in the trace; every rate holds equally long where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_accuracy_at_least: Option<Accuracy>,
     /// `most-accurate`: the most cores that may be used; the whole inventory where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
@@ -240,6 +247,8 @@ pub enum GoalKind {
     Cheapest,
     /// Most accurate within the cores; among those the fewest cores.
     MostAccurate,
+    /// `cascade`: the shortest response time within the devices with at least the asked accuracy; the SLO's at most.
+    Fastest,
 }
 
 /// Weights of the published objective `accuracy·AA − (resource·RC + loading·LC)`.
@@ -278,6 +287,40 @@ impl Default for Weights {
             loading: default_loading_weight(),
         }
     }
+}
+
+/// Settings of the room `cascade`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CascadeSettings {
+    /// Whether the accuracy over requests is proved, on half of the labelled samples; the search has the other half.
+    #[serde(default = "yes")]
+    pub certify: bool,
+    /// Probability of a wrong proof (δ).
+    #[serde(default = "one_in_twenty")]
+    pub delta: Share,
+    /// Most models of a cascade.
+    #[serde(default = "three")]
+    #[schemars(range(min = 1, max = 4))]
+    pub max_length: u32,
+}
+
+impl Default for CascadeSettings {
+    fn default() -> Self {
+        Self { certify: yes(), delta: one_in_twenty(), max_length: three() }
+    }
+}
+
+const fn yes() -> bool {
+    true
+}
+
+fn one_in_twenty() -> Share {
+    Share::saturating(0.05)
+}
+
+const fn three() -> u32 {
+    3
 }
 
 /// Settings of the published formulation.

@@ -349,17 +349,17 @@ fn mixable(lanes_at_most: u32) -> Value {
 fn mixtures_in_a_stage_are_checked_tried_and_explained_and_never_hurt() {
     let facts = facts();
     let effort = Effort { requests: 60_000, trials: 4, seed: 42 };
-    for goal in [&goals()[2], &json!({ "kind": "cheapest", "accuracy_at_least": 0.89 })] {
+    for goal in [&goals()[2], &json!({ "kind": "cheapest", "accuracy_at_least": 0.877 })] {
         let whole = |lanes| {
             let mut whole = problem(&mixable(lanes), goal);
-            whole.workload.max_rps = planner::units::Rate::saturating(2400.0);
-            whole.inventory.cores = 5;
+            whole.workload.max_rps = planner::units::Rate::saturating(4800.0);
+            whole.inventory.cores = 4;
             whole
         };
         let (alone, mixed) = (whole(1), whole(2));
         let (one, two) = (planned(&alone, &facts), planned(&mixed, &facts).expect("feasible"));
         if let Ok(one) = &one {
-            for load in (1..=24).map(|step| 100.0 * f64::from(step)) {
+            for load in (1..=24).map(|step| 200.0 * f64::from(step)) {
                 let (one, two) = (objective(one, load), objective(&two, load));
                 assert!(two >= one - 1e-9, "{goal} at {load}: {two} with mixtures, {one} without");
             }

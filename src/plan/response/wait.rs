@@ -48,23 +48,27 @@ impl<'a> Waiting<'a> {
     /// Adds a call at a place of its batch: a replica is free for the batch after `free_ms`, and the oldest call's hold
     /// is over after `rest_ms`. It begins once both are past, or once it is full and a replica is free.
     pub fn settle(&self, waits: &mut Waits, place: usize, free_ms: f64, rest_ms: f64, mass: f64) {
-        let batch = self.lane.batch;
-        if place >= batch {
-            self.grid.put(&mut waits[batch], free_ms, mass);
-            return;
+        if place >= self.lane.batch {
+            self.grid.put(&mut waits[self.lane.batch], free_ms, mass);
+        } else {
+            self.settle_steps(waits, place, self.grid.nearest(free_ms), self.grid.nearest(rest_ms), mass);
         }
-        let (missing, latest_ms) = (batch - place, free_ms.max(rest_ms));
-        let (free, latest) = (self.grid.nearest(free_ms), self.grid.nearest(latest_ms));
+    }
+
+    /// Does the same in steps of the grid, for a batch that is not full yet.
+    fn settle_steps(&self, waits: &mut Waits, place: usize, free: usize, rest: usize, mass: f64) {
+        let (batch, missing, latest) = (self.lane.batch, self.lane.batch - place, free.max(rest));
         let mut fewer = 0.0;
-        for (more, at_most) in self.at_most[latest].iter().enumerate().take(missing) {
-            self.grid.put(&mut waits[place + more], latest_ms, mass * (at_most - fewer));
+        for (bins, at_most) in waits[place..batch].iter_mut().zip(&self.at_most[latest]) {
+            bins[latest] += mass * (at_most - fewer);
             fewer = *at_most;
         }
         let mut full = 1.0 - self.at_most[free][missing - 1];
-        self.grid.put(&mut waits[batch], free_ms, mass * full);
-        for step in free + 1..=latest {
-            let now = 1.0 - self.at_most[step][missing - 1];
-            waits[batch][step] += mass * (now - full);
+        let bins = &mut waits[batch];
+        bins[free] += mass * full;
+        for (bin, at_most) in bins[free..=latest].iter_mut().zip(&self.at_most[free..=latest]).skip(1) {
+            let now = 1.0 - at_most[missing - 1];
+            *bin += mass * (now - full);
             full = now;
         }
     }
@@ -85,64 +89,88 @@ impl<'a> Waiting<'a> {
 
     /// Returns the waits of requests that find the fast replica idle, or waiting for companions.
     pub fn idle(&self, chain: &Chain) -> Waits {
-        let mut waits = self.none();
-        self.alone(&mut waits, chain.idle[0][0]);
-        for (there, rests) in chain.idle.iter().enumerate().skip(1) {
-            for (steps, mass) in rests.iter().enumerate().filter(|(_, mass)| **mass > LEAST) {
-                self.joining(&mut waits, there, self.lane.rest_ms(steps), *mass);
-            }
+        let mut coming = Coming { of: self, waits: self.none(), held: self.none() };
+        coming.alone(chain.idle[0][0]);
+        for steps in 1..=self.lane.hold_steps() {
+            let there = chain.idle.iter().map(|rests| rests[steps]).enumerate().skip(1);
+            coming.join(&there.collect::<Vec<_>>(), self.lane.rest_ms(steps));
         }
-        waits
+        coming.settled()
     }
 
     /// Returns the waits of requests where a replica is always free.
     pub fn undisturbed(&self) -> Waits {
-        let mut waits = self.none();
-        self.alone(&mut waits, 1.0);
-        waits
+        let mut coming = Coming { of: self, waits: self.none(), held: self.none() };
+        coming.alone(1.0);
+        coming.settled()
     }
+}
 
+/// Who comes while a replica is free.
+struct Coming<'a> {
+    of: &'a Waiting<'a>,
+    waits: Waits,
+    /// By place in the batch those that a free replica waits for, by what is left of the hold.
+    held: Vec<Bins>,
+}
+
+impl Coming<'_> {
     /// Adds a request that comes to an empty queue, and those that join it.
-    fn alone(&self, waits: &mut Waits, mass: f64) {
-        for (calls, p) in self.lane.arrivals.numbers() {
-            self.placed(waits, calls, self.lane.hold_ms, mass * p);
-            if calls < self.lane.batch {
-                self.joining(waits, calls, self.lane.hold_ms, mass * p);
+    fn alone(&mut self, mass: f64) {
+        let lane = self.of.lane;
+        let mut there = Vec::new();
+        for (calls, p) in lane.arrivals.numbers() {
+            self.placed(calls, lane.hold_ms, mass * p);
+            if calls < lane.batch {
+                there.push((calls, mass * p));
             }
         }
+        self.join(&there, lane.hold_ms);
     }
 
-    /// Adds those that come while some wait for the rest of a hold.
-    fn joining(&self, waits: &mut Waits, there: usize, rest_ms: f64, mass: f64) {
-        let arrivals = &self.lane.arrivals;
-        if rest_ms == 0.0 {
-            return;
-        }
-        let mut have = there as f64;
-        let mut others = 0;
-        while have < self.lane.batch as f64 - 0.5 {
+    /// Adds those that come while so many calls wait for the rest of a hold, each number with its probability.
+    fn join(&mut self, there: &[(usize, f64)], rest_ms: f64) {
+        let lane = self.of.lane;
+        let there: Vec<&(usize, f64)> = there.iter().filter(|(_, mass)| *mass > LEAST).collect();
+        let Some(fewest) = there.iter().map(|(calls, _)| *calls).min().filter(|_| rest_ms > 0.0) else { return };
+        let joined = |others: usize| others as f64 * lane.arrivals.mean();
+        for others in (0..).take_while(|&others| fewest as f64 + joined(others) < lane.batch as f64 - 0.5) {
             for part in 0..PARTS {
                 let at = |part: usize| rest_ms * part as f64 / PARTS as f64;
                 let (from, to) = (at(part), at(part + 1));
-                let comes = mass * (arrivals.comes_within(others, to) - arrivals.comes_within(others, from));
-                if comes > LEAST * LEAST {
-                    for (calls, p) in arrivals.numbers() {
-                        let last = (have + calls as f64).round() as usize;
-                        self.placed(waits, last, rest_ms - 0.5 * (from + to), comes * p);
+                let comes = lane.arrivals.comes_within(others, to) - lane.arrivals.comes_within(others, from);
+                for &&(calls, mass) in &there {
+                    let have = calls as f64 + joined(others);
+                    if have < lane.batch as f64 - 0.5 && mass * comes > LEAST * LEAST {
+                        for (own, p) in lane.arrivals.numbers() {
+                            let last = (have + own as f64).round() as usize;
+                            self.placed(last, rest_ms - 0.5 * (from + to), mass * comes * p);
+                        }
                     }
                 }
             }
-            have += arrivals.mean();
-            others += 1;
         }
     }
 
     /// Adds a request whose last call has this number in the queue, free replicas taking the batches before its own.
-    fn placed(&self, waits: &mut Waits, number: usize, rest_ms: f64, mass: f64) {
-        let lane = self.lane;
+    fn placed(&mut self, number: usize, rest_ms: f64, mass: f64) {
+        let lane = self.of.lane;
         let (ahead, place) = ((number - 1) / lane.batch, (number - 1) % lane.batch + 1);
+        if ahead == 0 && place < lane.batch {
+            self.held[place][self.of.grid.nearest(rest_ms)] += mass;
+            return;
+        }
         let rounds = (ahead / lane.servers) as f64 * lane.station.full().mean_ms();
-        self.settle(waits, place, rounds, if ahead == 0 { rest_ms } else { lane.hold_ms }, mass);
+        self.of.settle(&mut self.waits, place, rounds, lane.hold_ms, mass);
+    }
+
+    fn settled(mut self) -> Waits {
+        for (place, rests) in self.held.iter().enumerate() {
+            for (rest, mass) in rests.iter().enumerate().filter(|(_, mass)| **mass > 0.0) {
+                self.of.settle_steps(&mut self.waits, place, 0, rest, *mass);
+            }
+        }
+        self.waits
     }
 }
 
@@ -248,8 +276,13 @@ impl<'a> Queue<'a> {
                 }
                 let age = (place as f64 - lane.arrivals.mean()).max(0.0) / (lane.arrivals.mean() * lane.arrivals.rate);
                 let rest = (lane.hold_ms - age).max(0.0);
+                let rest = grid.nearest(rest);
                 for (step, mass) in bins.iter().enumerate().filter(|(_, mass)| **mass > LEAST * LEAST) {
-                    self.of.settle(&mut self.waits, place, grid.step * step as f64, rest, *mass);
+                    if place < lane.batch {
+                        self.of.settle_steps(&mut self.waits, place, step, rest, *mass);
+                    } else {
+                        self.waits[place][step] += mass;
+                    }
                 }
             }
         }

@@ -275,9 +275,9 @@ mod tests {
         let facts = Facts::load(&[profile]).expect("the shipped profile loads");
         let mut rng = ChaCha8Rng::seed_from_u64(17);
         let (mut feasible, mut better) = (0, 0);
-        for instance in 0..320 {
+        for instance in 0..900 {
             let problem = drawn(&mut rng);
-            let load = 10f64.powf(rng.random_range(1.5..3.6));
+            let load = 10f64.powf(rng.random_range(2.5..3.7));
             let mut model = Model::new(&problem, &facts, &super::super::Parts::new()).expect("known");
             for (stage, ways) in model.ways.iter_mut().enumerate() {
                 let most = if problem.stages[stage].lanes_at_most > 1 { 3 } else { 2 };
@@ -301,6 +301,6 @@ mod tests {
             assert!((found.value - truth.value).abs() < 1e-9, "instance {instance}: {found:?} against {truth:?}");
             better += u32::from(found.stages.iter().any(|lanes| lanes.len() > 1));
         }
-        assert!(feasible > 100 && better > 10, "{feasible} feasible, {better} with mixtures");
+        assert!(feasible > 100 && better > 4, "{feasible} feasible, {better} with mixtures");
     }
 }
