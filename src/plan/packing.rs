@@ -6,7 +6,7 @@ use super::{Gear, Packed, Plan, Pool, Resource};
 use crate::facts::Facts;
 use crate::finding::{Code, Finding, Findings, Severity};
 use crate::near;
-use crate::problem::{Machine, Problem};
+use crate::problem::{Machine, Problem, Room};
 use crate::units::Megabytes;
 
 /// Memory sums above a machine's by no more than this part are rounding.
@@ -81,6 +81,10 @@ pub(super) fn check(plan: &Plan, gear: &Gear, facts: &Facts, key: &str, findings
 
 /// Compares the kinds of a plan with those of its problem.
 pub(super) fn kinds_agree(plan: &Plan, problem: &Problem, findings: &mut Findings) {
+    // Devices of a cascade are pools of their own.
+    if !matches!(problem.room, Room::VariantSet | Room::Pipeline) {
+        return;
+    }
     if plan.machines != problem.inventory.machines {
         let cause = "the plan has other kinds of machines than the problem";
         findings.push(Finding::error(Code::LimitBroken, "machines", cause, "solve again"));

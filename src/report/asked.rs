@@ -97,6 +97,7 @@ fn goal_on_machines(problem: &Problem) -> String {
             let least = goal.accuracy_at_least.map_or_else(|| UNKNOWN.to_owned(), |least| percent(least.get()));
             format!("least money with an accuracy of at least {least} at every load")
         }
+        GoalKind::Fastest => "shortest response time with the asked accuracy".to_owned(),
         GoalKind::Weighted => {
             let weights = goal.weights.unwrap_or_default();
             let (accuracy, resource) = (number(weights.accuracy.get()), number(weights.resource.get()));

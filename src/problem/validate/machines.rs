@@ -53,6 +53,12 @@ fn rooms_know_machines(problem: &Problem, findings: &mut Findings) {
     if !matches!(problem.room, Room::VariantSet | Room::Pipeline | Room::Cascade) {
         findings.push(refuse(format!("the room `{}` does not plan machines", problem.room.as_str())));
     }
+    let trusting = problem.inventory.machines.iter().any(|kind| !kind.profiles.is_empty());
+    if problem.room == Room::Cascade && trusting {
+        let cause = "the room `cascade` takes every profile to hold on every kind";
+        let action = "leave `profiles` of the kinds out, and name one profile of each variant";
+        findings.push(Finding::error(Code::NoEffect, "inventory.machines", cause, action));
+    }
     if problem.formulation == Formulation::Published && problem.room != Room::Cascade {
         findings.push(refuse("the published formulation knows cores only".to_owned()));
     }
@@ -67,8 +73,10 @@ fn plain_keys_are_left_out(problem: &Problem, findings: &mut Findings) {
         ("inventory.price_usd_per_core_hour", price, "machines are rented whole, at `price_usd_per_hour`"),
         ("goal.cores_at_most", problem.goal.cores_at_most.is_some() && packs, "machines are limited by `at_most`"),
     ];
+    let severity = if packs { Severity::Error } else { Severity::Warning };
     for (key, _, cause) in keys.into_iter().filter(|(_, given, _)| *given) {
-        findings.push(Finding::error(Code::NoEffect, key, cause, "remove the key, or [[inventory.machines]]"));
+        let finding = Finding::error(Code::NoEffect, key, cause, "remove the key, or [[inventory.machines]]");
+        findings.push(finding.with_severity(severity));
     }
     for (index, _) in problem.stages.iter().enumerate().filter(|(_, stage)| stage.lanes_at_most > 1) {
         let key = format!("stages[{index}].lanes_at_most");
