@@ -16,6 +16,8 @@ mod browser;
 mod broken;
 #[path = "integration/choice.rs"]
 mod choice;
+#[path = "integration/claims.rs"]
+mod claims;
 #[path = "integration/cli.rs"]
 mod cli;
 #[path = "integration/compare.rs"]
@@ -28,6 +30,8 @@ mod engines;
 mod errors_page;
 #[path = "integration/export.rs"]
 mod export;
+#[path = "integration/gears.rs"]
+mod gears;
 #[path = "integration/import.rs"]
 mod import;
 #[path = "integration/init.rs"]
@@ -48,6 +52,8 @@ mod plans;
 mod plot;
 #[path = "integration/profile.rs"]
 mod profile;
+#[path = "integration/recorded.rs"]
+mod recorded;
 #[path = "integration/replay.rs"]
 mod replay;
 #[path = "integration/report.rs"]

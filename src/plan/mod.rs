@@ -9,9 +9,13 @@
 
 mod accuracy;
 mod check;
+pub mod cycle;
 mod diff;
 pub mod estimate;
 pub mod law;
+mod passage;
+pub mod response;
+mod turns;
 mod validate;
 mod walk;
 
@@ -28,8 +32,11 @@ use crate::profile::{Profile, Trust};
 use crate::units::{Accuracy, Certainty, Factor, Megabytes, Millis, Rate, Share, Usd};
 
 pub use accuracy::of_pipeline as pipeline_accuracy;
+pub(crate) use check::latency_claim;
 pub use check::{Tolerance, check, facts_changed, latency_ms};
 pub use diff::{GearDiff, Move, PlanDiff, Ratio, Side, diff, diff_with};
+pub use passage::Passage;
+pub use turns::Turns;
 pub use walk::Walk;
 pub(crate) use walk::predecessors;
 
@@ -196,6 +203,8 @@ fn is_one_call(calls: &Factor) -> bool {
 pub enum Dispatch {
     /// At random, with the lanes' shares.
     Share,
+    /// The lane on the pool that served the request's call before; where there is none, at random with the lanes' shares.
+    Stay,
     /// The first lane that has a free replica; the last lane takes what is left.
     Spill,
     /// The first lane that is expected to answer within the SLO, given what waits; the last lane where none is.
@@ -376,7 +385,7 @@ pub struct Provenance {
     /// Part of each variant's capacity that was used because trials asked for a cut; all of it where not named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capacity_parts: BTreeMap<String, f64>,
-    /// The problem as it was solved, after `--set`; its profile paths are relative to the plan.
+    /// The problem as it was solved, after `--set`; its paths are relative to the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
 }
@@ -401,7 +410,7 @@ pub struct Input {
 }
 
 impl Input {
-    /// Returns a problem or a plan as an input of a plan that lies in `folder`.
+    /// Returns a problem, a trace or a plan as an input of a plan that lies in `folder`.
     #[must_use]
     pub fn of<T>(role: InputRole, loaded: &Loaded<T>, folder: &Path) -> Self {
         let path = relative(&loaded.path, folder);
@@ -428,6 +437,8 @@ pub enum InputRole {
     Problem,
     /// Measured facts.
     Profile,
+    /// The recorded load.
+    Trace,
     /// The running plan that this one was planned to follow.
     Plan,
 }
@@ -453,11 +464,43 @@ impl Plan {
     }
 }
 
+impl Dispatch {
+    /// Tells whether lanes are picked with shares.
+    #[must_use]
+    pub const fn looks_at_shares(self) -> bool {
+        matches!(self, Self::Share | Self::Stay)
+    }
+}
+
+impl Stage {
+    /// Returns the share of each lane, or `None` where the dispatch depends on the state of the queues, or a variant on
+    /// where the request was before.
+    #[must_use]
+    pub fn shares(&self) -> Option<Vec<f64>> {
+        if self.lanes.len() == 1 {
+            return Some(vec![1.0]);
+        }
+        let depends =
+            self.dispatch == Dispatch::Stay && self.lanes.iter().any(|lane| lane.variant != self.lanes[0].variant);
+        let shares = || self.lanes.iter().map(|lane| lane.share.map_or(0.0, f64::from)).collect();
+        (self.dispatch.looks_at_shares() && !depends).then(shares)
+    }
+}
+
 impl Gear {
     /// Returns how many replicas of a pool are up in this gear.
     #[must_use]
     pub fn replicas_of(&self, pool: &Pool) -> u32 {
         self.replicas.get(&pool.name).copied().unwrap_or(pool.replicas)
+    }
+
+    /// Tells whether every stage waits for the one before it and no other.
+    #[must_use]
+    pub fn is_chain(&self) -> bool {
+        let follows = |(index, stage): (usize, &Stage)| {
+            stage.after.is_empty() || (index > 0 && stage.after == [self.stages[index - 1].name.clone()])
+        };
+        self.stages.iter().enumerate().all(follows)
     }
 
     /// Returns for each stage the indices of the stages that it waits for.

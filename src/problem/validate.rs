@@ -21,6 +21,7 @@ impl Problem {
         lists_are_not_empty(self, &mut findings);
         variants_are_unique(self, &mut findings);
         limits_are_positive(self, &mut findings);
+        trace_can_be_scaled(self, &mut findings);
         goal_has_its_limits(self, &mut findings);
         cores_fit_the_inventory(self, &mut findings);
         gears_stay_countable(self, &mut findings);
@@ -68,6 +69,18 @@ fn limits_are_positive(problem: &Problem, findings: &mut Findings) {
     }
 }
 
+fn trace_can_be_scaled(problem: &Problem, findings: &mut Findings) {
+    let Some(scale) = problem.workload.trace_scale else { return };
+    let key = "workload.trace_scale";
+    if problem.workload.trace.is_none() {
+        let finding = Finding::error(Code::NoEffect, key, "there is no trace to scale", "name one, or remove the key");
+        findings.push(finding.with_severity(Severity::Warning));
+    }
+    if scale.get() <= 0.0 {
+        findings.push(Finding::error(Code::OutOfRange, key, "a factor of 0 leaves no load", "a number above 0"));
+    }
+}
+
 fn goal_has_its_limits(problem: &Problem, findings: &mut Findings) {
     let goal = &problem.goal;
     let uses = [
@@ -81,7 +94,13 @@ fn goal_has_its_limits(problem: &Problem, findings: &mut Findings) {
             findings.push(Finding::error(Code::GoalLimit, key, cause, "remove the key or change the kind"));
         }
     }
-    if goal.kind == GoalKind::Cheapest && goal.accuracy_at_least.is_none() {
+    if goal.mean_accuracy_at_least.is_some() && (problem.room != Room::Cascade || goal.kind == GoalKind::MostAccurate) {
+        let cause = "only the room `cascade` uses this key, with `kind = \"cheapest\"`";
+        let action = "use `accuracy_at_least`, which holds at every load";
+        findings.push(Finding::error(Code::GoalLimit, "goal.mean_accuracy_at_least", cause, action));
+    }
+    let has_least = goal.accuracy_at_least.is_some() || goal.mean_accuracy_at_least.is_some();
+    if goal.kind == GoalKind::Cheapest && !has_least {
         let action = "say how accurate the plan must be, like `accuracy_at_least = 0.9`";
         findings.push(Finding::error(Code::GoalLimit, "goal.accuracy_at_least", "`cheapest` needs it", action));
     }
@@ -213,6 +232,14 @@ fn stages_are_distinct(problem: &Problem, findings: &mut Findings) {
             let cause = format!("{} calls a request", stage.calls);
             let allowed = format!("a number above 0, at most {MOST_CALLS}");
             findings.push(Finding::error(Code::OutOfRange, key("calls"), cause, allowed));
+        }
+        if !(1..=2).contains(&stage.lanes_at_most) {
+            let cause = format!("{} lanes", stage.lanes_at_most);
+            let allowed = "1, or 2 for mixtures of two ways";
+            findings.push(Finding::error(Code::OutOfRange, key("lanes_at_most"), cause, allowed));
+        } else if stage.lanes_at_most > 1 && stage.calls.get() > 1.0 {
+            let cause = format!("a request makes {} calls here, which may only go to one lane", stage.calls);
+            findings.push(Finding::error(Code::OutOfRange, key("lanes_at_most"), cause, "leave it out"));
         }
     }
 }
