@@ -62,6 +62,7 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
     }
     if let Some(problem) = problem {
         load_is_covered(plan, problem, &mut findings);
+        proof_is_kept(plan, problem, &mut findings);
         mean_accuracy_is_kept(plan, facts, problem, tolerance, &mut findings);
         objectives_agree(plan, problem, &mut findings);
     }
@@ -193,9 +194,22 @@ fn mean_accuracy_is_kept(plan: &Plan, facts: &Facts, problem: &Problem, toleranc
     }
 }
 
+/// A proof must agree with itself and with the problem; only `solve` can prove it again.
+fn proof_is_kept(plan: &Plan, problem: &Problem, findings: &mut Findings) {
+    let Some(proof) = &plan.proof else { return };
+    let asked = problem.goal.mean_accuracy_at_least.or(problem.goal.accuracy_at_least);
+    for (what, least) in [("what it is to prove", proof.accuracy_at_least), ("what was asked for", asked)] {
+        if let Some(least) = least.filter(|least| proof.low < *least) {
+            let cause = format!("{} is proved, {least} is {what}", proof.low);
+            findings.push(Finding::error(Code::LimitBroken, "proof.low", cause, "solve again"));
+        }
+    }
+}
+
 /// Says which latency claims are honest about resting on more than measurements.
 fn latencies_were_measured(plan: &Plan, facts: &Facts, findings: &mut Findings) {
     let causes = [
+        (Trust::Glimpsed, "rest on a few calls, with a tail like that of measured points".to_owned()),
         (Trust::Interpolated, "rest on points between measured ones".to_owned()),
         (Trust::Extrapolated, format!("use more cores than the {} of the measured host", facts.host_cores())),
     ];
@@ -336,7 +350,7 @@ impl Checker<'_> {
         let used = f64::from(self.cores_up()) / f64::from(problem.core_budget());
         let weights = problem.goal.weights.unwrap_or_default();
         let (most, least) = match problem.goal.kind {
-            GoalKind::MostAccurate => (accuracy, accuracy),
+            GoalKind::MostAccurate | GoalKind::Fastest => (accuracy, accuracy),
             GoalKind::Cheapest => (-used, -used),
             GoalKind::Weighted => {
                 let value =

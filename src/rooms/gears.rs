@@ -48,6 +48,7 @@ pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) 
         placement,
         transfers: Vec::new(),
         switch: switch(&gears),
+        proof: None,
         gears,
         provenance: Provenance {
             tool: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -76,7 +77,7 @@ fn at_most(most: Option<u32>, gears: Vec<Decoded>) -> Vec<Decoded> {
 
 /// Returns the switch rule: windows of a second, or so long that some requests tell the rate of the lowest gear, and three
 /// windows of a low rate before a change down.
-fn switch(gears: &[Gear]) -> Switch {
+pub(super) fn switch(gears: &[Gear]) -> Switch {
     let lowest = gears.first().map_or(f64::INFINITY, |gear| gear.up_to_rps.get());
     let usual = Switch::default();
     let window_ms = (1e3 * REQUESTS_TO_TELL_A_RATE / lowest).clamp(usual.window_ms.get(), LONGEST_WINDOW_MS);

@@ -266,7 +266,7 @@ impl<'a> Model<'a> {
         let goal = &self.problem.goal;
         let budget = f64::from(self.problem.core_budget());
         match goal.kind {
-            GoalKind::MostAccurate => Goal::MostAccurate { cost_at_most: budget },
+            GoalKind::MostAccurate | GoalKind::Fastest => Goal::MostAccurate { cost_at_most: budget },
             GoalKind::Cheapest => {
                 Goal::Cheapest { accuracy_at_least: goal.accuracy_at_least.map_or(0.0, crate::units::Accuracy::get) }
             }
@@ -282,7 +282,7 @@ impl<'a> Model<'a> {
     pub fn objective(&self, picked: &Chosen) -> f64 {
         let used = picked.cost / f64::from(self.problem.core_budget());
         match self.problem.goal.kind {
-            GoalKind::MostAccurate => picked.accuracy,
+            GoalKind::MostAccurate | GoalKind::Fastest => picked.accuracy,
             GoalKind::Cheapest => -used,
             GoalKind::Weighted => {
                 let weights = self.problem.goal.weights.unwrap_or_default();
