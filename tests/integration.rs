@@ -18,6 +18,8 @@ mod broken;
 mod cascade_records;
 #[path = "integration/choice.rs"]
 mod choice;
+#[path = "integration/claims.rs"]
+mod claims;
 #[path = "integration/cli.rs"]
 mod cli;
 #[path = "integration/compare.rs"]
@@ -30,6 +32,8 @@ mod engines;
 mod errors_page;
 #[path = "integration/export.rs"]
 mod export;
+#[path = "integration/gears.rs"]
+mod gears;
 #[path = "integration/import.rs"]
 mod import;
 #[path = "integration/init.rs"]
@@ -42,6 +46,8 @@ mod measure_less;
 mod ocr;
 #[path = "integration/pipeline.rs"]
 mod pipeline;
+#[path = "integration/pipeline_published.rs"]
+mod pipeline_published;
 #[path = "integration/plans.rs"]
 mod plans;
 #[path = "integration/plot.rs"]

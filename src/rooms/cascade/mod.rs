@@ -7,16 +7,27 @@
 //! This file holds the room's nouns; each verb is a sibling file.
 
 mod certify;
+mod decode;
 mod ensemble;
+mod envelope;
 mod evaluate;
 mod frontier;
+mod latency;
+mod model;
+mod placement;
+mod plan;
 mod read;
 mod rules;
 mod score;
+mod search;
+mod survival;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use certify::{Certified, Mixture, Target, Tested, certify, certify_mixtures, spaced, split, test_mixture};
 pub use frontier::{beaten_as_last, frontier, path, work};
+pub use plan::Cascades;
 pub use rules::{Bits, Gate, Rule, through};
 pub use score::{LONGEST, Score, Scorer, Search};
 pub use watch::{Watch, Watchfulness, watch};
