@@ -50,6 +50,8 @@ mod ocr;
 mod pipeline;
 #[path = "integration/pipeline_machines.rs"]
 mod pipeline_machines;
+#[path = "integration/pipeline_published.rs"]
+mod pipeline_published;
 #[path = "integration/plans.rs"]
 mod plans;
 #[path = "integration/plot.rs"]
