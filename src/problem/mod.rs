@@ -334,6 +334,34 @@ pub struct Published {
     /// Cores at which capacity is taken before the line is fitted (1, 2, 4, 8, 16 in the paper).
     #[serde(default = "fit_cores")]
     pub fit_cores: Vec<u32>,
+    /// `pipeline`: the rate that a replica's base cores must sustain (4 in the paper's configurations).
+    #[serde(default = "base_rps")]
+    pub base_rps: Rate,
+    /// `pipeline`: weight of one sample in a batch (δ, 1e-6 in the paper).
+    #[serde(default = "batch_weight")]
+    pub batch_weight: Factor,
+}
+
+impl Published {
+    /// Returns the settings of one room that differ from the paper's, which no other room uses.
+    pub(super) fn keys_of(&self, room: Room) -> Vec<&'static str> {
+        let paper = Self::default();
+        let all = [
+            ("published.capacity_factor", Room::VariantSet, self.capacity_factor != paper.capacity_factor),
+            ("published.fit_cores", Room::VariantSet, self.fit_cores != paper.fit_cores),
+            ("published.base_rps", Room::Pipeline, self.base_rps != paper.base_rps),
+            ("published.batch_weight", Room::Pipeline, self.batch_weight != paper.batch_weight),
+        ];
+        all.into_iter().filter(|(_, of, differs)| *of == room && *differs).map(|(key, ..)| key).collect()
+    }
+}
+
+fn base_rps() -> Rate {
+    Rate::saturating(4.0)
+}
+
+fn batch_weight() -> Factor {
+    Factor::saturating(1e-6)
 }
 
 fn capacity_factor() -> Share {
@@ -346,6 +374,11 @@ fn fit_cores() -> Vec<u32> {
 
 impl Default for Published {
     fn default() -> Self {
-        Self { capacity_factor: capacity_factor(), fit_cores: fit_cores() }
+        Self {
+            capacity_factor: capacity_factor(),
+            fit_cores: fit_cores(),
+            base_rps: base_rps(),
+            batch_weight: batch_weight(),
+        }
     }
 }
