@@ -4,7 +4,9 @@
 //! records ─▶ every cascade scored ─▶ undominated in (accuracy, reach) ─▶ placement and gears: an exact envelope ─▶ proof ─▶ plan
 //! ```
 //!
-//! This file holds the room's nouns; each verb is a sibling file.
+//! This file holds the room's nouns; each verb is a sibling file. `published` is CascadeServe's own planner.
+
+pub mod published;
 
 /// What every model of a family answered to the same samples, in the same order.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,7 +23,7 @@ pub struct Record {
     /// Whether each sample was answered rightly.
     pub right: Vec<bool>,
     /// How certain the model was of each answer, 0 to 1.
-    pub certainty: Vec<f32>,
+    pub certainty: Vec<f64>,
 }
 
 /// Models in turn; a request leaves with the first answer that is certain enough.
