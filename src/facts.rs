@@ -1,4 +1,7 @@
-//! The measured facts that a problem or a plan rests on: its profiles, read once and looked up by name.
+//! The measured facts that a problem or a plan rests on: its profiles, read once and looked up by name, and its recorded
+//! load.
+
+mod recorded;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,13 +11,18 @@ use crate::finding::{Code, Finding, Findings};
 use crate::format::{Loaded, load, read, sha256};
 use crate::near;
 use crate::plan::{InputRole, Plan, Resource};
+use crate::problem::Problem;
 use crate::profile::{Answers, CertaintyMeasure, Curve, Key, Profile, Service, Spot, Trust, Variant};
 
-/// Profiles with their answers and curves.
+pub use recorded::RecordedLoad;
+
+/// Profiles with their answers and curves, and the recorded load.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// The profiles, in the order in which they were named.
     pub profiles: Vec<Loaded<Profile>>,
+    /// The trace of the workload, scaled; absent where the problem names none.
+    pub recorded: Option<Loaded<RecordedLoad>>,
     answers: Vec<Option<Answers>>,
     curves: BTreeMap<(String, String), Curve>,
 }
@@ -50,14 +58,34 @@ impl Facts {
         findings.or(facts)
     }
 
-    /// Loads the profiles that a plan names in its provenance, found relative to the plan's folder.
+    /// Loads the profiles and the trace that a problem names, found relative to the problem's folder.
     ///
     /// # Errors
-    /// As [`Facts::load`].
+    /// As [`Facts::load`], for the trace too.
+    pub fn of_problem(problem: &Problem, folder: &Path) -> Result<Self, Error> {
+        let facts = Self::load(&problem.profiles.iter().map(|path| folder.join(path)).collect::<Vec<_>>())?;
+        Ok(Self { recorded: RecordedLoad::of_problem(problem, folder)?, ..facts })
+    }
+
+    /// Loads the profiles and the trace that a plan names in its provenance, found relative to the plan's folder.
+    ///
+    /// # Errors
+    /// As [`Facts::of_problem`].
     pub fn of_plan(plan: &Plan, plan_path: &Path) -> Result<Self, Error> {
         let folder = plan_path.parent().unwrap_or(Path::new(""));
         let profiles = plan.provenance.inputs.iter().filter(|input| input.role == InputRole::Profile);
-        Self::load(&profiles.map(|input| folder.join(&input.path)).collect::<Vec<_>>())
+        let facts = Self::load(&profiles.map(|input| folder.join(&input.path)).collect::<Vec<_>>())?;
+        facts.with_load_of(plan, plan_path)
+    }
+
+    /// Returns the facts with the recorded load that a plan names.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where its trace cannot be read.
+    pub fn with_load_of(self, plan: &Plan, plan_path: &Path) -> Result<Self, Error> {
+        let Some(problem) = &plan.provenance.problem else { return Ok(self) };
+        let folder = plan_path.parent().unwrap_or(Path::new(""));
+        Ok(Self { recorded: RecordedLoad::of_problem(problem, folder)?, ..self })
     }
 
     fn add(&mut self, profile: Loaded<Profile>, answers: Option<Answers>, findings: &mut Findings) {

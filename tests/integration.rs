@@ -46,6 +46,8 @@ mod plans;
 mod plot;
 #[path = "integration/profile.rs"]
 mod profile;
+#[path = "integration/recorded.rs"]
+mod recorded;
 #[path = "integration/replay.rs"]
 mod replay;
 #[path = "integration/report.rs"]

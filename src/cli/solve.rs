@@ -50,11 +50,12 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     args.output.check()?;
     let problem = resolved(&args.problem, &args.set)?;
     say_findings(&problem.findings);
-    let folder = args.problem.parent().unwrap_or(Path::new("")).to_owned();
-    let profiles: Vec<PathBuf> = problem.document.profiles.iter().map(|path| folder.join(path)).collect();
-    let facts = Facts::load(&profiles)?;
+    let facts = Facts::of_problem(&problem.document, args.problem.parent().unwrap_or(Path::new("")))?;
     for profile in &facts.profiles {
         say_findings(&profile.findings);
+    }
+    if let Some(trace) = &facts.recorded {
+        say_findings(&trace.findings);
     }
     let from = args.from.as_deref().map(load::<Plan>).transpose()?;
     if args.dry_run {
@@ -176,7 +177,11 @@ pub fn problem_of(plan: &Loaded<Plan>, given: Option<&Path>) -> Result<Option<Pr
 
 /// Loads the facts of a plan: the given profiles, or those named in the plan.
 pub fn facts_of(plan: &Loaded<Plan>, given: &[PathBuf]) -> Result<Facts, Error> {
-    let facts = if given.is_empty() { Facts::of_plan(&plan.document, &plan.path)? } else { Facts::load(given)? };
+    let facts = if given.is_empty() {
+        Facts::of_plan(&plan.document, &plan.path)?
+    } else {
+        Facts::load(given)?.with_load_of(&plan.document, &plan.path)?
+    };
     if facts.profiles.is_empty() {
         let action = "name one with --profile";
         let finding = Finding::error(Code::NotMeasured, "provenance.inputs", "the plan names no profile", action);

@@ -14,7 +14,7 @@ use crate::profile::{Service, Trust};
 
 use super::estimate::{Queue, mixture_quantile_ms};
 use super::law::{Flow, Law};
-use super::{Dispatch, Gear, InputRole, Lane, Plan, Resource, Stage, Walk, pipeline_accuracy};
+use super::{Dispatch, Gear, Input, InputRole, Lane, Plan, Resource, Stage, Walk, pipeline_accuracy};
 
 /// How far a recomputed number may be from its claim: relative for times and prices, absolute for parts of 1.
 #[derive(Debug, Clone, Copy)]
@@ -61,8 +61,8 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
     findings
 }
 
-/// Compares the profiles that the plan was made from, as its provenance records them, with those of today: the bytes, the
-/// host that measured and the model files.
+/// Compares the profiles and the trace that the plan was made from, as its provenance records them, with those of today: the
+/// bytes, the host that measured and the model files.
 #[must_use]
 pub fn facts_changed(plan: &Plan, facts: &Facts) -> Findings {
     let mut findings = Findings::default();
@@ -95,7 +95,21 @@ pub fn facts_changed(plan: &Plan, facts: &Facts) -> Findings {
             changed(format!("{} {are} than the plan was made with", names.join(", ")));
         }
     }
+    if let (Some((index, then)), Some(now)) = (of_role(plan, InputRole::Trace), &facts.recorded)
+        && then.sha256 != now.sha256
+    {
+        let cause = format!("{} has changed since the plan was made", then.path.display());
+        let key = format!("provenance.inputs[{index}]");
+        let finding = Finding::error(Code::FactsChanged, key, cause, "solve again, or restore the trace");
+        findings.push(finding.with_severity(Severity::Warning));
+    }
     findings
+}
+
+/// Returns the first input of a role that has a digest, with its place.
+fn of_role(plan: &Plan, role: InputRole) -> Option<(usize, &Input)> {
+    let mut inputs = plan.provenance.inputs.iter().enumerate();
+    inputs.find(|(_, input)| input.role == role && !input.sha256.is_empty())
 }
 
 /// Returns the response time of a gear at its highest rate and the SLO's quantile, in milliseconds; `None` where no closed

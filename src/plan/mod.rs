@@ -376,7 +376,7 @@ pub struct Provenance {
     /// Part of each variant's capacity that was used because trials asked for a cut; all of it where not named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capacity_parts: BTreeMap<String, f64>,
-    /// The problem as it was solved, after `--set`; its profile paths are relative to the plan.
+    /// The problem as it was solved, after `--set`; its paths are relative to the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
 }
@@ -401,7 +401,7 @@ pub struct Input {
 }
 
 impl Input {
-    /// Returns a problem or a plan as an input of a plan that lies in `folder`.
+    /// Returns a problem, a trace or a plan as an input of a plan that lies in `folder`.
     #[must_use]
     pub fn of<T>(role: InputRole, loaded: &Loaded<T>, folder: &Path) -> Self {
         let path = relative(&loaded.path, folder);
@@ -428,6 +428,8 @@ pub enum InputRole {
     Problem,
     /// Measured facts.
     Profile,
+    /// The recorded load.
+    Trace,
     /// The running plan that this one was planned to follow.
     Plan,
 }

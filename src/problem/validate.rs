@@ -21,6 +21,7 @@ impl Problem {
         lists_are_not_empty(self, &mut findings);
         variants_are_unique(self, &mut findings);
         limits_are_positive(self, &mut findings);
+        trace_can_be_scaled(self, &mut findings);
         goal_has_its_limits(self, &mut findings);
         cores_fit_the_inventory(self, &mut findings);
         gears_stay_countable(self, &mut findings);
@@ -64,6 +65,18 @@ fn limits_are_positive(problem: &Problem, findings: &mut Findings) {
         if value <= 0.0 || value >= below {
             findings.push(Finding::error(Code::OutOfRange, key, format!("{value} asks for nothing"), allowed));
         }
+    }
+}
+
+fn trace_can_be_scaled(problem: &Problem, findings: &mut Findings) {
+    let Some(scale) = problem.workload.trace_scale else { return };
+    let key = "workload.trace_scale";
+    if problem.workload.trace.is_none() {
+        let finding = Finding::error(Code::NoEffect, key, "there is no trace to scale", "name one, or remove the key");
+        findings.push(finding.with_severity(Severity::Warning));
+    }
+    if scale.get() <= 0.0 {
+        findings.push(Finding::error(Code::OutOfRange, key, "a factor of 0 leaves no load", "a number above 0"));
     }
 }
 

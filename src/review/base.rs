@@ -105,7 +105,8 @@ impl Revision {
             let inputs = plan.document.provenance.inputs.iter();
             named.extend(inputs.filter(|input| input.role != InputRole::Plan).filter_map(|input| beside(&input.path)));
         } else if let Ok(problem) = load::<Problem>(then) {
-            named.extend(problem.document.profiles.iter().filter_map(|path| beside(path)));
+            let problem = &problem.document;
+            named.extend(problem.profiles.iter().chain(&problem.workload.trace).filter_map(|path| beside(path)));
         } else if let Ok(profile) = load::<Profile>(then) {
             let answers = [&profile.document.answers, &profile.document.calibration];
             named.extend(answers.into_iter().flatten().filter_map(|answers| beside(&answers.file)));

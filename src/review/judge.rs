@@ -150,9 +150,8 @@ impl Inputs {
     }
 
     fn of_problem(problem: Loaded<Problem>) -> Result<Self, Error> {
-        let beside = |named: &PathBuf| problem.path.parent().unwrap_or(Path::new("")).join(named);
-        let profiles: Vec<PathBuf> = problem.document.profiles.iter().map(beside).collect();
-        Ok(Self { facts: Facts::load(&profiles)?, problem: Some(problem), from: None, same_problem: true })
+        let facts = Facts::of_problem(&problem.document, problem.path.parent().unwrap_or(Path::new("")))?;
+        Ok(Self { facts, problem: Some(problem), from: None, same_problem: true })
     }
 
     /// Solves the problem, with the capacities that `plan`'s trials left where there is a plan. `None` where there is no

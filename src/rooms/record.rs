@@ -12,8 +12,11 @@ use crate::problem::Problem;
 pub fn record(plan: &mut Plan, folder: &Path, problem: &Loaded<Problem>, facts: &Facts, from: Option<&Loaded<Plan>>) {
     let mut inputs = vec![Input::of(InputRole::Problem, problem, folder)];
     inputs.extend(facts.profiles.iter().map(|profile| Input::of_profile(profile, folder)));
+    inputs.extend(facts.recorded.as_ref().map(|trace| Input::of(InputRole::Trace, trace, folder)));
     inputs.extend(from.map(|plan| Input::of(InputRole::Plan, plan, folder)));
     let profiles = facts.profiles.iter().map(|profile| relative(&profile.path, folder)).collect();
     plan.provenance.inputs = inputs;
-    plan.provenance.problem = Some(Problem { profiles, ..problem.document.clone() });
+    let mut asked = Problem { profiles, ..problem.document.clone() };
+    asked.workload.trace = facts.recorded.as_ref().map(|trace| relative(&trace.path, folder));
+    plan.provenance.problem = Some(asked);
 }
