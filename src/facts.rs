@@ -136,6 +136,12 @@ impl Facts {
         facts
     }
 
+    /// Returns the recorded load, or where there is none that in which every rate up to the highest holds equally long.
+    #[must_use]
+    pub fn load_up_to(&self, max_rps: f64) -> RecordedLoad {
+        self.recorded.as_ref().map_or_else(|| RecordedLoad::every_rate_alike(max_rps), |loaded| loaded.document.clone())
+    }
+
     /// Returns how the certainty of all answers was measured.
     ///
     /// # Errors

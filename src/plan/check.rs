@@ -5,7 +5,7 @@
 //!
 //! What no closed form covers is reported as such ([`Code::ClaimUnchecked`]), never passed over in silence.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::facts::Facts;
 use crate::finding::{Code, Finding, Findings, Severity};
@@ -14,7 +14,9 @@ use crate::profile::{Service, Trust};
 
 use super::estimate::{Queue, mixture_quantile_ms};
 use super::law::{Flow, Law};
-use super::{Dispatch, Gear, Input, InputRole, Lane, Plan, Resource, Stage, Walk, pipeline_accuracy};
+use super::passage::Passage;
+use super::turns::Turns;
+use super::{Gear, Input, InputRole, Lane, Plan, Resource, Stage, Walk, pipeline_accuracy};
 
 /// How far a recomputed number may be from its claim: relative for times and prices, absolute for parts of 1.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +57,7 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
     }
     if let Some(problem) = problem {
         load_is_covered(plan, problem, &mut findings);
+        mean_accuracy_is_kept(plan, facts, problem, tolerance, &mut findings);
         objectives_agree(plan, problem, &mut findings);
     }
     latencies_were_measured(plan, facts, &mut findings);
@@ -161,6 +164,22 @@ fn load_is_covered(plan: &Plan, problem: &Problem, findings: &mut Findings) {
     }
 }
 
+/// Recomputes the accuracy over the requests of all loads together, where the problem asks for some.
+fn mean_accuracy_is_kept(plan: &Plan, facts: &Facts, problem: &Problem, tolerance: Tolerance, findings: &mut Findings) {
+    let Some(least) = problem.goal.mean_accuracy_at_least.map(crate::units::Accuracy::get) else { return };
+    let ends: Vec<f64> = plan.gears.iter().map(|gear| gear.up_to_rps.get()).collect();
+    let parts = facts.load_up_to(problem.workload.max_rps.get()).requests_in(&ends);
+    let of_gear = |(gear, part): (&Gear, &f64)| {
+        let checker = Checker { plan, gear, facts, problem: Some(problem), tolerance, key: String::new() };
+        Some(part * checker.expected_accuracy()?)
+    };
+    let truth: Option<f64> = plan.gears.iter().zip(&parts).map(of_gear).sum();
+    if let Some(truth) = truth.filter(|truth| *truth < least - tolerance.absolute) {
+        let cause = format!("accuracy over the requests of all loads is {truth:.4}, at least {least} was asked for");
+        findings.push(Finding::error(Code::LimitBroken, "gears", cause, "solve again"));
+    }
+}
+
 /// Says which latency claims are honest about resting on more than measurements.
 fn latencies_were_measured(plan: &Plan, facts: &Facts, findings: &mut Findings) {
     let causes = [
@@ -236,15 +255,18 @@ impl Checker<'_> {
         self.problem.filter(|problem| !problem.stages.is_empty())
     }
 
-    /// Mixes the ends of the variants' intervals by share; nobody knows a closed form for a cascade.
+    /// Mixes the ends of the variants' intervals by share; of a cascade whose answers do not hang on chance it is that of a part.
     fn expected_interval(&self) -> Option<[f64; 2]> {
         if let Some(problem) = self.pipeline() {
             let claim = pipeline_accuracy(self.gear, problem, self.facts)?;
             return Some([claim.low.get(), claim.high.get()]);
         }
-        let [stage] = self.gear.stages.as_slice() else { return None };
+        let [stage] = self.gear.stages.as_slice() else {
+            let (low, high) = Passage::of(self.gear, self.facts)?.interval()?;
+            return Some([low.get(), high.get()]);
+        };
         let mut ends = [0.0; 2];
-        for (lane, share) in stage.lanes.iter().zip(shares(stage)?) {
+        for (lane, share) in stage.lanes.iter().zip(stage.shares()?) {
             let fact = &self.facts.variant(&lane.variant)?.accuracy;
             ends[0] += share * fact.low.get();
             ends[1] += share * fact.high.get();
@@ -295,40 +317,12 @@ impl Checker<'_> {
         }
         let stages = &self.gear.stages;
         if let [stage] = stages.as_slice() {
-            let shares = shares(stage)?;
+            let shares = stage.shares()?;
             let of_lane =
                 |(lane, share): (&Lane, f64)| Some(share * self.facts.variant(&lane.variant)?.accuracy.value.get());
             return stage.lanes.iter().zip(shares).map(of_lane).sum();
         }
-        let is_chain = stages
-            .iter()
-            .enumerate()
-            .all(|(i, stage)| stage.after.is_empty() || (i > 0 && stage.after == [stages[i - 1].name.clone()]));
-        let first = self.facts.answers(&stages.first()?.lanes.first()?.variant)?;
-        if !is_chain || first.samples() == 0 {
-            return None;
-        }
-        let shares: Vec<Vec<f64>> = stages.iter().map(shares).collect::<Option<_>>()?;
-        let mut right = 0.0;
-        for sample in 0..first.samples() {
-            let mut here = 1.0;
-            for (stage, shares) in stages.iter().zip(&shares) {
-                let mut goes_on = 0.0;
-                for (lane, share) in stage.lanes.iter().zip(shares) {
-                    let answer = first.of(&lane.variant)?[sample];
-                    let leaves =
-                        stage.exit.is_some_and(|exit| f64::from(answer.certainty) >= exit.certainty_at_least.get());
-                    let is_last = std::ptr::eq(stage, stages.last()?);
-                    if leaves || is_last {
-                        right += here * share * f64::from(u8::from(answer.predicted == first.labels[sample]));
-                    } else {
-                        goes_on += share;
-                    }
-                }
-                here *= goes_on;
-            }
-        }
-        Some(right / first.samples() as f64)
+        Some(Passage::of(self.gear, self.facts)?.accuracy())
     }
 
     fn latency(&self, findings: &mut Findings) {
@@ -357,7 +351,7 @@ impl Checker<'_> {
     /// Returns the response time at the SLO's quantile: that of the mixture of a lone stage's lanes, or of the laws of
     /// several stages put together, where it is infinite beyond the SLO.
     fn expected_latency(&self) -> Option<f64> {
-        let flows = self.flows()?;
+        let Some(flows) = self.flows() else { return Some(self.turns()?.latency_ms) };
         let (rate, slo) = (self.gear.up_to_rps.get(), self.plan.slo);
         if let [flows] = flows.as_slice()
             && flows.iter().all(|flow| flow.calls == 1.0)
@@ -404,7 +398,16 @@ impl Checker<'_> {
         if claims.is_empty() {
             return;
         }
-        let Some(flows) = self.flows() else {
+        let rate = self.gear.up_to_rps.get();
+        let busy: BTreeMap<&str, f64> = if let Some(flows) = self.flows() {
+            let mut busy = BTreeMap::new();
+            for flow in flows.iter().flatten() {
+                *busy.entry(flow.lane.pool.as_str()).or_insert(0.0) += flow.flow().utilisation(rate);
+            }
+            busy
+        } else if let Some(turns) = self.turns() {
+            turns.busy
+        } else {
             findings.push(self.unchecked("utilisation"));
             return;
         };
@@ -414,8 +417,7 @@ impl Checker<'_> {
                 let cause = "the plan has no pool of that name";
                 findings.push(Finding::error(Code::UnknownName, key, cause, "remove the claim"));
             }
-            let of_pool = flows.iter().flatten().filter(|flow| flow.lane.pool == *pool);
-            let truth: f64 = of_pool.map(|flow| flow.flow().utilisation(self.gear.up_to_rps.get())).sum();
+            let truth = busy.get(pool.as_str()).copied().unwrap_or(0.0);
             if (truth - claim.get()).abs() > self.tolerance.absolute {
                 findings.push(self.refuted(&format!("utilisation.{pool}"), claim.get(), truth));
             }
@@ -424,14 +426,8 @@ impl Checker<'_> {
 
     fn trust(&self, findings: &mut Findings) {
         let Some(claim) = self.gear.claims.latency else { return };
-        let worst = self
-            .flows()
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|flow| flow.service.trust)
-            .max()
-            .unwrap_or(Trust::Measured);
+        let of_flows = |flows: Vec<Vec<LaneFlow<'_>>>| flows.into_iter().flatten().map(|flow| flow.service.trust).max();
+        let worst = self.flows().and_then(of_flows).or_else(|| Some(self.turns()?.trust)).unwrap_or(Trust::Measured);
         let worst = self.facts.trust_on(self.cores_up(), worst);
         if claim.trust < worst {
             let cause = format!("claims to be {} but rests on a number that is {worst}", claim.trust);
@@ -483,6 +479,11 @@ impl Checker<'_> {
         }
     }
 
+    /// Returns the turns of pools that serve several queues, where the closed form for those holds.
+    fn turns(&self) -> Option<Turns<'_>> {
+        Turns::of(self.plan, self.gear, self.facts)
+    }
+
     /// Tells whether calls may be refused or dropped: then neither waiting nor who answers has a closed form.
     fn turns_away(&self) -> bool {
         let mut lanes = self.gear.stages.iter().flat_map(|stage| &stage.lanes);
@@ -513,7 +514,7 @@ impl Checker<'_> {
             let service = self.facts.service(&lane.variant, &pool.on, lane.batch)?;
             Some(LaneFlow { lane, service, servers: self.gear.replicas_of(pool), calls, share })
         };
-        stage.lanes.iter().zip(shares(stage)?).map(flow).collect()
+        stage.lanes.iter().zip(stage.shares()?).map(flow).collect()
     }
 
     fn refuted(&self, claim: &str, claimed: f64, truth: f64) -> Finding {
@@ -542,13 +543,4 @@ fn stage_law(lanes: &[LaneFlow<'_>], rate: f64, span_ms: f64) -> Law {
         law = lane.flow().law(rate, span_ms).or((lane.share / taken).min(1.0), &law);
     }
     law
-}
-
-/// Returns the share of each lane, or `None` where the dispatch depends on the state of the queues.
-fn shares(stage: &Stage) -> Option<Vec<f64>> {
-    if stage.lanes.len() == 1 {
-        return Some(vec![1.0]);
-    }
-    (stage.dispatch == Dispatch::Share)
-        .then(|| stage.lanes.iter().map(|lane| lane.share.map_or(0.0, f64::from)).collect())
 }

@@ -9,9 +9,12 @@
 
 mod accuracy;
 mod check;
+pub mod cycle;
 mod diff;
 pub mod estimate;
 pub mod law;
+mod passage;
+mod turns;
 mod validate;
 mod walk;
 
@@ -30,6 +33,8 @@ use crate::units::{Accuracy, Certainty, Factor, Megabytes, Millis, Rate, Share, 
 pub use accuracy::of_pipeline as pipeline_accuracy;
 pub use check::{Tolerance, check, facts_changed, latency_ms};
 pub use diff::{GearDiff, Move, PlanDiff, Ratio, Side, diff, diff_with};
+pub use passage::Passage;
+pub use turns::Turns;
 pub use walk::Walk;
 pub(crate) use walk::predecessors;
 
@@ -196,6 +201,8 @@ fn is_one_call(calls: &Factor) -> bool {
 pub enum Dispatch {
     /// At random, with the lanes' shares.
     Share,
+    /// The lane on the pool that served the request's call before; where there is none, at random with the lanes' shares.
+    Stay,
     /// The first lane that has a free replica; the last lane takes what is left.
     Spill,
     /// The first lane that is expected to answer within the SLO, given what waits; the last lane where none is.
@@ -455,11 +462,43 @@ impl Plan {
     }
 }
 
+impl Dispatch {
+    /// Tells whether lanes are picked with shares.
+    #[must_use]
+    pub const fn looks_at_shares(self) -> bool {
+        matches!(self, Self::Share | Self::Stay)
+    }
+}
+
+impl Stage {
+    /// Returns the share of each lane, or `None` where the dispatch depends on the state of the queues, or a variant on
+    /// where the request was before.
+    #[must_use]
+    pub fn shares(&self) -> Option<Vec<f64>> {
+        if self.lanes.len() == 1 {
+            return Some(vec![1.0]);
+        }
+        let depends =
+            self.dispatch == Dispatch::Stay && self.lanes.iter().any(|lane| lane.variant != self.lanes[0].variant);
+        let shares = || self.lanes.iter().map(|lane| lane.share.map_or(0.0, f64::from)).collect();
+        (self.dispatch.looks_at_shares() && !depends).then(shares)
+    }
+}
+
 impl Gear {
     /// Returns how many replicas of a pool are up in this gear.
     #[must_use]
     pub fn replicas_of(&self, pool: &Pool) -> u32 {
         self.replicas.get(&pool.name).copied().unwrap_or(pool.replicas)
+    }
+
+    /// Tells whether every stage waits for the one before it and no other.
+    #[must_use]
+    pub fn is_chain(&self) -> bool {
+        let follows = |(index, stage): (usize, &Stage)| {
+            stage.after.is_empty() || (index > 0 && stage.after == [self.stages[index - 1].name.clone()])
+        };
+        self.stages.iter().enumerate().all(follows)
     }
 
     /// Returns for each stage the indices of the stages that it waits for.

@@ -214,6 +214,10 @@ pub struct Goal {
     /// `cheapest`: the least accuracy over requests, at every load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy_at_least: Option<Accuracy>,
+    /// `cheapest` in the room `cascade`: the least accuracy over the requests of all loads together, each rate weighing as
+    /// much as requests came at it in the trace; every rate holds equally long where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_accuracy_at_least: Option<Accuracy>,
     /// `most-accurate`: the most cores that may be used; the whole inventory where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]

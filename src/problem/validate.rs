@@ -93,7 +93,13 @@ fn goal_has_its_limits(problem: &Problem, findings: &mut Findings) {
             findings.push(Finding::error(Code::GoalLimit, key, cause, "remove the key or change the kind"));
         }
     }
-    if goal.kind == GoalKind::Cheapest && goal.accuracy_at_least.is_none() {
+    if goal.mean_accuracy_at_least.is_some() && (problem.room != Room::Cascade || goal.kind == GoalKind::MostAccurate) {
+        let cause = "only the room `cascade` uses this key, with `kind = \"cheapest\"`";
+        let action = "use `accuracy_at_least`, which holds at every load";
+        findings.push(Finding::error(Code::GoalLimit, "goal.mean_accuracy_at_least", cause, action));
+    }
+    let has_least = goal.accuracy_at_least.is_some() || goal.mean_accuracy_at_least.is_some();
+    if goal.kind == GoalKind::Cheapest && !has_least {
         let action = "say how accurate the plan must be, like `accuracy_at_least = 0.9`";
         findings.push(Finding::error(Code::GoalLimit, "goal.accuracy_at_least", "`cheapest` needs it", action));
     }

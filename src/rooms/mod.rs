@@ -22,6 +22,7 @@ use crate::problem::{Problem, Room};
 use crate::simulate::Effort;
 
 pub use baselines::{Baseline, Kind as BaselineKind, Rules as BaselineRules, baselines};
+pub use cascade::Cascades;
 pub use explain::{Explanation, LimitPrice, RunnerUp, explain, explain_all};
 pub use frontier::{FrontierPoint, frontier};
 pub use pipeline::Pipeline;
@@ -96,9 +97,10 @@ fn solve_once(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<
     match problem.room {
         Room::VariantSet => VariantSet.plan(problem, facts, context),
         Room::Pipeline => Pipeline.plan(problem, facts, context),
+        Room::Cascade => Cascades.plan(problem, facts, context),
         other => Err(Error::Unsupported {
             what: format!("the room `{}` does not plan yet", other.as_str()),
-            hint: "`variant-set` and `pipeline` do; plans of every room can be simulated".to_owned(),
+            hint: "`variant-set`, `pipeline` and `cascade` do; plans of every room can be simulated".to_owned(),
         }),
     }
 }

@@ -8,6 +8,19 @@
 
 pub mod published;
 
+mod decode;
+mod envelope;
+mod latency;
+mod model;
+mod pairs;
+mod placement;
+mod plan;
+mod search;
+#[cfg(test)]
+mod tests;
+
+pub use plan::Cascades;
+
 /// What every model of a family answered to the same samples, in the same order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Records {
