@@ -12,7 +12,7 @@ use crate::format::{Loaded, load, read, sha256};
 use crate::near;
 use crate::plan::{InputRole, Plan, Resource};
 use crate::problem::Problem;
-use crate::profile::{Answers, CertaintyMeasure, Curve, Key, Profile, Service, Spot, Trust, Variant};
+use crate::profile::{Answers, AnswersFile, CertaintyMeasure, Curve, Key, Profile, Service, Spot, Trust, Variant};
 
 pub use recorded::RecordedLoad;
 
@@ -24,6 +24,7 @@ pub struct Facts {
     /// The trace of the workload, scaled; absent where the problem names none.
     pub recorded: Option<Loaded<RecordedLoad>>,
     answers: Vec<Option<Answers>>,
+    calibration: Vec<Answers>,
     curves: BTreeMap<(String, String), Curve>,
 }
 
@@ -36,8 +37,14 @@ impl Facts {
         let mut facts = Self::default();
         let mut findings = Findings::default();
         for path in paths {
-            match load::<Profile>(path).and_then(|profile| Ok((load_answers(&profile)?, profile))) {
-                Ok((answers, profile)) => facts.add(profile, answers, &mut findings),
+            let with_answers = |profile| {
+                Ok((load_answers(&profile)?, load_named(&profile, profile.document.calibration.as_ref())?, profile))
+            };
+            match load::<Profile>(path).and_then(with_answers) {
+                Ok((answers, calibration, profile)) => {
+                    facts.add(profile, answers, &mut findings);
+                    facts.calibration.extend(calibration);
+                }
                 Err(Error::Input(more)) => findings.extend(more),
                 Err(other) => return Err(other),
             }
@@ -254,6 +261,12 @@ impl Facts {
     pub fn answers(&self, variant: &str) -> Option<&Answers> {
         self.answers.iter().flatten().find(|answers| answers.of(variant).is_some())
     }
+
+    /// Returns a variant's answers to the samples that are kept apart for choosing thresholds, where there are any.
+    #[must_use]
+    pub fn calibration(&self, variant: &str) -> Option<&Answers> {
+        self.calibration.iter().find(|answers| answers.of(variant).is_some())
+    }
 }
 
 /// Returns the points that a profile left out on purpose, as holes of its variants' curves.
@@ -267,7 +280,11 @@ fn skipped(profile: &Profile) -> Vec<Spot> {
 /// # Errors
 /// [`Error::Input`] where the file cannot be read or is not the one that the profile was written with.
 pub fn load_answers(profile: &Loaded<Profile>) -> Result<Option<Answers>, Error> {
-    let Some(named) = &profile.document.answers else { return Ok(None) };
+    load_named(profile, profile.document.answers.as_ref())
+}
+
+fn load_named(profile: &Loaded<Profile>, named: Option<&AnswersFile>) -> Result<Option<Answers>, Error> {
+    let Some(named) = named else { return Ok(None) };
     let path = profile.path.parent().unwrap_or(Path::new("")).join(&named.file);
     let bytes = read(&path)?;
     if sha256(&bytes) != named.sha256 {

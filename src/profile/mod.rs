@@ -61,6 +61,7 @@ pub use measure::{Attendant, CALLS_FOR_A_TAIL, Context, Earlier, Event, Settings
 pub use models::{
     CalibrationFiles, CountedAccuracy, DataFiles, Family, ModelList, ModelsFormat, Part, StageFile, VariantFile,
 };
+pub(crate) use shuffle::shuffle;
 pub use surface::{Predicted, Seen, Spot, Surface};
 
 /// The name and version of the profile format.
