@@ -152,7 +152,10 @@ fn summary(plan: &Plan) -> String {
         ]);
     }
     let proved = plan.gears.iter().filter_map(|gear| gear.certificate.as_ref());
-    let gap = proved.map(|certificate| certificate.gap).fold(0.0, f64::max);
+    let proved = match proved.map(|certificate| certificate.gap).reduce(f64::max) {
+        Some(gap) => format!("proved optimal: largest gap {gap:.1e}"),
+        None => "nothing is proved: this planner knows no bound".to_owned(),
+    };
     let tried = plan.gears.iter().filter_map(|gear| gear.certificate.as_ref()?.trial);
     let worst = tried.map(|trial| trial.violation_high.get()).fold(f64::NAN, f64::max);
     let tried = if worst.is_nan() {
@@ -164,7 +167,7 @@ fn summary(plan: &Plan) -> String {
     let cut = &plan.provenance.capacity_parts;
     let cut: Vec<_> = cut.iter().map(|(name, part)| format!("{name} {:.0} %", 100.0 * part)).collect();
     let cut = if cut.is_empty() { String::new() } else { format!("\ncapacity used after trials: {}", cut.join(", ")) };
-    format!("{rows}\nproved optimal: largest gap {gap:.1e}{tried}{cut}\n")
+    format!("{rows}\n{proved}{tried}{cut}\n")
 }
 
 /// Loads the problem that a plan was made from: the given file, or the one kept in the plan.

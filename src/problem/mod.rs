@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Accuracy, Factor, Megabytes, Millis, Rate, Share, Usd};
+use crate::units::{Accuracy, Certainty, Factor, Megabytes, Millis, Rate, Share, Usd};
 
 pub use pipeline::{Combination, PipelineAccuracy, Task};
 
@@ -295,6 +295,13 @@ pub struct Published {
     /// Cores at which capacity is taken before the line is fitted (1, 2, 4, 8, 16 in the paper).
     #[serde(default = "fit_cores")]
     pub fit_cores: Vec<u32>,
+    /// `cascade`: the highest of its evenly spaced thresholds; 1 where left out (0.4 for BERT, 0.3 for HellaSwag in the paper's code).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub highest_threshold: Option<Certainty>,
+    /// `cascade`: equal parts into which the load is cut, each with a gear of its own; 10 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub load_ranges: Option<u32>,
 }
 
 fn capacity_factor() -> Share {
@@ -307,6 +314,6 @@ fn fit_cores() -> Vec<u32> {
 
 impl Default for Published {
     fn default() -> Self {
-        Self { capacity_factor: capacity_factor(), fit_cores: fit_cores() }
+        Self { capacity_factor: capacity_factor(), fit_cores: fit_cores(), highest_threshold: None, load_ranges: None }
     }
 }

@@ -121,6 +121,14 @@ fn published_settings_work(problem: &Problem, findings: &mut Findings) {
         let finding = Finding::error(Code::NoEffect, "published", "only the published formulation uses it", action);
         findings.push(finding.with_severity(Severity::Warning));
     }
+    let of_cascades = [
+        ("published.highest_threshold", published.highest_threshold.is_some()),
+        ("published.load_ranges", published.load_ranges.is_some()),
+    ];
+    for (key, _) in of_cascades.into_iter().filter(|(_, given)| *given && problem.room != Room::Cascade) {
+        let cause = "only `room = \"cascade\"` uses this key";
+        findings.push(Finding::error(Code::NoEffect, key, cause, "remove it, or change the room"));
+    }
     let distinct: BTreeSet<u32> = published.fit_cores.iter().copied().collect();
     if distinct.len() < 2 || distinct.iter().any(|cores| !(1..=MOST_FIT_CORES).contains(cores)) {
         let cause = format!("no line goes through {:?}", published.fit_cores);

@@ -3,7 +3,7 @@
 use super::envelope::Load;
 use super::model::Model;
 use super::pairs::cascades;
-use super::{Cascade, decode};
+use super::{Cascade, decode, published};
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::optimize::LOAD_SLACK;
@@ -19,6 +19,9 @@ pub struct Cascades;
 impl Planner for Cascades {
     fn plan(&self, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
         is_supported(problem, &context)?;
+        if problem.formulation == Formulation::Published {
+            return as_published(problem, facts);
+        }
         let names = variants_of(problem, facts)?;
         let part = |name: &String| context.capacity_parts.and_then(|parts| parts.get(name)).copied().unwrap_or(1.0);
         let parts: Vec<f64> = names.iter().map(part).collect();
@@ -92,11 +95,19 @@ impl conflict::Carries for Room<'_> {
     }
 }
 
+/// Plans with CascadeServe's own ring, whose failure proves nothing.
+fn as_published(problem: &Problem, facts: &Facts) -> Result<Answer, Error> {
+    match published::plan(problem, facts, &published::Settings::of(problem))? {
+        Some(plan) => Ok(Answer::Plan(Box::new(plan))),
+        None => Err(Error::Solver {
+            solver: "CascadeServe as published",
+            message: "its ring found no plan, which is no proof that there is none; leave `formulation` out".to_owned(),
+        }),
+    }
+}
+
 fn is_supported(problem: &Problem, context: &Context<'_>) -> Result<(), Error> {
     let refused = |what: &str, hint: &str| Err(Error::Unsupported { what: what.to_owned(), hint: hint.to_owned() });
-    if problem.formulation == Formulation::Published {
-        return refused("the room `cascade` plans with its own formulation only", "leave `formulation` out");
-    }
     if problem.goal.kind == GoalKind::Weighted {
         return refused(
             "the room `cascade` does not weigh accuracy against cores",

@@ -23,16 +23,20 @@
 mod assign;
 mod balance;
 mod batching;
+mod decode;
 mod place;
 mod search;
 #[cfg(test)]
 mod tests;
 
 use super::{Cascade, Records};
+use crate::problem::Problem;
+use crate::units::Certainty;
 use assign::Assigned;
 
+pub use decode::plan;
 use place::{Placed, Stuck};
-pub use search::search;
+pub use search::{random, search};
 
 /// What the published planner plans with.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,6 +122,22 @@ impl Default for Settings {
             zipf: 1.0,
             load_batch: 16,
             simulated_s: 10.0,
+        }
+    }
+}
+
+impl Settings {
+    /// Returns the settings of a problem, the released ones where it gives none.
+    #[must_use]
+    pub fn of(problem: &Problem) -> Self {
+        let given = problem.published.as_ref();
+        let usual = Self::default();
+        Self {
+            highest_threshold: given
+                .and_then(|of| of.highest_threshold)
+                .map_or(usual.highest_threshold, Certainty::get),
+            ranges: given.and_then(|of| of.load_ranges).map_or(usual.ranges, |ranges| ranges as usize),
+            ..usual
         }
     }
 }

@@ -16,10 +16,10 @@ const STREAM: u64 = 3;
 /// Takes O(samples × records) for scores and O(samples²) for the comparison of all with all, as published.
 #[must_use]
 pub fn search(instance: &Instance<'_>, settings: &Settings) -> Vec<Cascade> {
-    let scored: Vec<(Cascade, f64)> = draw(instance, settings)
+    let scored: Vec<(Cascade, f64)> = random(instance.models.len(), settings)
         .into_par_iter()
         .map(|members| {
-            let cascade = score(instance.records, members);
+            let cascade = score(instance.records, &members);
             let work_ms = work_ms(instance, &cascade, settings.load_batch);
             (cascade, work_ms)
         })
@@ -40,10 +40,11 @@ pub(super) fn work_ms(instance: &Instance<'_>, cascade: &Cascade, batch: usize) 
     parts.map(|(member, reach)| reach * instance.models[member.model].sample_ms(batch)).sum()
 }
 
-/// Draws cascades, each kept once, beside every model alone.
-fn draw(instance: &Instance<'_>, settings: &Settings) -> Vec<Vec<Member>> {
-    let models = instance.models.len() as u32;
-    let longest = settings.longest.min(instance.models.len()) as u32;
+/// Draws cascades of so many models, each kept once, beside every model alone.
+#[must_use]
+pub fn random(models: usize, settings: &Settings) -> Vec<Vec<Member>> {
+    let longest = settings.longest.min(models) as u32;
+    let models = models as u32;
     let mut dice = Dice::new(settings.seed, STREAM);
     // Models with the place of their threshold on the grid; 0 forwards nobody, so what follows is cut.
     let mut drawn: BTreeSet<Vec<(u32, u32)>> = (0..models).map(|model| vec![(model, 0)]).collect();
@@ -72,25 +73,13 @@ fn draw(instance: &Instance<'_>, settings: &Settings) -> Vec<Vec<Member>> {
 }
 
 /// Counts a cascade's right answers sample by sample, as the released code does; members that no sample gets to are cut.
-fn score(records: &Records, members: Vec<Member>) -> Cascade {
-    let samples = records.samples();
-    let (mut right, mut got_to) = (0_u32, vec![0_u32; members.len()]);
-    for sample in 0..samples {
-        for (place, member) in members.iter().enumerate() {
-            got_to[place] += 1;
-            let record = &records.models[member.model];
-            if member.exit_at.is_none_or(|least| record.certainty[sample] >= least) {
-                right += u32::from(record.right[sample]);
-                break;
-            }
-        }
-    }
-    let part = |count: u32| f64::from(count) / samples.max(1) as f64;
-    let used = got_to.iter().take_while(|&&count| count > 0).count().max(1);
-    let mut members = members;
-    members.truncate(used);
-    if let Some(last) = members.last_mut() {
+fn score(records: &Records, members: &[Member]) -> Cascade {
+    let mut cascade = records.evaluate(members);
+    let used = cascade.reach.iter().take_while(|&&reach| reach > 0.0).count().max(1);
+    cascade.members.truncate(used);
+    cascade.reach.truncate(used);
+    if let Some(last) = cascade.members.last_mut() {
         last.exit_at = None;
     }
-    Cascade { members, accuracy: part(right), reach: got_to[..used].iter().map(|&count| part(count)).collect() }
+    cascade
 }

