@@ -33,6 +33,8 @@ def main():
     parser.add_argument("--examples", type=Path, default=Path("target/release/examples"))
     parser.add_argument("--planner", type=Path, default=Path("target/release/planner"))
     parser.add_argument("--sets", default="ferplus,rafdb,imdb,shop,command,fluent")
+    parser.add_argument("--limits", default="100,200,400", help="p95 limits in milliseconds")
+    parser.add_argument("--loads", default="bert,bert-80k", help="of x3: the paper's two loads")
     parser.add_argument("--from", dest="rows", type=Path, help="rows of an earlier run in place of a new one")
     parser.add_argument("--pictures", type=Path)
     args = parser.parse_args()

@@ -78,7 +78,7 @@ def times(args, out):
             at = usual | {axis: value}
             profile = facts.family(out, at["models"], at["samples"])
             problem = out / "time.toml"
-            made = {"name": "time", "profile": profile.resolve(), "trace": cells.trace_for_the_planner(out, 1).resolve(), "scale": 95.0 * at["devices"] / 8}
+            made = {"name": "time", "profile": profile.resolve(), "trace": cells.trace_for_the_planner(out).resolve(), "scale": 95.0 * at["devices"] / 8}
             text = cells.PROBLEM.format(**made, max_rps=7600 * at["devices"] / 8, limit=200, device="device", most=at["devices"], memory=800)
             problem.write_text(text + f"gears_at_most = {at['gears']}\n[published]\nload_ranges = {at['gears']}\n")
             (row,) = lines_of([args.examples / "cascade_time", problem, 3])

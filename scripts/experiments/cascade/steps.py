@@ -25,7 +25,7 @@ def problem_of(out, devices, limit, trace=None, memory=32_500):
     profile = facts.bert(out)
     path = out / "steps.toml"
     made = {"name": "bert", "profile": profile.resolve(), "max_rps": 7600, "limit": limit, "device": "v100", "most": devices, "memory": memory}
-    path.write_text(cells.PROBLEM.format(trace=(trace or cells.trace_for_the_planner(out, 95)).resolve(), scale=95.0, **made))
+    path.write_text(cells.PROBLEM.format(trace=(trace or cells.trace_for_the_planner(out)).resolve(), scale=95.0, **made))
     return path
 
 
@@ -77,7 +77,7 @@ def ablations(args, out):
     """X9: our plan for a fixed fleet without each of its parts, on the recovered trace."""
     print("| devices | p95 limit | plan | accuracy over requests | late | within SLO | gear changes an hour |")
     print("|" + "---|" * 7)
-    trace = cells.trace_for_the_planner(out, 95)
+    trace = cells.trace_for_the_planner(out)
     for devices, limit in ((1, 200), (2, 100), (2, 200)):
         path = out / "ablation.json"
         # Memory for three of the five models at most, so that placement matters.
@@ -105,7 +105,7 @@ def ablations(args, out):
 def capped_gears(args, out):
     """X10: the accuracy that is left with 1, 2, 3, … gears."""
     problem, path = problem_of(out, 1, 200), out / "capped.json"
-    trace = cells.trace_for_the_planner(out, 95)
+    trace = cells.trace_for_the_planner(out)
     print("| gears at most | gears | accuracy over requests | late |")
     print("|" + "---|" * 4)
     line = []

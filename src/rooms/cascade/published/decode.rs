@@ -70,7 +70,7 @@ fn only_device(problem: &Problem) -> Result<Device, Error> {
 }
 
 /// Returns the instance of a problem on all devices of a kind.
-pub fn instance<'a>(
+fn instance<'a>(
     problem: &Problem,
     facts: &Facts,
     names: &[String],
