@@ -24,10 +24,10 @@ pub(super) fn shares(work: &[f64], places: &[Vec<bool>], limit: f64) -> Vec<Vec<
     let devices = places.first().map_or(0, Vec::len);
     let mut flow = vec![vec![0.0; devices]; work.len()];
     let mut free = vec![limit; devices];
-    for member in 0..work.len() {
-        let mut left = work[member];
+    for (member, &asked) in work.iter().enumerate() {
+        let mut left = asked;
         // What is too little to matter ends the search in spite of rounding.
-        let least = 1e-12 * (1.0 + work[member]);
+        let least = 1e-12 * (1.0 + asked);
         while left > least {
             let Some(path) = augmenting(&flow, places, &free, member) else { break };
             let ends_free = free[path[path.len() - 1].1];
