@@ -18,6 +18,8 @@ mod broken;
 mod cascade_records;
 #[path = "integration/choice.rs"]
 mod choice;
+#[path = "integration/claims.rs"]
+mod claims;
 #[path = "integration/cli.rs"]
 mod cli;
 #[path = "integration/compare.rs"]

@@ -167,7 +167,14 @@ fn summary(plan: &Plan) -> String {
     let cut = &plan.provenance.capacity_parts;
     let cut: Vec<_> = cut.iter().map(|(name, part)| format!("{name} {:.0} %", 100.0 * part)).collect();
     let cut = if cut.is_empty() { String::new() } else { format!("\ncapacity used after trials: {}", cut.join(", ")) };
-    format!("{rows}\n{proved}{tried}{cut}\n")
+    let proof = plan.proof.map_or_else(String::new, |proof| {
+        let (low, sure) = (proof.low.get(), 100.0 * (1.0 - proof.delta.get()));
+        let samples = proof.samples;
+        format!(
+            "\naccuracy over requests: at least {low:.4}, {sure:.0} % sure, by {samples} samples that chose nothing"
+        )
+    });
+    format!("{rows}\n{proved}{tried}{cut}{proof}\n")
 }
 
 /// Loads the problem that a plan was made from: the given file, or the one kept in the plan.

@@ -14,9 +14,16 @@ pub fn keep(values: &[f64], widths: &[f64], most: usize) -> Vec<usize> {
     if steps <= most.max(1) {
         return (0..steps).collect();
     }
+    // Sums of widths, and of values times widths, of all steps before each.
+    let mut sums = vec![(0.0, 0.0)];
+    for (value, width) in values.iter().zip(widths) {
+        let (all, worth) = sums[sums.len() - 1];
+        sums.push((all + width, worth + value * width));
+    }
     // What is lost when the steps from..kept are served by `kept`.
     let loss = |from: usize, kept: usize| -> f64 {
-        (from..kept).map(|step| widths[step] * (values[step] - values[kept])).sum()
+        let (width, worth) = (sums[kept].0 - sums[from].0, sums[kept].1 - sums[from].1);
+        worth - width * values[kept]
     };
     // best[kept] = least loss of all steps up to `kept` with so many kept, `kept` the last of them; and the one before.
     let mut best: Vec<(f64, Option<usize>)> = (0..steps).map(|kept| (loss(0, kept), None)).collect();

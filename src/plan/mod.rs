@@ -14,6 +14,7 @@ mod diff;
 pub mod estimate;
 pub mod law;
 mod passage;
+pub mod response;
 mod turns;
 mod validate;
 mod walk;
@@ -31,6 +32,7 @@ use crate::profile::{Profile, Trust};
 use crate::units::{Accuracy, Certainty, Factor, Megabytes, Millis, Rate, Share, Usd};
 
 pub use accuracy::of_pipeline as pipeline_accuracy;
+pub(crate) use check::latency_claim;
 pub use check::{Tolerance, check, facts_changed, latency_ms};
 pub use diff::{GearDiff, Move, PlanDiff, Ratio, Side, diff, diff_with};
 pub use passage::Passage;
@@ -66,6 +68,9 @@ pub struct Plan {
     pub gears: Vec<Gear>,
     /// When to change gear.
     pub switch: Switch,
+    /// What is proved about the accuracy over the requests of all loads; absent where nothing was proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
     /// How the plan was found, and from what.
     pub provenance: Provenance,
 }
@@ -331,6 +336,21 @@ pub struct LatencyClaim {
     pub value_ms: Millis,
     /// The least trusted number it rests on.
     pub trust: Trust,
+}
+
+/// An accuracy over requests that was proved on labelled samples which played no part in the choice of the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Proof {
+    /// What was to be proved; absent where the problem asks for no accuracy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy_at_least: Option<Accuracy>,
+    /// What the accuracy exceeds with confidence 1 − δ.
+    pub low: Accuracy,
+    /// Probability that it is below all the same (δ), over the draw of the samples.
+    pub delta: Share,
+    /// Samples that the proof rests on.
+    pub samples: u64,
 }
 
 /// How good a gear is, and how that is known.

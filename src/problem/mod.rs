@@ -55,6 +55,9 @@ pub struct Problem {
     pub inventory: Inventory,
     /// What to make best.
     pub goal: Goal,
+    /// Settings of the room `cascade`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cascade: Option<CascadeSettings>,
     /// Settings of `formulation = "published"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Published>,
@@ -245,6 +248,8 @@ pub enum GoalKind {
     Cheapest,
     /// Most accurate within the cores; among those the fewest cores.
     MostAccurate,
+    /// `cascade`: the shortest response time within the devices with at least the asked accuracy; the SLO's at most.
+    Fastest,
 }
 
 /// Weights of the published objective `accuracy·AA − (resource·RC + loading·LC)`.
@@ -283,6 +288,40 @@ impl Default for Weights {
             loading: default_loading_weight(),
         }
     }
+}
+
+/// Settings of the room `cascade`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CascadeSettings {
+    /// Whether the accuracy over requests is proved, on half of the labelled samples; the search has the other half.
+    #[serde(default = "yes")]
+    pub certify: bool,
+    /// Probability of a wrong proof (δ).
+    #[serde(default = "one_in_twenty")]
+    pub delta: Share,
+    /// Most models of a cascade.
+    #[serde(default = "three")]
+    #[schemars(range(min = 1, max = 4))]
+    pub max_length: u32,
+}
+
+impl Default for CascadeSettings {
+    fn default() -> Self {
+        Self { certify: yes(), delta: one_in_twenty(), max_length: three() }
+    }
+}
+
+const fn yes() -> bool {
+    true
+}
+
+fn one_in_twenty() -> Share {
+    Share::saturating(0.05)
+}
+
+const fn three() -> u32 {
+    3
 }
 
 /// Settings of the published formulation.

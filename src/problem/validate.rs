@@ -26,6 +26,7 @@ impl Problem {
         cores_fit_the_inventory(self, &mut findings);
         gears_stay_countable(self, &mut findings);
         published_settings_work(self, &mut findings);
+        cascade_settings_work(self, &mut findings);
         stages_are_of_a_pipeline(self, &mut findings);
         stages_are_distinct(self, &mut findings);
         stages_wait_for_earlier_ones(self, &mut findings);
@@ -84,7 +85,6 @@ fn goal_has_its_limits(problem: &Problem, findings: &mut Findings) {
     let goal = &problem.goal;
     let uses = [
         ("goal.weights", goal.weights.is_some(), GoalKind::Weighted, "weighted"),
-        ("goal.accuracy_at_least", goal.accuracy_at_least.is_some(), GoalKind::Cheapest, "cheapest"),
         ("goal.cores_at_most", goal.cores_at_most.is_some(), GoalKind::MostAccurate, "most-accurate"),
     ];
     for (key, given, kind, name) in uses {
@@ -92,6 +92,21 @@ fn goal_has_its_limits(problem: &Problem, findings: &mut Findings) {
             let cause = format!("only `kind = \"{name}\"` uses this key");
             findings.push(Finding::error(Code::GoalLimit, key, cause, "remove the key or change the kind"));
         }
+    }
+    let takes_accuracy = matches!(goal.kind, GoalKind::Cheapest | GoalKind::Fastest);
+    if goal.accuracy_at_least.is_some() && !takes_accuracy {
+        let cause = "only `kind = \"cheapest\"` uses this key";
+        let action = "remove the key or change the kind";
+        findings.push(Finding::error(Code::GoalLimit, "goal.accuracy_at_least", cause, action));
+    }
+    if goal.kind == GoalKind::Fastest && problem.room != Room::Cascade {
+        let action = "choose another kind, or `room = \"cascade\"`";
+        findings.push(Finding::error(
+            Code::GoalLimit,
+            "goal.kind",
+            "only the room `cascade` makes latency best",
+            action,
+        ));
     }
     if goal.mean_accuracy_at_least.is_some() && (problem.room != Room::Cascade || goal.kind == GoalKind::MostAccurate) {
         let cause = "only the room `cascade` uses this key, with `kind = \"cheapest\"`";
@@ -138,6 +153,22 @@ fn published_settings_work(problem: &Problem, findings: &mut Findings) {
     if published.capacity_factor.get() <= 0.0 {
         let cause = "a factor of 0 leaves no capacity";
         findings.push(Finding::error(Code::OutOfRange, "published.capacity_factor", cause, "a part above 0, like 0.8"));
+    }
+}
+
+fn cascade_settings_work(problem: &Problem, findings: &mut Findings) {
+    let Some(settings) = &problem.cascade else { return };
+    if problem.room != Room::Cascade {
+        let cause = "only `room = \"cascade\"` uses this table";
+        findings.push(Finding::error(Code::NoEffect, "cascade", cause, "remove it, or change the room"));
+    }
+    if settings.delta.get() <= 0.0 || settings.delta.get() >= 1.0 {
+        let cause = format!("{} is no probability of a wrong proof", settings.delta);
+        findings.push(Finding::error(Code::OutOfRange, "cascade.delta", cause, "between 0 and 1, like 0.05"));
+    }
+    if !(1..=4).contains(&settings.max_length) {
+        let cause = format!("cascades of {} models are not scored", settings.max_length);
+        findings.push(Finding::error(Code::OutOfRange, "cascade.max_length", cause, "1 to 4"));
     }
 }
 
@@ -200,6 +231,14 @@ fn stages_are_distinct(problem: &Problem, findings: &mut Findings) {
             let cause = format!("{} calls a request", stage.calls);
             let allowed = format!("a number above 0, at most {MOST_CALLS}");
             findings.push(Finding::error(Code::OutOfRange, key("calls"), cause, allowed));
+        }
+        if !(1..=2).contains(&stage.lanes_at_most) {
+            let cause = format!("{} lanes", stage.lanes_at_most);
+            let allowed = "1, or 2 for mixtures of two ways";
+            findings.push(Finding::error(Code::OutOfRange, key("lanes_at_most"), cause, allowed));
+        } else if stage.lanes_at_most > 1 && stage.calls.get() > 1.0 {
+            let cause = format!("a request makes {} calls here, which may only go to one lane", stage.calls);
+            findings.push(Finding::error(Code::OutOfRange, key("lanes_at_most"), cause, "leave it out"));
         }
     }
 }

@@ -61,6 +61,7 @@ fn goal(problem: &Problem) -> String {
             let least = goal.accuracy_at_least.map_or_else(|| UNKNOWN.to_owned(), |least| percent(least.get()));
             format!("fewest cores with an accuracy of at least {least} at every load")
         }
+        GoalKind::Fastest => "shortest response time with the asked accuracy".to_owned(),
         GoalKind::Weighted => {
             let weights = goal.weights.unwrap_or_default();
             format!(

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
 use super::variant_set::Candidate;
 use crate::facts::Facts;
 use crate::optimize::few;
-use crate::plan::{Gear, Lane, Plan, PlanFormat, Pool, Provenance, Resource, Switch};
+use crate::plan::{Gear, Lane, Plan, PlanFormat, Pool, Provenance, Resource, Switch, latency_claim};
 use crate::problem::Problem;
 use crate::units::{Millis, Share};
 
@@ -22,7 +24,8 @@ pub(super) struct Decoded {
     pub lanes: Vec<(String, Candidate)>,
 }
 
-/// Puts the gears together, at most as many as the goal allows: pools as large as any gear needs.
+/// Puts the gears together, at most as many as the goal allows: pools as large as any gear needs. What they claim of the
+/// latency is worked out here, from the walk as it is written down.
 pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) -> Plan {
     let decoded = at_most(problem.goal.gears_at_most, decoded);
     let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
@@ -36,18 +39,16 @@ pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) 
             let up = lanes.iter().filter(|(variant, way)| pool_name(variant, way) == pool.name);
             gear.replicas.insert(pool.name.clone(), up.map(|(_, way)| way.replicas).sum());
         }
-        if let (Some(latency), Some(cores)) = (&mut gear.claims.latency, gear.claims.cores) {
-            latency.trust = facts.trust_on(cores, latency.trust);
-        }
         gears.push(gear);
     }
-    Plan {
+    let mut plan = Plan {
         format: PlanFormat::V1,
         name: problem.name.clone(),
         slo: problem.slo,
         placement,
         transfers: Vec::new(),
         switch: switch(&gears),
+        proof: None,
         gears,
         provenance: Provenance {
             tool: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -57,7 +58,10 @@ pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) 
             capacity_parts: BTreeMap::new(),
             problem: None,
         },
-    }
+    };
+    let claims: Vec<_> = (0..plan.gears.len()).into_par_iter().map(|gear| latency_claim(&plan, gear, facts)).collect();
+    plan.gears.iter_mut().zip(claims).for_each(|(gear, claim)| gear.claims.latency = claim);
+    plan
 }
 
 /// Keeps the gears with which the goal loses least, every load counting alike. The loads of one that is left out are served by
@@ -73,7 +77,7 @@ fn at_most(most: Option<u32>, gears: Vec<Decoded>) -> Vec<Decoded> {
 
 /// Returns the switch rule: windows of a second, or so long that some requests tell the rate of the lowest gear, and three
 /// windows of a low rate before a change down.
-fn switch(gears: &[Gear]) -> Switch {
+pub(super) fn switch(gears: &[Gear]) -> Switch {
     let lowest = gears.first().map_or(f64::INFINITY, |gear| gear.up_to_rps.get());
     let usual = Switch::default();
     let window_ms = (1e3 * REQUESTS_TO_TELL_A_RATE / lowest).clamp(usual.window_ms.get(), LONGEST_WINDOW_MS);

@@ -21,7 +21,7 @@ fn problem(max_rps: f64, latency_ms: f64, inventory: &Value, goal: &Value) -> Pr
         "format": "planner.problem/1", "name": "test", "room": "cascade", "profiles": ["x"],
         "variants": ["mlp_s", "cnn_s", "cnn_m", "cnn_l"],
         "workload": { "max_rps": max_rps }, "slo": { "quantile": 0.95, "latency_ms": latency_ms },
-        "inventory": inventory, "goal": goal
+        "inventory": inventory, "goal": goal, "cascade": { "certify": false }
     });
     from_value(value).expect("a good problem").0
 }
@@ -124,9 +124,66 @@ fn more_cores_and_more_time_never_hurt() {
 }
 
 #[test]
+fn the_fastest_plan_is_as_accurate_as_asked_and_no_plan_is_much_faster() {
+    let facts = facts();
+    let goal = json!({ "kind": "fastest", "mean_accuracy_at_least": 0.94 });
+    let asked = problem(6000.0, 10.0, &cores(2), &goal);
+    let plan = planned(&asked, &facts).expect("a plan");
+    let findings = check(&plan, &facts, Some(&asked), Tolerance::default());
+    assert!(!findings.has_errors(), "{findings}");
+    let latency_ms = -objective(&plan);
+    assert!(latency_ms < 9.0, "{latency_ms}");
+    let claims = plan.gears.iter().filter_map(|gear| gear.claims.latency).map(|claim| claim.value_ms.get());
+    assert!(claims.fold(0.0, f64::max) <= latency_ms * (1.0 + 1e-6));
+    // A little less time, and the accuracy cannot be had.
+    let faster =
+        problem(6000.0, latency_ms * 0.97, &cores(2), &json!({ "kind": "cheapest", "mean_accuracy_at_least": 0.94 }));
+    assert!(planned(&faster, &facts).is_none());
+}
+
+#[test]
+fn an_accuracy_is_proved_or_the_samples_that_it_takes_are_named() {
+    let facts = facts();
+    let asked = |least: f64| Problem {
+        cascade: None,
+        ..problem(3000.0, 10.0, &cores(4), &json!({ "kind": "cheapest", "mean_accuracy_at_least": least }))
+    };
+    let plan = planned(&asked(0.9), &facts).expect("0.9 is far below the best");
+    let proof = plan.proof.expect("a proof");
+    assert!(proof.low.get() >= 0.9 && proof.samples == 1000, "{proof:?}");
+    let findings = check(&plan, &facts, Some(&asked(0.9)), Tolerance::default());
+    assert!(!findings.has_errors(), "{findings}");
+    match solve(&asked(0.945), &facts, Context::default()).expect("facts are there") {
+        Answer::Infeasible(conflict) => assert!(conflict.to_string().contains("labelled samples"), "{conflict}"),
+        Answer::Plan(plan) => panic!("a thousand samples cannot prove it: {:?}", plan.proof),
+    }
+}
+
+#[test]
+fn keys_that_the_room_does_not_act_on_are_refused() {
+    let cases = [
+        (json!({ "room": "variant-set", "cascade": {} }), "cascade"),
+        (json!({ "room": "variant-set", "goal": { "kind": "fastest" } }), "goal.kind"),
+        (json!({ "cascade": { "delta": 0.0 } }), "cascade.delta"),
+        (json!({ "cascade": { "max_length": 9 } }), "max_length"),
+        (json!({ "goal": { "kind": "most-accurate", "mean_accuracy_at_least": 0.9 } }), "goal.mean_accuracy_at_least"),
+        (json!({ "goal": { "kind": "cheapest" } }), "goal.accuracy_at_least"),
+    ];
+    for (change, key) in cases {
+        let mut value = serde_json::to_value(problem(1.0, 10.0, &cores(1), &most_accurate())).expect("a problem");
+        value.as_object_mut().expect("a table").remove("cascade");
+        for (name, new) in change.as_object().expect("a table") {
+            value[name] = new.clone();
+        }
+        let refused = from_value::<Problem>(value).expect_err("refused").to_string();
+        assert!(refused.contains(key), "{change}: {refused}");
+    }
+}
+
+#[test]
 fn requests_stay_where_they_began_on_machines_of_several_kinds() {
     let plan = planned(&problem(9000.0, 10.0, &machines(), &most_accurate()), &facts()).expect("a plan");
-    assert!(plan.validate().is_empty(), "{}", plan.validate());
+    assert!(!plan.validate().has_errors(), "{}", plan.validate());
     let stages = plan.gears.iter().flat_map(|gear| &gear.stages[1..]).filter(|stage| stage.lanes.len() > 1);
     let stays: Vec<Dispatch> = stages.map(|stage| stage.dispatch).collect();
     assert!(stays.contains(&Dispatch::Stay), "{stays:?}");

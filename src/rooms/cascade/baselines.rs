@@ -5,14 +5,18 @@
 
 use super::envelope::Load;
 use super::model::Model;
-use super::pairs::cascades;
-use super::{Cascade, Member, decode};
+use super::plan::loss;
+use super::search::Aim;
+use super::{Cascade, Member, Records, Search, decode, frontier};
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::plan::{Gear, Plan};
 use crate::problem::{GoalKind, Problem};
 use crate::rooms::variant_set::variants_of;
 use crate::units::{Accuracy, Rate};
+
+/// The cheapest placement, however accurate.
+const ANY_ACCURACY: Aim = Aim::Cheapest { accuracy_at_least: 0.0 };
 
 /// Returns one variant on the fewest devices of one kind that carry the highest rate, the cheapest kind; on all devices of a kind
 /// where none carry it and `overloaded` asks for it.
@@ -29,8 +33,9 @@ pub(in crate::rooms) fn single(
         let max_rps = problem.workload.max_rps.get();
         let most: f64 = model.rated.first().map_or(0.0, |rated| rated.carries(&most_of(&model)));
         let carried = if overloaded { max_rps.min(most) } else { max_rps };
-        let Some(found) =
-            (carried > 0.0).then(|| model.solve(&of_kind, &Load::of(&facts.load_up_to(carried), carried))).flatten()
+        let Some(found) = (carried > 0.0)
+            .then(|| model.solve(&of_kind, &Load::of(&facts.load_up_to(carried), carried), ANY_ACCURACY))
+            .flatten()
         else {
             continue;
         };
@@ -79,7 +84,8 @@ pub(in crate::rooms) fn switching_plus(problem: &Problem, facts: &Facts) -> Resu
 /// Returns on all devices the most accurate cascade that carries the highest rate, at every load.
 pub(in crate::rooms) fn static_cascade(problem: &Problem, facts: &Facts) -> Result<Option<Plan>, Error> {
     let names = variants_of(problem, facts)?;
-    let cascades = cascades(facts, &names)?;
+    let records = Records::of_facts(facts, &names)?;
+    let cascades = frontier(&records, Search::default(), loss(&records));
     planned(&most_accurate(problem, Some(1)), facts, names, cascades)
 }
 
@@ -92,8 +98,17 @@ fn planned(
     let parts = vec![1.0; names.len()];
     let model = Model::new(problem, facts, names, cascades, &parts)?;
     let max_rps = problem.workload.max_rps.get();
-    let found = model.solve(problem, &Load::of(&facts.load_up_to(max_rps), max_rps));
+    let found = model.solve(problem, &Load::of(&facts.load_up_to(max_rps), max_rps), aim_of(problem));
     Ok(found.map(|found| decode::plan(problem, facts, &model, &found)))
+}
+
+fn aim_of(problem: &Problem) -> Aim {
+    match problem.goal.kind {
+        GoalKind::Cheapest => {
+            Aim::Cheapest { accuracy_at_least: problem.goal.mean_accuracy_at_least.map_or(0.0, Accuracy::get) }
+        }
+        _ => Aim::MostAccurate,
+    }
 }
 
 fn alone(problem: &Problem, facts: &Facts, variant: &str) -> Result<Model, Error> {

@@ -10,11 +10,11 @@ use crate::facts::Facts;
 use crate::optimize::LOAD_SLACK;
 use crate::plan::{
     AccuracyClaim, Claims, Dispatch, Exit, Gear, Lane, LatencyClaim, Passage, Plan, PlanFormat, Pool, Provenance,
-    Resource, Stage, Switch, Turns,
+    Resource, Stage, Turns,
 };
 use crate::problem::Problem;
 use crate::profile::Trust;
-use crate::rooms::gears::level_shares;
+use crate::rooms::gears::{level_shares, switch};
 use crate::units::{Accuracy, Certainty, Factor, Millis, Rate, Share, Usd};
 
 /// Part of a stage's calls that is not worth a lane.
@@ -30,8 +30,9 @@ pub(super) fn plan(problem: &Problem, facts: &Facts, model: &Model, found: &Foun
         slo: problem.slo,
         placement: pools(model, &found.counts, &names, &gears),
         transfers: Vec::new(),
+        switch: switch(&gears),
         gears,
-        switch: Switch::default(),
+        proof: None,
         provenance: Provenance {
             tool: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
             room: problem.room,

@@ -15,7 +15,6 @@ mod evaluate;
 mod frontier;
 mod latency;
 mod model;
-mod pairs;
 mod placement;
 mod plan;
 pub mod published;
@@ -23,6 +22,7 @@ mod read;
 mod rules;
 mod score;
 mod search;
+mod survival;
 #[cfg(test)]
 mod tests;
 mod watch;

@@ -7,7 +7,7 @@ use super::placement::{MOST_MODELS, Rated, Slot, Yard, slots};
 use super::search::{Aim, Found, MOST_SCORES, Search};
 use crate::error::Error;
 use crate::facts::Facts;
-use crate::problem::{GoalKind, Problem};
+use crate::problem::Problem;
 use crate::units::Accuracy;
 
 /// Everything that a placement is scored by.
@@ -64,13 +64,8 @@ impl Model {
     }
 
     /// Returns the best placement for a load; `None` where none keeps all limits.
-    pub(super) fn solve(&self, problem: &Problem, load: &Load) -> Option<Found> {
+    pub(super) fn solve(&self, problem: &Problem, load: &Load, aim: Aim) -> Option<Found> {
         let devices: Vec<(u32, f64)> = self.devices.iter().map(|device| (device.at_most, device.price)).collect();
-        let mean = problem.goal.mean_accuracy_at_least.map_or(0.0, Accuracy::get);
-        let aim = match problem.goal.kind {
-            GoalKind::MostAccurate => Aim::MostAccurate,
-            _ => Aim::Cheapest { accuracy_at_least: mean },
-        };
         let search = Search {
             rated: &self.rated,
             slots: &self.slots,

@@ -59,6 +59,8 @@ pub(in crate::rooms) struct Rated {
     pub accuracy: f64,
     /// Requests a second that stay on one device of each slot; 0 where it does not hold all models.
     pub stays: Vec<f64>,
+    /// The same where all that counts is keeping up, however long a turn takes.
+    pub keeps_up: Vec<f64>,
     /// What moving requests ask and find; `None` where moving never pays.
     pub moves: Option<Moves>,
     /// For each kind of device, what no device of it exceeds in requests a second, whatever it holds.
@@ -72,6 +74,10 @@ pub(in crate::rooms) struct Moves {
     usable: Vec<f64>,
     /// For each member, then for each slot, the device's seconds that one request asks for (φ β); infinite where it is not held.
     work: Vec<Vec<f64>>,
+    /// For each member the least of its work over slots.
+    least: Vec<f64>,
+    /// For each slot the members that it holds, a bit each.
+    holds: Vec<u32>,
     /// Whether a member asks the same of every slot that holds it: then cuts tell the rate.
     alike: bool,
 }
@@ -94,29 +100,31 @@ impl Yard<'_> {
         let members: Vec<(usize, f64)> =
             cascade.members.iter().zip(&cascade.reach).map(|(member, reach)| (member.model, *reach)).collect();
         let part = members.iter().map(|(model, _)| self.parts[*model]).fold(1.0, f64::min);
-        let stays: Vec<f64> = self.slots.iter().map(|slot| self.stays(slot, &members, part)).collect();
+        let both: Vec<(f64, f64)> = self.slots.iter().map(|slot| self.stays(slot, &members, part)).collect();
+        let (stays, keeps_up): (Vec<f64>, Vec<f64>) = both.into_iter().unzip();
         let all = members.iter().fold(0_u32, |set, (model, _)| set | 1 << model);
         let everywhere = self.slots.iter().all(|slot| slot.holds & all == all);
         let moves = if everywhere || members.len() == 1 { None } else { self.moves(&members, part) };
-        let mut ceiling = self.ceiling_of_moves(&members, moves.as_ref());
+        let mut ceiling = self.ceiling_of_moves(moves.as_ref());
         for (slot, stays) in self.slots.iter().zip(&stays) {
             ceiling[slot.device] = stays.max(ceiling[slot.device]);
         }
         let carries = ceiling.iter().any(|rate| *rate > 0.0);
-        carries.then_some(Rated { cascade: index, accuracy: cascade.accuracy, stays, moves, ceiling })
+        carries.then_some(Rated { cascade: index, accuracy: cascade.accuracy, stays, keeps_up, moves, ceiling })
     }
 
-    fn stays(&self, slot: &Slot, members: &[(usize, f64)], part: f64) -> f64 {
+    /// Returns the rate that stays on a device of a slot within the longest turn, and that at which it is always busy.
+    fn stays(&self, slot: &Slot, members: &[(usize, f64)], part: f64) -> (f64, f64) {
         let speeds = &self.speeds[0];
         let (mut first, mut work) = (0.0, 0.0);
         for &(model, reach) in members {
             let Some(speed) = speeds.of(slot.device, model).filter(|_| slot.holds >> model & 1 == 1) else {
-                return 0.0;
+                return (0.0, 0.0);
             };
             first += speed.visit.first_ms;
             work += reach * speed.each_ms / 1e3;
         }
-        part * (1.0 - first / speeds.turn_ms).max(0.0) / work
+        (part * (1.0 - first / speeds.turn_ms).max(0.0) / work, part / work)
     }
 
     fn moves(&self, members: &[(usize, f64)], part: f64) -> Option<Moves> {
@@ -139,16 +147,19 @@ impl Yard<'_> {
             let first = finite.next();
             finite.all(|work| Some(work) == first)
         };
-        Some(Moves { usable, alike: work.iter().all(is_alike), work })
+        let least = work.iter().map(|row| row.iter().copied().fold(f64::INFINITY, f64::min)).collect();
+        let holds = |slot: usize| {
+            (0..work.len()).filter(|member| work[*member][slot].is_finite()).map(|member| 1 << member).sum()
+        };
+        let holds = (0..self.slots.len()).map(holds).collect();
+        Some(Moves { usable, least, holds, alike: work.iter().all(is_alike), work })
     }
 
     /// Every device gives at most its usable part, and a request asks at least for its fastest service.
-    fn ceiling_of_moves(&self, members: &[(usize, f64)], moves: Option<&Moves>) -> Vec<f64> {
+    fn ceiling_of_moves(&self, moves: Option<&Moves>) -> Vec<f64> {
         let mut ceiling = vec![0.0; self.devices.len()];
         let Some(moves) = moves else { return ceiling };
-        let fastest = |row: &Vec<f64>| row.iter().copied().fold(f64::INFINITY, f64::min);
-        let least: f64 = moves.work.iter().map(fastest).sum();
-        debug_assert_eq!(members.len(), moves.work.len());
+        let least: f64 = moves.least.iter().sum();
         for (slot, usable) in self.slots.iter().zip(&moves.usable) {
             ceiling[slot.device] = f64::max(ceiling[slot.device], usable / least);
         }
@@ -156,22 +167,38 @@ impl Yard<'_> {
     }
 }
 
+/// Returns the slots that have devices, with their number.
+pub(in crate::rooms) fn used(counts: &[u32]) -> Vec<(usize, f64)> {
+    counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(slot, &count)| (slot, f64::from(count))).collect()
+}
+
 impl Rated {
     /// Returns the highest rate on so many devices of each slot.
     pub(in crate::rooms) fn carries(&self, counts: &[u32]) -> f64 {
-        self.carries_staying(counts).max(self.carries_moving(counts))
+        self.carries_on(&used(counts))
+    }
+
+    /// Returns the highest rate on slots with so many devices.
+    pub(in crate::rooms) fn carries_on(&self, used: &[(usize, f64)]) -> f64 {
+        let stays = used.iter().map(|&(slot, count)| self.stays[slot] * count).sum();
+        self.moves.as_ref().map_or(stays, |moves| moves.carries(used).max(stays))
     }
 
     /// Returns the highest rate where requests stay where they began.
     pub(in crate::rooms) fn carries_staying(&self, counts: &[u32]) -> f64 {
-        self.stays.iter().zip(counts).map(|(rate, &count)| rate * f64::from(count)).sum()
+        used(counts).iter().map(|&(slot, count)| self.stays[slot] * count).sum()
     }
 
     /// Returns the highest rate where requests move.
     pub(in crate::rooms) fn carries_moving(&self, counts: &[u32]) -> f64 {
-        self.moves
-            .as_ref()
-            .map_or(0.0, |moves| if moves.alike { moves.least_cut(counts) } else { moves.flow(counts).0 })
+        self.moves.as_ref().map_or(0.0, |moves| moves.carries(&used(counts)))
+    }
+
+    /// Returns a rate that is kept up with: the highest at which devices are always busy, or that which is carried in time where
+    /// requests move.
+    pub(in crate::rooms) fn keeps_up(&self, counts: &[u32]) -> f64 {
+        let stays: f64 = used(counts).iter().map(|&(slot, count)| self.keeps_up[slot] * count).sum();
+        stays.max(self.carries_moving(counts))
     }
 
     /// Returns a rate that is not exceeded on so many devices of each kind.
@@ -181,28 +208,41 @@ impl Rated {
 }
 
 impl Moves {
+    fn carries(&self, used: &[(usize, f64)]) -> f64 {
+        if self.alike {
+            return self.least_cut(used);
+        }
+        let mut counts = vec![0.0; self.usable.len()];
+        used.iter().for_each(|&(slot, count)| counts[slot] = count);
+        self.flow_on(&counts).0
+    }
+
     /// Returns the least ratio of capacity to work over all sets of members.
-    fn least_cut(&self, counts: &[u32]) -> f64 {
-        let work = |member: usize| self.work[member].iter().copied().fold(f64::INFINITY, f64::min);
+    fn least_cut(&self, used: &[(usize, f64)]) -> f64 {
         let mut least = f64::INFINITY;
         for set in 1_u32..1 << self.work.len() {
-            let members = || (0..self.work.len()).filter(|member| set >> member & 1 == 1);
-            let meets = |slot: usize| members().any(|member| self.work[member][slot].is_finite());
-            let slots = (0..counts.len()).filter(|&slot| counts[slot] > 0 && meets(slot));
-            let capacity: f64 = slots.map(|slot| self.usable[slot] * f64::from(counts[slot])).sum();
-            least = least.min(capacity / members().map(work).sum::<f64>());
+            let work: f64 =
+                (0..self.work.len()).filter(|member| set >> member & 1 == 1).map(|member| self.least[member]).sum();
+            let meets = used.iter().filter(|(slot, _)| self.holds[*slot] & set != 0);
+            let capacity: f64 = meets.map(|&(slot, count)| self.usable[slot] * count).sum();
+            least = least.min(capacity / work);
         }
         least
+    }
+
+    /// Returns what [`Self::flow_on`] does for whole devices.
+    pub(in crate::rooms) fn flow(&self, counts: &[u32]) -> (f64, Vec<Vec<f64>>) {
+        self.flow_on(&counts.iter().map(|&count| f64::from(count)).collect::<Vec<_>>())
     }
 
     /// Returns the highest rate and, for each member and slot, the part of the member's calls that goes there.
     ///
     /// Maximises q with, for each member, `q ≤ Σ_p y_mp`, and for each slot `Σ_m y_mp φ_m β_mp ≤ n_p ρ_p`.
-    pub(in crate::rooms) fn flow(&self, counts: &[u32]) -> (f64, Vec<Vec<f64>>) {
+    fn flow_on(&self, counts: &[f64]) -> (f64, Vec<Vec<f64>>) {
         let (members, slots) = (self.work.len(), counts.len());
         let pairs: Vec<(usize, usize)> = (0..members)
             .flat_map(|member| (0..slots).map(move |slot| (member, slot)))
-            .filter(|&(member, slot)| counts[slot] > 0 && self.work[member][slot].is_finite())
+            .filter(|&(member, slot)| counts[slot] > 0.0 && self.work[member][slot].is_finite())
             .collect();
         let mut rows = vec![vec![0.0; pairs.len() + 1]; members + slots];
         let mut limits = vec![0.0; members + slots];
@@ -212,7 +252,7 @@ impl Moves {
         }
         rows[..members].iter_mut().for_each(|row| row[0] = 1.0);
         for slot in 0..slots {
-            limits[members + slot] = self.usable[slot] * f64::from(counts[slot]);
+            limits[members + slot] = self.usable[slot] * counts[slot];
         }
         let mut prices = vec![0.0; pairs.len() + 1];
         prices[0] = 1.0;

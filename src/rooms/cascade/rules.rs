@@ -113,7 +113,10 @@ mod tests {
             let wanted = records.evaluate(&[member(0, Some(first)), member(2, Some(second)), member(1, None)]);
             let (right, reached) = through(&gates, samples as u64);
             let part = |count: u64| count as f64 / samples as f64;
-            assert_eq!((part(right), reached.into_iter().map(part).collect()), (wanted.accuracy, wanted.reach));
+            assert_eq!(
+                (part(right), reached.into_iter().map(part).collect::<Vec<_>>()),
+                (wanted.accuracy, wanted.reach)
+            );
         }
     }
 

@@ -4,8 +4,10 @@
 //! Beyond that devices are moved from pattern to pattern while it helps, and a bound says how much better any placement could
 //! be: every cascade carries at most what it would on devices that all hold what is best for it alone.
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
 use super::envelope::{self, Load, Step};
-use super::placement::{Rated, Slot};
+use super::placement::{Rated, Slot, used};
 
 /// Vectors of counts that are scored one by one.
 const MOST_VECTORS: f64 = 1e6;
@@ -97,20 +99,11 @@ impl Search<'_> {
         sums
     }
 
-    /// Returns the accuracy over requests on these devices with as many gears as may be.
+    /// Returns the accuracy over requests on these devices, with as many gears as the envelope has.
     fn accuracy(&self, counts: &[u32]) -> Option<f64> {
-        let of_device = self.of_device(counts);
-        let accuracy = envelope::accuracy(
-            self.rated,
-            self.load,
-            |rated| rated.at_most(&of_device),
-            |rated| rated.carries(counts),
-        )?;
-        match self.gears_at_most {
-            // Fewer gears only lose: what fails with all of them need not be looked at again.
-            Some(_) if self.is_enough(accuracy) => Some(envelope::accuracy_of(&self.steps(counts), self.load)),
-            _ => Some(accuracy),
-        }
+        let (of_device, used) = (self.of_device(counts), used(counts));
+        let at_most = |rated: &Rated| rated.at_most(&of_device);
+        envelope::accuracy(self.rated, self.load, at_most, |rated| rated.carries_on(&used))
     }
 
     fn steps(&self, counts: &[u32]) -> Vec<Step> {
@@ -125,10 +118,9 @@ impl Search<'_> {
         }
     }
 
-    fn worth(&self, counts: &[u32]) -> Option<Worth> {
-        let accuracy = self.accuracy(counts).filter(|accuracy| self.is_enough(*accuracy))?;
+    fn worth(&self, counts: &[u32], accuracy: f64) -> Option<Worth> {
         let devices = f64::from(counts.iter().sum::<u32>());
-        Some(match self.aim {
+        self.is_enough(accuracy).then(|| match self.aim {
             Aim::Cheapest { .. } => Worth(-self.price(counts), -devices, accuracy),
             Aim::MostAccurate => Worth(accuracy, -self.price(counts), -devices),
         })
@@ -163,8 +155,15 @@ impl Search<'_> {
         {
             return;
         }
-        let Some(worth) = self.worth(counts) else { return };
-        if best.as_ref().is_none_or(|(other, _)| is_better(worth, *other)) {
+        let is_best = |worth: &Worth| best.as_ref().is_none_or(|(other, _)| is_better(*worth, *other));
+        let of = |accuracy: f64| self.worth(counts, accuracy).filter(is_best);
+        // Fewer gears only lose: what does not win with all of them need not be looked at again.
+        let with_all = self.accuracy(counts).and_then(of);
+        let worth = match self.gears_at_most {
+            Some(_) => with_all.and_then(|_| of(envelope::accuracy_of(&self.steps(counts), self.load))),
+            None => with_all,
+        };
+        if let Some(worth) = worth {
             *best = Some((worth, counts.to_vec()));
         }
     }
@@ -224,8 +223,10 @@ impl Search<'_> {
         let mut best = starts.into_iter().max_by(|a, b| self.hill(a).total_cmp(&self.hill(b)))?;
         let mut height = self.hill(&best);
         loop {
-            let better =
-                self.neighbours(&best).map(|counts| (self.hill(&counts), counts)).max_by(|a, b| a.0.total_cmp(&b.0));
+            let neighbours: Vec<Vec<u32>> = self.neighbours(&best).collect();
+            let scored: Vec<(f64, Vec<u32>)> =
+                neighbours.into_par_iter().map(|counts| (self.hill(&counts), counts)).collect();
+            let better = scored.into_iter().max_by(|a, b| a.0.total_cmp(&b.0));
             match better.filter(|(other, _)| *other > height + SLACK) {
                 Some((other, counts)) => (height, best) = (other, counts),
                 None => return Some(best),

@@ -7,9 +7,10 @@
 //!                                                             └────────────── next load ◀──────────┘
 //! ```
 //!
-//! `ways` lists what a stage can choose from, `climb` goes from the lowest load to the highest one gear at a time,
+//! `ways` lists what a stage can choose from, `blend` mixes two of them, `climb` goes from the lowest load to the highest one gear at a time,
 //! `decode` writes them down, `published` is the paper's own program.
 
+mod blend;
 mod climb;
 mod decode;
 mod explain;
@@ -19,18 +20,19 @@ mod ways;
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::plan::Plan;
-use crate::problem::{Formulation, Problem, Task};
+use crate::problem::{Formulation, Problem};
 
 use super::conflict;
 use super::gears::assemble;
 use super::variant_set::Parts;
 use super::{Answer, Context, FrontierPoint, Planner};
-use climb::Model;
+use climb::{Chosen, Model};
 pub(super) use explain::explain;
 pub use published::{
     AccuracyMetric, Adapter, BatchPoint, Decision, Deployed, PipelineWeights, PublishedPipeline, PublishedStage,
     StageVariant,
 };
+use ways::Way;
 
 /// The planner of the room.
 #[derive(Debug, Clone, Copy, Default)]
@@ -71,12 +73,10 @@ pub(super) fn frontier(
     load: f64,
 ) -> Result<Vec<FrontierPoint>, Error> {
     let model = Model::new(problem, facts, parts)?;
-    let point = |picked| {
-        let cores = |(stage, task): (usize, &Task)| {
-            let way = model.way(&picked, stage);
-            (task.variants[way.variant].clone(), way.candidate.cores())
-        };
-        let cores_of: Vec<(String, u32)> = problem.stages.iter().enumerate().map(cores).collect();
+    let point = |picked: Chosen| {
+        let cores =
+            |(stage, way): (usize, &Way)| (problem.stages[stage].variants[way.variant].clone(), way.candidate.cores());
+        let cores_of: Vec<(String, u32)> = model.all_lanes(&picked).map(cores).collect();
         FrontierPoint { cores: cores_of.iter().map(|(_, cores)| cores).sum(), accuracy: picked.accuracy, cores_of }
     };
     Ok(model.frontier(load).into_iter().map(point).collect())

@@ -117,7 +117,7 @@ impl Model {
 
 fn objective(problem: &Problem) -> Objective {
     match problem.goal.kind {
-        GoalKind::MostAccurate => Objective::MostAccurate,
+        GoalKind::MostAccurate | GoalKind::Fastest => Objective::MostAccurate,
         GoalKind::Cheapest => Objective::Cheapest {
             accuracy_at_least: problem.goal.accuracy_at_least.map_or(0.0, crate::units::Accuracy::get),
         },

@@ -45,8 +45,8 @@ pub fn plan(problem: &Problem, facts: &Facts, settings: &Settings) -> Result<Opt
     let counts = match problem.goal.kind {
         GoalKind::MostAccurate => most..=most,
         GoalKind::Cheapest => 1..=most,
-        GoalKind::Weighted => {
-            return Err(refused("goal `weighted`", "set `goal.kind` to `cheapest` or `most-accurate`"));
+        GoalKind::Weighted | GoalKind::Fastest => {
+            return Err(refused("this goal", "set `goal.kind` to `cheapest` or `most-accurate`"));
         }
     };
     for devices in counts {
@@ -130,6 +130,7 @@ fn decoded(
         placement: pools.iter().map(pool).collect(),
         transfers: Vec::new(),
         gears,
+        proof: None,
         switch: Switch {
             window_ms: Millis::saturating(WINDOW_MS),
             up: Share::saturating(1.0),
