@@ -84,6 +84,7 @@ def ablations(args, out):
         small = 500
         variants = {
             "whole": (32_500, (), None),
+            "accuracy not proved, all samples chosen on": (32_500, ("cascade.certify=false",), None),
             "without gears (one cascade)": (32_500, ("goal.gears_at_most=1",), None),
             "without hysteresis": (32_500, (), {"down": 1.0, "up": 1.0, "dwell_ms": 0.0}),
             "as published": (32_500, AS_PUBLISHED, None),
