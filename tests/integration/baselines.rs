@@ -167,7 +167,7 @@ fn baselines_of_a_cascade_run_on_its_devices() {
     let path = root.join("problems/cascade-digits.toml");
     let mut problem = load::<Problem>(&path).expect("valid").document;
     // Baselines choose on all samples.
-    problem.cascade = Some(CascadeSettings { certify: false, ..CascadeSettings::default() });
+    problem.cascade = Some(CascadeSettings { certify: false, max_length: 2, ..CascadeSettings::default() });
     let facts = Facts::load(&[root.join("profiles/digits.json")]).expect("the shipped profile");
     let Answer::Plan(plan) = solve(&problem, &facts, Context::default()).expect("facts are there") else {
         panic!("the shipped problem has a plan")

@@ -85,7 +85,8 @@ pub(in crate::rooms) fn switching_plus(problem: &Problem, facts: &Facts) -> Resu
 pub(in crate::rooms) fn static_cascade(problem: &Problem, facts: &Facts) -> Result<Option<Plan>, Error> {
     let names = variants_of(problem, facts)?;
     let records = Records::of_facts(facts, &names)?;
-    let cascades = frontier(&records, Search::default(), loss(&records));
+    let longest = problem.cascade.unwrap_or_default().max_length as usize;
+    let cascades = frontier(&records, Search { longest, ..Search::default() }, loss(&records));
     planned(&most_accurate(problem, Some(1)), facts, names, cascades)
 }
 
