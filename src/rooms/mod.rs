@@ -27,7 +27,7 @@ pub use explain::{Explanation, LimitPrice, RunnerUp, explain, explain_all};
 pub use frontier::{FrontierPoint, frontier};
 pub use pipeline::Pipeline;
 pub use record::record;
-pub use relevance::{Configuration, Relevance, Skipped, relevance};
+pub use relevance::{Configuration, Relevance, Skipped, hopeful, relevance};
 pub use variant_set::{Published, VariantSet, published_capacity};
 
 /// A room's answer.
