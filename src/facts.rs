@@ -12,7 +12,9 @@ use crate::format::{Loaded, load, read, sha256};
 use crate::near;
 use crate::plan::{InputRole, Plan, Resource};
 use crate::problem::Problem;
-use crate::profile::{Answers, AnswersFile, CertaintyMeasure, Curve, Key, Profile, Service, Spot, Trust, Variant};
+use crate::profile::{
+    Answers, AnswersFile, Bound, CertaintyMeasure, Curve, Key, Profile, Service, Spot, Trust, Variant,
+};
 
 pub use recorded::RecordedLoad;
 
@@ -103,7 +105,9 @@ impl Facts {
                 findings.extend(Findings::from(finding).in_file(&profile.path));
             }
         }
-        let devices: BTreeSet<&str> = profile.document.points.iter().map(|point| point.device.as_str()).collect();
+        let glimpsed = profile.document.glimpses.iter().map(|glimpse| glimpse.device.as_str());
+        let devices: BTreeSet<&str> =
+            profile.document.points.iter().map(|point| point.device.as_str()).chain(glimpsed).collect();
         for device in devices {
             for (name, curve) in Curve::family(&profile.document, device, &skipped(&profile.document)) {
                 self.curves.entry((name, device.to_owned())).or_insert(curve);
@@ -116,13 +120,13 @@ impl Facts {
     /// Returns the facts as they would be if every configuration that was not measured were as fast as it can be: so many
     /// standard deviations below its prediction. `asked` names configurations beside those measured of any variant.
     #[must_use]
-    pub fn at_best(&self, asked: &[(String, Key)], device: &str, deviations: f64) -> Self {
+    pub fn at_best(&self, asked: &[(String, Key)], device: &str, bound: Bound) -> Self {
         let mut facts = self.clone();
         for profile in self.profiles.iter().map(|profile| &profile.document) {
             let index = |name: &String| profile.variants.iter().position(|variant| variant.name == *name);
             let more: Vec<Spot> = asked.iter().filter_map(|(name, key)| Some((index(name)?, *key))).collect();
             for (name, curve) in Curve::family(profile, device, &more) {
-                facts.curves.insert((name, device.to_owned()), curve.at_best(deviations));
+                facts.curves.insert((name, device.to_owned()), curve.at_best(bound));
             }
         }
         facts

@@ -46,6 +46,8 @@ mod measure_less;
 mod ocr;
 #[path = "integration/pipeline.rs"]
 mod pipeline;
+#[path = "integration/pipeline_published.rs"]
+mod pipeline_published;
 #[path = "integration/plans.rs"]
 mod plans;
 #[path = "integration/plot.rs"]

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::facts::Facts;
 use crate::finding::{Code, Finding, Findings, Severity};
-use crate::problem::{GoalKind, Problem, Room};
+use crate::problem::{Formulation, GoalKind, Problem, Room};
 use crate::profile::{Service, Trust};
 use crate::units::Millis;
 
@@ -209,6 +209,7 @@ fn proof_is_kept(plan: &Plan, problem: &Problem, findings: &mut Findings) {
 /// Says which latency claims are honest about resting on more than measurements.
 fn latencies_were_measured(plan: &Plan, facts: &Facts, findings: &mut Findings) {
     let causes = [
+        (Trust::Glimpsed, "rest on a few calls, with a tail like that of measured points".to_owned()),
         (Trust::Interpolated, "rest on points between measured ones".to_owned()),
         (Trust::Extrapolated, format!("use more cores than the {} of the measured host", facts.host_cores())),
     ];
@@ -334,6 +335,15 @@ impl Checker<'_> {
         }
     }
 
+    /// Returns what the batches of a published pipeline weigh (δ); nothing elsewhere.
+    fn weight_of_batches(&self, problem: &Problem) -> f64 {
+        if problem.room != Room::Pipeline || problem.formulation != Formulation::Published {
+            return 0.0;
+        }
+        let weight = problem.published.clone().unwrap_or_default().batch_weight.get();
+        self.gear.stages.iter().flat_map(|stage| &stage.lanes).map(|lane| weight * f64::from(lane.batch)).sum()
+    }
+
     /// Recomputes the weighted goal's value, less its load-time term, which depends on what was running.
     fn objective(&self, problem: &Problem, findings: &mut Findings) {
         let (Some(certificate), Some(accuracy)) = (&self.gear.certificate, self.expected_accuracy()) else { return };
@@ -343,7 +353,8 @@ impl Checker<'_> {
             GoalKind::MostAccurate | GoalKind::Fastest => (accuracy, accuracy),
             GoalKind::Cheapest => (-used, -used),
             GoalKind::Weighted => {
-                let value = weights.accuracy.get() * accuracy - weights.resource.get() * used;
+                let value =
+                    weights.accuracy.get() * accuracy - weights.resource.get() * used - self.weight_of_batches(problem);
                 (value, value - weights.loading.get())
             }
         };

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Accuracy, Factor, Megabytes, Millis, Rate, Share, Usd};
+use crate::units::{Accuracy, Certainty, Factor, Megabytes, Millis, Rate, Share, Usd};
 
 pub use pipeline::{Combination, PipelineAccuracy, Task};
 
@@ -334,6 +334,43 @@ pub struct Published {
     /// Cores at which capacity is taken before the line is fitted (1, 2, 4, 8, 16 in the paper).
     #[serde(default = "fit_cores")]
     pub fit_cores: Vec<u32>,
+    /// `pipeline`: the rate that a replica's base cores must sustain (4 in the paper's configurations).
+    #[serde(default = "base_rps")]
+    pub base_rps: Rate,
+    /// `pipeline`: weight of one sample in a batch (δ, 1e-6 in the paper).
+    #[serde(default = "batch_weight")]
+    pub batch_weight: Factor,
+    /// `cascade`: the highest of its evenly spaced thresholds; 1 where left out (0.4 for BERT, 0.3 for HellaSwag in the paper's code).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub highest_threshold: Option<Certainty>,
+    /// `cascade`: equal parts into which the load is cut, each with a gear of its own; 10 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub load_ranges: Option<u32>,
+}
+
+impl Published {
+    /// Returns the settings of one room that differ from the paper's, which no other room uses.
+    pub(super) fn keys_of(&self, room: Room) -> Vec<&'static str> {
+        let paper = Self::default();
+        let all = [
+            ("published.capacity_factor", Room::VariantSet, self.capacity_factor != paper.capacity_factor),
+            ("published.fit_cores", Room::VariantSet, self.fit_cores != paper.fit_cores),
+            ("published.base_rps", Room::Pipeline, self.base_rps != paper.base_rps),
+            ("published.batch_weight", Room::Pipeline, self.batch_weight != paper.batch_weight),
+            ("published.highest_threshold", Room::Cascade, self.highest_threshold != paper.highest_threshold),
+            ("published.load_ranges", Room::Cascade, self.load_ranges != paper.load_ranges),
+        ];
+        all.into_iter().filter(|(_, of, differs)| *of == room && *differs).map(|(key, ..)| key).collect()
+    }
+}
+
+fn base_rps() -> Rate {
+    Rate::saturating(4.0)
+}
+
+fn batch_weight() -> Factor {
+    Factor::saturating(1e-6)
 }
 
 fn capacity_factor() -> Share {
@@ -346,6 +383,13 @@ fn fit_cores() -> Vec<u32> {
 
 impl Default for Published {
     fn default() -> Self {
-        Self { capacity_factor: capacity_factor(), fit_cores: fit_cores() }
+        Self {
+            capacity_factor: capacity_factor(),
+            fit_cores: fit_cores(),
+            base_rps: base_rps(),
+            batch_weight: batch_weight(),
+            highest_threshold: None,
+            load_ranges: None,
+        }
     }
 }

@@ -26,6 +26,7 @@ impl Problem {
         cores_fit_the_inventory(self, &mut findings);
         gears_stay_countable(self, &mut findings);
         published_settings_work(self, &mut findings);
+        published_pipelines_are_the_paper_s(self, &mut findings);
         cascade_settings_work(self, &mut findings);
         stages_are_of_a_pipeline(self, &mut findings);
         stages_are_distinct(self, &mut findings);
@@ -145,6 +146,45 @@ fn published_settings_work(problem: &Problem, findings: &mut Findings) {
     if published.capacity_factor.get() <= 0.0 {
         let cause = "a factor of 0 leaves no capacity";
         findings.push(Finding::error(Code::OutOfRange, "published.capacity_factor", cause, "a part above 0, like 0.8"));
+    }
+}
+
+/// IPA's program knows chains of single calls, products of accuracies and one goal.
+fn published_pipelines_are_the_paper_s(problem: &Problem, findings: &mut Findings) {
+    if let Some(published) = &problem.published {
+        let others = [Room::VariantSet, Room::Pipeline, Room::Cascade].into_iter().filter(|room| *room != problem.room);
+        for (other, key) in others.flat_map(|other| published.keys_of(other).into_iter().map(move |key| (other, key))) {
+            let cause = format!("only the room `{}` uses it", other.as_str());
+            let finding = Finding::error(Code::NoEffect, key, cause, "remove it");
+            findings.push(finding.with_severity(Severity::Warning));
+        }
+    }
+    if problem.room != Room::Pipeline || problem.formulation != Formulation::Published {
+        return;
+    }
+    let mut refuse = |key: String, cause: &str, action: &str| {
+        findings.push(Finding::error(Code::NoEffect, key, cause.to_owned(), action));
+    };
+    if problem.goal.kind != GoalKind::Weighted {
+        refuse(
+            "goal.kind".to_owned(),
+            "the published program is weighted",
+            "write \"weighted\", or leave out `formulation`",
+        );
+    }
+    if problem.accuracy.is_some() {
+        let cause = "the published program multiplies the stages' accuracies";
+        refuse("accuracy".to_owned(), cause, "remove the table, or leave out `formulation`");
+    }
+    for (index, stage) in problem.stages.iter().enumerate() {
+        if stage.calls.get() != 1.0 {
+            let cause = "the published program makes one call a stage";
+            refuse(format!("stages[{index}].calls"), cause, "leave out `calls` or `formulation`");
+        }
+        if !stage.after.is_empty() && (index == 0 || stage.after != [problem.stages[index - 1].name.clone()]) {
+            let cause = "the published program's stages follow each other";
+            refuse(format!("stages[{index}].after"), cause, "leave out `after` or `formulation`");
+        }
     }
 }
 

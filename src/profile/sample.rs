@@ -51,16 +51,28 @@ pub fn part_within(walls: &[Duration], limit: Duration) -> (Accuracy, Accuracy) 
     wilson((independent * within).round() as u64, independent.round() as u64)
 }
 
+/// Returns how many independent calls the upper end of a quantile's interval needs: one lies beyond the quantile in all but
+/// 2.5 % of series.
+#[must_use]
+pub fn calls_to_bound(q: f64) -> usize {
+    (TAIL.ln() / q.ln()).ceil() as usize
+}
+
 /// Tells whether the half-width of a quantile's interval is at most `precision` of the quantile.
 #[must_use]
 pub fn is_precise(walls: &[Duration], q: f64, precision: f64) -> bool {
-    // An upper end needs a call beyond the quantile, in all but 2.5 % of series.
-    let bounded = (TAIL.ln() / q.ln()).ceil() as usize;
-    if walls.len() < FEWEST_CALLS.max(bounded) {
+    if walls.len() < FEWEST_CALLS.max(calls_to_bound(q)) {
         return false;
     }
     let quantile = Series::of(walls).quantile(q);
     (quantile.high_ms.get() - quantile.low_ms.get()) / 2.0 <= precision * quantile.value_ms.get()
+}
+
+/// Returns how many independent times tell as much of a quantile as these: n ÷ τ.
+#[must_use]
+pub fn independent(walls: &[Duration], q: f64) -> usize {
+    let series = Series::of(walls);
+    if series.sorted.is_empty() { 0 } else { series.independent(series.sorted[nearest_rank(walls.len(), q) - 1]) }
 }
 
 /// Returns how many calls at the beginning belong to the warm-up: the cut at which the standard error of the mean of
@@ -109,7 +121,7 @@ impl Series {
     fn quantile(&self, q: f64) -> Quantile {
         let n = self.sorted.len();
         let value = self.sorted[nearest_rank(n, q) - 1];
-        let independent = ((n as f64 / self.correlation_time(value)).round() as usize).clamp(1, n);
+        let independent = self.independent(value);
         let (low, high) = interval_ranks(independent, q);
         let stretch = n as f64 / independent as f64;
         let ms = Millis::saturating;
@@ -117,6 +129,11 @@ impl Series {
         // The maximum of a shorter series stands for the maximum of this one.
         let high = if high >= independent as f64 { self.sorted[n - 1] } else { self.at_rank(high * stretch) };
         Quantile { value_ms: ms(value), low_ms: ms(low), high_ms: ms(high.max(value)) }
+    }
+
+    fn independent(&self, limit: f64) -> usize {
+        let n = self.sorted.len();
+        ((n as f64 / self.correlation_time(limit)).round() as usize).clamp(1, n)
     }
 
     fn at_rank(&self, rank: f64) -> f64 {

@@ -24,9 +24,9 @@ const REFINEMENTS: usize = 3;
 /// Returns the cascades that no other beats, the most accurate first.
 ///
 /// For every cascade on the search's grid there is one that asks no model more often and is at most `loss_at_most` less
-/// accurate (a part of the samples); the most accurate is kept in any case. Where a loss is allowed, thresholds around the kept
-/// ones of three members are then tried between the grid's, at every distinct certainty where those are few, as long as that
-/// finds something. Without a loss nearly every threshold would be kept, for more accuracy mostly takes more calls.
+/// accurate (a part of the samples); the most accurate is kept in any case. Thresholds between the grid's are not tried: each would
+/// be one more trade of calls for accuracy that nothing beats, so that there is no end of them. [`path`] does, once prices say
+/// what a call is worth.
 #[must_use]
 pub fn frontier(records: &Records, search: Search, loss_at_most: f64) -> Vec<Cascade> {
     let scorer = Scorer::new(records, search);
@@ -40,21 +40,11 @@ pub fn frontier(records: &Records, search: Search, loss_at_most: f64) -> Vec<Cas
         scores
     };
     let candidates: Vec<Score> = scorer.sequences().par_iter().flat_map_iter(of_sequence).collect();
-    let keep = |candidates: &[Score]| thin(records, candidates, among);
-    let kept = if slack > 0 { refined(&scorer, candidates, within, keep) } else { keep(&candidates) };
-    kept.iter().map(|score| scorer.cascade(score)).collect()
+    thin(records, &candidates, among).iter().map(|score| scorer.cascade(score)).collect()
 }
 
-/// Returns what is kept of candidates and of those around what is kept, again and again while that changes anything.
-///
-/// Candidates stay candidates: thinning what was thinned would add up the losses.
-fn refined(
-    scorer: &Scorer<'_>,
-    mut candidates: Vec<Score>,
-    slack: u32,
-    keep: impl Fn(&[Score]) -> Vec<Score>,
-) -> Vec<Score> {
-    let mut kept = keep(&candidates);
+/// Returns what is kept of cascades and of those with thresholds around theirs, again and again while that changes anything.
+fn refined(scorer: &Scorer<'_>, mut kept: Vec<Score>, keep: impl Fn(Vec<Score>) -> Vec<Score>) -> Vec<Score> {
     for _ in 0..REFINEMENTS {
         let fine = |score: &Score| {
             let mut scores = Vec::new();
@@ -62,12 +52,12 @@ fn refined(
                 let models = [0, 1, 2].map(|place| usize::from(score.models[place]));
                 let cuts = [0, 1].map(|place| scorer.around(models[place], score.cuts[place], FINE_CUTS));
                 scorer.score_at(&models, cuts, &mut scores);
-                thin_sequence(&mut scores, slack);
+                thin_sequence(&mut scores, 0);
             }
             scores
         };
-        candidates.extend(kept.par_iter().flat_map_iter(fine).collect::<Vec<_>>());
-        let finer = keep(&candidates);
+        let around: Vec<Score> = kept.par_iter().flat_map_iter(fine).collect();
+        let finer = keep([kept.as_slice(), &around].concat());
         let found_nothing = finer == kept;
         kept = finer;
         if found_nothing {
@@ -190,7 +180,7 @@ pub fn path(records: &Records, search: Search, work_of: &[f64]) -> Vec<Cascade> 
         stairs(scores, work)
     };
     let of_sequences: Vec<Score> = scorer.sequences().par_iter().flat_map_iter(of_sequence).collect();
-    let kept = refined(&scorer, of_sequences, 0, |candidates| stairs(candidates.to_vec(), work));
+    let kept = refined(&scorer, stairs(of_sequences, work), |candidates| stairs(candidates, work));
     kept.iter().rev().map(|score| scorer.cascade(score)).collect()
 }
 

@@ -7,13 +7,15 @@
 //!                                                             └────────────── next load ◀──────────┘
 //! ```
 //!
-//! `ways` lists what a stage can choose from, `blend` mixes two of them, `climb` goes from the lowest load to the highest one gear at a time,
-//! `decode` writes them down, `published` is the paper's own program.
+//! `ways` lists what a stage can choose from, `blend` mixes two of them, `climb` goes from the lowest load to the highest
+//! one gear at a time, `decode` writes them down, `published` is the paper's own program, and `from_profile` that program
+//! on measured facts.
 
 mod blend;
 mod climb;
 mod decode;
 mod explain;
+mod from_profile;
 mod published;
 mod ways;
 
@@ -40,9 +42,15 @@ pub struct Pipeline;
 
 impl Planner for Pipeline {
     fn plan(&self, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
-        is_supported(problem, &context)?;
+        is_supported(&context)?;
         let all = Parts::new();
         let parts = context.capacity_parts.unwrap_or(&all);
+        if problem.formulation == Formulation::Published {
+            return match from_profile::plan(problem, facts, parts)? {
+                Some(plan) => Ok(Answer::Plan(Box::new(plan))),
+                None => Ok(Answer::Infeasible(conflict::find(problem, &Carries { facts, parts })?)),
+            };
+        }
         let model = Model::new(problem, facts, parts)?;
         let Some(steps) = model.climb(problem.workload.max_rps.get()) else {
             return Ok(Answer::Infeasible(conflict::find(problem, &Carries { facts, parts })?));
@@ -61,6 +69,9 @@ struct Carries<'a> {
 
 impl conflict::Carries for Carries<'_> {
     fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
+        if problem.formulation == Formulation::Published {
+            return Ok(from_profile::Program::new(problem, self.facts, self.parts)?.max_load(most));
+        }
         Ok(Model::new(problem, self.facts, self.parts)?.max_load(most))
     }
 }
@@ -82,14 +93,8 @@ pub(super) fn frontier(
     Ok(model.frontier(load).into_iter().map(point).collect())
 }
 
-fn is_supported(problem: &Problem, context: &Context<'_>) -> Result<(), Error> {
+fn is_supported(context: &Context<'_>) -> Result<(), Error> {
     let refused = |what: &str, hint: &str| Err(Error::Unsupported { what: what.to_owned(), hint: hint.to_owned() });
-    if problem.formulation == Formulation::Published {
-        return refused(
-            "the room `pipeline` plans from profiles with its own formulation only",
-            "leave `formulation` out; `cargo run --example published` solves the paper's instances",
-        );
-    }
     if context.verify {
         return refused(
             "HiGHS cannot verify plans of the room `pipeline`: quantiles of sums of laws are no linear rows",
