@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::plan::Plan;
-use crate::problem::{Problem, Room};
+use crate::problem::{Formulation, Problem, Room};
 use crate::simulate::Effort;
 
 pub use baselines::{Baseline, Kind as BaselineKind, Rules as BaselineRules, baselines};
@@ -88,7 +88,9 @@ pub trait Planner {
 /// # Errors
 /// As [`Planner::plan`]; [`Error::Unsupported`] for rooms that do not plan yet.
 pub fn solve(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
-    match context.trial {
+    // CascadeServe as published has no capacities that a failing trial could cut.
+    let cannot_cut = problem.room == Room::Cascade && problem.formulation == Formulation::Published;
+    match context.trial.filter(|_| !cannot_cut) {
         Some(effort) => tried::solve(problem, facts, context, effort),
         None => solve_once(problem, facts, context),
     }

@@ -4,7 +4,7 @@ use super::envelope::{self, Load, Step};
 use super::model::Model;
 use super::search::{Aim, Found};
 use super::survival::{Runner, survivors};
-use super::{Cascade, Mixture, Records, Search, Target, Tested, decode, frontier, split, test_mixture};
+use super::{Cascade, Mixture, Records, Search, Target, Tested, decode, frontier, published, split, test_mixture};
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::optimize::LOAD_SLACK;
@@ -21,7 +21,7 @@ const SEED: u64 = 42;
 /// Accuracy above the target that plans of the path to be proved aim at, the most accurate first.
 const MARGINS: [f64; 10] = [0.05, 0.04, 0.03, 0.02, 0.015, 0.01, 0.0075, 0.005, 0.0025, 0.0];
 /// Part of an accuracy's standard error that thinning the cascades may cost.
-const THINNED: f64 = 0.25;
+const THINNED: f64 = 0.5;
 /// How exactly the lowest response time is found.
 const FASTEST_WITHIN: f64 = 0.01;
 
@@ -32,6 +32,9 @@ pub struct Cascades;
 impl Planner for Cascades {
     fn plan(&self, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
         is_supported(problem, &context)?;
+        if problem.formulation == Formulation::Published {
+            return as_published(problem, facts);
+        }
         let room = Room::new(problem, facts, &context)?;
         let load = room.load(problem.workload.max_rps.get());
         let best = match problem.goal.kind {
@@ -80,10 +83,14 @@ impl<'a> Room<'a> {
             let (search_on, proof_on) = split(&records, SEARCH_PART, SEED);
             (search_on, Some(proof_on))
         } else {
-            (records, None)
+            (records.clone(), None)
         };
         let search = Search { longest: settings.max_length as usize, ..Search::default() };
-        let cascades = frontier(&search_on, search, loss(&search_on));
+        let mut cascades = frontier(&search_on, search, loss(&search_on));
+        // How many get to a stage needs no labels: all samples tell.
+        for cascade in &mut cascades {
+            cascade.reach = records.evaluate(&cascade.members).reach;
+        }
         Ok(Self { facts, names, parts, cascades, proof_on, settings })
     }
 
@@ -215,11 +222,11 @@ impl<'a> Room<'a> {
             });
         }
         let least = target(problem);
-        plan.proof = self.proof_on.as_ref().map(|proof_on| {
+        plan.proof = self.proof_on.as_ref().zip(least).map(|(proof_on, least)| {
             let survivors = Best { model: best.model.clone(), found: found.clone(), objective: 0.0, bound: 0.0 };
-            let tested = self.test(&survivors, load, proof_on, least.unwrap_or(0.0));
+            let tested = self.test(&survivors, load, proof_on, least);
             Proof {
-                accuracy_at_least: least.map(Accuracy::saturating),
+                accuracy_at_least: Some(Accuracy::saturating(least)),
                 low: Accuracy::saturating(tested.low),
                 delta: self.settings.delta,
                 samples: proof_on.samples() as u64,
@@ -244,8 +251,8 @@ fn target(problem: &Problem) -> Option<f64> {
     problem.goal.mean_accuracy_at_least.or(problem.goal.accuracy_at_least).map(Accuracy::get)
 }
 
-/// Returns the accuracy that thinning may cost: a quarter of what chance leaves open at the best model's accuracy.
-fn loss(records: &Records) -> f64 {
+/// Returns the accuracy that thinning may cost: half of what chance leaves open at the best model's accuracy.
+pub(super) fn loss(records: &Records) -> f64 {
     let samples = records.samples().max(1) as f64;
     let right = |model: &super::Record| model.right.iter().filter(|right| **right).count() as f64 / samples;
     let best = records.models.iter().map(right).fold(0.5, f64::max);
@@ -305,11 +312,19 @@ impl conflict::Carries for Room<'_> {
     }
 }
 
+/// Plans with CascadeServe's own ring, whose failure proves nothing.
+fn as_published(problem: &Problem, facts: &Facts) -> Result<Answer, Error> {
+    match published::plan(problem, facts, &published::Settings::of(problem))? {
+        Some(plan) => Ok(Answer::Plan(Box::new(plan))),
+        None => Err(Error::Solver {
+            solver: "CascadeServe as published",
+            message: "its ring found no plan, which is no proof that there is none; leave `formulation` out".to_owned(),
+        }),
+    }
+}
+
 fn is_supported(problem: &Problem, context: &Context<'_>) -> Result<(), Error> {
     let refused = |what: &str, hint: &str| Err(Error::Unsupported { what: what.to_owned(), hint: hint.to_owned() });
-    if problem.formulation == Formulation::Published {
-        return refused("the room `cascade` plans with its own formulation only", "leave `formulation` out");
-    }
     if problem.goal.kind == GoalKind::Weighted {
         return refused(
             "the room `cascade` does not weigh accuracy against cores",
