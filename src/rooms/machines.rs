@@ -9,7 +9,7 @@ use crate::facts::Facts;
 use crate::optimize::fleet::Kind;
 use crate::optimize::pack::{self, Room, Size};
 use crate::plan::{Gear, Packed};
-use crate::problem::{Machine, Problem};
+use crate::problem::{Machine, Problem, Room};
 use crate::units::Usd;
 
 /// Bytes of a megabyte.
@@ -21,9 +21,9 @@ pub(super) fn kinds(problem: &Problem) -> Vec<Kind> {
     problem.inventory.machines.iter().map(kind).collect()
 }
 
-/// Refuses a problem with machines where somebody does not act on them.
+/// Refuses a problem with machines to pack where somebody does not act on them. A cascade's are devices, and known there.
 pub(super) fn refuse(problem: &Problem, who: &str) -> Result<(), Error> {
-    if problem.inventory.machines.is_empty() {
+    if problem.inventory.machines.is_empty() || problem.room == Room::Cascade {
         return Ok(());
     }
     Err(Error::Unsupported {
