@@ -74,14 +74,15 @@ pub fn at_least(sizes: &[Size], room: Room) -> u32 {
     let cores: u64 = sizes.iter().map(|size| u64::from(size.count) * u64::from(size.cores)).sum();
     let memory: u64 =
         sizes.iter().map(|size| u64::from(size.count).saturating_mul(size.memory)).fold(0, u64::saturating_add);
-    let alone: u64 = sizes.iter().filter(|size| larger_than_half(**size, room)).map(|size| u64::from(size.count)).sum();
+    // No two that take more than half of the same thing share a machine.
+    let alone = |is_large: &dyn Fn(&Size) -> bool| -> u64 {
+        sizes.iter().filter(|size| is_large(size)).map(|size| u64::from(size.count)).sum()
+    };
+    let wide = alone(&|size| u64::from(size.cores) * 2 > u64::from(room.cores));
+    let heavy = alone(&|size| size.memory > room.memory / 2);
     let by_cores = cores.div_ceil(u64::from(room.cores.max(1)));
     let by_memory = memory.div_ceil(room.memory.max(1));
-    u32::try_from(by_cores.max(by_memory).max(alone)).unwrap_or(u32::MAX)
-}
-
-fn larger_than_half(size: Size, room: Room) -> bool {
-    u64::from(size.cores) * 2 > u64::from(room.cores) || size.memory > room.memory / 2
+    u32::try_from(by_cores.max(by_memory).max(wide).max(heavy)).unwrap_or(u32::MAX)
 }
 
 fn first_fit(sizes: &[Size], room: Room) -> Vec<Vec<u32>> {
