@@ -7,7 +7,7 @@ use super::variant_set::Candidate;
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::optimize::fleet::Kind;
-use crate::optimize::pack::{self, Room, Size};
+use crate::optimize::pack::{self, Size};
 use crate::plan::{Gear, Packed};
 use crate::problem::{Machine, Problem, Room};
 use crate::units::Usd;
@@ -32,10 +32,10 @@ pub(super) fn refuse(problem: &Problem, who: &str) -> Result<(), Error> {
     })
 }
 
-fn room(kind: &Machine) -> Room {
+fn room(kind: &Machine) -> pack::Room {
     // A machine never has more than it says; a replica never takes less.
     let memory = kind.memory_mb.map_or(u64::MAX, |memory| (memory.get() * MEGABYTE).floor() as u64);
-    Room { cores: kind.cores, memory }
+    pack::Room { cores: kind.cores, memory }
 }
 
 /// Returns the size of a variant's replicas by the facts of their kind of machine.
