@@ -27,6 +27,7 @@ use crate::problem::Problem;
 use crate::profile::load::LoadTest;
 use crate::profile::{ModelList, Profile};
 use crate::review::Manifest;
+use crate::rooms::Frontiers;
 use crate::simulate::Report;
 
 /// A noun that lives in files of its own.
@@ -83,6 +84,14 @@ impl Document for Plan {
 impl Document for Manifest {
     const FORMAT: &'static str = "planner.ci/1";
     const NOUN: &'static str = "manifest";
+    fn rules(&self) -> Findings {
+        self.validate()
+    }
+}
+
+impl Document for Frontiers {
+    const FORMAT: &'static str = "planner.frontier/1";
+    const NOUN: &'static str = "frontier";
     fn rules(&self) -> Findings {
         self.validate()
     }
@@ -217,6 +226,7 @@ pub const SCHEMAS: &[Published] = &[
     Published::of::<Plan>(),
     Published::of::<Report>(),
     Published::of::<Manifest>(),
+    Published::of::<Frontiers>(),
 ];
 
 /// Says in the schema how large an integer may be, so that a larger one is a finding with its place.

@@ -28,6 +28,8 @@ mod engines;
 mod errors_page;
 #[path = "integration/export.rs"]
 mod export;
+#[path = "integration/goals.rs"]
+mod goals;
 #[path = "integration/import.rs"]
 mod import;
 #[path = "integration/init.rs"]

@@ -9,6 +9,7 @@ mod diff;
 mod engine;
 mod explain;
 mod export;
+mod frontier;
 mod import;
 mod init;
 mod load;

@@ -10,7 +10,7 @@ use planner::rooms::{self, Context};
 use planner::simulate::Effort;
 use planner::{Code, Error, Finding, Findings, Severity};
 
-use super::{Answer, Output, print, say_findings, table};
+use super::{Answer, Output, frontier, print, say_findings, table};
 
 /// Independent trials of each gear, for an interval.
 const TRIALS: u32 = 5;
@@ -39,6 +39,16 @@ pub struct Args {
     /// never tried, as the paper does not.
     #[arg(long, value_name = "REQUESTS", default_value_t = 200_000)]
     trial: u64,
+    /// Write the exact Pareto frontier, accuracy against cores and cost, in place of a plan: CSV where the output ends in
+    /// .csv, else JSON (`planner.frontier/1`), with what others would choose beside it
+    ///
+    /// Neither the goal nor its least accuracy plays a part. Every point is proved: no choice within its cores is more
+    /// accurate. Nothing is tried in simulation.
+    #[arg(long, conflicts_with_all = ["from", "verify", "dry_run"])]
+    frontier: bool,
+    /// Loads of the frontier, in requests per second [default: the highest that is planned for]
+    #[arg(long, value_name = "RPS", value_delimiter = ',', requires = "frontier", value_parser = rate)]
+    at: Vec<f64>,
     /// Load and validate everything, print the resolved problem, and stop
     #[arg(long)]
     dry_run: bool,
@@ -56,6 +66,9 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     }
     if let Some(trace) = &facts.recorded {
         say_findings(&trace.findings);
+    }
+    if args.frontier {
+        return frontier::write(&problem.document, &facts, &args.at, &args.output);
     }
     let from = args.from.as_deref().map(load::<Plan>).transpose()?;
     if args.dry_run {
@@ -92,6 +105,11 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         print(summary(&plan).as_bytes())?;
     }
     Ok(Answer::Yes)
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| format!("`{text}` is no rate above 0"))
 }
 
 /// Warns where the model that was asked for claims more than the SLO allows, as the published one may.

@@ -271,9 +271,9 @@ impl Checker<'_> {
         let (Some(certificate), Some(accuracy)) = (&self.gear.certificate, self.expected_accuracy()) else { return };
         let used = f64::from(self.cores_up()) / f64::from(problem.core_budget());
         let weights = problem.goal.weights.unwrap_or_default();
-        let (most, least) = match problem.goal.kind {
+        let (most, least) = match problem.goal.valued_as() {
             GoalKind::MostAccurate => (accuracy, accuracy),
-            GoalKind::Cheapest => (-used, -used),
+            GoalKind::Cheapest | GoalKind::Lexicographic => (-used, -used),
             GoalKind::Weighted => {
                 let value = weights.accuracy.get() * accuracy - weights.resource.get() * used;
                 (value, value - weights.loading.get())

@@ -77,6 +77,21 @@ impl Problem {
         crate::plan::predecessors(&stages)
     }
 
+    /// Returns the problem with only these variants in its stages, and the accuracies of their combinations.
+    #[must_use]
+    pub fn with_variants(&self, variants: &[Vec<String>]) -> Self {
+        let mut fixed = self.clone();
+        for (stage, variants) in fixed.stages.iter_mut().zip(variants) {
+            stage.variants.clone_from(variants);
+        }
+        if let Some(PipelineAccuracy::Measured { combinations }) = &mut fixed.accuracy {
+            let fits =
+                |of: &Combination| of.variants.iter().zip(variants).all(|(name, allowed)| allowed.contains(name));
+            combinations.retain(fits);
+        }
+        fixed
+    }
+
     /// Returns the problem with a budget of at least so many cores.
     #[must_use]
     pub fn with_cores(&self, cores: u32) -> Self {
@@ -218,14 +233,50 @@ pub struct Goal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub cores_at_most: Option<u32>,
+    /// `lexicographic`: what is made best first, second and third.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<Criterion>,
+    /// `lexicographic`: what each level may give away for those after it; nothing where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerances: Option<Tolerances>,
     /// Most gears that the plan may have; as many as the optimum changes where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub gears_at_most: Option<u32>,
+    /// How often an hour the plan should change gear on the trace at most: the dwell is as long as that takes; 60 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes_per_hour_at_most: Option<Factor>,
     /// How much accuracy a gear may give away below its highest load because its shares are fixed.
     #[serde(default = "one_point")]
     pub gear_loss_at_most: Factor,
 }
+
+impl Goal {
+    /// Returns the kind of goal whose value a gear's objective has: of a lexicographic goal, that of its second level.
+    #[must_use]
+    pub fn valued_as(&self) -> GoalKind {
+        match (self.kind, self.order.first()) {
+            (GoalKind::Lexicographic, Some(Criterion::Cores)) => GoalKind::MostAccurate,
+            (GoalKind::Lexicographic, _) => GoalKind::Cheapest,
+            (other, _) => other,
+        }
+    }
+
+    /// Tells whether the last level makes latency best.
+    #[must_use]
+    pub fn wants_low_latency(&self) -> bool {
+        self.kind == GoalKind::Lexicographic && self.order.contains(&Criterion::Latency)
+    }
+
+    /// Returns how often an hour the plan should change gear on the trace at most.
+    #[must_use]
+    pub fn changes_per_hour(&self) -> f64 {
+        self.changes_per_hour_at_most.map_or(CHANGES_PER_HOUR, Factor::get)
+    }
+}
+
+/// Changes of gear an hour on the trace where the problem does not say.
+const CHANGES_PER_HOUR: f64 = 60.0;
 
 fn one_point() -> Factor {
     Factor::saturating(0.01)
@@ -241,6 +292,32 @@ pub enum GoalKind {
     Cheapest,
     /// Most accurate within the cores; among those the fewest cores.
     MostAccurate,
+    /// The first of `order` is made best, then the second within its tolerance, and so on.
+    Lexicographic,
+}
+
+/// What a level of a lexicographic goal makes best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Criterion {
+    /// The highest accuracy over requests.
+    Accuracy,
+    /// The fewest cores.
+    Cores,
+    /// The shortest time in which the SLO's part of the requests is answered, at the gear's highest load.
+    Latency,
+}
+
+/// What each level of a lexicographic goal may give away for those after it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tolerances {
+    /// Accuracy below the best.
+    #[serde(default)]
+    pub accuracy: Factor,
+    /// Cores above the fewest.
+    #[serde(default)]
+    pub cores: u32,
 }
 
 /// Weights of the published objective `accuracy·AA − (resource·RC + loading·LC)`.

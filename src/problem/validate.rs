@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Combination, Formulation, GoalKind, PipelineAccuracy, Problem, Room};
+use super::{Combination, Criterion, Formulation, GoalKind, PipelineAccuracy, Problem, Room};
 use crate::finding::{Code, Finding, Findings, Severity};
 use crate::plan::Walk;
 
@@ -21,8 +21,9 @@ impl Problem {
         lists_are_not_empty(self, &mut findings);
         variants_are_unique(self, &mut findings);
         limits_are_positive(self, &mut findings);
-        trace_can_be_scaled(self, &mut findings);
+        trace_is_there(self, &mut findings);
         goal_has_its_limits(self, &mut findings);
+        levels_have_an_order(self, &mut findings);
         cores_fit_the_inventory(self, &mut findings);
         gears_stay_countable(self, &mut findings);
         published_settings_work(self, &mut findings);
@@ -68,7 +69,13 @@ fn limits_are_positive(problem: &Problem, findings: &mut Findings) {
     }
 }
 
-fn trace_can_be_scaled(problem: &Problem, findings: &mut Findings) {
+fn trace_is_there(problem: &Problem, findings: &mut Findings) {
+    if problem.goal.changes_per_hour_at_most.is_some() && problem.workload.trace.is_none() {
+        let cause = "without a trace nobody knows how often gears change";
+        let action = "name one as `workload.trace`, or remove the key";
+        let finding = Finding::error(Code::NoEffect, "goal.changes_per_hour_at_most", cause, action);
+        findings.push(finding.with_severity(Severity::Warning));
+    }
     let Some(scale) = problem.workload.trace_scale else { return };
     let key = "workload.trace_scale";
     if problem.workload.trace.is_none() {
@@ -86,9 +93,12 @@ fn goal_has_its_limits(problem: &Problem, findings: &mut Findings) {
         ("goal.weights", goal.weights.is_some(), GoalKind::Weighted, "weighted"),
         ("goal.accuracy_at_least", goal.accuracy_at_least.is_some(), GoalKind::Cheapest, "cheapest"),
         ("goal.cores_at_most", goal.cores_at_most.is_some(), GoalKind::MostAccurate, "most-accurate"),
+        ("goal.order", !goal.order.is_empty(), GoalKind::Lexicographic, "lexicographic"),
+        ("goal.tolerances", goal.tolerances.is_some(), GoalKind::Lexicographic, "lexicographic"),
     ];
     for (key, given, kind, name) in uses {
-        if given && goal.kind != kind {
+        let shared = key == "goal.cores_at_most" && goal.kind == GoalKind::Lexicographic;
+        if given && goal.kind != kind && !shared {
             let cause = format!("only `kind = \"{name}\"` uses this key");
             findings.push(Finding::error(Code::GoalLimit, key, cause, "remove the key or change the kind"));
         }
@@ -97,6 +107,21 @@ fn goal_has_its_limits(problem: &Problem, findings: &mut Findings) {
         let action = "say how accurate the plan must be, like `accuracy_at_least = 0.9`";
         findings.push(Finding::error(Code::GoalLimit, "goal.accuracy_at_least", "`cheapest` needs it", action));
     }
+}
+
+fn levels_have_an_order(problem: &Problem, findings: &mut Findings) {
+    use Criterion::{Accuracy, Cores, Latency};
+    const ACTION: &str = "`accuracy` and `cores` in either order, then `latency` where it counts";
+    let order = problem.goal.order.as_slice();
+    let cause = match order {
+        _ if problem.goal.kind != GoalKind::Lexicographic => return,
+        [] => "`lexicographic` needs an order",
+        [Accuracy | Cores] | [Accuracy, Cores] | [Cores, Accuracy] => return,
+        [Accuracy, Cores, Latency] | [Cores, Accuracy, Latency] => return,
+        [Latency, ..] | [_, Latency, ..] => "latency changes with every load: only what comes before has exact gears",
+        _ => "a criterion is named twice",
+    };
+    findings.push(Finding::error(Code::GoalLimit, "goal.order", cause, ACTION));
 }
 
 fn gears_stay_countable(problem: &Problem, findings: &mut Findings) {

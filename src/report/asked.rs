@@ -4,7 +4,7 @@ use super::words::{UNKNOWN, counted, length, listed, ms, percent, quantile, rps}
 use super::{Block, Given, Table, text};
 use crate::plan::Plan;
 use crate::plot::text::{number, rounded};
-use crate::problem::{Formulation, GoalKind, PipelineAccuracy, Problem, Room};
+use crate::problem::{Criterion, Formulation, GoalKind, PipelineAccuracy, Problem, Room};
 use crate::profile::Profile;
 
 pub(super) fn blocks(given: &Given<'_>) -> Vec<Block> {
@@ -60,6 +60,14 @@ fn goal(problem: &Problem) -> String {
         GoalKind::Cheapest => {
             let least = goal.accuracy_at_least.map_or_else(|| UNKNOWN.to_owned(), |least| percent(least.get()));
             format!("fewest cores with an accuracy of at least {least} at every load")
+        }
+        GoalKind::Lexicographic => {
+            let level = |criterion: &Criterion| match criterion {
+                Criterion::Accuracy => "the highest accuracy",
+                Criterion::Cores => "the fewest cores",
+                Criterion::Latency => "the shortest latency",
+            };
+            goal.order.iter().map(level).collect::<Vec<_>>().join(", then ")
         }
         GoalKind::Weighted => {
             let weights = goal.weights.unwrap_or_default();

@@ -243,7 +243,9 @@ impl Looser {
             accuracy_gain,
             cores_change,
             objective_gain: match self.instance.objective {
-                Objective::Cheapest { .. } => -cores_change as f64 / f64::from(old_budget),
+                Objective::Cheapest { .. } | Objective::AccuracyThenCores { .. } => {
+                    -cores_change as f64 / f64::from(old_budget)
+                }
                 _ => found.value - best.value,
             },
         }

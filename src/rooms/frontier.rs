@@ -41,7 +41,7 @@ pub fn frontier(problem: &Problem, facts: &Facts, parts: &Parts, load_rps: f64) 
 }
 
 /// Takes a core less than the last point used, again and again.
-fn of_variants(mut instance: Instance, load: f64) -> Vec<FrontierPoint> {
+pub(super) fn of_variants(mut instance: Instance, load: f64) -> Vec<FrontierPoint> {
     instance.objective = Objective::MostAccurate;
     let mut points: Vec<FrontierPoint> = Vec::new();
     while let Some(best) = at_load::solve(&instance, load) {

@@ -62,9 +62,14 @@ impl<'a> Model<'a> {
         let mut steps: Vec<Step> = Vec::new();
         let mut load = most * LOWEST;
         loop {
-            let picked = self.best_at(load)?;
-            let up_to = self.carried(&picked, load, most);
-            steps.push(Step { up_to, picked });
+            let levels = self.levels(load)?;
+            // Where the best of an earlier level ends, what is best of a later one may change too.
+            let up_to = levels.iter().map(|picked| self.carried(picked, load, most)).fold(most, f64::min);
+            let picked = levels.into_iter().next_back()?;
+            match steps.last_mut() {
+                Some(last) if last.picked.picks == picked.picks => last.up_to = up_to,
+                _ => steps.push(Step { up_to, picked }),
+            }
             if up_to >= most {
                 return Some(steps);
             }
@@ -92,6 +97,38 @@ impl<'a> Model<'a> {
 
     /// Returns the best choice at a load that keeps within the cores.
     pub fn best_at(&self, load: f64) -> Option<Picked> {
+        self.levels(load)?.into_iter().next_back()
+    }
+
+    /// Returns the best choice of every level of the goal at a load; most goals have one.
+    fn levels(&self, load: f64) -> Option<Vec<Picked>> {
+        let goal = &self.problem.goal;
+        let first = self.best_of_one(load)?;
+        if goal.kind != GoalKind::Lexicographic {
+            return Some(vec![first]);
+        }
+        let tolerances = goal.tolerances.unwrap_or_default();
+        let next = match goal.valued_as() {
+            GoalKind::MostAccurate => {
+                let cost_at_most = first.cost + f64::from(tolerances.cores);
+                Goal::MostAccurate { cost_at_most: cost_at_most.min(f64::from(self.problem.core_budget())) }
+            }
+            _ => Goal::Cheapest { accuracy_at_least: first.accuracy - tolerances.accuracy.get() },
+        };
+        let (choice, kept) = self.choice(load);
+        let second = labels::solve(&Choice { goal: next, ..choice }).map(|picked| renumbered(picked, &kept))?;
+        Some(vec![first, second])
+    }
+
+    /// Returns the cheapest choice at a load that is so accurate, within a cost.
+    pub fn cheapest(&self, load: f64, accuracy_at_least: f64, cost_at_most: f64) -> Option<Picked> {
+        let (choice, kept) = self.choice(load);
+        let picked = labels::solve(&Choice { goal: Goal::Cheapest { accuracy_at_least }, ..choice })?;
+        (picked.cost <= cost_at_most * (1.0 + SLACK)).then(|| renumbered(picked, &kept))
+    }
+
+    /// Returns the best choice of the first level of the goal.
+    pub fn best_of_one(&self, load: f64) -> Option<Picked> {
         let (choice, kept) = self.choice(load);
         let budget = f64::from(self.problem.core_budget());
         let within = |picked: &Picked| picked.cost <= budget * (1.0 + SLACK);
@@ -171,6 +208,10 @@ impl<'a> Model<'a> {
         let budget = f64::from(self.problem.core_budget());
         match goal.kind {
             GoalKind::MostAccurate => Goal::MostAccurate { cost_at_most: budget },
+            GoalKind::Lexicographic if goal.valued_as() == GoalKind::MostAccurate => {
+                Goal::Cheapest { accuracy_at_least: 0.0 }
+            }
+            GoalKind::Lexicographic => Goal::MostAccurate { cost_at_most: budget },
             GoalKind::Cheapest => {
                 Goal::Cheapest { accuracy_at_least: goal.accuracy_at_least.map_or(0.0, crate::units::Accuracy::get) }
             }
@@ -185,9 +226,9 @@ impl<'a> Model<'a> {
     /// Returns what a choice is worth in the words of the problem: as the room `variant-set`, without its load time.
     pub fn objective(&self, picked: &Picked) -> f64 {
         let used = picked.cost / f64::from(self.problem.core_budget());
-        match self.problem.goal.kind {
+        match self.problem.goal.valued_as() {
             GoalKind::MostAccurate => picked.accuracy,
-            GoalKind::Cheapest => -used,
+            GoalKind::Cheapest | GoalKind::Lexicographic => -used,
             GoalKind::Weighted => {
                 let weights = self.problem.goal.weights.unwrap_or_default();
                 weights.accuracy.get() * picked.accuracy - weights.resource.get() * used

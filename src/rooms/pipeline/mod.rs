@@ -13,11 +13,13 @@
 mod climb;
 mod decode;
 mod explain;
+mod latency;
 mod published;
 mod ways;
 
 use crate::error::Error;
 use crate::facts::Facts;
+use crate::optimize::choice::Picked;
 use crate::plan::Plan;
 use crate::problem::{Formulation, Problem, Task};
 
@@ -45,7 +47,14 @@ impl Planner for Pipeline {
         let Some(steps) = model.climb(problem.workload.max_rps.get()) else {
             return Ok(Answer::Infeasible(conflict::find(problem, &Carries { facts, parts })?));
         };
-        let gears = steps.iter().map(|step| decode::gear(&model, facts, step)).collect();
+        let gear = |step| {
+            if !problem.goal.wants_low_latency() {
+                return Ok(decode::gear(&model, facts, &step));
+            }
+            let (tight, step) = latency::least(&model, facts, parts, step)?;
+            Ok(decode::gear(&tight, facts, &step))
+        };
+        let gears = steps.into_iter().map(gear).collect::<Result<_, Error>>()?;
         let plan: Plan = assemble(problem, facts, gears);
         Ok(Answer::Plan(Box::new(plan)))
     }
@@ -71,15 +80,31 @@ pub(super) fn frontier(
     load: f64,
 ) -> Result<Vec<FrontierPoint>, Error> {
     let model = Model::new(problem, facts, parts)?;
-    let point = |picked| {
-        let cores = |(stage, task): (usize, &Task)| {
-            let way = model.way(&picked, stage);
-            (task.variants[way.variant].clone(), way.candidate.cores())
-        };
-        let cores_of: Vec<(String, u32)> = problem.stages.iter().enumerate().map(cores).collect();
-        FrontierPoint { cores: cores_of.iter().map(|(_, cores)| cores).sum(), accuracy: picked.accuracy, cores_of }
+    Ok(model.frontier(load).iter().map(|picked| point(&model, picked)).collect())
+}
+
+/// Returns the most accurate choice with so many replicas of every stage (RIM); `None` where none keeps within SLO and cores.
+pub(super) fn with_replicas(
+    problem: &Problem,
+    facts: &Facts,
+    parts: &Parts,
+    load: f64,
+    replicas: u32,
+) -> Result<Option<FrontierPoint>, Error> {
+    let mut model = Model::new(problem, facts, parts)?;
+    for ways in &mut model.ways {
+        ways.retain(|way| way.candidate.replicas == replicas);
+    }
+    Ok(model.frontier(load).last().map(|picked| point(&model, picked)))
+}
+
+fn point(model: &Model<'_>, picked: &Picked) -> FrontierPoint {
+    let cores = |(stage, task): (usize, &Task)| {
+        let way = model.way(picked, stage);
+        (task.variants[way.variant].clone(), way.candidate.cores())
     };
-    Ok(model.frontier(load).into_iter().map(point).collect())
+    let cores_of: Vec<(String, u32)> = model.problem.stages.iter().enumerate().map(cores).collect();
+    FrontierPoint { cores: cores_of.iter().map(|(_, cores)| cores).sum(), accuracy: picked.accuracy, cores_of }
 }
 
 fn is_supported(problem: &Problem, context: &Context<'_>) -> Result<(), Error> {
