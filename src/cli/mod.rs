@@ -20,6 +20,7 @@ mod plot;
 mod profile;
 mod replay;
 mod report;
+mod schedule;
 mod schema;
 mod simulate;
 mod solve;

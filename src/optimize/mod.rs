@@ -6,6 +6,7 @@ pub mod few;
 pub mod fill;
 #[cfg(feature = "milp")]
 pub mod milp;
+pub mod path;
 
 /// A variant as the integer program sees it.
 #[derive(Debug, Clone, PartialEq)]

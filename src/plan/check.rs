@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::facts::Facts;
+use crate::facts::{AtRisk, Facts};
 use crate::finding::{Code, Finding, Findings, Severity};
 use crate::problem::{GoalKind, Problem, Room};
 use crate::profile::{Service, Trust};
@@ -35,6 +35,9 @@ impl Default for Tolerance {
 /// Checks a plan against its facts and, where given, its problem. An empty list means that everything was confirmed.
 #[must_use]
 pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: Tolerance) -> Findings {
+    if let Some(at_risk) = problem.and_then(|problem| AtRisk::of(problem, facts)) {
+        return check(plan, &at_risk.facts, Some(&at_risk.problem), tolerance);
+    }
     let mut findings = plan.validate();
     facts_are_measured(plan, facts, &mut findings);
     if findings.has_errors() {

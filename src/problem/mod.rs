@@ -55,6 +55,14 @@ pub struct Problem {
     pub inventory: Inventory,
     /// What to make best.
     pub goal: Goal,
+    /// The probability that may be left that the SLO is broken at some load because facts were wrong; facts are taken as they
+    /// were measured where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<Share>,
+    /// `risk`: how much another profile of the same variants differs, as a standard deviation of latency relative to it, on top
+    /// of the profile's own intervals; 0 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile_error: Option<Factor>,
     /// Settings of `formulation = "published"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Published>,
@@ -155,6 +163,9 @@ pub struct Workload {
     /// What the recorded rates are multiplied by; 1 where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_scale: Option<Factor>,
+    /// `risk`: how far the real peak may be from `max_rps`, as a standard deviation relative to it; 0 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast_error: Option<Factor>,
 }
 
 /// A latency objective: a quantile of the response times and its limit.

@@ -10,6 +10,8 @@ use crate::plan::Walk;
 const LEAST_GEAR_LOSS: f64 = 1e-4;
 /// Most calls that one request makes at a stage.
 const MOST_CALLS: f64 = 1000.0;
+/// Largest relative error of a forecast or of a profile.
+const MOST_ERROR: f64 = 1.0;
 /// Most cores at which the published line is fitted.
 const MOST_FIT_CORES: u32 = 1024;
 
@@ -24,6 +26,7 @@ impl Problem {
         trace_is_there(self, &mut findings);
         goal_has_its_limits(self, &mut findings);
         levels_have_an_order(self, &mut findings);
+        risk_can_be_taken(self, &mut findings);
         cores_fit_the_inventory(self, &mut findings);
         gears_stay_countable(self, &mut findings);
         published_settings_work(self, &mut findings);
@@ -122,6 +125,25 @@ fn levels_have_an_order(problem: &Problem, findings: &mut Findings) {
         _ => "a criterion is named twice",
     };
     findings.push(Finding::error(Code::GoalLimit, "goal.order", cause, ACTION));
+}
+
+fn risk_can_be_taken(problem: &Problem, findings: &mut Findings) {
+    let errors =
+        [("workload.forecast_error", problem.workload.forecast_error), ("profile_error", problem.profile_error)];
+    for (key, error) in errors.into_iter().filter_map(|(key, error)| Some((key, error?))) {
+        if problem.risk.is_none() {
+            let finding = Finding::error(Code::NoEffect, key, "no `risk` was chosen", "add one, like `risk = 0.05`");
+            findings.push(finding.with_severity(Severity::Warning));
+        }
+        if error.get() > MOST_ERROR {
+            let cause = format!("an error of {error} leaves nothing to plan with");
+            findings.push(Finding::error(Code::OutOfRange, key, cause, format!("at most {MOST_ERROR}")));
+        }
+    }
+    if problem.risk.is_some_and(|risk| risk.get() <= 0.0 || risk.get() >= 0.5) {
+        let action = "a part above 0 and below 0.5, like 0.05";
+        findings.push(Finding::error(Code::OutOfRange, "risk", "nothing is sure, and half is no care", action));
+    }
 }
 
 fn gears_stay_countable(problem: &Problem, findings: &mut Findings) {

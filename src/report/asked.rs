@@ -47,6 +47,9 @@ fn of_problem(problem: &Problem) -> Vec<(&'static str, String)> {
         terms.push(("Stages", stages(problem)));
         terms.push(("Accuracy of the whole", accuracy(problem)));
     }
+    if let Some(risk) = problem.risk {
+        terms.push(("Risk", format!("{} that facts were wrong and the objective is not kept", percent(risk.get()))));
+    }
     if problem.formulation == Formulation::Published {
         terms.push(("Formulation", "published: the paper's own model, without waiting in it".to_owned()));
     }

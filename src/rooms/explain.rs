@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::facts::Facts;
+use crate::facts::{AtRisk, Facts};
 use crate::optimize::fill::at_load;
 use crate::optimize::{Instance, Item, Objective, Solution};
 use crate::plan::Plan;
@@ -92,6 +92,9 @@ fn explain_gears(
     facts: &Facts,
     gears: &[usize],
 ) -> Result<Vec<Result<Explanation, Error>>, Error> {
+    if let Some(at_risk) = AtRisk::of(problem, facts) {
+        return explain_gears(plan, &at_risk.problem, &at_risk.facts, gears);
+    }
     match problem.room {
         Room::VariantSet => {
             let explainer = Explainer::new(plan, problem, facts)?;

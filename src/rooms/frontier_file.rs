@@ -11,7 +11,7 @@ use super::frontier::{frontier, of_variants};
 use super::pipeline;
 use super::variant_set::{Model, Parts};
 use crate::error::Error;
-use crate::facts::Facts;
+use crate::facts::{AtRisk, Facts};
 use crate::finding::{Code, Finding, Findings};
 use crate::problem::{Formulation, Problem, Room, Slo};
 use crate::units::{Accuracy, Rate, Usd};
@@ -103,6 +103,9 @@ impl Frontiers {
     /// # Errors
     /// As [`frontier`].
     pub fn of(problem: &Problem, facts: &Facts, parts: &Parts, loads: &[f64]) -> Result<Self, Error> {
+        if let Some(at_risk) = AtRisk::of(problem, facts) {
+            return Self::of(&at_risk.problem, &at_risk.facts, parts, loads);
+        }
         let price = problem.inventory.price_usd_per_core_hour.get();
         let mut choices = Vec::new();
         for &load in loads {

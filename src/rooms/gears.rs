@@ -58,6 +58,7 @@ pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) 
             seed: 0,
             inputs: Vec::new(),
             capacity_parts: BTreeMap::new(),
+            head_room: None,
             problem: None,
         },
     }

@@ -7,9 +7,11 @@ mod explain;
 mod frontier;
 mod frontier_file;
 mod gears;
+mod head_room;
 pub mod pipeline;
 mod record;
 mod relevance;
+mod schedule;
 mod static_cascade;
 mod switch;
 mod tried;
@@ -18,7 +20,7 @@ mod variant_set;
 use std::collections::BTreeMap;
 
 use crate::error::Error;
-use crate::facts::Facts;
+use crate::facts::{AtRisk, Facts};
 use crate::plan::Plan;
 use crate::problem::{Problem, Room};
 use crate::simulate::Effort;
@@ -30,6 +32,7 @@ pub use frontier_file::{Chooser, FrontierChoice, FrontierFormat, Frontiers};
 pub use pipeline::Pipeline;
 pub use record::record;
 pub use relevance::{Configuration, Relevance, Skipped, relevance};
+pub use schedule::{DayTotal, Period, Schedule, ScheduleFormat};
 pub use variant_set::{Published, VariantSet, published_capacity};
 
 /// A room's answer.
@@ -89,6 +92,13 @@ pub trait Planner {
 /// # Errors
 /// As [`Planner::plan`]; [`Error::Unsupported`] for rooms that do not plan yet.
 pub fn solve(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
+    if let Some(at_risk) = AtRisk::of(problem, facts) {
+        let mut answer = solve(&at_risk.problem, &at_risk.facts, context)?;
+        if let Answer::Plan(plan) = &mut answer {
+            head_room::say(plan, problem, facts, context, &at_risk)?;
+        }
+        return Ok(answer);
+    }
     match context.trial {
         Some(effort) => tried::solve(problem, facts, context, effort),
         None => solve_once(problem, facts, context),
