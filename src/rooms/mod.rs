@@ -53,6 +53,16 @@ pub struct Conflict {
     pub limits: Vec<ConflictingLimit>,
 }
 
+impl Conflict {
+    /// Puts the rate in the user's words, where it was planned for so many times the peak.
+    fn at_peak_of(&mut self, factor: f64) {
+        for limit in self.limits.iter_mut().filter(|limit| limit.key == "workload.max_rps") {
+            limit.asked /= factor;
+            limit.would_have_to_be = limit.would_have_to_be.map(|rate| rate / factor);
+        }
+    }
+}
+
 /// A limit in conflict with others.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ConflictingLimit {
@@ -94,8 +104,9 @@ pub trait Planner {
 pub fn solve(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
     if let Some(at_risk) = AtRisk::of(problem, facts) {
         let mut answer = solve(&at_risk.problem, &at_risk.facts, context)?;
-        if let Answer::Plan(plan) = &mut answer {
-            head_room::say(plan, problem, facts, context, &at_risk)?;
+        match &mut answer {
+            Answer::Plan(plan) => head_room::say(plan, problem, facts, context, &at_risk)?,
+            Answer::Infeasible(conflict) => conflict.at_peak_of(at_risk.peak_factor),
         }
         return Ok(answer);
     }
