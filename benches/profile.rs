@@ -109,7 +109,7 @@ impl Session for FakeSession {
 
 /// All blocks of a point, never narrow enough: each spends its part of the budget.
 fn point(lab: &dyn Lab, budget: Duration) -> Result<Vec<Block>, Error> {
-    let enough = Enough { budget: budget / BLOCKS, fewest: FEWEST, precision: 0.0, tail_precision: None };
+    let enough = Enough { fewest: FEWEST, ..Enough::spent(budget / BLOCKS) };
     let mut visit = lab.visit(0, 1)?;
     let mut blocks = Vec::new();
     for _ in 0..BLOCKS {

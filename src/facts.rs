@@ -13,7 +13,9 @@ use crate::format::{Loaded, load, read, sha256};
 use crate::near;
 use crate::plan::{InputRole, Plan, Resource};
 use crate::problem::Problem;
-use crate::profile::{Answers, CertaintyMeasure, Curve, Key, Profile, Service, Spot, Trust, Variant};
+use crate::profile::{
+    Answers, AnswersFile, Bound, CertaintyMeasure, Curve, Key, Profile, Service, Spot, Trust, Variant,
+};
 
 pub use recorded::RecordedLoad;
 pub use risk::AtRisk;
@@ -26,6 +28,7 @@ pub struct Facts {
     /// The trace of the workload, scaled; absent where the problem names none.
     pub recorded: Option<Loaded<RecordedLoad>>,
     answers: Vec<Option<Answers>>,
+    calibration: Vec<Answers>,
     curves: BTreeMap<(String, String), Curve>,
 }
 
@@ -38,8 +41,14 @@ impl Facts {
         let mut facts = Self::default();
         let mut findings = Findings::default();
         for path in paths {
-            match load::<Profile>(path).and_then(|profile| Ok((load_answers(&profile)?, profile))) {
-                Ok((answers, profile)) => facts.add(profile, answers, &mut findings),
+            let with_answers = |profile| {
+                Ok((load_answers(&profile)?, load_named(&profile, profile.document.calibration.as_ref())?, profile))
+            };
+            match load::<Profile>(path).and_then(with_answers) {
+                Ok((answers, calibration, profile)) => {
+                    facts.add(profile, answers, &mut findings);
+                    facts.calibration.extend(calibration);
+                }
                 Err(Error::Input(more)) => findings.extend(more),
                 Err(other) => return Err(other),
             }
@@ -98,7 +107,9 @@ impl Facts {
                 findings.extend(Findings::from(finding).in_file(&profile.path));
             }
         }
-        let devices: BTreeSet<&str> = profile.document.points.iter().map(|point| point.device.as_str()).collect();
+        let glimpsed = profile.document.glimpses.iter().map(|glimpse| glimpse.device.as_str());
+        let devices: BTreeSet<&str> =
+            profile.document.points.iter().map(|point| point.device.as_str()).chain(glimpsed).collect();
         for device in devices {
             for (name, curve) in Curve::family(&profile.document, device, &skipped(&profile.document)) {
                 self.curves.entry((name, device.to_owned())).or_insert(curve);
@@ -117,13 +128,13 @@ impl Facts {
     /// Returns the facts as they would be if every configuration that was not measured were as fast as it can be: so many
     /// standard deviations below its prediction. `asked` names configurations beside those measured of any variant.
     #[must_use]
-    pub fn at_best(&self, asked: &[(String, Key)], device: &str, deviations: f64) -> Self {
+    pub fn at_best(&self, asked: &[(String, Key)], device: &str, bound: Bound) -> Self {
         let mut facts = self.clone();
         for profile in self.profiles.iter().map(|profile| &profile.document) {
             let index = |name: &String| profile.variants.iter().position(|variant| variant.name == *name);
             let more: Vec<Spot> = asked.iter().filter_map(|(name, key)| Some((index(name)?, *key))).collect();
             for (name, curve) in Curve::family(profile, device, &more) {
-                facts.curves.insert((name, device.to_owned()), curve.at_best(deviations));
+                facts.curves.insert((name, device.to_owned()), curve.at_best(bound));
             }
         }
         facts
@@ -142,6 +153,12 @@ impl Facts {
             }
         }
         facts
+    }
+
+    /// Returns the recorded load, or where there is none that in which every rate up to the highest holds equally long.
+    #[must_use]
+    pub fn load_up_to(&self, max_rps: f64) -> RecordedLoad {
+        self.recorded.as_ref().map_or_else(|| RecordedLoad::every_rate_alike(max_rps), |loaded| loaded.document.clone())
     }
 
     /// Returns how the certainty of all answers was measured.
@@ -256,6 +273,12 @@ impl Facts {
     pub fn answers(&self, variant: &str) -> Option<&Answers> {
         self.answers.iter().flatten().find(|answers| answers.of(variant).is_some())
     }
+
+    /// Returns a variant's answers to the samples that are kept apart for choosing thresholds, where there are any.
+    #[must_use]
+    pub fn calibration(&self, variant: &str) -> Option<&Answers> {
+        self.calibration.iter().find(|answers| answers.of(variant).is_some())
+    }
 }
 
 /// Returns the points that a profile left out on purpose, as holes of its variants' curves.
@@ -269,7 +292,11 @@ fn skipped(profile: &Profile) -> Vec<Spot> {
 /// # Errors
 /// [`Error::Input`] where the file cannot be read or is not the one that the profile was written with.
 pub fn load_answers(profile: &Loaded<Profile>) -> Result<Option<Answers>, Error> {
-    let Some(named) = &profile.document.answers else { return Ok(None) };
+    load_named(profile, profile.document.answers.as_ref())
+}
+
+fn load_named(profile: &Loaded<Profile>, named: Option<&AnswersFile>) -> Result<Option<Answers>, Error> {
+    let Some(named) = named else { return Ok(None) };
     let path = profile.path.parent().unwrap_or(Path::new("")).join(&named.file);
     let bytes = read(&path)?;
     if sha256(&bytes) != named.sha256 {

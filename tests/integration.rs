@@ -14,8 +14,12 @@ mod browser;
 #[cfg(feature = "rten")]
 #[path = "integration/broken.rs"]
 mod broken;
+#[path = "integration/cascade_records.rs"]
+mod cascade_records;
 #[path = "integration/choice.rs"]
 mod choice;
+#[path = "integration/claims.rs"]
+mod claims;
 #[path = "integration/cli.rs"]
 mod cli;
 #[path = "integration/compare.rs"]
@@ -30,6 +34,8 @@ mod errors_page;
 mod export;
 #[path = "integration/frontier.rs"]
 mod frontier;
+#[path = "integration/gears.rs"]
+mod gears;
 #[path = "integration/goals.rs"]
 mod goals;
 #[path = "integration/import.rs"]
@@ -44,6 +50,8 @@ mod measure_less;
 mod ocr;
 #[path = "integration/pipeline.rs"]
 mod pipeline;
+#[path = "integration/pipeline_published.rs"]
+mod pipeline_published;
 #[path = "integration/plans.rs"]
 mod plans;
 #[path = "integration/plot.rs"]

@@ -6,27 +6,30 @@ use std::path::{Path, PathBuf};
 use planner::facts::Facts;
 use planner::format::{self, Loaded};
 use planner::problem::Problem;
-use planner::profile::adaptive::{Aim, Chooser};
-use planner::profile::{CALLS_FOR_A_TAIL, Family, Key, Profile, Seen, SkippedPoint, Spot};
-use planner::rooms::{self, Configuration, Relevance, relevance};
+use planner::profile::adaptive::{Aim, Chooser, Known};
+use planner::profile::{Bound, CALLS_FOR_A_TAIL, Family, Key, Profile, Seen, SkippedPoint, Spot, Wave};
+use planner::rooms::{self, Configuration, Relevance, hopeful, relevance};
 use planner::units::{Millis, Share};
 use planner::{Code, Error, Finding, Findings};
 
 use super::profile::share;
 use planner::paths::plain;
 
-/// Standard deviations below its prediction at which a point is taken to be at its best.
-const BOUND: f64 = 3.0;
+/// Standard deviations below its prediction at which a point is taken to be at its best. What was never called is only
+/// predicted from others, whose shape it may not have.
+const BOUND: Bound = Bound { glimpsed: 3.0, unseen: 6.0 };
+/// Most glimpses of a wave for a problem: one of so many of the grid, the fastest first, as they may rule out the others.
+const GRID_PER_GLANCE: usize = 3;
 /// Error within which the rest is predicted where only `--for` is given and `--within` does not say.
 const ENOUGH_FOR_A_BOUND: f64 = 0.05;
 
 /// What to measure of the grid.
 #[derive(Debug, clap::Args)]
 pub struct Less {
-    /// Measure only as many points as predict half of the others within this part
+    /// Make only as many calls as tell the medians of half of the points that are not measured in full within this part
     #[arg(long, value_name = "PART", value_parser = share)]
     within: Option<Share>,
-    /// Measure only points that could change the best plan of this problem (`planner.problem/1`)
+    /// Measure in full only points that could change the best plan of this problem (`planner.problem/1`)
     #[arg(long = "for", value_name = "PROBLEM")]
     problem: Option<PathBuf>,
 }
@@ -129,80 +132,114 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// Returns what to measure next among the missing points.
-    pub fn next(&mut self, missing: &[Spot], profile: &Profile) -> Result<Vec<Spot>, Error> {
-        let seen = self.seen(profile);
+    /// Returns what to look at next among the missing points.
+    pub fn next(&mut self, missing: &[Spot], profile: &Profile) -> Result<Wave, Error> {
+        let known = self.known(profile);
         if self.grid.is_empty() {
-            self.grid = missing.iter().copied().chain(seen.iter().map(|point| point.spot)).collect();
+            self.grid = missing.iter().copied().chain(known.full.iter().map(|point| point.spot)).collect();
             self.grid.sort_unstable();
         }
         let (grid, aim) = (&self.grid, self.aim);
         let first = self.chooser.is_none();
         let chooser = self.chooser.get_or_insert_with(|| Chooser::new(grid, aim));
         // A point that failed is neither measured nor missing.
-        let known: BTreeSet<Spot> = missing.iter().copied().chain(seen.iter().map(|point| point.spot)).collect();
+        let there: BTreeSet<Spot> = missing.iter().copied().chain(known.full.iter().map(|point| point.spot)).collect();
         let admitted =
             |spot: &Spot| self.predicts || self.problem.as_ref().is_none_or(|asked| asked.admits(&self.names, spot));
-        let counts = |spot: Spot| f64::from(u8::from(known.contains(&spot) && admitted(&spot)));
-        let mut wave = if first || self.predicts { chooser.next(&seen, &counts) } else { Vec::new() };
-        if wave.is_empty() && self.problem.is_some() {
-            // The outcome foretells every point, so that the next measurements judge it.
-            let _foretold = chooser.outcome(&seen);
-            wave = self.needed(profile)?;
-        }
+        let counts = |spot: Spot| f64::from(u8::from(there.contains(&spot) && admitted(&spot)));
+        let mut wave = match (self.predicts, first) {
+            (true, _) => chooser.next(&known, &counts),
+            (false, true) => chooser.begin(&known, &counts),
+            (false, false) => Wave::default(),
+        };
         wave.retain(|spot| missing.contains(spot));
+        if wave.is_empty() && self.problem.is_some() {
+            // The outcome foretells every point, so that the next look judges it.
+            let _foretold = chooser.outcome(&known);
+            wave = self.needed(missing, &known, profile)?;
+            wave.retain(|spot| missing.contains(spot));
+        }
         Ok(wave)
     }
 
-    /// Returns the points that the best plan rests on and that are not measured.
-    fn needed(&mut self, profile: &Profile) -> Result<Vec<Spot>, Error> {
-        let Some(asked) = &self.problem else { return Ok(Vec::new()) };
-        let calibration = self.chooser.as_ref().map_or(1.0, Chooser::calibration);
-        let all: Vec<Configuration> = self.grid.iter().map(|&(index, key)| (self.names[index].clone(), key)).collect();
-        let facts = asked.facts(profile)?;
-        let found =
-            relevance(&asked.problem, &facts, (&all, &self.device), BOUND * calibration, rooms::Context::default())?;
+    /// Returns glimpses of all points that could answer in time, and once they are taken the points that the best plan
+    /// rests on and that are not measured in full.
+    fn needed(&mut self, missing: &[Spot], known: &Known, profile: &Profile) -> Result<Wave, Error> {
+        let Some(asked) = &self.problem else { return Ok(Wave::default()) };
+        let raised = self.chooser.as_ref().map_or(Bound::of(1.0), Chooser::calibration);
+        let bound = Bound { glimpsed: BOUND.glimpsed * raised.glimpsed, unseen: BOUND.unseen * raised.unseen };
+        let named = |spots: &[Spot]| -> Vec<Configuration> {
+            spots.iter().map(|&(index, key)| (self.names[index].clone(), key)).collect()
+        };
         let place = |name: &String| self.names.iter().position(|known| known == name);
-        let needed = found.needed.iter().filter_map(|(name, key)| Some((place(name)?, *key))).collect();
+        let spots = |configurations: &[Configuration]| -> Vec<Spot> {
+            configurations.iter().filter_map(|(name, key)| Some((place(name)?, *key))).collect()
+        };
+        let facts = asked.facts(profile)?;
+        let glimpsed: BTreeSet<Spot> = known.glimpsed.iter().map(|point| point.spot).collect();
+        let unseen: Vec<Spot> = missing.iter().filter(|spot| !glimpsed.contains(spot)).copied().collect();
+        let mut worth_a_glimpse = spots(&hopeful(&asked.problem, &facts, (&named(&unseen), &self.device), bound)?);
+        worth_a_glimpse.truncate(self.grid.len().div_ceil(GRID_PER_GLANCE));
+        if !worth_a_glimpse.is_empty() {
+            return Ok(Wave { glimpsed: worth_a_glimpse, ..Wave::default() });
+        }
+        let all = named(&self.grid);
+        let found = relevance(&asked.problem, &facts, (&all, &self.device), bound, rooms::Context::default())?;
+        let full = spots(&found.needed);
         self.found = Some(found);
-        Ok(needed)
+        Ok(Wave { full, ..Wave::default() })
     }
 
-    fn seen(&self, profile: &Profile) -> Vec<Seen> {
-        let here = profile.points.iter().filter(|point| point.device == self.device);
+    fn known(&self, profile: &Profile) -> Known {
         let place = |name: &str| self.names.iter().position(|known| known == name);
-        here.filter_map(|point| Some(Seen::of(place(&point.variant)?, point))).collect()
+        let points = profile.points.iter().filter(|point| point.device == self.device);
+        let glimpses = profile.glimpses.iter().filter(|glimpse| glimpse.device == self.device);
+        Known {
+            full: points.filter_map(|point| Some(Seen::of(place(&point.variant)?, point))).collect(),
+            glimpsed: glimpses
+                .filter_map(|glimpse| Some(Seen::at_a_glimpse(place(&glimpse.variant)?, glimpse)))
+                .collect(),
+        }
     }
 
     /// Returns the points that were left out, and why, and says in a few lines what measuring less came to.
     pub fn end(&mut self, profile: &Profile) -> (Vec<SkippedPoint>, String) {
-        let seen = self.seen(profile);
+        let known = self.known(profile);
         let Some(chooser) = &mut self.chooser else { return (Vec::new(), String::new()) };
-        let outcome = chooser.outcome(&seen);
+        let outcome = chooser.outcome(&known);
         let reasons: BTreeMap<&Configuration, String> = self
             .found
             .iter()
             .flat_map(|found| &found.skipped)
             .map(|(configuration, reason)| (configuration, reason.to_string()))
             .collect();
-        let predicted = format!("the others predict it within {} in the median", percent(self.aim.error.get()));
+        let within = percent(self.aim.error.get());
+        let predicted = |glimpsed: bool| {
+            let how = if glimpsed { "a few calls and the other points tell it" } else { "the other points tell it" };
+            format!("{how} within {within} in the median")
+        };
         let failed = |variant: &str, key: Key| {
             let same = |failure: &planner::profile::Failure| failure.variant == variant && failure.point == Some(key);
             profile.failures.iter().any(same)
         };
         let skipped = outcome.left_out.iter().filter_map(|left| {
             let (variant, point) = (self.names[left.spot.0].clone(), left.spot.1);
-            let cause = reasons.get(&(variant.clone(), point)).cloned().unwrap_or_else(|| predicted.clone());
+            let cause = reasons.get(&(variant.clone(), point)).cloned().unwrap_or_else(|| predicted(left.glimpsed));
             let predicted_p50_ms = (point.co_runners == 0).then(|| Millis::saturating(left.predicted.median_ms));
             (!failed(&variant, point)).then_some(SkippedPoint { variant, point, predicted_p50_ms, cause })
         });
         let skipped: Vec<SkippedPoint> = skipped.collect();
         let held_out = &outcome.held_out;
-        let mut lines =
-            format!("measured {} of {} points, skipped {}\n", outcome.measured, self.grid.len(), skipped.len());
+        let glimpsed = outcome.left_out.iter().filter(|left| left.glimpsed).count();
+        let mut lines = format!(
+            "measured {} of {} points, glimpsed {glimpsed}, never called {}\n",
+            outcome.measured,
+            self.grid.len(),
+            skipped.len().saturating_sub(glimpsed)
+        );
         if held_out.points > 0 {
             lines += &format!(
-                "{} points drawn by chance and held out are predicted within {} in the median, {} at worst\n",
+                "{} points drawn by chance and held out were told within {} in the median, {} at worst\n",
                 held_out.points,
                 percent(held_out.median),
                 percent(held_out.worst)

@@ -11,7 +11,7 @@ use planner::paths::relative;
 use planner::profile::host::allowed_cores;
 use planner::profile::{
     Answers, AnswersFile, Apart, Attendant, Block, CertaintyMeasure, Context, Curve, Earlier, Event, Failure, Family,
-    Halves, Limits, Point, Profile, Settings, Spot, measure,
+    Glimpse, Halves, Limits, Point, Profile, Settings, Spot, Wave, measure,
 };
 use planner::units::{Megabytes, Millis, OutOfRange, Share};
 
@@ -262,10 +262,10 @@ impl Attendant for Desk<'_> {
         self.journal.add(block)
     }
 
-    fn choose(&mut self, missing: &[Spot], profile: &Profile) -> Result<Vec<Spot>, Error> {
+    fn choose(&mut self, missing: &[Spot], profile: &Profile) -> Result<Wave, Error> {
         match &mut self.choice {
             Some(choice) => choice.next(missing, profile),
-            None => Ok(missing.to_vec()),
+            None => Ok(Wave { full: missing.to_vec(), ..Wave::default() }),
         }
     }
 }
@@ -361,6 +361,12 @@ fn tell(progress: &mut Progress, event: &Event<'_>) {
         Event::Began(block) => {
             progress.advance();
             progress.tell(format!("{} batch {} cores {}", block.variant, block.key.batch, block.key.cores));
+        }
+        Event::Glimpsed(Glimpse { variant, batch, cores, p50, contended, .. }) => {
+            progress.advance();
+            let contended = if *contended { ", contended" } else { "" };
+            let ms = p50.value_ms.get();
+            progress.tell(format!("{variant} batch {batch} cores {cores}: {ms:.3} ms at a glimpse{contended}"));
         }
         Event::Measured(point) => {
             progress.advance();

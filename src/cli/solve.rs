@@ -199,7 +199,14 @@ fn summary(plan: &Plan) -> String {
     let cut = if cut.is_empty() { String::new() } else { format!("\ncapacity used after trials: {}", cut.join(", ")) };
     let changing = plan.most_cores_in_a_change().map(|(gear, up)| beyond(plan, gear, up)).unwrap_or_default();
     let head_room = plan.provenance.head_room.as_ref().map(kept_in_hand).unwrap_or_default();
-    format!("{rows}\nproved optimal: largest gap {gap:.1e}{tried}{cut}{head_room}{changing}\n")
+    let proof = plan.proof.map_or_else(String::new, |proof| {
+        let (low, sure) = (proof.low.get(), 100.0 * (1.0 - proof.delta.get()));
+        let samples = proof.samples;
+        format!(
+            "\naccuracy over requests: at least {low:.4}, {sure:.0} % sure, by {samples} samples that chose nothing"
+        )
+    });
+    format!("{rows}\nproved optimal: largest gap {gap:.1e}{tried}{cut}{proof}{head_room}{changing}\n")
 }
 
 /// Says where more cores are up than there are, while one gear follows another.

@@ -13,6 +13,9 @@ use crate::format::{Loaded, read, sha256};
 use crate::problem::Problem;
 use crate::simulate::{Arrivals, Timestamps, Trace};
 
+/// Rates that stand for all where none was recorded.
+const STEPS: u32 = 200;
+
 /// Rates that follow each other, each of which holds for the same time.
 ///
 /// A trace of arrival times becomes the requests of each second. What is read here is what the simulator plays: inside a
@@ -30,6 +33,14 @@ impl RecordedLoad {
     #[must_use]
     pub fn of_rates(rates: Vec<f64>, step_s: f64) -> Self {
         Self { rates, step_s, scatter: 1.0 }
+    }
+
+    /// Returns the load that is assumed where none was recorded: every rate up to the highest holds for an equal part of the
+    /// time.
+    #[must_use]
+    pub fn every_rate_alike(max_rps: f64) -> Self {
+        let rate = |step: u32| max_rps * f64::from(step) / f64::from(STEPS);
+        Self::of_rates((1..=STEPS).map(rate).collect(), 1.0)
     }
 
     /// Returns the recorded load that these arrivals play; `None` where they are a law in figures.

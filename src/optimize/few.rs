@@ -15,13 +15,17 @@ pub fn keep(values: &[f64], widths: &[f64], most: usize, border: impl Fn(usize, 
     if steps == 0 {
         return Vec::new();
     }
-    let sums_before = |of: &dyn Fn(usize) -> f64| -> Vec<f64> {
-        let sums = (0..steps).scan(0.0, |sum, step| Some(std::mem::replace(sum, *sum + of(step))));
-        sums.collect()
-    };
-    let (width, worth) = (sums_before(&|step| widths[step]), sums_before(&|step| widths[step] * values[step]));
+    // Sums of widths, and of values times widths, of all steps before each.
+    let mut sums = vec![(0.0, 0.0)];
+    for (value, width) in values.iter().zip(widths) {
+        let (all, worth) = sums[sums.len() - 1];
+        sums.push((all + width, worth + value * width));
+    }
     // What is lost when the steps from..kept are served by `kept`.
-    let loss = |from: usize, kept: usize| (worth[kept] - worth[from]) - values[kept] * (width[kept] - width[from]);
+    let loss = |from: usize, kept: usize| -> f64 {
+        let (width, worth) = (sums[kept].0 - sums[from].0, sums[kept].1 - sums[from].1);
+        worth - width * values[kept]
+    };
     // best[kept] = least loss of all steps up to `kept` with so many kept, `kept` the last of them; and the one before.
     let mut best: Vec<(f64, Option<usize>)> = (0..steps).map(|kept| (loss(0, kept), None)).collect();
     let mut rounds = vec![best.clone()];

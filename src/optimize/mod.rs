@@ -4,6 +4,7 @@ pub mod choice;
 pub mod enumerate;
 pub mod few;
 pub mod fill;
+pub mod lp;
 #[cfg(feature = "milp")]
 pub mod milp;
 pub mod path;

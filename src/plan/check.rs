@@ -5,16 +5,23 @@
 //!
 //! What no closed form covers is reported as such ([`Code::ClaimUnchecked`]), never passed over in silence.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::facts::{AtRisk, Facts};
 use crate::finding::{Code, Finding, Findings, Severity};
-use crate::problem::{GoalKind, Problem, Room};
+use crate::problem::{Formulation, GoalKind, Problem, Room};
 use crate::profile::{Service, Trust};
+use crate::units::Millis;
 
 use super::estimate::{Queue, mixture_quantile_ms};
 use super::law::{Flow, Law};
-use super::{Dispatch, Gear, Input, InputRole, Lane, Plan, Resource, Stage, Walk, pipeline_accuracy};
+use super::passage::Passage;
+use super::response::{Response, Station};
+use super::turns::Turns;
+use super::{Gear, Input, InputRole, Lane, LatencyClaim, Plan, Resource, Stage, Walk, pipeline_accuracy};
+
+/// Where the grid of response times ends, in parts of the SLO.
+const SPAN: f64 = 2.0;
 
 /// How far a recomputed number may be from its claim: relative for times and prices, absolute for parts of 1.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +65,8 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
     }
     if let Some(problem) = problem {
         load_is_covered(plan, problem, &mut findings);
+        proof_is_kept(plan, problem, &mut findings);
+        mean_accuracy_is_kept(plan, facts, problem, tolerance, &mut findings);
         objectives_agree(plan, problem, &mut findings);
     }
     latencies_were_measured(plan, facts, &mut findings);
@@ -116,7 +125,7 @@ fn of_role(plan: &Plan, role: InputRole) -> Option<(usize, &Input)> {
 }
 
 /// Returns the response time of a gear at its highest rate and the SLO's quantile, in milliseconds; `None` where no closed
-/// form covers the walk or a fact is missing. Infinite where a walk of several stages takes longer than the SLO.
+/// form covers the walk or a fact is missing. Infinite beyond [`SPAN`] times the SLO.
 ///
 /// # Panics
 /// Where the plan has no gear of that number.
@@ -124,6 +133,14 @@ fn of_role(plan: &Plan, role: InputRole) -> Option<(usize, &Input)> {
 pub fn latency_ms(plan: &Plan, gear: usize, facts: &Facts) -> Option<f64> {
     let (gear, tolerance) = (&plan.gears[gear], Tolerance::default());
     Checker { plan, gear, facts, problem: None, tolerance, key: String::new() }.expected_latency()
+}
+
+/// Returns what a gear can claim of its response time; `None` as for [`latency_ms`], and where that is infinite.
+pub(crate) fn latency_claim(plan: &Plan, gear: usize, facts: &Facts) -> Option<LatencyClaim> {
+    let (gear, tolerance) = (&plan.gears[gear], Tolerance::default());
+    let checker = Checker { plan, gear, facts, problem: None, tolerance, key: String::new() };
+    let value = checker.expected_latency().filter(|ms| ms.is_finite())?;
+    Some(LatencyClaim { value_ms: Millis::saturating(value), trust: checker.expected_trust() })
 }
 
 fn facts_are_measured(plan: &Plan, facts: &Facts, findings: &mut Findings) {
@@ -164,9 +181,38 @@ fn load_is_covered(plan: &Plan, problem: &Problem, findings: &mut Findings) {
     }
 }
 
+/// Recomputes the accuracy over the requests of all loads together, where the problem asks for some.
+fn mean_accuracy_is_kept(plan: &Plan, facts: &Facts, problem: &Problem, tolerance: Tolerance, findings: &mut Findings) {
+    let Some(least) = problem.goal.mean_accuracy_at_least.map(crate::units::Accuracy::get) else { return };
+    let ends: Vec<f64> = plan.gears.iter().map(|gear| gear.up_to_rps.get()).collect();
+    let parts = facts.load_up_to(problem.workload.max_rps.get()).requests_in(&ends);
+    let of_gear = |(gear, part): (&Gear, &f64)| {
+        let checker = Checker { plan, gear, facts, problem: Some(problem), tolerance, key: String::new() };
+        Some(part * checker.expected_accuracy()?)
+    };
+    let truth: Option<f64> = plan.gears.iter().zip(&parts).map(of_gear).sum();
+    if let Some(truth) = truth.filter(|truth| *truth < least - tolerance.absolute) {
+        let cause = format!("accuracy over the requests of all loads is {truth:.4}, at least {least} was asked for");
+        findings.push(Finding::error(Code::LimitBroken, "gears", cause, "solve again"));
+    }
+}
+
+/// A proof must agree with itself and with the problem; only `solve` can prove it again.
+fn proof_is_kept(plan: &Plan, problem: &Problem, findings: &mut Findings) {
+    let Some(proof) = &plan.proof else { return };
+    let asked = problem.goal.mean_accuracy_at_least.or(problem.goal.accuracy_at_least);
+    for (what, least) in [("what it is to prove", proof.accuracy_at_least), ("what was asked for", asked)] {
+        if let Some(least) = least.filter(|least| proof.low < *least) {
+            let cause = format!("{} is proved, {least} is {what}", proof.low);
+            findings.push(Finding::error(Code::LimitBroken, "proof.low", cause, "solve again"));
+        }
+    }
+}
+
 /// Says which latency claims are honest about resting on more than measurements.
 fn latencies_were_measured(plan: &Plan, facts: &Facts, findings: &mut Findings) {
     let causes = [
+        (Trust::Glimpsed, "rest on a few calls, with a tail like that of measured points".to_owned()),
         (Trust::Interpolated, "rest on points between measured ones".to_owned()),
         (Trust::Extrapolated, format!("use more cores than the {} of the measured host", facts.host_cores())),
     ];
@@ -194,7 +240,10 @@ struct Checker<'a> {
 /// A lane with what it is given at the gear's highest rate.
 struct LaneFlow<'a> {
     lane: &'a Lane,
+    /// Law of a full batch.
     service: Service,
+    /// Laws of batches of 1, 2, … calls; where one was not measured, that of a full batch.
+    services: Vec<Service>,
     servers: u32,
     calls: f64,
     share: f64,
@@ -209,6 +258,23 @@ impl LaneFlow<'_> {
     fn flow(&self) -> Flow<'_> {
         let Queue { service, servers, batch, hold_ms } = self.queue();
         Flow { service, servers, batch, hold_ms, calls: self.calls, share: self.share }
+    }
+
+    /// Returns the law of the time until this lane's calls of a request are done; of none where a request may make none.
+    fn response(&self, rate_rps: f64, span_ms: f64) -> Response {
+        let station = Station {
+            services: self.services.iter().map(|service| service.law.clone()).collect(),
+            servers: self.servers,
+            hold_ms: self.lane.hold_ms.get(),
+            rate_rps: rate_rps * self.share * self.calls.min(1.0),
+            calls: self.calls.max(1.0),
+        };
+        let response = station.response(span_ms);
+        if self.calls < 1.0 { response.or(self.calls, &Response::at_once()) } else { response }
+    }
+
+    fn trust(&self) -> Trust {
+        self.services.iter().map(|service| service.trust).max().unwrap_or(self.service.trust)
     }
 }
 
@@ -239,15 +305,18 @@ impl Checker<'_> {
         self.problem.filter(|problem| !problem.stages.is_empty())
     }
 
-    /// Mixes the ends of the variants' intervals by share; nobody knows a closed form for a cascade.
+    /// Mixes the ends of the variants' intervals by share; of a cascade whose answers do not hang on chance it is that of a part.
     fn expected_interval(&self) -> Option<[f64; 2]> {
         if let Some(problem) = self.pipeline() {
             let claim = pipeline_accuracy(self.gear, problem, self.facts)?;
             return Some([claim.low.get(), claim.high.get()]);
         }
-        let [stage] = self.gear.stages.as_slice() else { return None };
+        let [stage] = self.gear.stages.as_slice() else {
+            let (low, high) = Passage::of(self.gear, self.facts)?.interval()?;
+            return Some([low.get(), high.get()]);
+        };
         let mut ends = [0.0; 2];
-        for (lane, share) in stage.lanes.iter().zip(shares(stage)?) {
+        for (lane, share) in stage.lanes.iter().zip(stage.shares()?) {
             let fact = &self.facts.variant(&lane.variant)?.accuracy;
             ends[0] += share * fact.low.get();
             ends[1] += share * fact.high.get();
@@ -269,16 +338,26 @@ impl Checker<'_> {
         }
     }
 
+    /// Returns what the batches of a published pipeline weigh (δ); nothing elsewhere.
+    fn weight_of_batches(&self, problem: &Problem) -> f64 {
+        if problem.room != Room::Pipeline || problem.formulation != Formulation::Published {
+            return 0.0;
+        }
+        let weight = problem.published.clone().unwrap_or_default().batch_weight.get();
+        self.gear.stages.iter().flat_map(|stage| &stage.lanes).map(|lane| weight * f64::from(lane.batch)).sum()
+    }
+
     /// Recomputes the weighted goal's value, less its load-time term, which depends on what was running.
     fn objective(&self, problem: &Problem, findings: &mut Findings) {
         let (Some(certificate), Some(accuracy)) = (&self.gear.certificate, self.expected_accuracy()) else { return };
         let used = f64::from(self.cores_up()) / f64::from(problem.core_budget());
         let weights = problem.goal.weights.unwrap_or_default();
         let (most, least) = match problem.goal.valued_as() {
-            GoalKind::MostAccurate => (accuracy, accuracy),
+            GoalKind::MostAccurate | GoalKind::Fastest => (accuracy, accuracy),
             GoalKind::Cheapest | GoalKind::Lexicographic => (-used, -used),
             GoalKind::Weighted => {
-                let value = weights.accuracy.get() * accuracy - weights.resource.get() * used;
+                let value =
+                    weights.accuracy.get() * accuracy - weights.resource.get() * used - self.weight_of_batches(problem);
                 (value, value - weights.loading.get())
             }
         };
@@ -298,40 +377,12 @@ impl Checker<'_> {
         }
         let stages = &self.gear.stages;
         if let [stage] = stages.as_slice() {
-            let shares = shares(stage)?;
+            let shares = stage.shares()?;
             let of_lane =
                 |(lane, share): (&Lane, f64)| Some(share * self.facts.variant(&lane.variant)?.accuracy.value.get());
             return stage.lanes.iter().zip(shares).map(of_lane).sum();
         }
-        let is_chain = stages
-            .iter()
-            .enumerate()
-            .all(|(i, stage)| stage.after.is_empty() || (i > 0 && stage.after == [stages[i - 1].name.clone()]));
-        let first = self.facts.answers(&stages.first()?.lanes.first()?.variant)?;
-        if !is_chain || first.samples() == 0 {
-            return None;
-        }
-        let shares: Vec<Vec<f64>> = stages.iter().map(shares).collect::<Option<_>>()?;
-        let mut right = 0.0;
-        for sample in 0..first.samples() {
-            let mut here = 1.0;
-            for (stage, shares) in stages.iter().zip(&shares) {
-                let mut goes_on = 0.0;
-                for (lane, share) in stage.lanes.iter().zip(shares) {
-                    let answer = first.of(&lane.variant)?[sample];
-                    let leaves =
-                        stage.exit.is_some_and(|exit| f64::from(answer.certainty) >= exit.certainty_at_least.get());
-                    let is_last = std::ptr::eq(stage, stages.last()?);
-                    if leaves || is_last {
-                        right += here * share * f64::from(u8::from(answer.predicted == first.labels[sample]));
-                    } else {
-                        goes_on += share;
-                    }
-                }
-                here *= goes_on;
-            }
-        }
-        Some(right / first.samples() as f64)
+        Some(Passage::of(self.gear, self.facts)?.accuracy())
     }
 
     fn latency(&self, findings: &mut Findings) {
@@ -347,19 +398,41 @@ impl Checker<'_> {
         {
             findings.push(self.refuted("latency.value_ms", claim, truth));
         }
-        if truth > self.plan.slo.latency_ms.get() * (1.0 + self.tolerance.relative) {
-            let cause = format!(
-                "p{} is {truth:.3} ms, the SLO {} ms",
-                100.0 * self.plan.slo.quantile.get(),
-                self.plan.slo.latency_ms
-            );
-            findings.push(Finding::error(Code::LimitBroken, self.key.clone(), cause, "solve again"));
+        self.keeps_slo(truth, findings);
+    }
+
+    /// The closed forms decide, as they do in the search. Where the better estimate is beyond the SLO all the same, a trial is
+    /// the last word, and without one that is worth a warning.
+    fn keeps_slo(&self, estimate: f64, findings: &mut Findings) {
+        let slo = self.plan.slo;
+        let most = slo.latency_ms.get() * (1.0 + self.tolerance.relative);
+        let broken = |ms: f64, action: &str| {
+            let cause = format!("p{} is {ms:.3} ms, the SLO {} ms", 100.0 * slo.quantile.get(), slo.latency_ms);
+            Finding::error(Code::LimitBroken, self.key.clone(), cause, action)
+        };
+        let tried = self.gear.certificate.as_ref().is_some_and(|certificate| certificate.trial.is_some());
+        let bound = self.closed_form_latency().unwrap_or(estimate);
+        if bound > most {
+            findings.push(broken(bound, "solve again"));
+        } else if estimate > most && !tried {
+            findings.push(broken(estimate, "solve with trials, which cut it").with_severity(Severity::Warning));
         }
     }
 
-    /// Returns the response time at the SLO's quantile: that of the mixture of a lone stage's lanes, or of the laws of
-    /// several stages put together, where it is infinite beyond the SLO.
+    /// Returns the response time at the SLO's quantile: lanes are mixed by share and stages put together as laws.
     fn expected_latency(&self) -> Option<f64> {
+        let Some(flows) = self.flows() else { return Some(self.turns()?.latency_ms) };
+        let (rate, slo) = (self.gear.up_to_rps.get(), self.plan.slo);
+        let span_ms = SPAN * slo.latency_ms.get();
+        let walk = Walk::of(&self.gear.predecessors())?;
+        let stages: Vec<Response> = flows.iter().map(|lanes| stage_response(lanes, rate, span_ms)).collect();
+        let whole = walk.fold(&|stage: usize| stages[stage].clone(), Response::then, Response::beside);
+        Some(whole.quantile_ms(slo.quantile.get(), span_ms).unwrap_or(f64::INFINITY))
+    }
+
+    /// Returns the same by the closed forms that decide what keeps the SLO: of a lone stage the mixture of its lanes' tails, of
+    /// several the convolved laws, where it is infinite beyond the SLO.
+    fn closed_form_latency(&self) -> Option<f64> {
         let flows = self.flows()?;
         let (rate, slo) = (self.gear.up_to_rps.get(), self.plan.slo);
         if let [flows] = flows.as_slice()
@@ -407,7 +480,16 @@ impl Checker<'_> {
         if claims.is_empty() {
             return;
         }
-        let Some(flows) = self.flows() else {
+        let rate = self.gear.up_to_rps.get();
+        let busy: BTreeMap<&str, f64> = if let Some(flows) = self.flows() {
+            let mut busy = BTreeMap::new();
+            for flow in flows.iter().flatten() {
+                *busy.entry(flow.lane.pool.as_str()).or_insert(0.0) += flow.flow().utilisation(rate);
+            }
+            busy
+        } else if let Some(turns) = self.turns() {
+            turns.busy
+        } else {
             findings.push(self.unchecked("utilisation"));
             return;
         };
@@ -417,8 +499,7 @@ impl Checker<'_> {
                 let cause = "the plan has no pool of that name";
                 findings.push(Finding::error(Code::UnknownName, key, cause, "remove the claim"));
             }
-            let of_pool = flows.iter().flatten().filter(|flow| flow.lane.pool == *pool);
-            let truth: f64 = of_pool.map(|flow| flow.flow().utilisation(self.gear.up_to_rps.get())).sum();
+            let truth = busy.get(pool.as_str()).copied().unwrap_or(0.0);
             if (truth - claim.get()).abs() > self.tolerance.absolute {
                 findings.push(self.refuted(&format!("utilisation.{pool}"), claim.get(), truth));
             }
@@ -427,20 +508,19 @@ impl Checker<'_> {
 
     fn trust(&self, findings: &mut Findings) {
         let Some(claim) = self.gear.claims.latency else { return };
-        let worst = self
-            .flows()
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|flow| flow.service.trust)
-            .max()
-            .unwrap_or(Trust::Measured);
-        let worst = self.facts.trust_on(self.cores_up(), worst);
+        let worst = self.expected_trust();
         if claim.trust < worst {
             let cause = format!("claims to be {} but rests on a number that is {worst}", claim.trust);
             let key = format!("{}.claims.latency.trust", self.key);
             findings.push(Finding::error(Code::ClaimRefuted, key, cause, "solve again"));
         }
+    }
+
+    /// Returns the worst trust that a claim of the latency rests on.
+    fn expected_trust(&self) -> Trust {
+        let of_flows = |flows: Vec<Vec<LaneFlow<'_>>>| flows.iter().flatten().map(LaneFlow::trust).max();
+        let worst = self.flows().and_then(of_flows).or_else(|| Some(self.turns()?.trust)).unwrap_or(Trust::Measured);
+        self.facts.trust_on(self.cores_up(), worst)
     }
 
     fn limits(&self, problem: &Problem, findings: &mut Findings) {
@@ -486,6 +566,11 @@ impl Checker<'_> {
         }
     }
 
+    /// Returns the turns of pools that serve several queues, where the closed form for those holds.
+    fn turns(&self) -> Option<Turns<'_>> {
+        Turns::of(self.plan, self.gear, self.facts)
+    }
+
     /// Tells whether calls may be refused or dropped: then neither waiting nor who answers has a closed form.
     fn turns_away(&self) -> bool {
         let mut lanes = self.gear.stages.iter().flat_map(|stage| &stage.lanes);
@@ -514,9 +599,11 @@ impl Checker<'_> {
         let flow = |(lane, share): (&'a Lane, f64)| {
             let pool = self.plan.pool(&lane.pool)?;
             let service = self.facts.service(&lane.variant, &pool.on, lane.batch)?;
-            Some(LaneFlow { lane, service, servers: self.gear.replicas_of(pool), calls, share })
+            let of = |batch: u32| self.facts.service(&lane.variant, &pool.on, batch).unwrap_or_else(|| service.clone());
+            let services = (1..=lane.batch).map(of).collect();
+            Some(LaneFlow { lane, service, services, servers: self.gear.replicas_of(pool), calls, share })
         };
-        stage.lanes.iter().zip(shares(stage)?).map(flow).collect()
+        stage.lanes.iter().zip(stage.shares()?).map(flow).collect()
     }
 
     fn refuted(&self, claim: &str, claimed: f64, truth: f64) -> Finding {
@@ -536,7 +623,18 @@ impl Checker<'_> {
     }
 }
 
-/// Returns the law of a stage's responses: the mixture of its lanes'.
+/// Returns the law of a stage's responses, solved numerically: the mixture of its lanes'.
+fn stage_response(lanes: &[LaneFlow<'_>], rate: f64, span_ms: f64) -> Response {
+    let mut taken = 0.0;
+    let mut response = Response::never();
+    for lane in lanes {
+        taken += lane.share;
+        response = lane.response(rate, span_ms).or((lane.share / taken).min(1.0), &response);
+    }
+    response
+}
+
+/// Returns the law of a stage's responses by the closed forms: the mixture of its lanes'.
 fn stage_law(lanes: &[LaneFlow<'_>], rate: f64, span_ms: f64) -> Law {
     let mut taken = 0.0;
     let mut law = Law::never();
@@ -545,13 +643,4 @@ fn stage_law(lanes: &[LaneFlow<'_>], rate: f64, span_ms: f64) -> Law {
         law = lane.flow().law(rate, span_ms).or((lane.share / taken).min(1.0), &law);
     }
     law
-}
-
-/// Returns the share of each lane, or `None` where the dispatch depends on the state of the queues.
-fn shares(stage: &Stage) -> Option<Vec<f64>> {
-    if stage.lanes.len() == 1 {
-        return Some(vec![1.0]);
-    }
-    (stage.dispatch == Dispatch::Share)
-        .then(|| stage.lanes.iter().map(|lane| lane.share.map_or(0.0, f64::from)).collect())
 }

@@ -9,10 +9,14 @@
 
 mod accuracy;
 mod check;
+pub mod cycle;
 mod diff;
 pub mod estimate;
 mod head_room;
 pub mod law;
+mod passage;
+pub mod response;
+mod turns;
 mod validate;
 mod walk;
 
@@ -29,9 +33,12 @@ use crate::profile::{Profile, Trust};
 use crate::units::{Accuracy, Certainty, Factor, Megabytes, Millis, Rate, Share, Usd};
 
 pub use accuracy::of_pipeline as pipeline_accuracy;
+pub(crate) use check::latency_claim;
 pub use check::{Tolerance, check, facts_changed, latency_ms};
 pub use diff::{GearDiff, Move, PlanDiff, Ratio, Side, diff, diff_with};
 pub use head_room::{AtPeak, HeadRoom};
+pub use passage::Passage;
+pub use turns::Turns;
 pub use walk::Walk;
 pub(crate) use walk::predecessors;
 
@@ -63,6 +70,9 @@ pub struct Plan {
     pub gears: Vec<Gear>,
     /// When to change gear.
     pub switch: Switch,
+    /// What is proved about the accuracy over the requests of all loads; absent where nothing was proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
     /// How the plan was found, and from what.
     pub provenance: Provenance,
 }
@@ -198,6 +208,8 @@ fn is_one_call(calls: &Factor) -> bool {
 pub enum Dispatch {
     /// At random, with the lanes' shares.
     Share,
+    /// The lane on the pool that served the request's call before; where there is none, at random with the lanes' shares.
+    Stay,
     /// The first lane that has a free replica; the last lane takes what is left.
     Spill,
     /// The first lane that is expected to answer within the SLO, given what waits; the last lane where none is.
@@ -326,6 +338,21 @@ pub struct LatencyClaim {
     pub value_ms: Millis,
     /// The least trusted number it rests on.
     pub trust: Trust,
+}
+
+/// An accuracy over requests that was proved on labelled samples which played no part in the choice of the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Proof {
+    /// What was to be proved; absent where the problem asks for no accuracy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy_at_least: Option<Accuracy>,
+    /// What the accuracy exceeds with confidence 1 − δ.
+    pub low: Accuracy,
+    /// Probability that it is below all the same (δ), over the draw of the samples.
+    pub delta: Share,
+    /// Samples that the proof rests on.
+    pub samples: u64,
 }
 
 /// How good a gear is, and how that is known.
@@ -473,11 +500,43 @@ impl Plan {
     }
 }
 
+impl Dispatch {
+    /// Tells whether lanes are picked with shares.
+    #[must_use]
+    pub const fn looks_at_shares(self) -> bool {
+        matches!(self, Self::Share | Self::Stay)
+    }
+}
+
+impl Stage {
+    /// Returns the share of each lane, or `None` where the dispatch depends on the state of the queues, or a variant on
+    /// where the request was before.
+    #[must_use]
+    pub fn shares(&self) -> Option<Vec<f64>> {
+        if self.lanes.len() == 1 {
+            return Some(vec![1.0]);
+        }
+        let depends =
+            self.dispatch == Dispatch::Stay && self.lanes.iter().any(|lane| lane.variant != self.lanes[0].variant);
+        let shares = || self.lanes.iter().map(|lane| lane.share.map_or(0.0, f64::from)).collect();
+        (self.dispatch.looks_at_shares() && !depends).then(shares)
+    }
+}
+
 impl Gear {
     /// Returns how many replicas of a pool are up in this gear.
     #[must_use]
     pub fn replicas_of(&self, pool: &Pool) -> u32 {
         self.replicas.get(&pool.name).copied().unwrap_or(pool.replicas)
+    }
+
+    /// Tells whether every stage waits for the one before it and no other.
+    #[must_use]
+    pub fn is_chain(&self) -> bool {
+        let follows = |(index, stage): (usize, &Stage)| {
+            stage.after.is_empty() || (index > 0 && stage.after == [self.stages[index - 1].name.clone()])
+        };
+        self.stages.iter().enumerate().all(follows)
     }
 
     /// Returns for each stage the indices of the stages that it waits for.

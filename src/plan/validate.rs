@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Add;
 
-use super::{Dispatch, Gear, Plan, Stage};
+use super::{Gear, Plan, Stage};
 use crate::finding::{Code, Finding, Findings};
 use crate::near;
 
@@ -209,9 +209,9 @@ fn lanes_find_their_variant(plan: &Plan, gear: &Gear, stage: &Stage, key: &str, 
 
 fn shares_sum_to_one(stage: &Stage, key: &str, findings: &mut Findings) {
     let given = stage.lanes.iter().filter(|lane| lane.share.is_some()).count();
-    if stage.dispatch != Dispatch::Share {
+    if !stage.dispatch.looks_at_shares() {
         if given > 0 {
-            let cause = "only `dispatch = \"share\"` looks at shares";
+            let cause = "only `share` and `stay` look at shares";
             findings.push(Finding::error(Code::NoEffect, format!("{key}.lanes"), cause, "remove the shares"));
         }
         return;

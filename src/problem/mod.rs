@@ -63,6 +63,9 @@ pub struct Problem {
     /// of the profile's own intervals; 0 where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile_error: Option<Factor>,
+    /// Settings of the room `cascade`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cascade: Option<CascadeSettings>,
     /// Settings of `formulation = "published"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Published>,
@@ -240,6 +243,10 @@ pub struct Goal {
     /// `cheapest`: the least accuracy over requests, at every load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy_at_least: Option<Accuracy>,
+    /// `cheapest` in the room `cascade`: the least accuracy over the requests of all loads together, each rate weighing as
+    /// much as requests came at it in the trace; every rate holds equally long where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_accuracy_at_least: Option<Accuracy>,
     /// `most-accurate`: the most cores that may be used; the whole inventory where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
@@ -303,6 +310,8 @@ pub enum GoalKind {
     Cheapest,
     /// Most accurate within the cores; among those the fewest cores.
     MostAccurate,
+    /// `cascade`: the shortest response time within the devices with at least the asked accuracy; the SLO's at most.
+    Fastest,
     /// The first of `order` is made best, then the second within its tolerance, and so on.
     Lexicographic,
 }
@@ -369,6 +378,40 @@ impl Default for Weights {
     }
 }
 
+/// Settings of the room `cascade`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CascadeSettings {
+    /// Whether the accuracy over requests is proved, on half of the labelled samples; the search has the other half.
+    #[serde(default = "yes")]
+    pub certify: bool,
+    /// Probability of a wrong proof (δ).
+    #[serde(default = "one_in_twenty")]
+    pub delta: Share,
+    /// Most models of a cascade.
+    #[serde(default = "three")]
+    #[schemars(range(min = 1, max = 4))]
+    pub max_length: u32,
+}
+
+impl Default for CascadeSettings {
+    fn default() -> Self {
+        Self { certify: yes(), delta: one_in_twenty(), max_length: three() }
+    }
+}
+
+const fn yes() -> bool {
+    true
+}
+
+fn one_in_twenty() -> Share {
+    Share::saturating(0.05)
+}
+
+const fn three() -> u32 {
+    3
+}
+
 /// Settings of the published formulation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -379,6 +422,34 @@ pub struct Published {
     /// Cores at which capacity is taken before the line is fitted (1, 2, 4, 8, 16 in the paper).
     #[serde(default = "fit_cores")]
     pub fit_cores: Vec<u32>,
+    /// `pipeline`: the rate that a replica's base cores must sustain (4 in the paper's configurations).
+    #[serde(default = "base_rps")]
+    pub base_rps: Rate,
+    /// `pipeline`: weight of one sample in a batch (δ, 1e-6 in the paper).
+    #[serde(default = "batch_weight")]
+    pub batch_weight: Factor,
+}
+
+impl Published {
+    /// Returns the settings of one room that differ from the paper's, which no other room uses.
+    pub(super) fn keys_of(&self, room: Room) -> Vec<&'static str> {
+        let paper = Self::default();
+        let all = [
+            ("published.capacity_factor", Room::VariantSet, self.capacity_factor != paper.capacity_factor),
+            ("published.fit_cores", Room::VariantSet, self.fit_cores != paper.fit_cores),
+            ("published.base_rps", Room::Pipeline, self.base_rps != paper.base_rps),
+            ("published.batch_weight", Room::Pipeline, self.batch_weight != paper.batch_weight),
+        ];
+        all.into_iter().filter(|(_, of, differs)| *of == room && *differs).map(|(key, ..)| key).collect()
+    }
+}
+
+fn base_rps() -> Rate {
+    Rate::saturating(4.0)
+}
+
+fn batch_weight() -> Factor {
+    Factor::saturating(1e-6)
 }
 
 fn capacity_factor() -> Share {
@@ -391,6 +462,11 @@ fn fit_cores() -> Vec<u32> {
 
 impl Default for Published {
     fn default() -> Self {
-        Self { capacity_factor: capacity_factor(), fit_cores: fit_cores() }
+        Self {
+            capacity_factor: capacity_factor(),
+            fit_cores: fit_cores(),
+            base_rps: base_rps(),
+            batch_weight: batch_weight(),
+        }
     }
 }

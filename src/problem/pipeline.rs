@@ -19,6 +19,19 @@ pub struct Task {
     /// Mean number of calls that one request makes here (fan-out), all at once.
     #[serde(default = "one_call", skip_serializing_if = "is_one_call")]
     pub calls: Factor,
+    /// Most lanes that may share the stage's calls: 1, or 2 for mixtures of two ways by eighths of the calls. A stage with
+    /// several calls a request has one.
+    #[serde(default = "one_lane", skip_serializing_if = "is_one_lane")]
+    #[schemars(range(min = 1, max = 2))]
+    pub lanes_at_most: u32,
+}
+
+const fn one_lane() -> u32 {
+    1
+}
+
+const fn is_one_lane(lanes: &u32) -> bool {
+    *lanes == 1
 }
 
 fn one_call() -> Factor {

@@ -30,6 +30,8 @@ impl Problem {
         cores_fit_the_inventory(self, &mut findings);
         gears_stay_countable(self, &mut findings);
         published_settings_work(self, &mut findings);
+        published_pipelines_are_the_paper_s(self, &mut findings);
+        cascade_settings_work(self, &mut findings);
         stages_are_of_a_pipeline(self, &mut findings);
         stages_are_distinct(self, &mut findings);
         stages_wait_for_earlier_ones(self, &mut findings);
@@ -94,7 +96,6 @@ fn goal_has_its_limits(problem: &Problem, findings: &mut Findings) {
     let goal = &problem.goal;
     let uses = [
         ("goal.weights", goal.weights.is_some(), GoalKind::Weighted, "weighted"),
-        ("goal.accuracy_at_least", goal.accuracy_at_least.is_some(), GoalKind::Cheapest, "cheapest"),
         ("goal.cores_at_most", goal.cores_at_most.is_some(), GoalKind::MostAccurate, "most-accurate"),
         ("goal.order", !goal.order.is_empty(), GoalKind::Lexicographic, "lexicographic"),
         ("goal.tolerances", goal.tolerances.is_some(), GoalKind::Lexicographic, "lexicographic"),
@@ -106,7 +107,28 @@ fn goal_has_its_limits(problem: &Problem, findings: &mut Findings) {
             findings.push(Finding::error(Code::GoalLimit, key, cause, "remove the key or change the kind"));
         }
     }
-    if goal.kind == GoalKind::Cheapest && goal.accuracy_at_least.is_none() {
+    let takes_accuracy = matches!(goal.kind, GoalKind::Cheapest | GoalKind::Fastest);
+    if goal.accuracy_at_least.is_some() && !takes_accuracy {
+        let cause = "only `kind = \"cheapest\"` uses this key";
+        let action = "remove the key or change the kind";
+        findings.push(Finding::error(Code::GoalLimit, "goal.accuracy_at_least", cause, action));
+    }
+    if goal.kind == GoalKind::Fastest && problem.room != Room::Cascade {
+        let action = "choose another kind, or `room = \"cascade\"`";
+        findings.push(Finding::error(
+            Code::GoalLimit,
+            "goal.kind",
+            "only the room `cascade` makes latency best",
+            action,
+        ));
+    }
+    if goal.mean_accuracy_at_least.is_some() && (problem.room != Room::Cascade || goal.kind == GoalKind::MostAccurate) {
+        let cause = "only the room `cascade` uses this key, with `kind = \"cheapest\"`";
+        let action = "use `accuracy_at_least`, which holds at every load";
+        findings.push(Finding::error(Code::GoalLimit, "goal.mean_accuracy_at_least", cause, action));
+    }
+    let has_least = goal.accuracy_at_least.is_some() || goal.mean_accuracy_at_least.is_some();
+    if goal.kind == GoalKind::Cheapest && !has_least {
         let action = "say how accurate the plan must be, like `accuracy_at_least = 0.9`";
         findings.push(Finding::error(Code::GoalLimit, "goal.accuracy_at_least", "`cheapest` needs it", action));
     }
@@ -174,6 +196,61 @@ fn published_settings_work(problem: &Problem, findings: &mut Findings) {
     }
 }
 
+/// IPA's program knows chains of single calls, products of accuracies and one goal.
+fn published_pipelines_are_the_paper_s(problem: &Problem, findings: &mut Findings) {
+    if let Some(published) = &problem.published {
+        let other = if problem.room == Room::Pipeline { Room::VariantSet } else { Room::Pipeline };
+        for key in published.keys_of(other) {
+            let cause = format!("only the room `{}` uses it", other.as_str());
+            let finding = Finding::error(Code::NoEffect, key, cause, "remove it");
+            findings.push(finding.with_severity(Severity::Warning));
+        }
+    }
+    if problem.room != Room::Pipeline || problem.formulation != Formulation::Published {
+        return;
+    }
+    let mut refuse = |key: String, cause: &str, action: &str| {
+        findings.push(Finding::error(Code::NoEffect, key, cause.to_owned(), action));
+    };
+    if problem.goal.kind != GoalKind::Weighted {
+        refuse(
+            "goal.kind".to_owned(),
+            "the published program is weighted",
+            "write \"weighted\", or leave out `formulation`",
+        );
+    }
+    if problem.accuracy.is_some() {
+        let cause = "the published program multiplies the stages' accuracies";
+        refuse("accuracy".to_owned(), cause, "remove the table, or leave out `formulation`");
+    }
+    for (index, stage) in problem.stages.iter().enumerate() {
+        if stage.calls.get() != 1.0 {
+            let cause = "the published program makes one call a stage";
+            refuse(format!("stages[{index}].calls"), cause, "leave out `calls` or `formulation`");
+        }
+        if !stage.after.is_empty() && (index == 0 || stage.after != [problem.stages[index - 1].name.clone()]) {
+            let cause = "the published program's stages follow each other";
+            refuse(format!("stages[{index}].after"), cause, "leave out `after` or `formulation`");
+        }
+    }
+}
+
+fn cascade_settings_work(problem: &Problem, findings: &mut Findings) {
+    let Some(settings) = &problem.cascade else { return };
+    if problem.room != Room::Cascade {
+        let cause = "only `room = \"cascade\"` uses this table";
+        findings.push(Finding::error(Code::NoEffect, "cascade", cause, "remove it, or change the room"));
+    }
+    if settings.delta.get() <= 0.0 || settings.delta.get() >= 1.0 {
+        let cause = format!("{} is no probability of a wrong proof", settings.delta);
+        findings.push(Finding::error(Code::OutOfRange, "cascade.delta", cause, "between 0 and 1, like 0.05"));
+    }
+    if !(1..=4).contains(&settings.max_length) {
+        let cause = format!("cascades of {} models are not scored", settings.max_length);
+        findings.push(Finding::error(Code::OutOfRange, "cascade.max_length", cause, "1 to 4"));
+    }
+}
+
 fn cores_fit_the_inventory(problem: &Problem, findings: &mut Findings) {
     let cores = problem.inventory.cores;
     if problem.inventory.min_cores_per_variant > cores {
@@ -233,6 +310,14 @@ fn stages_are_distinct(problem: &Problem, findings: &mut Findings) {
             let cause = format!("{} calls a request", stage.calls);
             let allowed = format!("a number above 0, at most {MOST_CALLS}");
             findings.push(Finding::error(Code::OutOfRange, key("calls"), cause, allowed));
+        }
+        if !(1..=2).contains(&stage.lanes_at_most) {
+            let cause = format!("{} lanes", stage.lanes_at_most);
+            let allowed = "1, or 2 for mixtures of two ways";
+            findings.push(Finding::error(Code::OutOfRange, key("lanes_at_most"), cause, allowed));
+        } else if stage.lanes_at_most > 1 && stage.calls.get() > 1.0 {
+            let cause = format!("a request makes {} calls here, which may only go to one lane", stage.calls);
+            findings.push(Finding::error(Code::OutOfRange, key("lanes_at_most"), cause, "leave it out"));
         }
     }
 }

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use super::energy::Meter;
 use super::engine::{Batch, Session};
 use super::host::{Counters, cpu_time};
-use super::sample::{is_precise, latency, warm_up};
-use super::{Conditions, Energy, Histogram, Point, Stopped};
+use super::sample::{independent, is_precise, latency, warm_up};
+use super::{Conditions, Energy, Glimpse, Histogram, Point, Stopped};
 use crate::error::Error;
 use crate::units::{Factor, Joules, Millis, Rate, Share};
 
@@ -27,6 +27,8 @@ use crate::units::{Factor, Joules, Millis, Rate, Share};
 const FEWEST_CALLS: usize = 5;
 /// Calls that are thrown away before the first that counts.
 const FIRST_CALLS: u64 = 3;
+/// Calls of a glimpse, where they are short.
+const MOST_CALLS_OF_A_GLIMPSE: usize = 15;
 /// How much slower than at best the probe may be.
 const SLOW_PROBE: f64 = 1.25;
 
@@ -76,6 +78,9 @@ pub struct Block {
     pub energy: Option<Energy>,
     /// Time of the probe, the slower of before and after, in nanoseconds.
     pub probe_ns: u64,
+    /// Whether it is a glimpse, and all that was called of its point.
+    #[serde(default)]
+    pub glimpse: bool,
 }
 
 /// When a block has seen enough.
@@ -83,8 +88,16 @@ pub struct Block {
 pub struct Enough {
     /// Time for its calls.
     pub budget: Duration,
+    /// Calls that are thrown away before the first that counts.
+    pub thrown_away: u64,
+    /// Calls that are made whatever the budget.
+    pub least: usize,
+    /// Calls after which it ends whatever the intervals.
+    pub most: Option<usize>,
     /// Fewest calls that an early end needs.
     pub fewest: usize,
+    /// Fewest independent calls that an early end needs, of the 99th percentile and together with those of earlier blocks.
+    pub independent: usize,
     /// Asked half-width of the median's interval, relative to the median.
     pub precision: f64,
     /// The same of the 99th percentile, where it is asked for.
@@ -92,8 +105,37 @@ pub struct Enough {
 }
 
 impl Enough {
+    /// Spends a budget, whatever the intervals are meanwhile.
+    #[must_use]
+    pub const fn spent(budget: Duration) -> Self {
+        Self {
+            budget,
+            thrown_away: FIRST_CALLS,
+            least: FEWEST_CALLS,
+            most: None,
+            fewest: FEWEST_CALLS,
+            independent: 0,
+            precision: 0.0,
+            tail_precision: None,
+        }
+    }
+
+    /// A few calls for a median, where a point may take so long in all: 6 at least, whose fastest and slowest bound the
+    /// median in 97 of 100 cases.
+    #[must_use]
+    pub fn glimpse(budget: Duration) -> Self {
+        let few = Self { thrown_away: 1, least: 6, most: Some(MOST_CALLS_OF_A_GLIMPSE), ..Self::spent(budget / 30) };
+        Self { fewest: MOST_CALLS_OF_A_GLIMPSE, ..few }
+    }
+
     fn is_precise(&self, walls: &[Duration]) -> bool {
-        is_precise(walls, 0.5, self.precision) && self.tail_precision.is_none_or(|most| is_precise(walls, 0.99, most))
+        is_precise(walls, 0.5, self.precision)
+            && self.tail_precision.is_none_or(|most| is_precise(walls, 0.99, most))
+            && (self.independent == 0 || independent(walls, 0.99) >= self.independent)
+    }
+
+    fn is_spent(&self, spent: Duration, calls: usize) -> bool {
+        spent >= self.budget && calls >= self.least || self.most.is_some_and(|most| calls >= most)
     }
 }
 
@@ -110,7 +152,7 @@ pub fn measure_block(
     meter: Option<&Meter>,
 ) -> Result<Block, Error> {
     let probe_before = probe();
-    for call in 0..FIRST_CALLS {
+    for call in 0..enough.thrown_away {
         session.run(&inputs[call as usize % inputs.len()])?;
     }
     let mut so_far: Vec<Duration> = earlier.iter().flat_map(Block::walls).collect();
@@ -127,7 +169,7 @@ pub fn measure_block(
         variant: variant.to_owned(),
         key,
         walls_ns: calls.walls[cut..].iter().map(|wall| u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX)).collect(),
-        warmup: FIRST_CALLS + cut as u64,
+        warmup: enough.thrown_away + cut as u64,
         cpu_ns: calls.cpu.as_nanos() as f64 / calls.walls.len() as f64,
         precise: calls.precise,
         involuntary_switches: after.involuntary_since(&before),
@@ -135,6 +177,7 @@ pub fn measure_block(
         elapsed_us: elapsed.as_secs_f64() * 1e6,
         energy,
         probe_ns: probe_before.max(probe()),
+        glimpse: enough.most.is_some(),
     })
 }
 
@@ -172,9 +215,9 @@ fn repeat(
     let mut calls = Calls { walls: Vec::new(), warmup: 0, cpu: Duration::ZERO, precise: false };
     let (mut spent, others) = (Duration::ZERO, so_far.len());
     loop {
-        let look_at = (calls.walls.len() * 5 / 4).max(enough.fewest.max(FEWEST_CALLS));
+        let look_at = (calls.walls.len() * 5 / 4).max(enough.fewest.max(enough.least));
         let cpu = cpu_time();
-        while calls.walls.len() < look_at && (spent < enough.budget || calls.walls.len() < FEWEST_CALLS) {
+        while calls.walls.len() < look_at && !enough.is_spent(spent, calls.walls.len()) {
             let wall = session.run(&inputs[calls.walls.len() % inputs.len()])?.wall;
             spent += wall;
             calls.walls.push(wall);
@@ -186,7 +229,7 @@ fn repeat(
         let was_precise = calls.precise;
         calls.precise = enough.is_precise(so_far);
         // One look may find the interval narrow by chance; stopping then would make intervals miss the truth more often.
-        if (was_precise && calls.precise) || spent >= enough.budget {
+        if (was_precise && calls.precise) || enough.is_spent(spent, calls.walls.len()) {
             return Ok(calls);
         }
     }
@@ -197,8 +240,23 @@ impl Block {
         self.walls_ns.iter().map(|&ns| Duration::from_nanos(ns))
     }
 
+    /// Returns what a glimpse saw; whether it was disturbed can only be told where the calls are made in this process.
+    pub(super) fn glimpse(&self, device: String, works_here: bool) -> Glimpse {
+        let walls: Vec<Duration> = self.walls().collect();
+        Glimpse {
+            variant: self.variant.clone(),
+            batch: self.key.batch,
+            cores: self.key.cores,
+            device,
+            co_runners: self.key.co_runners,
+            count: walls.len() as u64,
+            p50: latency(&walls).p50,
+            contended: works_here && self.key.co_runners == 0 && self.is_disturbed(),
+        }
+    }
+
     /// Tells whether others must have been running.
-    fn is_disturbed(&self) -> bool {
+    pub(super) fn is_disturbed(&self) -> bool {
         let mut sorted = self.walls_ns.clone();
         sorted.sort_unstable();
         if self.key.cores == 1 {
@@ -206,8 +264,8 @@ impl Block {
             let mean = sorted.iter().sum::<u64>() as f64 / sorted.len() as f64;
             return median.max(mean) > 1.2 * self.cpu_ns;
         }
-        // The kernel counts through the warm-up too.
-        let calls = sorted.len() as u64 + self.warmup - FIRST_CALLS;
+        // The kernel counts through the warm-up too, but for the calls that were thrown away before.
+        let calls = (sorted.len() as u64 + self.warmup).saturating_sub(FIRST_CALLS);
         disturbed(self.involuntary_switches, self.key.cores, calls, self.elapsed_us / 1e3)
     }
 }
@@ -289,8 +347,8 @@ mod tests {
         let engine = Scripted { walls, scores: vec![0.0, 1.0] };
         let mut session = engine.open(Path::new("any"), None, 1).expect("a script always opens");
         let input = [Batch { shape: vec![1, 1], data: vec![0.0] }];
-        let enough =
-            Enough { budget: Duration::from_millis(budget_ms), fewest: FEWEST_CALLS, precision, tail_precision: None };
+        let budget = Duration::from_millis(budget_ms);
+        let enough = Enough { fewest: FEWEST_CALLS, precision, ..Enough::spent(budget) };
         repeat(session.as_mut(), &input, &mut Vec::new(), enough).expect("a script never fails")
     }
 
@@ -310,6 +368,18 @@ mod tests {
     fn unsteady_calls_spend_the_budget() {
         let calls = scripted(&[1, 9], 1_000, 0.02);
         assert_eq!((calls.walls.len(), calls.precise), (200, false));
+    }
+
+    #[test]
+    fn a_glimpse_is_a_few_calls() {
+        let calls = |ms: u64| {
+            let engine = Scripted { walls: vec![Duration::from_millis(ms)], scores: vec![0.0, 1.0] };
+            let mut session = engine.open(Path::new("any"), None, 1).expect("a script always opens");
+            let input = [Batch { shape: vec![1, 1], data: vec![0.0] }];
+            let enough = Enough::glimpse(Duration::from_millis(300));
+            repeat(session.as_mut(), &input, &mut Vec::new(), enough).expect("a script never fails").walls.len()
+        };
+        assert_eq!([calls(0), calls(1), calls(30)], [15, 10, 6]);
     }
 
     #[test]

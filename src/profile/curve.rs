@@ -5,13 +5,14 @@
 //! shape of an interpolated law is that of the next larger measured batch, scaled to the interpolated mean. Outside the
 //! range the curve refuses.
 //!
-//! Where a profile has holes, that is (cores, batch) measured of other variants and not of this one, the family's
-//! [`Surface`] fills them first, as far as it is sure enough; the shape of such a law is that of the nearest measured one.
+//! Where a profile has holes, that is (cores, batch) measured of other variants and not of this one, or only glimpsed, the
+//! family's [`Surface`] fills them first, as far as it is sure enough; the shape of such a law is that of the nearest
+//! measured one.
 
 use std::collections::BTreeMap;
 
 use super::surface::{Predicted, Seen, Spot, Surface, octaves};
-use super::{Distribution, Key, Point, Profile, Trust};
+use super::{Distribution, Glimpse, Key, Point, Profile, Trust};
 
 /// Largest spread of a hole's logarithm that a plan may rest on: the 95 % interval ends a factor of 1.5 off.
 const WIDEST_SPREAD: f64 = 0.2;
@@ -36,6 +37,23 @@ pub struct Residual {
     pub relative: f64,
 }
 
+/// How many standard deviations below its prediction a latency is taken to be at its best.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bound {
+    /// Of configurations that were glimpsed.
+    pub glimpsed: f64,
+    /// Of those that were never called.
+    pub unseen: f64,
+}
+
+impl Bound {
+    /// Returns the same bound for all.
+    #[must_use]
+    pub const fn of(deviations: f64) -> Self {
+        Self { glimpsed: deviations, unseen: deviations }
+    }
+}
+
 /// A (cores, batch) that was not measured, as the family's surface predicts it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hole {
@@ -43,6 +61,10 @@ pub struct Hole {
     pub service: Service,
     /// The prediction of its median.
     pub predicted: Predicted,
+    /// Whether a few calls of it were made.
+    pub glimpsed: bool,
+    /// The shape with the lightest tail among the laws that were measured of the variant, with the predicted median.
+    lightest: Distribution,
 }
 
 impl Hole {
@@ -50,11 +72,15 @@ impl Hole {
         self.predicted.spread <= WIDEST_SPREAD
     }
 
-    /// Returns the hole filled with a law so many standard deviations faster than predicted, taken as sure.
-    fn at_best(&self, deviations: f64) -> Self {
-        let median_ms = self.predicted.at_best_ms(deviations);
-        let law = self.service.law.scaled(median_ms / self.predicted.median_ms);
-        Self { service: Service { law, ..self.service }, predicted: Predicted { median_ms, spread: 0.0 } }
+    /// Returns the hole filled with the lightest law so much faster than predicted, taken as sure.
+    fn at_best(&self, bound: Bound) -> Self {
+        let median_ms = self.predicted.at_best_ms(if self.glimpsed { bound.glimpsed } else { bound.unseen });
+        let law = self.lightest.scaled(median_ms / self.predicted.median_ms);
+        Self {
+            service: Service { law, ..self.service },
+            predicted: Predicted { median_ms, spread: 0.0 },
+            ..self.clone()
+        }
     }
 }
 
@@ -78,13 +104,22 @@ impl Curve {
     pub fn family(profile: &Profile, device: &str, more: &[Spot]) -> BTreeMap<String, Self> {
         let here = |point: &&Point| point.device == device;
         let alone: Vec<&Point> = profile.points.iter().filter(here).filter(|point| point.co_runners == 0).collect();
+        let index = |name: &str| profile.variants.iter().position(|variant| variant.name == name);
+        let glimpses: BTreeMap<Spot, &Glimpse> = profile
+            .glimpses
+            .iter()
+            .filter(|glimpse| glimpse.device == device)
+            .filter_map(|glimpse| Some(((index(&glimpse.variant)?, glimpse.key()), glimpse)))
+            .collect();
         let mut curves: Vec<Option<Self>> = Vec::new();
-        for variant in &profile.variants {
+        for (place, variant) in profile.variants.iter().enumerate() {
             let own = alone.iter().filter(|point| point.variant == variant.name);
             let measured: BTreeMap<_, _> = own.map(|point| ((point.cores, point.batch), service_of(point))).collect();
-            curves.push((!measured.is_empty()).then_some(Self { measured, holes: BTreeMap::new() }));
+            let is_known = !measured.is_empty() || glimpses.keys().any(|spot| spot.0 == place);
+            curves.push(is_known.then_some(Self { measured, holes: BTreeMap::new() }));
         }
         let mut holes = holes(&curves, &alone);
+        holes.extend(glimpses.keys().filter(|spot| spot.1.co_runners == 0));
         holes.extend(more.iter().filter(|spot| spot.1.co_runners == 0));
         holes.retain(|(variant, key)| {
             let curve = curves.get(*variant).and_then(Option::as_ref);
@@ -92,48 +127,64 @@ impl Curve {
         });
         holes.sort_unstable();
         holes.dedup();
-        let seen: Vec<Seen> = profile
+        let mut seen: Vec<Seen> = profile
             .points
             .iter()
             .filter(here)
-            .filter_map(|point| {
-                let index = profile.variants.iter().position(|variant| variant.name == point.variant)?;
-                Some(Seen::of(index, point))
-            })
+            .filter_map(|point| Some(Seen::of(index(&point.variant)?, point)))
             .collect();
+        let measured: Vec<Spot> = seen.iter().map(|point| point.spot).collect();
+        let only = glimpses.iter().filter(|(spot, _)| !measured.contains(spot));
+        seen.extend(only.map(|(spot, glimpse)| Seen::at_a_glimpse(spot.0, glimpse)));
         // A full grid asks nothing of the surface.
         let surface = if holes.is_empty() { None } else { Surface::of(&seen, &holes) };
+        let family: Vec<Service> = curves.iter().flatten().flat_map(|curve| curve.measured.values()).cloned().collect();
         for ((variant, key), predicted) in surface.iter().flat_map(Surface::predictions) {
             if let Some(curve) = &mut curves[variant] {
-                curve.fill(key, predicted);
+                curve.fill(key, predicted, glimpses.contains_key(&(variant, key)), &family);
             }
         }
         let named = profile.variants.iter().zip(curves);
         named.filter_map(|(variant, curve)| Some((variant.name.clone(), curve?))).collect()
     }
 
-    /// Fills a hole with the law of the nearest measured point, scaled to the predicted median.
-    fn fill(&mut self, key: Key, predicted: Predicted) {
+    /// Fills a hole with the law of the nearest measured point, scaled to the predicted median. A variant that was only
+    /// glimpsed takes the law of the family whose median is nearest.
+    fn fill(&mut self, key: Key, predicted: Predicted, glimpsed: bool, family: &[Service]) {
         let place = |&(cores, batch): &(u32, u32)| Key { cores, batch, co_runners: 0 };
         let far = |at: &(u32, u32)| octaves(place(at), key);
+        let off = |service: &&Service| (service.law.quantile_ms(0.5) / predicted.median_ms).ln().abs();
         // Among equally near ones the larger: its law has less of the overhead's jitter.
-        let nearest = self.measured.iter().rev().min_by(|a, b| far(a.0).total_cmp(&far(b.0)));
-        let Some((_, like)) = nearest else { return };
+        let own = self.measured.iter().rev().min_by(|a, b| far(a.0).total_cmp(&far(b.0))).map(|(_, service)| service);
+        let like = own.or_else(|| family.iter().min_by(|a, b| off(a).total_cmp(&off(b))));
+        let constant = Service { law: Distribution::constant(predicted.median_ms), trust: Trust::Measured };
+        let like = like.unwrap_or(&constant);
         let within = |of: fn(&(u32, u32)) -> u32, value: u32| {
             let (low, high) = (self.measured.keys().map(of).min(), self.measured.keys().map(of).max());
             low.is_some_and(|low| low <= value) && high.is_some_and(|high| value <= high)
         };
-        let inside = within(|at| at.0, key.cores) && within(|at| at.1, key.batch);
-        let trust = if inside { Trust::Interpolated } else { Trust::Extrapolated };
-        let law = like.law.scaled(predicted.median_ms / like.law.quantile_ms(0.5));
-        let service = Service { law, trust: trust.max(like.trust) };
-        self.holes.insert((key.cores, key.batch), Hole { service, predicted });
+        let trust = if glimpsed {
+            Trust::Glimpsed
+        } else if within(|at| at.0, key.cores) && within(|at| at.1, key.batch) {
+            Trust::Interpolated
+        } else {
+            Trust::Extrapolated
+        };
+        let tail = |service: &Service| service.law.quantile_ms(0.99) / service.law.quantile_ms(0.5);
+        let all: Vec<&Service> =
+            if self.measured.is_empty() { family.iter().collect() } else { self.measured.values().collect() };
+        let lightest = all.into_iter().min_by(|a, b| tail(a).total_cmp(&tail(b))).unwrap_or(like);
+        let scaled = |service: &Service| service.law.scaled(predicted.median_ms / service.law.quantile_ms(0.5));
+        let service = Service { law: scaled(like), trust: trust.max(like.trust) };
+        let lightest = scaled(lightest);
+        self.holes.insert((key.cores, key.batch), Hole { service, predicted, glimpsed, lightest });
     }
 
-    /// Returns the curve with every hole as fast as it can be: so many standard deviations below its prediction.
+    /// Returns the curve with every hole as fast as it can be: so many standard deviations below its prediction, with the
+    /// lightest tail that was measured of the variant.
     #[must_use]
-    pub fn at_best(&self, deviations: f64) -> Self {
-        let holes = self.holes.iter().map(|(&at, hole)| (at, hole.at_best(deviations))).collect();
+    pub fn at_best(&self, bound: Bound) -> Self {
+        let holes = self.holes.iter().map(|(&at, hole)| (at, hole.at_best(bound))).collect();
         Self { measured: self.measured.clone(), holes }
     }
 

@@ -60,6 +60,15 @@ pub trait Engine: Sync {
         true
     }
 
+    /// Refuses a file that would end this process where it is opened; whoever opens models in a process that must live
+    /// asks first.
+    ///
+    /// # Errors
+    /// A finding for such a file.
+    fn vet(&self, _model: &Path) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Opens a model on `cores` threads, which inherit the caller's affinity mask.
     ///
     /// `output` names the output with the scores; without it, it is the model's only or first one.

@@ -95,7 +95,8 @@ pub trait Lab {
 
 /// An opened variant whose calls are measured.
 pub trait Visit {
-    /// Measures a block of calls on inputs that the seed draws; `earlier` are the blocks of the same point.
+    /// Measures a block of calls on inputs that the seed draws; `earlier` are the blocks of the same point. For another
+    /// number of cores than before the variant is opened anew.
     ///
     /// # Errors
     /// Whatever keeps the variant, or one of its neighbours, from running.
@@ -254,11 +255,9 @@ impl Lab for Here<'_> {
 
     fn visit(&self, index: usize, cores: u32) -> Result<Box<dyn Visit + '_>, Error> {
         let allowed = allowed_cores();
-        let pinned = pin(cores)?;
-        let before = self.open_before(index, cores)?;
-        let session = self.open(index, cores)?;
+        let opened = Opened::new(*self, index, cores)?;
         let meter = Meter::of(&self.engine.device());
-        Ok(Box::new(VisitHere { lab: *self, index, allowed, before, session, meter, _pinned: pinned }))
+        Ok(Box::new(VisitHere { lab: *self, index, allowed, opened: Some(opened), meter }))
     }
 }
 
@@ -272,36 +271,56 @@ struct VisitHere<'a> {
     index: usize,
     /// Cores that this process may use.
     allowed: Vec<usize>,
+    /// Nothing while it is being opened on another number of cores.
+    opened: Option<Opened>,
+    meter: Option<Meter>,
+}
+
+/// A variant that is open on some cores, with the stages before it.
+struct Opened {
+    cores: u32,
     before: Vec<Box<dyn Session>>,
     session: Box<dyn Session>,
-    meter: Option<Meter>,
     // Last, so that sessions end on their own cores.
     _pinned: Pinned,
 }
 
+impl Opened {
+    fn new(lab: Here<'_>, index: usize, cores: u32) -> Result<Self, Error> {
+        let pinned = pin(cores)?;
+        let before = lab.open_before(index, cores)?;
+        let session = lab.open(index, cores)?;
+        Ok(Self { cores, before, session, _pinned: pinned })
+    }
+}
+
 impl Visit for VisitHere<'_> {
     fn block(&mut self, key: Key, seed: u64, earlier: &[Block], enough: Enough) -> Result<Block, Error> {
-        let inputs = self.inputs(seed, key.batch)?;
-        let Self { lab, index, allowed, session, meter, .. } = self;
-        let name = &lab.entry(*index).name;
-        lab.with_neighbours(*index, key, allowed, &inputs, || {
-            measure_block(session.as_mut(), &inputs, (name, key), earlier, enough, meter.as_ref())
+        let (lab, index) = (self.lab, self.index);
+        // The old pin must be gone before the new one looks at which cores are allowed.
+        let opened = match self.opened.take().filter(|opened| opened.cores == key.cores) {
+            Some(opened) => opened,
+            None => Opened::new(lab, index, key.cores)?,
+        };
+        let Opened { before, session, .. } = self.opened.insert(opened);
+        let drawn = lab.inputs(seed, key.batch).into_iter().map(|input| lab.received(index, before, input));
+        let inputs = drawn.collect::<Result<Vec<Batch>, Error>>()?;
+        let (name, meter) = (&lab.entry(index).name, self.meter.as_ref());
+        lab.with_neighbours(index, key, &self.allowed, &inputs, || {
+            measure_block(session.as_mut(), &inputs, (name, key), earlier, enough, meter)
         })?
     }
 }
 
-impl VisitHere<'_> {
-    /// Batches of samples drawn with replacement; the same seed and batch size give the same ones.
-    fn inputs(&mut self, seed: u64, batch: u32) -> Result<Vec<Batch>, Error> {
-        let mut random = ChaCha8Rng::seed_from_u64(seed ^ (u64::from(batch) << 32));
-        let samples = &self.lab.family.samples;
-        let mut draw = || (0..batch).map(|_| (random.next_u64() % samples.count() as u64) as usize).collect::<Vec<_>>();
-        let drawn: Vec<Batch> = (0..INPUTS).map(|_| samples.batch(draw())).collect();
-        drawn.into_iter().map(|input| self.lab.received(self.index, &mut self.before, input)).collect()
-    }
-}
-
 impl Here<'_> {
+    /// Returns batches of samples drawn with replacement; the same seed and batch size give the same ones.
+    fn inputs(&self, seed: u64, batch: u32) -> Vec<Batch> {
+        let mut random = ChaCha8Rng::seed_from_u64(seed ^ (u64::from(batch) << 32));
+        let samples = &self.family.samples;
+        let mut draw = || (0..batch).map(|_| (random.next_u64() % samples.count() as u64) as usize).collect::<Vec<_>>();
+        (0..INPUTS).map(|_| samples.batch(draw())).collect()
+    }
+
     /// Does some work while neighbours call the same variant on the next cores, from before it begins until it is done.
     ///
     /// # Errors

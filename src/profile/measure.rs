@@ -3,6 +3,7 @@
 //! ```text
 //! each variant:                 load time, memory, answers, accuracy
 //! each wave of points:          those that the attendant asks for, all that are missing unless it chooses
+//!   every variant:              open it, then a few calls for each point of which a glimpse is asked for
 //!   each round:                 every variant × cores in random order: open it, then
 //!                               a block of calls for each batch × co-runners, in random order
 //! ```
@@ -12,18 +13,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::adaptive::full_grid;
+use super::adaptive::{Wave, full_grid};
 use super::answering::{Halves, answer_all};
 use super::block::{Block, Enough, Key, point_of};
 use super::engine::{Engine, full_name, placed};
 use super::host::{Counters, fingerprint, pin};
-use super::lab::Lab;
+use super::lab::{Lab, Visit};
 use super::models::Family;
+use super::sample::calls_to_bound;
 use super::shuffle::shuffle;
 use super::surface::Spot;
-use super::{CertaintyMeasure, Failure, Point, Profile, ProfileFormat, ProfileProvenance, Variant};
+use super::{CertaintyMeasure, Failure, Glimpse, Point, Profile, ProfileFormat, ProfileProvenance, Variant};
 use crate::error::Error;
 use crate::units::{Millis, Share};
+
+/// Times that a glimpse is taken where others were using the machine.
+const TRIES: usize = 3;
+/// Order of the visits for glimpses among those that the seed draws.
+const GLIMPSES: u64 = 1 << 63;
 
 /// Calls that a 95 % interval of the 99th percentile needs: 0.99^n is below 2.5 % from 367 on, and some are cut as warm-up.
 pub const CALLS_FOR_A_TAIL: usize = 400;
@@ -86,6 +93,8 @@ pub enum Event<'a> {
     Answered(&'a Variant),
     /// A block of a point was measured; more of them follow.
     Began(&'a Block),
+    /// A few calls of a point were made.
+    Glimpsed(&'a Glimpse),
     /// The last block of a point was measured.
     Measured(&'a Point),
     /// A variant or a point could not be measured.
@@ -123,8 +132,8 @@ pub trait Attendant {
     ///
     /// # Errors
     /// Whatever ends the measurement.
-    fn choose(&mut self, missing: &[Spot], _profile: &Profile) -> Result<Vec<Spot>, Error> {
-        Ok(missing.to_vec())
+    fn choose(&mut self, missing: &[Spot], _profile: &Profile) -> Result<Wave, Error> {
+        Ok(Wave { full: missing.to_vec(), ..Wave::default() })
     }
 }
 
@@ -168,6 +177,7 @@ pub fn measure(
 
     let mut bench = Bench::new(family, lab, settings, earlier.as_ref(), &profile);
     profile.points = bench.points();
+    profile.glimpses = bench.glimpses();
     let mut waves = 0;
     loop {
         let wave = attendant.choose(&bench.missing(), &profile)?;
@@ -175,10 +185,16 @@ pub fn measure(
             break;
         }
         waves += 1;
-        let blocks = wave.iter().map(|point| (settings.blocks as usize).saturating_sub(bench.done(point))).sum();
-        attendant.tell(Event::Begun { points: wave.len(), kept: profile.points.len(), blocks });
-        bench.measure(&wave, &mut |bench, seen| {
+        let left = |point| (settings.blocks as usize).saturating_sub(bench.done(point));
+        let blocks = wave.glimpsed.len() + wave.full.iter().map(left).sum::<usize>();
+        let points = wave.glimpsed.len() + wave.full.len();
+        attendant.tell(Event::Begun { points, kept: profile.points.len(), blocks });
+        let mut report = |bench: &Bench<'_>, seen: Progress<'_>| {
             match seen {
+                Progress::Glimpse(point, block) => {
+                    attendant.keep(block)?;
+                    attendant.tell(Event::Glimpsed(&bench.glimpses[&point]));
+                }
                 Progress::Failure(failure) => {
                     attendant.tell(Event::Failed(&failure));
                     profile.failures.push(failure);
@@ -196,9 +212,12 @@ pub fn measure(
                 }
             }
             Ok(())
-        })?;
+        };
+        bench.take_glimpses(&wave.glimpsed, &mut report)?;
+        bench.measure(&wave.full, &mut report)?;
         // Only now it is known how fast the probe can be.
         profile.points = bench.points();
+        profile.glimpses = bench.glimpses();
         sort_points(&mut profile);
     }
     Ok((profile, answers))
@@ -224,9 +243,13 @@ pub(super) fn cause_of(error: &Error) -> String {
 
 /// What a bench has seen.
 enum Progress<'a> {
+    Glimpse(Spot, &'a Block),
     Block(Spot, &'a Block),
     Failure(Failure),
 }
+
+/// Who hears what a bench has seen.
+type Report<'r, 'a> = &'r mut dyn FnMut(&Bench<'a>, Progress<'_>) -> Result<(), Error>;
 
 /// A measurement under way.
 struct Bench<'a> {
@@ -238,7 +261,15 @@ struct Bench<'a> {
     /// Points that are neither kept nor failed.
     wanted: Vec<Spot>,
     blocks: BTreeMap<Spot, Vec<Block>>,
+    glimpses: BTreeMap<Spot, Glimpse>,
     failed: BTreeSet<Spot>,
+}
+
+/// How closely a point is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Glimpse,
+    Block,
 }
 
 impl<'a> Bench<'a> {
@@ -259,17 +290,28 @@ impl<'a> Bench<'a> {
         let grid = full_grid(family.list.variants.len(), &settings.cores, &settings.batches, &settings.co_runners);
         let wanted: Vec<_> = grid.into_iter().filter(|point| came_up(point) && !is_there(point)).collect();
         let mut blocks: BTreeMap<_, Vec<Block>> = BTreeMap::new();
+        let mut glimpses = BTreeMap::new();
+        let wanted_as = |variant: &str, key: Key| {
+            let same = |spot: &&Spot| variant == *name(spot.0) && key == spot.1;
+            wanted.iter().find(same).filter(|_| same_model(earlier, family, variant)).copied()
+        };
+        for glimpse in earlier.into_iter().flat_map(|earlier| &earlier.profile.glimpses) {
+            let point = wanted_as(&glimpse.variant, glimpse.key()).filter(|_| glimpse.device == device);
+            glimpses.extend(point.map(|point| (point, glimpse.clone())));
+        }
         for block in earlier.into_iter().flat_map(|earlier| &earlier.blocks) {
-            let same = |(index, key): &&Spot| block.variant == *name(*index) && block.key == *key;
-            let point = wanted.iter().find(same).filter(|_| same_model(earlier, family, &block.variant));
-            if let Some(point) = point {
-                blocks.entry(*point).or_default().push(block.clone());
+            match wanted_as(&block.variant, block.key) {
+                Some(point) if block.glimpse => {
+                    glimpses.insert(point, block.glimpse(device.clone(), lab.engine().works_here()));
+                }
+                Some(point) => blocks.entry(point).or_default().push(block.clone()),
+                None => {}
             }
         }
         for of_point in blocks.values_mut() {
             of_point.truncate(settings.blocks as usize);
         }
-        Self { family, lab, settings, kept, wanted, blocks, failed: BTreeSet::new() }
+        Self { family, lab, settings, kept, wanted, blocks, glimpses, failed: BTreeSet::new() }
     }
 
     fn done(&self, point: &Spot) -> usize {
@@ -286,17 +328,32 @@ impl<'a> Bench<'a> {
         self.wanted.iter().filter(missing).copied().collect()
     }
 
+    /// Makes a few calls of some points, those of a variant in one visit, and reports each.
+    fn take_glimpses(&mut self, wave: &[Spot], report: Report<'_, 'a>) -> Result<(), Error> {
+        let mut variants: Vec<usize> = wave.iter().map(|point| point.0).collect();
+        variants.sort_unstable();
+        variants.dedup();
+        shuffle(&mut variants, self.settings.seed, GLIMPSES);
+        for index in variants {
+            let due = |point: &&Spot| point.0 == index && !self.failed.contains(point);
+            let mut keys: Vec<Key> = wave.iter().filter(due).map(|point| point.1).collect();
+            shuffle(&mut keys, self.settings.seed, GLIMPSES | index as u64);
+            // Another number of cores opens the variant anew.
+            keys.sort_by_key(|key| key.cores);
+            while let Some(first) = keys.last() {
+                self.visit((index, first.cores), &mut keys, Look::Glimpse, report)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Measures all blocks of some points, and reports each.
-    fn measure(
-        &mut self,
-        wave: &[Spot],
-        report: &mut dyn FnMut(&Self, Progress<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    fn measure(&mut self, wave: &[Spot], report: Report<'_, 'a>) -> Result<(), Error> {
         for round in 0..self.settings.blocks as usize {
             for (index, cores) in self.groups(wave, round) {
                 let mut keys = self.due(wave, round, index, cores);
                 while !keys.is_empty() {
-                    self.visit((index, cores), &mut keys, report)?;
+                    self.visit((index, cores), &mut keys, Look::Block, report)?;
                 }
             }
         }
@@ -334,7 +391,8 @@ impl<'a> Bench<'a> {
         &mut self,
         (index, cores): (usize, u32),
         keys: &mut Vec<Key>,
-        report: &mut dyn FnMut(&Self, Progress<'_>) -> Result<(), Error>,
+        look: Look,
+        report: Report<'_, 'a>,
     ) -> Result<(), Error> {
         let lab = self.lab;
         let mut visit = match lab.visit(index, cores) {
@@ -346,38 +404,61 @@ impl<'a> Bench<'a> {
         };
         while let Some(key) = keys.pop() {
             let point = (index, key);
-            let earlier = self.blocks.get(&point).map_or(&[][..], Vec::as_slice);
-            match visit.block(key, self.settings.seed, earlier, self.enough()) {
-                Ok(block) => {
-                    self.blocks.entry(point).or_default().push(block.clone());
-                    report(self, Progress::Block(point, &block))?;
+            let seen = match look {
+                Look::Glimpse => self.glimpse(visit.as_mut(), key),
+                Look::Block => {
+                    let earlier = self.blocks.get(&point).map_or(&[][..], Vec::as_slice);
+                    visit.block(key, self.settings.seed, earlier, self.enough(earlier.len()))
                 }
+            };
+            let block = match seen {
+                Ok(block) => block,
                 Err(error) => return self.fail(point, &cause_of(&of_variant(error)?), report),
+            };
+            if look == Look::Glimpse {
+                let engine = self.lab.engine();
+                self.glimpses.insert(point, block.glimpse(engine.device(), engine.works_here()));
+                report(self, Progress::Glimpse(point, &block))?;
+            } else {
+                self.blocks.entry(point).or_default().push(block.clone());
+                report(self, Progress::Block(point, &block))?;
             }
         }
         Ok(())
     }
 
+    /// Makes a few calls, again where others were using the machine.
+    fn glimpse(&self, visit: &mut dyn Visit, key: Key) -> Result<Block, Error> {
+        let mut take = || visit.block(key, self.settings.seed, &[], Enough::glimpse(self.settings.budget.duration()));
+        let tells = self.lab.engine().works_here() && key.co_runners == 0;
+        let mut block = take()?;
+        for _ in 1..TRIES {
+            if !tells || !block.is_disturbed() {
+                break;
+            }
+            block = take()?;
+        }
+        Ok(block)
+    }
+
     /// Gives a point up.
-    fn fail(
-        &mut self,
-        point: Spot,
-        cause: &str,
-        report: &mut dyn FnMut(&Self, Progress<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    fn fail(&mut self, point: Spot, cause: &str, report: Report<'_, 'a>) -> Result<(), Error> {
         self.failed.insert(point);
         self.blocks.remove(&point);
+        self.glimpses.remove(&point);
         let variant = self.family.list.variants[point.0].name.clone();
         report(self, Progress::Failure(Failure { variant, point: Some(point.1), cause: cause.to_owned() }))
     }
 
-    fn enough(&self) -> Enough {
+    /// Says what the next block of a point needs to see after so many others.
+    fn enough(&self, done: usize) -> Enough {
         let blocks = self.settings.blocks.max(1);
         Enough {
-            budget: self.settings.budget.duration() / blocks,
             fewest: CALLS_FOR_A_TAIL.div_ceil(blocks as usize),
+            independent: (calls_to_bound(0.99) * (done + 1)).div_ceil(blocks as usize),
             precision: self.settings.precision.get(),
             tail_precision: self.settings.tail_precision.map(Share::get),
+            ..Enough::spent(self.settings.budget.duration() / blocks)
         }
     }
 
@@ -387,6 +468,12 @@ impl<'a> Bench<'a> {
 
     fn point(&self, blocks: &[Block], best_probe_ns: u64) -> Point {
         placed(self.lab.engine(), point_of(blocks, best_probe_ns))
+    }
+
+    /// Returns the glimpses of points that were not measured to the end.
+    fn glimpses(&self) -> Vec<Glimpse> {
+        let alone = self.glimpses.iter().filter(|(point, _)| !self.is_complete(point));
+        alone.map(|(_, glimpse)| glimpse.clone()).collect()
     }
 
     /// Returns the points that were kept and those that were measured to the end.
@@ -406,6 +493,7 @@ fn empty(family: &Family, engine: &dyn Engine, settings: &Settings) -> Profile {
         task: family.list.task.clone(),
         variants: Vec::new(),
         points: Vec::new(),
+        glimpses: Vec::new(),
         failures: Vec::new(),
         skipped: Vec::new(),
         answers: None,

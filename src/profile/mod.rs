@@ -49,11 +49,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{Accuracy, Factor, Joules, Megabytes, Millis, Rate, Share};
 
+pub use adaptive::Wave;
 pub use answering::Halves;
 pub use answers::{Answer, Answers};
 pub use apart::{Apart, Limits, serve};
 pub use block::{Block, Enough, Key};
-pub use curve::{Curve, Hole, Residual, Service};
+pub use curve::{Bound, Curve, Hole, Residual, Service};
 pub use histogram::{Distribution, Histogram};
 pub use idx::{Samples, read_samples};
 pub use lab::{Footprint, Half, Here, Lab, Visit};
@@ -61,6 +62,7 @@ pub use measure::{Attendant, CALLS_FOR_A_TAIL, Context, Earlier, Event, Settings
 pub use models::{
     CalibrationFiles, CountedAccuracy, DataFiles, Family, ModelList, ModelsFormat, Part, StageFile, VariantFile,
 };
+pub(crate) use shuffle::shuffle;
 pub use surface::{Predicted, Seen, Spot, Surface};
 
 /// The name and version of the profile format.
@@ -84,6 +86,9 @@ pub struct Profile {
     pub variants: Vec<Variant>,
     /// One measured point for each variant × batch × cores × device.
     pub points: Vec<Point>,
+    /// Configurations of which only a few calls were made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub glimpses: Vec<Glimpse>,
     /// What could not be measured, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Failure>,
@@ -235,6 +240,8 @@ pub struct AccuracyFact {
 pub enum Trust {
     /// Measured on the host named in the profile.
     Measured,
+    /// A median of a few calls, with a tail like that of measured points.
+    Glimpsed,
     /// Read off the curve between measured points.
     Interpolated,
     /// Beyond what was measured.
@@ -249,6 +256,7 @@ impl std::fmt::Display for Trust {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Measured => "measured",
+            Self::Glimpsed => "glimpsed",
             Self::Interpolated => "interpolated",
             Self::Extrapolated => "extrapolated",
             Self::Imported => "imported",
@@ -294,6 +302,42 @@ pub struct Point {
     pub histogram: Option<Histogram>,
     /// What was seen of the host while measuring.
     pub conditions: Conditions,
+}
+
+/// A configuration of which a few calls were made: enough for its median, and for nothing beyond that.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Glimpse {
+    /// Name of the variant.
+    pub variant: String,
+    /// Samples in one call.
+    #[schemars(range(min = 1))]
+    pub batch: u32,
+    /// Intra-op threads, each pinned to a core of its own.
+    #[schemars(range(min = 1))]
+    pub cores: u32,
+    /// `cpu`, or the name of an accelerator.
+    #[serde(default = "cpu")]
+    pub device: String,
+    /// Busy neighbours, as those of a point.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub co_runners: u32,
+    /// Calls that count.
+    #[schemars(range(min = 1))]
+    pub count: u64,
+    /// Median wall time of one call of the whole batch; with fewer than 6 calls its interval is too narrow.
+    pub p50: Quantile,
+    /// Whether somebody else was using the machine, each of the times that it was tried.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub contended: bool,
+}
+
+impl Glimpse {
+    /// Returns what of the variant was looked at.
+    #[must_use]
+    pub const fn key(&self) -> Key {
+        Key { cores: self.cores, batch: self.batch, co_runners: self.co_runners }
+    }
 }
 
 fn cpu() -> String {

@@ -97,6 +97,74 @@ pub fn signature(path: &Path) -> Result<Signature, Error> {
     Ok(signature)
 }
 
+/// Tells that every length in an ONNX file fits into what holds it.
+///
+/// An engine that takes lengths on trust asks for as much memory as a damaged one says, and where that cannot be had the
+/// process ends: rten does so. Weights are stepped over.
+///
+/// # Errors
+/// A finding where the file cannot be read or a length does not fit.
+pub fn intact(path: &Path) -> Result<(), Error> {
+    if Kind::Model.fits(&format::read(path)?, MOST_NESTED) {
+        return Ok(());
+    }
+    let cause = "is no ONNX model, or is cut short or damaged: a length in it exceeds what is there";
+    let action = "is it whole? export the model again, or restore the file";
+    Err(Findings::from(Finding::error(Code::BadModel, "", cause, action)).in_file(path).into())
+}
+
+/// Messages within messages that a sound model has at most: subgraphs of subgraphs are rare.
+const MOST_NESTED: u32 = 64;
+
+/// What a message is, as far as it holds others.
+#[derive(Clone, Copy)]
+enum Kind {
+    Model,
+    Graph,
+    Node,
+    Attribute,
+    Tensor,
+    ValueInfo,
+    Type,
+    TensorType,
+    Shape,
+    /// Holds no other.
+    Flat,
+}
+
+impl Kind {
+    /// Returns what a field holds, where that is a message.
+    const fn of_field(self, number: u64) -> Option<Self> {
+        Some(match (self, number) {
+            (Self::Model, 7) | (Self::Attribute, 6 | 11) => Self::Graph,
+            (Self::Graph, 1) => Self::Node,
+            (Self::Graph, 5) | (Self::Attribute, 5 | 10) => Self::Tensor,
+            (Self::Graph, 11..=13) => Self::ValueInfo,
+            (Self::Node, 5) => Self::Attribute,
+            (Self::ValueInfo, 2) => Self::Type,
+            (Self::Type, 1 | 4) => Self::TensorType,
+            (Self::TensorType, 2) => Self::Shape,
+            (Self::Model, 8 | 14) | (Self::Tensor, 13) | (Self::Shape, 1) => Self::Flat,
+            _ => return None,
+        })
+    }
+
+    /// Tells whether a message and all within it are whole.
+    fn fits(self, mut rest: &[u8], nested: u32) -> bool {
+        while !rest.is_empty() {
+            let within = match field(&mut rest) {
+                None => return false,
+                Some((number, Value::Bytes(bytes))) => self.of_field(number).map(|kind| (kind, bytes)),
+                Some(_) => None,
+            };
+            if within.is_some_and(|(kind, bytes)| nested == 0 || !kind.fits(bytes, nested - 1)) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
 /// A field's value; numbers of fixed width are stepped over.
 #[derive(Clone, Copy)]
 enum Value<'a> {
@@ -113,18 +181,7 @@ impl<'a> Message<'a> {
     fn of(mut rest: &'a [u8]) -> Option<Self> {
         let mut fields = Vec::new();
         while !rest.is_empty() {
-            let key = varint(&mut rest)?;
-            let value = match key & 7 {
-                0 => Value::Number(varint(&mut rest)?),
-                1 => rest.split_off(..8).map(|_| Value::Fixed)?,
-                2 => {
-                    let length = usize::try_from(varint(&mut rest)?).ok()?;
-                    Value::Bytes(rest.split_off(..length)?)
-                }
-                5 => rest.split_off(..4).map(|_| Value::Fixed)?,
-                _ => return None,
-            };
-            fields.push((key >> 3, value));
+            fields.push(field(&mut rest)?);
         }
         Some(Self(fields))
     }
@@ -150,6 +207,22 @@ impl<'a> Message<'a> {
     fn message(&self, number: u64) -> Option<Self> {
         self.all(number).last().map_or(Some(Self(Vec::new())), Self::of)
     }
+}
+
+/// Reads a field: its number and its value.
+fn field<'a>(rest: &mut &'a [u8]) -> Option<(u64, Value<'a>)> {
+    let key = varint(rest)?;
+    let value = match key & 7 {
+        0 => Value::Number(varint(rest)?),
+        1 => rest.split_off(..8).map(|_| Value::Fixed)?,
+        2 => {
+            let length = usize::try_from(varint(rest)?).ok()?;
+            Value::Bytes(rest.split_off(..length)?)
+        }
+        5 => rest.split_off(..4).map(|_| Value::Fixed)?,
+        _ => return None,
+    };
+    Some((key >> 3, value))
 }
 
 /// Reads a number of seven bits a byte, the lowest first.
@@ -228,7 +301,7 @@ fn element(kind: Option<u64>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Signature, signature};
+    use super::{Signature, intact, signature};
     use std::fs;
     use std::path::Path;
 
@@ -255,6 +328,7 @@ mod tests {
         let path = folder.path().join("m.onnx");
         let sound = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits/linear.onnx")).expect("shipped");
         // The graph's beginning and end, where its structure is; between them are weights.
+        let mut cuts_seen = 0;
         let places = (0..400).chain(sound.len() - 200..sound.len());
         for place in places.filter(|&place| place < sound.len()) {
             for byte in [0, 0x7f, 0xff] {
@@ -262,9 +336,23 @@ mod tests {
                 bytes[place] = byte;
                 fs::write(&path, &bytes).expect("writable");
                 let _ = signature(&path);
+                let whole = intact(&path);
+                // The engine must live through whatever is let through.
+                #[cfg(feature = "rten")]
+                if whole.is_ok() {
+                    let _ = std::panic::catch_unwind(|| rten::Model::load_file(&path).is_ok());
+                }
+                #[cfg(not(feature = "rten"))]
+                drop(whole);
             }
             fs::write(&path, &sound[..place]).expect("writable");
             let _ = signature(&path);
+            // Only between two fields of the model itself a cut leaves something whole.
+            cuts_seen += usize::from(intact(&path).is_err());
+        }
+        assert!(cuts_seen > 580, "{cuts_seen} of 600 cuts");
+        for name in ["cnn_l_int8.onnx", "early_exit.onnx"] {
+            intact(&Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits").join(name)).expect("shipped");
         }
         for text in ["", "not a model", "\u{8}\u{7}"] {
             fs::write(&path, text).expect("writable");

@@ -51,16 +51,28 @@ pub fn part_within(walls: &[Duration], limit: Duration) -> (Accuracy, Accuracy) 
     wilson((independent * within).round() as u64, independent.round() as u64)
 }
 
+/// Returns how many independent calls the upper end of a quantile's interval needs: one lies beyond the quantile in all but
+/// 2.5 % of series.
+#[must_use]
+pub fn calls_to_bound(q: f64) -> usize {
+    (TAIL.ln() / q.ln()).ceil() as usize
+}
+
 /// Tells whether the half-width of a quantile's interval is at most `precision` of the quantile.
 #[must_use]
 pub fn is_precise(walls: &[Duration], q: f64, precision: f64) -> bool {
-    // An upper end needs a call beyond the quantile, in all but 2.5 % of series.
-    let bounded = (TAIL.ln() / q.ln()).ceil() as usize;
-    if walls.len() < FEWEST_CALLS.max(bounded) {
+    if walls.len() < FEWEST_CALLS.max(calls_to_bound(q)) {
         return false;
     }
     let quantile = Series::of(walls).quantile(q);
     (quantile.high_ms.get() - quantile.low_ms.get()) / 2.0 <= precision * quantile.value_ms.get()
+}
+
+/// Returns how many independent times tell as much of a quantile as these: n ÷ τ.
+#[must_use]
+pub fn independent(walls: &[Duration], q: f64) -> usize {
+    let series = Series::of(walls);
+    if series.sorted.is_empty() { 0 } else { series.independent(series.sorted[nearest_rank(walls.len(), q) - 1]) }
 }
 
 /// Returns how many calls at the beginning belong to the warm-up: the cut at which the standard error of the mean of
@@ -109,7 +121,7 @@ impl Series {
     fn quantile(&self, q: f64) -> Quantile {
         let n = self.sorted.len();
         let value = self.sorted[nearest_rank(n, q) - 1];
-        let independent = ((n as f64 / self.correlation_time(value)).round() as usize).clamp(1, n);
+        let independent = self.independent(value);
         let (low, high) = interval_ranks(independent, q);
         let stretch = n as f64 / independent as f64;
         let ms = Millis::saturating;
@@ -117,6 +129,11 @@ impl Series {
         // The maximum of a shorter series stands for the maximum of this one.
         let high = if high >= independent as f64 { self.sorted[n - 1] } else { self.at_rank(high * stretch) };
         Quantile { value_ms: ms(value), low_ms: ms(low), high_ms: ms(high.max(value)) }
+    }
+
+    fn independent(&self, limit: f64) -> usize {
+        let n = self.sorted.len();
+        ((n as f64 / self.correlation_time(limit)).round() as usize).clamp(1, n)
     }
 
     fn at_rank(&self, rank: f64) -> f64 {
@@ -215,6 +232,75 @@ pub fn wilson(hits: u64, samples: u64) -> (Accuracy, Accuracy) {
     (Accuracy::saturating((centre - half).min(p)), Accuracy::saturating((centre + half).max(p)))
 }
 
+/// Returns the share that hits exceed with confidence 1 − δ (Clopper and Pearson 1934, one-sided): the largest share at which
+/// so many hits or more have a probability of at most δ. Exact: the binomial law is summed.
+///
+/// # Panics
+/// Where there are more hits than samples.
+#[must_use]
+pub fn clopper_pearson_low(hits: u64, samples: u64, delta: f64) -> f64 {
+    assert!(hits <= samples, "{hits} of {samples} samples");
+    if hits == 0 {
+        return 0.0;
+    }
+    let (mut low, mut high) = (0.0, hits as f64 / samples as f64);
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if at_least(hits, samples, middle) <= delta { low = middle } else { high = middle }
+    }
+    low
+}
+
+/// Returns the probability of `hits` or more among so many independent samples, each of which is one with probability `share`.
+#[must_use]
+pub fn at_least(hits: u64, samples: u64, share: f64) -> f64 {
+    if hits == 0 || share >= 1.0 {
+        return 1.0;
+    }
+    if share <= 0.0 {
+        return 0.0;
+    }
+    let (n, odds) = (samples as f64, share / (1.0 - share));
+    // The tail that begins beyond the mode falls term by term, so it can be cut where terms vanish.
+    let sum = |mut term: f64, mut hits: f64, up: bool| {
+        let mut sum = 0.0;
+        while term > sum * f64::EPSILON / 4.0 && term > 0.0 {
+            sum += term;
+            term *= if up { (n - hits) / (hits + 1.0) * odds } else { hits / (n - hits + 1.0) / odds };
+            hits += if up { 1.0 } else { -1.0 };
+        }
+        sum
+    };
+    if hits as f64 > n * share {
+        sum(binomial(hits, samples, share), hits as f64, true).min(1.0)
+    } else {
+        (1.0 - sum(binomial(hits - 1, samples, share), (hits - 1) as f64, false)).max(0.0)
+    }
+}
+
+/// Returns the probability of exactly `hits`, by Loader's saddle-point form (2000), which loses no digits to large factorials.
+fn binomial(hits: u64, samples: u64, share: f64) -> f64 {
+    let (k, n) = (hits as f64, samples as f64);
+    if hits == 0 {
+        return (n * (-share).ln_1p()).exp();
+    }
+    if hits == samples {
+        return (n * share.ln()).exp();
+    }
+    // ln n! minus Stirling's formula.
+    let error = |n: f64| {
+        if n < 16.0 {
+            let factorial: f64 = (1..=n as u32).map(|factor| f64::from(factor).ln()).sum();
+            return factorial - (n + 0.5) * n.ln() + n - 0.5 * std::f64::consts::TAU.ln();
+        }
+        let square = n * n;
+        (1.0 / 12.0 - (1.0 / 360.0 - (1.0 / 1260.0 - 1.0 / 1680.0 / square) / square) / square) / n
+    };
+    let deviance = |seen: f64, expected: f64| seen * (seen / expected).ln() + expected - seen;
+    let exponent = error(n) - error(k) - error(n - k) - deviance(k, n * share) - deviance(n - k, n * (1.0 - share));
+    (exponent - 0.5 * (std::f64::consts::TAU * k * (n - k) / n).ln()).exp()
+}
+
 fn nearest_rank(n: usize, q: f64) -> usize {
     // 0.99 × 100 is 99.00000000000001 in floating point: that is rank 99, not 100.
     ((q * n as f64 - 1e-9).ceil() as usize).clamp(1, n)
@@ -247,7 +333,8 @@ fn interval_ranks(n: usize, q: f64) -> (f64, f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Marks, Series, interval_ranks, is_precise, latency, nearest_rank, warm_up, wilson};
+    use super::{Marks, Series, at_least, clopper_pearson_low, interval_ranks, is_precise, latency};
+    use super::{nearest_rank, warm_up, wilson};
     use crate::simulate::Dice;
     use std::time::Duration;
 
@@ -347,5 +434,41 @@ mod tests {
         assert!((low.get() - 0.2553).abs() < 5e-5 && (high.get() - 0.3662).abs() < 5e-5, "{low} {high}");
         assert_eq!(wilson(20, 20).1.get(), 1.0);
         assert_eq!((wilson(0, 0).0.get(), wilson(0, 0).1.get()), (0.0, 1.0));
+    }
+
+    /// Tails of few samples are sums of products of small numbers, which can be taken directly.
+    #[test]
+    fn binomial_tails_are_those_of_their_definition() {
+        for samples in [1_u32, 2, 7, 30, 55] {
+            for share in [0.01, 0.3, 0.5, 0.93] {
+                let choose = |k: u32| (0..k).map(|j| f64::from(samples - j) / f64::from(j + 1)).product::<f64>();
+                let mass =
+                    |k: u32| choose(k) * f64::powi(share, k as i32) * f64::powi(1.0 - share, (samples - k) as i32);
+                for hits in 0..=samples {
+                    let wanted: f64 = (hits..=samples).map(mass).sum();
+                    let seen = at_least(u64::from(hits), u64::from(samples), share);
+                    assert!(
+                        (seen - wanted).abs() <= 1e-12 + 1e-9 * wanted,
+                        "{hits} of {samples} at {share}: {seen}, {wanted}"
+                    );
+                }
+            }
+        }
+        assert_eq!((at_least(3, 5, 0.0), at_least(3, 5, 1.0)), (0.0, 1.0));
+    }
+
+    /// All of n are hits: the bound is δ^(1/n). One of n: 1 − (1 − δ)^(1/n). In between the beta quantile, here by the law itself.
+    #[test]
+    fn clopper_pearson_is_exact() {
+        for n in [1, 10, 1_000, 62_774] {
+            let root = 1.0 / n as f64;
+            assert!((clopper_pearson_low(n, n, 0.05) - f64::powf(0.05, root)).abs() < 1e-12);
+            assert!((clopper_pearson_low(1, n, 0.05) - (1.0 - f64::powf(0.95, root))).abs() < 1e-12);
+            assert_eq!(clopper_pearson_low(0, n, 0.05), 0.0);
+        }
+        for (hits, n) in [(85, 100), (7_000, 8_000), (55_000, 62_774)] {
+            let low = clopper_pearson_low(hits, n, 0.05);
+            assert!((at_least(hits, n, low) - 0.05).abs() < 1e-9 && low < hits as f64 / n as f64);
+        }
     }
 }

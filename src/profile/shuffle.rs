@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// Puts things in an order that only the seed and the number of the shuffle decide (Fisher and Yates).
-pub(super) fn shuffle<T>(things: &mut [T], seed: u64, number: u64) {
+pub(crate) fn shuffle<T>(things: &mut [T], seed: u64, number: u64) {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(number);
     for last in (1..things.len()).rev() {

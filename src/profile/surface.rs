@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use super::block::Key;
 use super::gauss::{Factor, Matrix, dot};
-use super::{Point, Stopped};
+use super::{Glimpse, Point, Quantile, Stopped};
 
 /// The normal quantile of a two-sided 95 % interval.
 const Z95: f64 = 1.959_963_984_540_054;
@@ -55,10 +55,19 @@ impl Seen {
         if point.histogram.is_none() || point.conditions.stopped == Stopped::Imported {
             return Self { spot, median_ms: point.latency.mean_ms.get(), error: LUCK };
         }
-        let median = point.latency.p50;
-        let half = (median.high_ms.get() - median.low_ms.get()) / 2.0;
-        Self { spot, median_ms: median.value_ms.get(), error: half / Z95 / median.value_ms.get() }
+        Self { spot, median_ms: point.latency.p50.value_ms.get(), error: error_of(point.latency.p50) }
     }
+
+    /// Returns what a glimpse tells of the variant of that index.
+    #[must_use]
+    pub fn at_a_glimpse(variant: usize, glimpse: &Glimpse) -> Self {
+        Self { spot: (variant, glimpse.key()), median_ms: glimpse.p50.value_ms.get(), error: error_of(glimpse.p50) }
+    }
+}
+
+/// Returns the standard error of a median, relative to it, from its interval.
+fn error_of(median: Quantile) -> f64 {
+    (median.high_ms.get() - median.low_ms.get()) / 2.0 / Z95 / median.value_ms.get()
 }
 
 /// A median latency that was not measured.
@@ -159,16 +168,17 @@ impl Doubt {
         self.covariance[spot][spot].max(0.0)
     }
 
-    /// Returns the variance of a spot once another is measured.
-    pub(super) fn variance_after(&self, spot: usize, measured: usize) -> f64 {
+    /// Returns the variance of a spot once another is measured with such an error.
+    pub(super) fn variance_after(&self, spot: usize, measured: usize, error: f64) -> f64 {
         let shared = self.covariance[spot][measured];
-        (self.covariance[spot][spot] - shared * shared / (self.variance(measured) + LUCK * LUCK)).max(0.0)
+        let variance = self.variance(measured) + error * error + LUCK * LUCK;
+        (self.covariance[spot][spot] - shared * shared / variance).max(0.0)
     }
 
-    /// Takes a spot as measured; by what value does not matter for the doubt.
-    pub(super) fn measure(&mut self, measured: usize) {
+    /// Takes a spot as measured with such an error; by what value does not matter for the doubt.
+    pub(super) fn measure(&mut self, measured: usize, error: f64) {
         let column: Vec<f64> = self.covariance.iter().map(|row| row[measured]).collect();
-        let variance = self.variance(measured) + LUCK * LUCK;
+        let variance = self.variance(measured) + error * error + LUCK * LUCK;
         for (row, shared) in self.covariance.iter_mut().zip(&column) {
             row.iter_mut().zip(&column).for_each(|(value, other)| *value -= shared * other / variance);
         }

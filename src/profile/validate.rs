@@ -24,6 +24,7 @@ impl Profile {
             histogram_has_the_mean(point, &key, &mut findings);
             throughput_follows_from_latency(point, &key, &mut findings);
         }
+        glimpses_name_variants(self, &mut findings);
         accuracies_lie_in_their_intervals(self, &mut findings);
         host_was_quiet(self, &mut findings);
         nothing_failed(self, &mut findings);
@@ -89,11 +90,27 @@ fn points_are_unique(profile: &Profile, findings: &mut Findings) {
 }
 
 fn point_names_a_variant(profile: &Profile, point: &Point, key: &str, findings: &mut Findings) {
-    if profile.variant(&point.variant).is_none() {
+    names_a_variant(profile, &point.variant, key, findings);
+}
+
+fn names_a_variant(profile: &Profile, name: &str, key: &str, findings: &mut Findings) {
+    if profile.variant(name).is_none() {
         let known: Vec<_> = profile.variants.iter().map(|variant| variant.name.as_str()).collect();
-        let cause = format!("no variant is called `{}`", point.variant);
-        let action = near::hint(&point.variant, known.iter().copied(), format!("variants are {}", known.join(", ")));
+        let cause = format!("no variant is called `{name}`");
+        let action = near::hint(name, known.iter().copied(), format!("variants are {}", known.join(", ")));
         findings.push(Finding::error(Code::UnknownName, format!("{key}.variant"), cause, action));
+    }
+}
+
+fn glimpses_name_variants(profile: &Profile, findings: &mut Findings) {
+    for (index, glimpse) in profile.glimpses.iter().enumerate() {
+        let key = format!("glimpses[{index}]");
+        names_a_variant(profile, &glimpse.variant, &key, findings);
+        let p50 = glimpse.p50;
+        if p50.low_ms.get() <= 0.0 || p50.low_ms > p50.value_ms || p50.value_ms > p50.high_ms {
+            let cause = "the median is not positive, or not within its interval";
+            findings.push(Finding::error(Code::Inconsistent, format!("{key}.p50"), cause, "measure the point again"));
+        }
     }
 }
 
@@ -155,6 +172,12 @@ fn accuracies_lie_in_their_intervals(profile: &Profile, findings: &mut Findings)
 
 fn host_was_quiet(profile: &Profile, findings: &mut Findings) {
     let contended = profile.points.iter().filter(|point| point.conditions.contended).count();
+    let glimpsed = profile.glimpses.iter().filter(|glimpse| glimpse.contended).count();
+    if glimpsed > 0 {
+        let cause = format!("{glimpsed} of {} glimpses were taken on a disturbed host", profile.glimpses.len());
+        let action = "measure again on a quiet machine";
+        findings.push(Finding::error(Code::Contended, "glimpses", cause, action).with_severity(Severity::Warning));
+    }
     if contended > 0 {
         let cause = format!("{contended} of {} points were measured on a disturbed host", profile.points.len());
         let action = "measure again on a quiet machine: `planner profile --resume --retry-contended`";

@@ -73,6 +73,7 @@ pub fn replay<W: World>(
 ) -> Result<Trial, Error> {
     let cores = allowed_cores();
     let seats = Seats::of(plan, &cores)?;
+    shelf.vet(plan, engine)?;
     let free = seats.free(&cores);
     let _on_time = on_time();
     let _pinned: Option<Pinned> = if free.is_empty() { None } else { Some(pin_to(&free)?) };

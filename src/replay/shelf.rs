@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::finding::{Code, Finding, Findings, Severity};
+use crate::plan::Plan;
 use crate::profile::engine::{Engine, full_name};
 use crate::profile::{CertaintyMeasure, Family, VariantFile};
 use crate::simulate::variants_of;
@@ -70,6 +71,21 @@ impl Shelf {
     pub fn find(&self, variant: &str) -> Option<(&Family, &VariantFile)> {
         let entry = |family: &'_ Family| family.list.variants.iter().position(|entry| entry.name == variant);
         self.families.iter().find_map(|family| Some((family, &family.list.variants[entry(family)?])))
+    }
+
+    /// Refuses models of a plan that would end this process where they are opened.
+    ///
+    /// # Errors
+    /// A finding for each of them.
+    pub(super) fn vet(&self, plan: &Plan, engine: &dyn Engine) -> Result<(), Error> {
+        let mut findings = Findings::default();
+        for (family, entry) in variants_of(plan).into_iter().filter_map(|variant| self.find(variant)) {
+            match engine.vet(&family.folder.join(&entry.file)) {
+                Err(Error::Input(more)) => findings.extend(more),
+                other => other?,
+            }
+        }
+        Ok(findings.or(())?)
     }
 
     /// Returns the number of samples that requests are drawn from: those of the largest family.

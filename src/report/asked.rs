@@ -72,6 +72,7 @@ fn goal(problem: &Problem) -> String {
             };
             goal.order.iter().map(level).collect::<Vec<_>>().join(", then ")
         }
+        GoalKind::Fastest => "shortest response time with the asked accuracy".to_owned(),
         GoalKind::Weighted => {
             let weights = goal.weights.unwrap_or_default();
             format!(

@@ -143,6 +143,14 @@ fn stage_does(plan: &Plan, gear: &Gear, (index, stage): (usize, &Stage), seen: O
             let shares = lanes().into_iter().zip(of).map(|(words, of)| format!("{} by {words}", share(of)));
             format!("{who} is served at random: {}", listed(&shares.collect::<Vec<_>>()))
         }
+        (Dispatch::Stay, of) => {
+            let share = |of: &crate::plan::Lane| about(of.share.map_or(0.0, f64::from));
+            let shares = lanes().into_iter().zip(of).map(|(words, of)| format!("{} by {words}", share(of)));
+            format!(
+                "{who} stays where it was served before, or else is served at random: {}",
+                listed(&shares.collect::<Vec<_>>())
+            )
+        }
         (Dispatch::Spill, _) => {
             format!("{who} goes to the first of these that is free, or waits for the last: {}", lanes().join(", "))
         }

@@ -128,6 +128,7 @@ fn kind(code: Code, causes: &[String]) -> String {
 fn latency_trust(plan: &Plan) -> Vec<Risk> {
     let of = |trust: Trust| gears(plan, |_, gear| gear.claims.latency.is_some_and(|claim| claim.trust == trust));
     let kinds = [
+        (Trust::Glimpsed, Tone::Warning, "rest on a few calls, with a tail like that of measured points"),
         (Trust::Interpolated, Tone::Warning, "rest on points between measured ones"),
         (
             Trust::Extrapolated,

@@ -161,6 +161,7 @@ fn rule(stage: &Stage) -> String {
     let rule = match (stage.lanes.len(), stage.dispatch) {
         (1, _) => "",
         (_, Dispatch::Share) => "by share",
+        (_, Dispatch::Stay) => "where it was served before",
         (_, Dispatch::Spill) => "first that is free",
         (_, Dispatch::Deadline) => "first in time",
     };
@@ -170,7 +171,9 @@ fn rule(stage: &Stage) -> String {
 fn share(stage: &Stage, index: usize) -> String {
     match (stage.lanes.len(), stage.dispatch) {
         (1, _) => String::new(),
-        (_, Dispatch::Share) => stage.lanes[index].share.map_or_else(String::new, |share| about(share.get())),
+        (_, Dispatch::Share | Dispatch::Stay) => {
+            stage.lanes[index].share.map_or_else(String::new, |share| about(share.get()))
+        }
         _ => format!("{}.", index + 1),
     }
 }

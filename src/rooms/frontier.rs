@@ -37,8 +37,8 @@ pub fn frontier(problem: &Problem, facts: &Facts, parts: &Parts, load_rps: f64) 
         Room::VariantSet => Ok(of_variants(Model::new(problem, facts, parts)?.instance, load_rps)),
         Room::Pipeline => pipeline::frontier(problem, facts, parts, load_rps),
         other => Err(Error::Unsupported {
-            what: format!("the room `{}` does not plan yet", other.as_str()),
-            hint: "`variant-set` and `pipeline` do".to_owned(),
+            what: format!("there is no frontier of cores against accuracy in the room `{}` yet", other.as_str()),
+            hint: "problems of `variant-set` and `pipeline` have one".to_owned(),
         }),
     }
 }

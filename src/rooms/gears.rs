@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
 use super::variant_set::Candidate;
 use crate::facts::Facts;
 use crate::optimize::few;
-use crate::plan::{Gear, Lane, Plan, PlanFormat, Pool, Provenance, Resource};
+use crate::plan::{Gear, Lane, Plan, PlanFormat, Pool, Provenance, Resource, Switch, latency_claim};
 use crate::problem::{Criterion, GoalKind, Problem};
 use crate::units::{Millis, Share};
 
@@ -22,12 +24,10 @@ pub(super) struct Decoded {
     pub lanes: Vec<(String, Candidate)>,
 }
 
-/// Puts the gears together, at most as many as the goal allows: pools as large as any gear needs.
+/// Puts the gears together, at most as many as the goal allows: pools as large as any gear needs. What they claim of the
+/// latency is worked out here, from the walk as it is written down.
 pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) -> Plan {
     let decoded = worth_keeping(problem, facts, decoded);
-    let recorded = facts.recorded.as_ref().map(|trace| &trace.document);
-    let load_ms = slowest_load_ms(facts, &decoded);
-    let switch = switch::rule(&ends_of(&decoded), load_ms, recorded, problem.goal.changes_per_hour());
     let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
     for (variant, way) in decoded.iter().flat_map(|gear| &gear.lanes) {
         widen(&mut pools, pool(problem, variant, way));
@@ -39,18 +39,16 @@ pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) 
             let up = lanes.iter().filter(|(variant, way)| pool_name(variant, way) == pool.name);
             gear.replicas.insert(pool.name.clone(), up.map(|(_, way)| way.replicas).sum());
         }
-        if let (Some(latency), Some(cores)) = (&mut gear.claims.latency, gear.claims.cores) {
-            latency.trust = facts.trust_on(cores, latency.trust);
-        }
         gears.push(gear);
     }
-    Plan {
+    let mut plan = Plan {
         format: PlanFormat::V1,
         name: problem.name.clone(),
         slo: problem.slo,
+        switch: switch_rule(problem, facts, &placement, &gears),
         placement,
         transfers: Vec::new(),
-        switch,
+        proof: None,
         gears,
         provenance: Provenance {
             tool: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -61,7 +59,20 @@ pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) 
             head_room: None,
             problem: None,
         },
-    }
+    };
+    let claims: Vec<_> = (0..plan.gears.len()).into_par_iter().map(|gear| latency_claim(&plan, gear, facts)).collect();
+    plan.gears.iter_mut().zip(claims).for_each(|(gear, claim)| gear.claims.latency = claim);
+    plan
+}
+
+/// Returns the switch rule of a plan: that of the trace, where there is one.
+pub(in crate::rooms) fn switch_rule(problem: &Problem, facts: &Facts, placement: &[Pool], gears: &[Gear]) -> Switch {
+    let changes = |pool: &&Pool| gears.windows(2).any(|pair| pair[0].replicas_of(pool) != pair[1].replicas_of(pool));
+    let starting = placement.iter().filter(changes).flat_map(|pool| &pool.hosts);
+    let load_ms = starting.map(|variant| load_ms(facts, variant)).fold(0.0, f64::max);
+    let ends: Vec<f64> = gears.iter().map(|gear| gear.up_to_rps.get()).collect();
+    let recorded = facts.recorded.as_ref().map(|trace| &trace.document);
+    switch::rule(&ends, load_ms, recorded, problem.goal.changes_per_hour())
 }
 
 /// Keeps the gears with which the goal loses least, at most as many as it allows. The loads of one that is left out are served
@@ -131,7 +142,7 @@ fn ends_of(gears: &[Decoded]) -> Vec<f64> {
 fn core_price(problem: &Problem) -> f64 {
     let budget = f64::from(problem.core_budget());
     match problem.goal.kind {
-        GoalKind::MostAccurate => 0.0,
+        GoalKind::MostAccurate | GoalKind::Fastest => 0.0,
         GoalKind::Lexicographic => f64::from(u8::from(problem.goal.order.first() == Some(&Criterion::Cores))),
         GoalKind::Cheapest => 1.0 / budget,
         GoalKind::Weighted => problem.goal.weights.unwrap_or_default().resource.get() / budget,

@@ -26,12 +26,13 @@ use crate::problem::{Problem, Room};
 use crate::simulate::Effort;
 
 pub use baselines::{Baseline, Kind as BaselineKind, Rules as BaselineRules, baselines};
+pub use cascade::Cascades;
 pub use explain::{Explanation, LimitPrice, RunnerUp, explain, explain_all};
 pub use frontier::{FrontierPoint, frontier};
 pub use frontier_file::{Chooser, FrontierChoice, FrontierFormat, Frontiers};
 pub use pipeline::Pipeline;
 pub use record::record;
-pub use relevance::{Configuration, Relevance, Skipped, relevance};
+pub use relevance::{Configuration, Relevance, Skipped, hopeful, relevance};
 pub use schedule::{DayTotal, Period, Schedule, ScheduleFormat};
 pub use variant_set::{Published, VariantSet, published_capacity};
 
@@ -120,9 +121,10 @@ fn solve_once(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<
     match problem.room {
         Room::VariantSet => VariantSet.plan(problem, facts, context),
         Room::Pipeline => Pipeline.plan(problem, facts, context),
+        Room::Cascade => Cascades.plan(problem, facts, context),
         other => Err(Error::Unsupported {
             what: format!("the room `{}` does not plan yet", other.as_str()),
-            hint: "`variant-set` and `pipeline` do; plans of every room can be simulated".to_owned(),
+            hint: "`variant-set`, `pipeline` and `cascade` do; plans of every room can be simulated".to_owned(),
         }),
     }
 }

@@ -4,8 +4,8 @@
 //! Configurations in that plan must be measured. If all of them are measured, the plan is the best one: whatever the
 //! others are, they are no faster than they were taken for, and no plan gets worse when a latency falls.
 //!
-//! That rests on the bounds, which hold as often as so many standard deviations do; on the law of a prediction having the
-//! shape of a measured one; and, where gears are tried in simulation, on the capacities that those trials left.
+//! That rests on the bounds, which hold as often as so many standard deviations do; on no law having a lighter tail than
+//! the lightest that was measured of its variant; and, where gears are tried in simulation, on the capacities that those trials left.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::facts::Facts;
 use crate::plan::Plan;
 use crate::problem::{Formulation, Problem, Room};
-use crate::profile::{Key, Trust};
+use crate::profile::{Bound, Key, Trust};
 
 /// A configuration: name of the variant, and what of it.
 pub type Configuration = (String, Key);
@@ -76,9 +76,59 @@ pub struct Relevance {
     pub at_best: Answer,
 }
 
+/// Returns those of the asked configurations of a device that a plan may use and that, at their best, answer somebody in
+/// time: those that a glimpse is worth, the fastest first. What nothing bounds yet comes before all.
+///
+/// What the first ones show may rule out those behind them, which take longest to look at.
+///
+/// # Errors
+/// As [`solve`]; [`Error::Unsupported`] for rooms of which it is not known.
+pub fn hopeful(
+    problem: &Problem,
+    facts: &Facts,
+    (asked, device): (&[Configuration], &str),
+    bound: Bound,
+) -> Result<Vec<Configuration>, Error> {
+    known(problem)?;
+    let at_best = facts.at_best(asked, device, bound);
+    let allowed: BTreeSet<String> = variants_of(problem, facts)?.into_iter().collect();
+    let admitted = |(name, key): &&Configuration| {
+        let published = problem.formulation == Formulation::Published;
+        allowed.contains(name)
+            && key.cores <= problem.core_budget()
+            && key.co_runners == 0
+            && (!published || (key.cores, key.batch) == (1, 1))
+    };
+    let mut hopeful: Vec<(f64, &Configuration)> = Vec::new();
+    for asked in asked.iter().filter(admitted) {
+        let (name, key) = asked;
+        match at_best.curve(name, device).and_then(|curve| curve.at(key.cores, key.batch)) {
+            None => hopeful.push((0.0, asked)),
+            Some(service) => {
+                let median_ms = service.law.quantile_ms(0.5);
+                if problem.formulation == Formulation::Published || carries(problem, service, key.cores, key.batch) {
+                    hopeful.push((median_ms, asked));
+                }
+            }
+        }
+    }
+    hopeful.sort_by(|a, b| a.0.total_cmp(&b.0));
+    Ok(hopeful.into_iter().map(|(_, asked)| asked.clone()).collect())
+}
+
+fn known(problem: &Problem) -> Result<(), Error> {
+    if problem.room == Room::VariantSet {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        what: format!("what the room `{}` need not measure is not known yet", problem.room.as_str()),
+        hint: "measure the grid, or within an error; problems of variant-set can be measured for".to_owned(),
+    })
+}
+
 /// Says which of the asked configurations of a device must be measured, so many standard deviations being the bound.
 ///
-/// Every variant that may be used must have been measured somewhere: without any point nothing bounds it.
+/// Every variant that may be used must have been called somewhere: without any call nothing bounds it.
 ///
 /// # Errors
 /// As [`solve`].
@@ -86,16 +136,11 @@ pub fn relevance(
     problem: &Problem,
     facts: &Facts,
     (asked, device): (&[Configuration], &str),
-    deviations: f64,
+    bound: Bound,
     context: Context<'_>,
 ) -> Result<Relevance, Error> {
-    if problem.room != Room::VariantSet {
-        return Err(Error::Unsupported {
-            what: format!("what the room `{}` need not measure is not known yet", problem.room.as_str()),
-            hint: "measure the grid, or within an error; problems of variant-set can be measured for".to_owned(),
-        });
-    }
-    let hopeful = facts.at_best(asked, device, deviations);
+    known(problem)?;
+    let hopeful = facts.at_best(asked, device, bound);
     let allowed: BTreeSet<String> = variants_of(problem, facts)?.into_iter().collect();
     let measured = measured(facts, device);
     let at_best = solve(problem, &hopeful, context)?;

@@ -235,9 +235,9 @@ impl Weighing {
                 let weights = problem.goal.weights.unwrap_or_default();
                 (weights.accuracy.get(), weights.resource.get().max(LEAST_WEIGHT))
             }
-            GoalKind::Lexicographic => {
+            GoalKind::Lexicographic | GoalKind::Fastest => {
                 return Err(Error::Unsupported {
-                    what: "a lexicographic goal has no one value to add up over a day".to_owned(),
+                    what: "a lexicographic goal, or `fastest`, has no one value to add up over a day".to_owned(),
                     hint: "schedule with `weighted`, `cheapest` or `most-accurate`".to_owned(),
                 });
             }

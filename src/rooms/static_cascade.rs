@@ -90,6 +90,7 @@ fn plan_of(cascade: &Cascade, plan: &Plan, problem: &Problem) -> Plan {
         gears: vec![gear],
         placement: cascade.stages.iter().map(|(variant, way)| pool(problem, variant, way)).collect(),
         transfers: Vec::new(),
+        proof: None,
         ..plan.clone()
     }
 }

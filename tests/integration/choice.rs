@@ -161,3 +161,90 @@ fn looser_limits_never_hurt() {
         assert!(value(labels::solve(&looser).as_ref()) >= before - 1e-9, "seed {seed}: a looser goal");
     }
 }
+
+/// The same instance where stages may also be mixtures of two of their alternatives, by quarters; delays are mixed too.
+fn with_mixtures(choice: &Choice<f64>) -> Choice<f64> {
+    const PARTS: usize = 4;
+    let mut mixed = choice.clone();
+    let mut blends: Vec<Vec<Vec<f64>>> = Vec::new();
+    for (stage, alternatives) in mixed.stages.iter_mut().enumerate() {
+        let count = match &choice.metric {
+            Metric::Table(table) => table.sizes[stage],
+            _ => alternatives.iter().map(|alternative| alternative.blend + 1).max().unwrap_or(1),
+        };
+        let alone = |blend: usize| (0..count).map(|other| f64::from(u8::from(other == blend))).collect::<Vec<f64>>();
+        let mut of_stage: Vec<Vec<f64>> = (0..count).map(alone).collect();
+        let pure = alternatives.clone();
+        // Three alternatives are enough for pairs, and few enough to enumerate.
+        for (index, one) in pure.iter().take(3).enumerate() {
+            for other in &pure[index + 1..pure.len().min(3)] {
+                for part in 1..PARTS {
+                    let share = part as f64 / PARTS as f64;
+                    let mut blend = vec![0.0; count];
+                    blend[one.blend] += share;
+                    blend[other.blend] += 1.0 - share;
+                    let known = of_stage.iter().position(|known| *known == blend).unwrap_or(of_stage.len());
+                    if known == of_stage.len() {
+                        of_stage.push(blend);
+                    }
+                    alternatives.push(Alternative {
+                        accuracy: share * one.accuracy + (1.0 - share) * other.accuracy,
+                        cost: one.cost + other.cost,
+                        delay: share * one.delay + (1.0 - share) * other.delay,
+                        blend: known,
+                    });
+                }
+            }
+        }
+        blends.push(of_stage);
+    }
+    if let Metric::Table(table) = &choice.metric {
+        mixed.metric = Metric::Table(table.blended(&blends));
+    }
+    mixed
+}
+
+#[test]
+fn mixtures_equal_enumeration_and_never_hurt() {
+    let mut better = 0;
+    for seed in 0..600 {
+        let choice = draw(seed);
+        if choice.stages.len() > 3 {
+            continue;
+        }
+        let mixed = with_mixtures(&choice);
+        let (alone, found, truth) = (labels::solve(&choice), labels::solve(&mixed), enumerate(&mixed));
+        assert_eq!(found.is_some(), truth.is_some(), "seed {seed}");
+        assert!((value(found.as_ref()) - value(truth.as_ref())).abs() < 1e-9 || truth.is_none(), "seed {seed}");
+        assert!(value(found.as_ref()) >= value(alone.as_ref()) - 1e-9, "seed {seed}: worse for more to choose from");
+        better += u32::from(value(found.as_ref()) > value(alone.as_ref()) + 1e-9);
+    }
+    assert!(better > 5, "{better}: mixtures must matter somewhere");
+}
+
+#[cfg(feature = "milp")]
+#[test]
+fn highs_equals_the_labels_with_mixtures() {
+    for seed in 0..300 {
+        let choice = draw(seed);
+        if choice.stages.len() > 1 + usize::from(seed.is_multiple_of(5)) {
+            continue;
+        }
+        let choice = with_mixtures(&choice);
+        let (own, highs) = (labels::solve(&choice), planner::optimize::milp::solve_choice(&choice).expect("solves"));
+        assert_eq!(own.is_some(), highs.is_some(), "seed {seed}");
+        let off = value(own.as_ref()) - value(highs.as_ref());
+        assert!(own.is_none() || off.abs() < 1e-6, "seed {seed}: {own:?} against {highs:?}");
+    }
+}
+
+#[test]
+fn a_blended_table_is_the_mean_over_its_combinations() {
+    let table = Table { sizes: vec![2, 2], accuracies: vec![0.9, 0.6, 0.5, 0.8] };
+    let blends = [vec![vec![1.0, 0.0], vec![0.25, 0.75]], vec![vec![0.0, 1.0], vec![0.5, 0.5]]];
+    let blended = table.blended(&blends);
+    assert_eq!(blended.sizes, [2, 2]);
+    // 0.25·(0.9 + 0.6) ÷ 2 + 0.75·(0.5 + 0.8) ÷ 2 = 0.675, and the like.
+    let truth = [0.6, 0.75, 0.75, 0.675];
+    assert!(blended.accuracies.iter().zip(truth).all(|(a, b)| (a - b).abs() < 1e-12), "{blended:?}");
+}

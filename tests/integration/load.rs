@@ -304,6 +304,26 @@ fn a_real_model_is_put_under_load() {
     }
 }
 
+/// An engine that believes the length of 32 TB would end this process.
+#[cfg(feature = "rten")]
+#[test]
+fn a_damaged_model_is_a_finding_and_not_the_end() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let damaged = [&[0x12, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x08][..], b"planner"].concat();
+    std::fs::write(folder.path().join("m.onnx"), damaged).expect("writable");
+    let list = format!(
+        "format = \"planner.models/1\"\ntask = \"t\"\n[data]\nimages = \"{0}/test-images.idx.gz\"\n\
+         labels = \"{0}/test-labels.idx.gz\"\n[[variants]]\nname = \"m\"\nfile = \"m.onnx\"\n",
+        shipped.display()
+    );
+    let models = folder.path().join("models.toml");
+    std::fs::write(&models, list).expect("writable");
+    let (code, _, stderr) = planner(&models, &["--variant", "m", "--rates", "10"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("bad-model") && stderr.contains("m.onnx") && stderr.contains("a length in it"), "{stderr}");
+}
+
 #[test]
 fn bad_options_are_findings() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -336,3 +336,62 @@ fn explanations_say_what_solving_again_gives() {
     }
     assert!(priced > 0, "some limit binds in some gear");
 }
+
+/// Two stages of two variants each that may be mixed.
+fn mixable(lanes_at_most: u32) -> Value {
+    json!([
+        { "name": "first", "variants": ["mlp_m", "early_exit"], "lanes_at_most": lanes_at_most },
+        { "name": "second", "variants": ["cnn_m", "cnn_l"], "lanes_at_most": lanes_at_most }
+    ])
+}
+
+#[test]
+fn mixtures_in_a_stage_are_checked_tried_and_explained_and_never_hurt() {
+    let facts = facts();
+    let effort = Effort { requests: 60_000, trials: 4, seed: 42 };
+    for goal in [&goals()[2], &json!({ "kind": "cheapest", "accuracy_at_least": 0.877 })] {
+        let whole = |lanes| {
+            let mut whole = problem(&mixable(lanes), goal);
+            whole.workload.max_rps = planner::units::Rate::saturating(4800.0);
+            whole.inventory.cores = 4;
+            whole
+        };
+        let (alone, mixed) = (whole(1), whole(2));
+        let (one, two) = (planned(&alone, &facts), planned(&mixed, &facts).expect("feasible"));
+        if let Ok(one) = &one {
+            for load in (1..=24).map(|step| 200.0 * f64::from(step)) {
+                let (one, two) = (objective(one, load), objective(&two, load));
+                assert!(two >= one - 1e-9, "{goal} at {load}: {two} with mixtures, {one} without");
+            }
+        }
+        let tried = answered(&mixed, &facts, Context { trial: Some(effort), ..Context::default() }).expect("feasible");
+        for plan in [&two, &tried] {
+            let findings = check(plan, &facts, Some(&mixed), Tolerance::default());
+            assert!(!findings.has_errors(), "{goal}: {findings}");
+            assert!(findings.0.iter().all(|finding| finding.code.as_str() != "claim-unchecked"), "{goal}: {findings}");
+        }
+        let is_mixed = |gear: &planner::plan::Gear| gear.stages.iter().any(|stage| stage.lanes.len() > 1);
+        let gear = two.gears.iter().position(is_mixed).unwrap_or_else(|| panic!("{goal}: nothing is mixed"));
+        let why = explain(&two, &mixed, &facts, gear).expect("it is what its problem gives");
+        assert!(why.runner_up.is_none_or(|second| second.objective <= why.objective + 1e-9), "{goal}");
+        // Without leave to mix, the same plan as ever.
+        let plain = problem(&mixable(1), goal);
+        assert_eq!(serde_json::to_value(&plain).expect("JSON")["stages"][0].get("lanes_at_most"), None);
+    }
+}
+
+#[test]
+fn several_calls_do_not_mix() {
+    let mut stages = mixable(2);
+    stages[1]["calls"] = json!(3.0);
+    stages[0]["lanes_at_most"] = json!(3);
+    let findings = serde_json::from_value::<Problem>(json!({
+        "format": "planner.problem/1", "name": "test", "room": "pipeline", "profiles": ["x"], "stages": stages,
+        "workload": { "max_rps": 600.0 }, "slo": { "quantile": 0.99, "latency_ms": 12.0 },
+        "inventory": { "cores": 8, "price_usd_per_core_hour": 0.05 }, "goal": goals()[2]
+    }))
+    .expect("a problem")
+    .validate();
+    let keys: Vec<_> = findings.0.iter().map(|finding| finding.key.as_str()).collect();
+    assert_eq!(keys, ["stages[0].lanes_at_most", "stages[1].lanes_at_most"], "{findings}");
+}

@@ -75,7 +75,8 @@ fn an_overstated_claim_is_refuted() {
     claim.high = planner::units::Accuracy::saturating(1.0);
     plan.gears[0].claims.cores = Some(0);
     let findings = check(&plan, &facts, Some(&problem), Tolerance::default());
-    let keys: Vec<_> = findings.0.iter().map(|finding| finding.key.as_str()).collect();
+    let errors = findings.0.iter().filter(|finding| finding.severity == planner::finding::Severity::Error);
+    let keys: Vec<_> = errors.map(|finding| finding.key.as_str()).collect();
     assert_eq!(keys, ["gears[0].claims.accuracy", "gears[0].claims.accuracy.high", "gears[0].claims.cores"]);
 }
 
@@ -85,7 +86,8 @@ fn a_claim_says_when_it_rests_on_more_cores_than_were_measured() {
     let mut plan = planned(&problem(4000.0, 25.0, 6, &goals()[2]), &facts).expect("feasible");
     let findings = check(&plan, &facts, None, Tolerance::default());
     let notes: Vec<_> = findings.0.iter().map(|finding| finding.code.as_str()).collect();
-    assert_eq!(notes, ["interpolated"], "{findings}");
+    // Some batches are partly filled, and not every size was measured; some gears need more cores.
+    assert_eq!(notes, ["interpolated", "interpolated"], "{findings}");
     for gear in &mut plan.gears {
         gear.claims.latency.as_mut().expect("claimed").trust = planner::profile::Trust::Measured;
     }

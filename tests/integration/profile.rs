@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use planner::profile::engine::{Engine, Scripted};
 use planner::profile::{
-    Attendant, CertaintyMeasure, Context, CountedAccuracy, DataFiles, Earlier, Event, Family, Halves, Here, Profile,
-    Settings, Trust, measure,
+    Attendant, Block, CertaintyMeasure, Context, CountedAccuracy, DataFiles, Earlier, Event, Family, Halves, Here,
+    Profile, Settings, Spot, Trust, Wave, measure,
 };
 use planner::units::{Millis, Share};
 
@@ -131,6 +131,63 @@ fn resuming_measures_only_what_is_missing() {
     family.model_sha256[0] = "another file".into();
     let (_, seen) = measured(&family, &script(), &settings(&[1]), Some(first));
     assert_eq!(seen, [1, 1, 2], "a changed model is measured again");
+}
+
+/// Asks for so many of the missing points at a glimpse, then for so many in full.
+struct Glancing {
+    glimpsed: usize,
+    full: usize,
+    waves: usize,
+    /// Blocks that were kept.
+    journal: Vec<Block>,
+}
+
+impl Attendant for Glancing {
+    fn tell(&mut self, _: Event<'_>) {}
+
+    fn save(&mut self, _: &Profile) -> Result<(), planner::Error> {
+        Ok(())
+    }
+
+    fn keep(&mut self, block: &Block) -> Result<(), planner::Error> {
+        self.journal.push(block.clone());
+        Ok(())
+    }
+
+    fn choose(&mut self, missing: &[Spot], _: &Profile) -> Result<Wave, planner::Error> {
+        self.waves += 1;
+        let first = |wave, count| missing.iter().take(if self.waves == wave { count } else { 0 }).copied().collect();
+        Ok(Wave { glimpsed: first(1, self.glimpsed), full: first(2, self.full) })
+    }
+}
+
+#[test]
+fn glimpses_are_kept_as_such_until_the_point_is_measured_and_survive_a_kill() {
+    let mut family = digits();
+    family.list.variants.truncate(2);
+    let run = |glimpsed, full, earlier| {
+        let mut attendant = Glancing { glimpsed, full, waves: 0, journal: Vec::new() };
+        let script = script();
+        let lab = Here::new(&family, &script);
+        let (profile, answers) =
+            measure(&family, &lab, &settings(&[1, 8]), earlier, &mut attendant).expect("measurable");
+        (profile, answers, attendant.journal)
+    };
+    let (profile, answers, journal) = run(4, 0, None);
+    assert_eq!((profile.points.len(), profile.glimpses.len(), journal.len()), (0, 4, 4));
+    let glimpse = &profile.glimpses[1];
+    assert_eq!((glimpse.variant.as_str(), glimpse.batch, glimpse.count), ("linear", 8, 6));
+    assert_eq!((glimpse.p50.low_ms.get(), glimpse.p50.high_ms.get()), (2.0, 4.0));
+    assert!(!profile.validate().has_errors(), "{}", profile.validate());
+
+    // A kill leaves a profile without them and the journal.
+    let empty = Profile { glimpses: Vec::new(), ..profile.clone() };
+    let earlier = Earlier { profile: empty, answers: answers.clone(), blocks: journal };
+    let (resumed, ..) = run(0, 0, Some(earlier));
+    assert_eq!(resumed.glimpses, profile.glimpses);
+    let (further, ..) = run(0, 1, Some(Earlier { profile: resumed, answers, blocks: Vec::new() }));
+    assert_eq!((further.points.len(), further.glimpses.len()), (1, 3));
+    assert!(further.points[0].variant == "linear" && further.points[0].batch == 1 && further.points[0].count == 5);
 }
 
 #[test]

@@ -85,23 +85,34 @@ fn optimum<D: Delay>(choice: &Choice<D>) -> Option<Picked> {
     picks.and_then(|picks| choice.evaluate(&picks))
 }
 
-/// Searches one combination of blends after another: within one the accuracy is a constant and the least cost is sought.
+/// Searches one combination of blends after another, the most promising first: within one the accuracy is a constant and
+/// the least cost is sought.
 fn by_table<D: Delay>(choice: &Choice<D>, table: &Table) -> Option<Picked> {
+    let of_blend = |stage: &[Alternative<D>], size: usize| -> Vec<Vec<usize>> {
+        let with = |blend| (0..stage.len()).filter(|&index| stage[index].blend == blend).collect();
+        (0..size).map(with).collect()
+    };
+    let kept: Vec<Vec<Vec<usize>>> =
+        choice.stages.iter().zip(&table.sizes).map(|(stage, &size)| of_blend(stage, size)).collect();
+    let cheapest = |(kept, stage): (&Vec<Vec<usize>>, &Vec<Alternative<D>>)| -> Vec<f64> {
+        let least = |kept: &Vec<usize>| kept.iter().map(|&index| stage[index].cost).fold(f64::INFINITY, f64::min);
+        kept.iter().map(least).collect()
+    };
+    let least: Vec<Vec<f64>> = kept.iter().zip(&choice.stages).map(cheapest).collect();
+    let promise = |(blends, accuracy): (Vec<usize>, f64)| {
+        let cost: f64 = blends.iter().zip(&least).map(|(&blend, least)| least[blend]).sum();
+        let value = choice.goal.value(accuracy, cost).filter(|_| cost.is_finite())?;
+        Some((value, blends))
+    };
+    let mut promising: Vec<(f64, Vec<usize>)> = table.entries().filter_map(promise).collect();
+    promising.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut best: Option<Picked> = None;
-    for (blends, accuracy) in table.entries() {
-        let of_blend = |(stage, blend): (&Vec<Alternative<D>>, &usize)| -> Vec<usize> {
-            (0..stage.len()).filter(|&index| stage[index].blend == *blend).collect()
-        };
-        let kept: Vec<Vec<usize>> = choice.stages.iter().zip(&blends).map(of_blend).collect();
-        let least = |(kept, stage): (&Vec<usize>, &Vec<Alternative<D>>)| {
-            kept.iter().map(|&index| stage[index].cost).fold(f64::INFINITY, f64::min)
-        };
-        let least_cost: f64 = kept.iter().zip(&choice.stages).map(least).sum();
-        let may_be = choice.goal.value(accuracy, least_cost).filter(|_| least_cost.is_finite());
-        if may_be.is_none_or(|may_be| best.as_ref().is_some_and(|best| may_be <= best.value)) {
-            continue;
+    for (promise, blends) in promising {
+        if best.as_ref().is_some_and(|best| promise <= best.value) {
+            break;
         }
-        let plain = |(kept, stage): (&Vec<usize>, &Vec<Alternative<D>>)| {
+        let kept: Vec<&Vec<usize>> = kept.iter().zip(&blends).map(|(kept, &blend)| &kept[blend]).collect();
+        let plain = |(kept, stage): (&&Vec<usize>, &Vec<Alternative<D>>)| {
             kept.iter()
                 .map(|&index| Alternative { accuracy: -stage[index].cost, cost: 0.0, ..stage[index].clone() })
                 .collect()

@@ -43,7 +43,7 @@ pub struct Alternative<D> {
     pub cost: f64,
     /// How long it takes.
     pub delay: D,
-    /// Index into a [`Table`]: alternatives of one stage that answer alike share it.
+    /// Index into a [`Table`]: alternatives of one stage that answer alike share it, mixtures by the parts of what they mix.
     pub blend: usize,
 }
 
@@ -106,6 +106,24 @@ impl Table {
     pub fn accuracy(&self, blends: impl IntoIterator<Item = usize>) -> f64 {
         let place = self.sizes.iter().zip(blends).fold(0, |place, (size, blend)| place * size + blend);
         self.accuracies[place]
+    }
+
+    /// Returns the table of stages that may also be mixtures: each new blend of a stage is given as its parts of the old ones.
+    ///
+    /// A request meets each combination with the product of its parts, so accuracies are means.
+    #[must_use]
+    pub fn blended(&self, blends: &[Vec<Vec<f64>>]) -> Self {
+        let sizes: Vec<usize> = blends.iter().map(Vec::len).collect();
+        let count = sizes.iter().product();
+        let mut blended = Self { sizes, accuracies: vec![0.0; count] };
+        for place in 0..count {
+            let chosen = blended.blends(place);
+            let part = |old: &[usize]| -> f64 {
+                old.iter().zip(&chosen).zip(blends).map(|((&old, &new), of_stage)| of_stage[new][old]).product()
+            };
+            blended.accuracies[place] = self.entries().map(|(old, accuracy)| part(&old) * accuracy).sum();
+        }
+        blended
     }
 
     /// Returns every combination of blends with its accuracy.

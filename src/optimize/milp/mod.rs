@@ -4,6 +4,7 @@
 
 mod choice;
 mod fill;
+mod gears;
 
 use good_lp::solvers::highs::HighsProblem;
 use highs::HighsModelStatus;
@@ -12,6 +13,7 @@ use crate::error::Error;
 
 pub use choice::solve as solve_choice;
 pub use fill::{Milp, solve};
+pub use gears::{Gears, Way, solve as solve_gears};
 
 /// What HiGHS found: the value of every variable in the order in which they were added, and its bound.
 struct Proved {

@@ -178,6 +178,7 @@ fn profile(files: &[Foreign], from: Tool, declared: &Declared, rows: &[Row]) -> 
         task: declared.task.clone(),
         variants: variants(rows, from, declared)?,
         points,
+        glimpses: Vec::new(),
         failures: Vec::new(),
         skipped: Vec::new(),
         answers: None,

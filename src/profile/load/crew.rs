@@ -76,6 +76,7 @@ pub fn with_crew<T>(
     work: impl FnOnce(&mut Crew) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let seats = seats(seating)?;
+    engine.vet(&family.folder.join(&family.list.variants[index].file))?;
     let of_all = Work { family, index, engine, cores: seating.cores, samples_per_query, seed };
     std::thread::scope(|scope| work(&mut Crew::hire(scope, of_all, &seats)?))
 }

@@ -6,28 +6,58 @@
 //!
 //! This file holds the room's nouns; each verb is a sibling file.
 
+mod certify;
+mod decode;
+mod ensemble;
+mod envelope;
+mod evaluate;
+mod frontier;
+mod latency;
+mod model;
+mod placement;
+mod plan;
+mod read;
+mod rules;
+mod score;
+mod search;
+mod survival;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+pub use certify::{Certified, Mixture, Target, Tested, certify, certify_mixtures, spaced, split, test_mixture};
+pub use frontier::{beaten_as_last, frontier, path, work};
+pub use plan::Cascades;
+pub use rules::{Bits, Gate, Rule, through};
+pub use score::{LONGEST, Score, Scorer, Search};
+pub use watch::{Watch, Watchfulness, watch};
+
 /// What every model of a family answered to the same samples, in the same order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Records {
-    /// One record a model, in the order of the facts.
+    /// One record a model, in the order of the facts; derived ensembles come last.
     pub models: Vec<Record>,
 }
 
-/// What one model answered.
+/// What one model, or an ensemble of models, answered.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Record {
-    /// The model's name.
+    /// The model's name; an ensemble's is that of its models with `+` between.
     pub name: String,
     /// Whether each sample was answered rightly.
     pub right: Vec<bool>,
-    /// How certain the model was of each answer, 0 to 1.
-    pub certainty: Vec<f32>,
+    /// How certain the model was of each answer, 0 to 1. Thresholds are compared with exactly these numbers.
+    pub certainty: Vec<f64>,
+    /// The class that was answered; empty where the records tell only right or wrong.
+    pub predicted: Vec<u32>,
+    /// The models that vote, as indices into [`Records::models`]; empty for a model by itself.
+    pub votes_of: Vec<usize>,
 }
 
 /// Models in turn; a request leaves with the first answer that is certain enough.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cascade {
-    /// The members; no model stands twice.
+    /// The members; no model stands twice, alone or in an ensemble.
     pub members: Vec<Member>,
     /// Part of the samples answered rightly.
     pub accuracy: f64,
@@ -42,12 +72,4 @@ pub struct Member {
     pub model: usize,
     /// A request leaves here when the certainty is at least this (τ); `None` for the last, where all leave.
     pub exit_at: Option<f64>,
-}
-
-impl Records {
-    /// Returns the number of samples.
-    #[must_use]
-    pub fn samples(&self) -> usize {
-        self.models.first().map_or(0, |record| record.right.len())
-    }
 }

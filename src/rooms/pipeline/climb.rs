@@ -12,6 +12,7 @@ use crate::plan::law::Law;
 use crate::problem::{GoalKind, PipelineAccuracy, Problem};
 
 use super::Parts;
+use super::blend::{self, Bar, Portion, mixes};
 use super::ways::{Way, of_stage};
 
 /// Steps of the bisection for the highest load of a gear.
@@ -29,13 +30,41 @@ pub(super) struct Model<'a> {
     pub ways: Vec<Vec<Way>>,
     walk: Walk,
     metric: Metric,
-    accuracies: Vec<Vec<f64>>,
+    /// Accuracy of every variant of each stage.
+    pub accuracies: Vec<Vec<f64>>,
+    /// Highest accuracy of the whole by stage and blend; empty where accuracies multiply.
+    best_of_blends: Vec<Vec<f64>>,
+    /// The goal of a later level, in place of the problem's.
+    level: Option<Goal>,
 }
 
 /// The best choice for all loads up to one.
 pub(super) struct Step {
     pub up_to: f64,
-    pub picked: Picked,
+    pub chosen: Chosen,
+}
+
+/// What every stage does, and what that is worth.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Chosen {
+    pub value: f64,
+    pub accuracy: f64,
+    pub cost: f64,
+    /// The lanes of each stage.
+    pub stages: Vec<Vec<Portion>>,
+}
+
+/// The integer program at a load, and the lanes that each alternative stands for.
+struct Program {
+    choice: Choice<Law>,
+    portions: Vec<Vec<Vec<Portion>>>,
+}
+
+impl Program {
+    fn chosen(&self, picked: &Picked) -> Chosen {
+        let stages = picked.picks.iter().zip(&self.portions).map(|(&pick, portions)| portions[pick].clone()).collect();
+        Chosen { value: picked.value, accuracy: picked.accuracy, cost: picked.cost, stages }
+    }
 }
 
 impl<'a> Model<'a> {
@@ -47,12 +76,15 @@ impl<'a> Model<'a> {
             let accuracy = |name: &String| facts.variant(name).map_or(0.0, |variant| variant.accuracy.value.get());
             accuracies.push(stage.variants.iter().map(accuracy).collect());
         }
+        let metric = metric(problem);
         let ways = problem.stages.iter().map(|stage| of_stage(problem, facts, parts, stage));
         Ok(Self {
             ways: ways.collect::<Result<_, _>>()?,
             walk: Walk::of(&problem.predecessors()).expect("validation lets series-parallel graphs pass"),
-            metric: metric(problem),
+            best_of_blends: blend::best_of_blends(&metric),
+            metric,
             accuracies,
+            level: None,
             problem,
         })
     }
@@ -64,11 +96,11 @@ impl<'a> Model<'a> {
         loop {
             let levels = self.levels(load)?;
             // Where the best of an earlier level ends, what is best of a later one may change too.
-            let up_to = levels.iter().map(|picked| self.carried(picked, load, most)).fold(most, f64::min);
-            let picked = levels.into_iter().next_back()?;
+            let up_to = levels.iter().map(|chosen| self.carried(chosen, load, most)).fold(most, f64::min);
+            let chosen = levels.into_iter().next_back()?;
             match steps.last_mut() {
-                Some(last) if last.picked.picks == picked.picks => last.up_to = up_to,
-                _ => steps.push(Step { up_to, picked }),
+                Some(last) if last.chosen.stages == chosen.stages => last.up_to = up_to,
+                _ => steps.push(Step { up_to, chosen }),
             }
             if up_to >= most {
                 return Some(steps);
@@ -96,14 +128,14 @@ impl<'a> Model<'a> {
     }
 
     /// Returns the best choice at a load that keeps within the cores.
-    pub fn best_at(&self, load: f64) -> Option<Picked> {
+    pub fn best_at(&self, load: f64) -> Option<Chosen> {
         self.levels(load)?.into_iter().next_back()
     }
 
     /// Returns the best choice of every level of the goal at a load; most goals have one.
-    fn levels(&self, load: f64) -> Option<Vec<Picked>> {
+    fn levels(&self, load: f64) -> Option<Vec<Chosen>> {
         let goal = &self.problem.goal;
-        let first = self.best_of_one(load)?;
+        let first = self.best_of_level(load)?;
         if goal.kind != GoalKind::Lexicographic {
             return Some(vec![first]);
         }
@@ -115,81 +147,150 @@ impl<'a> Model<'a> {
             }
             _ => Goal::Cheapest { accuracy_at_least: first.accuracy - tolerances.accuracy.get() },
         };
-        let (choice, kept) = self.choice(load);
-        let second = labels::solve(&Choice { goal: next, ..choice }).map(|picked| renumbered(picked, &kept))?;
+        let second = self.with_goal(next).best_of_level(load)?;
         Some(vec![first, second])
     }
 
-    /// Returns the cheapest choice at a load that is so accurate, within a cost.
-    pub fn cheapest(&self, load: f64, accuracy_at_least: f64, cost_at_most: f64) -> Option<Picked> {
-        let (choice, kept) = self.choice(load);
-        let picked = labels::solve(&Choice { goal: Goal::Cheapest { accuracy_at_least }, ..choice })?;
-        (picked.cost <= cost_at_most * (1.0 + SLACK)).then(|| renumbered(picked, &kept))
+    fn with_goal(&self, goal: Goal) -> Self {
+        Self { level: Some(goal), ..self.clone() }
     }
 
-    /// Returns the best choice of the first level of the goal.
-    pub fn best_of_one(&self, load: f64) -> Option<Picked> {
-        let (choice, kept) = self.choice(load);
+    /// Returns the cheapest choice at a load that is so accurate, within a cost.
+    pub fn cheapest(&self, load: f64, accuracy_at_least: f64, cost_at_most: f64) -> Option<Chosen> {
+        let chosen = self.with_goal(Goal::Cheapest { accuracy_at_least }).best_of_level(load)?;
+        (chosen.cost <= cost_at_most * (1.0 + SLACK)).then_some(chosen)
+    }
+
+    /// Returns the best choice of the goal's first level at a load.
+    ///
+    /// It is sought without mixtures first: then only mixtures that may be worth as much are looked at.
+    pub fn best_of_level(&self, load: f64) -> Option<Chosen> {
+        let alone = self.program(load, None);
+        let best = self.best_of(&alone);
+        let known = best.as_ref().map(|picked| alone.chosen(picked));
+        if !mixes(self.problem) {
+            return known;
+        }
+        let mixed = self.program(load, Some(&Bar::Best(best.as_ref())));
+        let found = self.best_of(&mixed).map(|picked| mixed.chosen(&picked));
+        // Among equals the one without mixtures.
+        let order = |chosen: &Chosen| (chosen.value, chosen.accuracy, -chosen.cost);
+        let is_better = |found: &Chosen, known: &Chosen| {
+            let (found, known) = (order(found), order(known));
+            let slack = |value: f64| SLACK * (1.0 + value.abs());
+            found.0 > known.0 + slack(known.0)
+                || (found.0 >= known.0 - slack(known.0)
+                    && found.1 >= known.1 - SLACK
+                    && found.2 >= known.2 - slack(known.2)
+                    && (found.1 > known.1 + SLACK || found.2 > known.2 + slack(known.2)))
+        };
+        match (found, known) {
+            (Some(found), Some(known)) => Some(if is_better(&found, &known) { found } else { known }),
+            (found, known) => found.or(known),
+        }
+    }
+
+    fn best_of(&self, program: &Program) -> Option<Picked> {
+        let choice = &program.choice;
         let budget = f64::from(self.problem.core_budget());
         let within = |picked: &Picked| picked.cost <= budget * (1.0 + SLACK);
         let Goal::Weighted { .. } = choice.goal else {
-            return labels::solve(&choice).filter(within).map(|picked| renumbered(picked, &kept));
+            return labels::solve(choice).filter(within);
         };
         // The best of a goal that wants accuracy and few cores lies on the frontier, whatever the budget.
         let best = |a: Picked, b: Picked| if b.value > a.value { b } else { a };
-        let valued = labels::frontier(&choice, budget).into_iter().filter_map(|picked| choice.evaluate(&picked.picks));
-        valued.reduce(best).map(|picked| renumbered(picked, &kept))
+        let valued = labels::frontier(choice, budget).into_iter().filter_map(|picked| choice.evaluate(&picked.picks));
+        valued.reduce(best)
     }
 
     /// Returns the choices at a load that no other beats in both cores and accuracy, the fewest cores first.
-    pub fn frontier(&self, load: f64) -> Vec<Picked> {
-        let (choice, kept) = self.choice(load);
+    pub fn frontier(&self, load: f64) -> Vec<Chosen> {
         let budget = f64::from(self.problem.core_budget());
-        labels::frontier(&choice, budget).into_iter().map(|picked| renumbered(picked, &kept)).collect()
+        let alone = self.program(load, None);
+        let points = labels::frontier(&alone.choice, budget);
+        if !mixes(self.problem) {
+            return points.iter().map(|picked| alone.chosen(picked)).collect();
+        }
+        let mixed = self.program(load, Some(&Bar::Frontier(&points)));
+        labels::frontier(&mixed.choice, budget).iter().map(|picked| mixed.chosen(picked)).collect()
     }
 
-    /// Returns the integer program at a load, and which way each alternative stands for.
-    fn choice(&self, load: f64) -> (Choice<Law>, Vec<Vec<usize>>) {
+    /// Returns the integer program at a load; with mixtures that clear the bar, where there is one.
+    fn program(&self, load: f64, bar: Option<&Bar<'_>>) -> Program {
         let mut stages = Vec::new();
-        let mut kept = Vec::new();
-        for (ways, accuracies) in self.ways.iter().zip(&self.accuracies) {
-            let able = (0..ways.len()).filter(|&index| ways[index].flow().utilisation(load / ways[index].part) < 1.0);
-            let able: Vec<usize> = able.collect();
-            let alternative = |&index: &usize| {
-                let way = &ways[index];
-                Alternative {
+        let mut portions = Vec::new();
+        for (stage, (ways, accuracies)) in self.ways.iter().zip(&self.accuracies).enumerate() {
+            let able = ways.iter().enumerate().filter(|(_, way)| way.flow().utilisation(load / way.part) < 1.0);
+            let alternative = |(index, way): (usize, &Way)| {
+                let alternative = Alternative {
                     accuracy: accuracies[way.variant],
                     cost: f64::from(way.candidate.cores()),
                     delay: self.law(way, load),
                     blend: way.variant,
-                }
+                };
+                (alternative, vec![Portion { way: index, share: 1.0 }])
             };
-            stages.push(able.iter().map(alternative).collect());
-            kept.push(able);
+            let mixed = bar.map(|bar| blend::of_stage(self, stage, load, bar)).unwrap_or_default();
+            let mixed = mixed.into_iter().map(|offer| (offer.alternative, offer.portions));
+            let (alternatives, of): (Vec<_>, Vec<_>) = able.map(alternative).chain(mixed).unzip();
+            stages.push(alternatives);
+            portions.push(of);
         }
+        Program { choice: Choice { stages, ..self.outline() }, portions }
+    }
+
+    /// Returns the integer program without anything to choose from.
+    pub fn outline(&self) -> Choice<Law> {
         let (walk, metric) = (self.walk.clone(), self.metric.clone());
-        (Choice { stages, walk, metric, goal: self.goal(), limit: self.problem.slo.quantile.get() }, kept)
+        Choice { stages: Vec::new(), walk, metric, goal: self.goal(), limit: self.problem.slo.quantile.get() }
+    }
+
+    /// Returns the fewest cores that the other stages can have.
+    pub fn least_cost_beside(&self, stage: usize) -> f64 {
+        let others = self.ways.iter().enumerate().filter(|(other, _)| *other != stage);
+        others.map(|(_, ways)| f64::from(ways.iter().map(|way| way.candidate.cores()).min().unwrap_or(0))).sum()
+    }
+
+    /// Returns the highest accuracy of the whole where a stage has this one and is this blend.
+    pub fn accuracy_at_best(&self, stage: usize, accuracy: f64, blend: usize) -> f64 {
+        if let Some(best) = self.best_of_blends.get(stage) {
+            return best[blend];
+        }
+        let others = self.accuracies.iter().enumerate().filter(|(other, _)| *other != stage);
+        accuracy * others.map(|(_, of)| of.iter().copied().fold(0.0, f64::max)).product::<f64>()
     }
 
     /// Returns the law of a way's responses; where trials asked for a cut, as if the load were higher.
-    fn law(&self, way: &Way, load: f64) -> Law {
+    pub fn law(&self, way: &Way, load: f64) -> Law {
         way.flow().law(load / way.part, self.problem.slo.latency_ms.get())
     }
 
-    /// Returns the law from end to end of a choice, without the cuts that trials asked for.
-    pub fn end_to_end(&self, picked: &Picked, load: f64) -> Law {
-        let span = self.problem.slo.latency_ms.get();
-        self.walk.fold(&|stage: usize| self.way(picked, stage).flow().law(load, span), Law::then, Law::beside)
+    /// Returns the lanes of a stage.
+    pub fn lanes<'b>(&'b self, chosen: &'b Chosen, stage: usize) -> impl Iterator<Item = (&'b Way, f64)> {
+        chosen.stages[stage].iter().map(move |portion| (&self.ways[stage][portion.way], portion.share))
     }
 
-    pub fn way(&self, picked: &Picked, stage: usize) -> &Way {
-        &self.ways[stage][picked.picks[stage]]
+    /// Returns every lane with its stage.
+    pub fn all_lanes<'b>(&'b self, chosen: &'b Chosen) -> impl Iterator<Item = (usize, &'b Way)> {
+        let stages = 0..chosen.stages.len();
+        stages.flat_map(move |stage| self.lanes(chosen, stage).map(move |(way, _)| (stage, way)))
+    }
+
+    /// Returns the law of a stage's responses: the mixture of its lanes'.
+    fn stage_law(&self, chosen: &Chosen, stage: usize, load: f64) -> Law {
+        let mut taken = 0.0;
+        let mut law = Law::never();
+        for (way, share) in self.lanes(chosen, stage) {
+            taken += share;
+            law = self.law(way, share * load).or((share / taken).min(1.0), &law);
+        }
+        law
     }
 
     /// Returns the highest load up to `most` at which a choice that keeps the SLO at `from` still keeps it.
-    fn carried(&self, picked: &Picked, from: f64, most: f64) -> f64 {
+    fn carried(&self, chosen: &Chosen, from: f64, most: f64) -> f64 {
         let keeps = |load: f64| {
-            let law = |stage: usize| self.law(self.way(picked, stage), load);
+            let law = |stage: usize| self.stage_law(chosen, stage, load);
             self.walk.fold(&law, Law::then, Law::beside).in_time() >= self.problem.slo.quantile.get()
         };
         if keeps(most) {
@@ -203,15 +304,19 @@ impl<'a> Model<'a> {
         low
     }
 
-    fn goal(&self) -> Goal {
+    pub fn goal(&self) -> Goal {
+        if let Some(level) = self.level {
+            return level;
+        }
         let goal = &self.problem.goal;
         let budget = f64::from(self.problem.core_budget());
         match goal.kind {
-            GoalKind::MostAccurate => Goal::MostAccurate { cost_at_most: budget },
             GoalKind::Lexicographic if goal.valued_as() == GoalKind::MostAccurate => {
                 Goal::Cheapest { accuracy_at_least: 0.0 }
             }
-            GoalKind::Lexicographic => Goal::MostAccurate { cost_at_most: budget },
+            GoalKind::MostAccurate | GoalKind::Fastest | GoalKind::Lexicographic => {
+                Goal::MostAccurate { cost_at_most: budget }
+            }
             GoalKind::Cheapest => {
                 Goal::Cheapest { accuracy_at_least: goal.accuracy_at_least.map_or(0.0, crate::units::Accuracy::get) }
             }
@@ -224,10 +329,10 @@ impl<'a> Model<'a> {
     }
 
     /// Returns what a choice is worth in the words of the problem: as the room `variant-set`, without its load time.
-    pub fn objective(&self, picked: &Picked) -> f64 {
+    pub fn objective(&self, picked: &Chosen) -> f64 {
         let used = picked.cost / f64::from(self.problem.core_budget());
         match self.problem.goal.valued_as() {
-            GoalKind::MostAccurate => picked.accuracy,
+            GoalKind::MostAccurate | GoalKind::Fastest => picked.accuracy,
             GoalKind::Cheapest | GoalKind::Lexicographic => -used,
             GoalKind::Weighted => {
                 let weights = self.problem.goal.weights.unwrap_or_default();
@@ -235,11 +340,6 @@ impl<'a> Model<'a> {
             }
         }
     }
-}
-
-fn renumbered(picked: Picked, kept: &[Vec<usize>]) -> Picked {
-    let picks = picked.picks.iter().zip(kept).map(|(&pick, kept)| kept[pick]).collect();
-    Picked { picks, ..picked }
 }
 
 fn metric(problem: &Problem) -> Metric {
@@ -253,5 +353,6 @@ fn metric(problem: &Problem) -> Metric {
         });
         accuracies[place] = combination.right as f64 / combination.of as f64;
     }
-    Metric::Table(Table { sizes, accuracies })
+    let table = Table { sizes, accuracies };
+    Metric::Table(if mixes(problem) { blend::with_blends(problem, &table) } else { table })
 }

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use super::blend::mixes;
 use super::climb::{Model, Step};
+use super::ways::Way;
 use crate::facts::Facts;
-use crate::plan::{Certificate, Claims, Dispatch, Gear, LatencyClaim, Stage, pipeline_accuracy};
-use crate::profile::Trust;
-use crate::rooms::gears::{Decoded, lane};
-use crate::units::{Millis, Rate, Share, Usd};
+use crate::plan::{Certificate, Claims, Dispatch, Gear, Stage, pipeline_accuracy};
+use crate::problem::Task;
+use crate::rooms::gears::{Decoded, lane, pool_name};
+use crate::units::{Rate, Share, Usd};
 
+/// What the search covers where stages may be mixtures.
+const MIXED: &str = "mixtures of two ways in a stage, by eighths of its calls";
 const METHOD: &str = "exact: labels over laws of response times on a grid of 1/256 of the SLO";
 
 /// Returns the gear that a step of the ladder stands for.
@@ -17,24 +21,28 @@ pub(super) fn gear(model: &Model<'_>, facts: &Facts, step: &Step) -> Decoded {
     let mut stages = Vec::new();
     let mut lanes = Vec::new();
     for (index, task) in problem.stages.iter().enumerate() {
-        let way = model.way(&step.picked, index);
-        let variant = &task.variants[way.variant];
+        let mut of_stage = Vec::new();
+        for (way, share) in model.lanes(&step.chosen, index) {
+            let variant = &task.variants[way.variant];
+            of_stage.push(lane(variant, &way.candidate, share));
+            lanes.push((variant.clone(), way.candidate.clone()));
+        }
         stages.push(Stage {
             name: task.name.clone(),
             after: task.after.clone(),
             calls: task.calls,
             dispatch: Dispatch::Share,
-            lanes: vec![lane(variant, &way.candidate, 1.0)],
+            lanes: of_stage,
             exit: None,
         });
-        lanes.push((variant.clone(), way.candidate.clone()));
     }
-    let objective = model.objective(&step.picked);
-    let certificate = Certificate { objective, bound: objective, gap: 0.0, method: METHOD.to_owned(), trial: None };
+    let objective = model.objective(&step.chosen);
+    let method = if mixes(problem) { format!("{METHOD}; {MIXED}") } else { METHOD.to_owned() };
+    let certificate = Certificate { objective, bound: objective, gap: 0.0, method, trial: None };
     let mut gear = Gear {
         up_to_rps: Rate::saturating(step.up_to),
         replicas: BTreeMap::new(),
-        claims: claims(model, step, &stages),
+        claims: claims(model, step),
         stages,
         certificate: Some(certificate),
     };
@@ -42,21 +50,21 @@ pub(super) fn gear(model: &Model<'_>, facts: &Facts, step: &Step) -> Decoded {
     Decoded { gear, lanes }
 }
 
-fn claims(model: &Model<'_>, step: &Step, stages: &[Stage]) -> Claims {
-    let slo = model.problem.slo;
-    let ways = || (0..stages.len()).map(|stage| model.way(&step.picked, stage));
-    let law = model.end_to_end(&step.picked, step.up_to);
-    let latency = law.quantile_ms(slo.quantile.get(), slo.latency_ms.get());
-    let trust = ways().map(|way| way.candidate.service.trust).max().unwrap_or(Trust::Measured);
-    let cores: u32 = ways().map(|way| way.candidate.cores()).sum();
+fn claims(model: &Model<'_>, step: &Step) -> Claims {
+    let cores: u32 = model.all_lanes(&step.chosen).map(|(_, way)| way.candidate.cores()).sum();
     let price = model.problem.inventory.price_usd_per_core_hour.get();
-    let utilisation = stages
-        .iter()
-        .zip(ways())
-        .map(|(stage, way)| (stage.lanes[0].pool.clone(), Share::saturating(way.flow().utilisation(step.up_to))));
+    let used = |(stage, task): (usize, &Task)| -> Vec<(String, Share)> {
+        let lanes = model.lanes(&step.chosen, stage);
+        let of = |(way, share): (&Way, f64)| {
+            let pool = pool_name(&task.variants[way.variant], &way.candidate);
+            (pool, Share::saturating(way.flow().utilisation(share * step.up_to)))
+        };
+        lanes.map(of).collect()
+    };
+    let utilisation = model.problem.stages.iter().enumerate().flat_map(used);
     Claims {
         accuracy: None,
-        latency: latency.map(|value| LatencyClaim { value_ms: Millis::saturating(value), trust }),
+        latency: None,
         cost_usd_per_hour: Some(Usd::saturating(f64::from(cores) * price)),
         cores: Some(cores),
         utilisation: utilisation.collect(),

@@ -1,9 +1,8 @@
 //! Why a gear of a pipeline is as it is: its problem solved again at the gear's highest load, and with each limit loosened.
 
-use super::climb::Model;
+use super::climb::{Chosen, Model};
 use crate::error::Error;
 use crate::facts::Facts;
-use crate::optimize::choice::Picked;
 use crate::plan::Plan;
 use crate::problem::{GoalKind, Problem};
 use crate::rooms::explain::{Explanation, LimitPrice, Moved, RunnerUp, loosened, not_what_it_gives};
@@ -35,7 +34,7 @@ fn explained(
     let gear = &plan.gears[index];
     let load = gear.up_to_rps.get();
     let claimed = (gear.claims.accuracy.map(|claim| claim.value.get()), gear.claims.cores);
-    let is_gear = |best: &Picked| {
+    let is_gear = |best: &Chosen| {
         claimed.0.is_none_or(|accuracy| (accuracy - best.accuracy).abs() <= CLOSE)
             && claimed.1.is_none_or(|cores| (f64::from(cores) - best.cost).abs() <= CLOSE)
     };
@@ -63,7 +62,7 @@ fn priced_alike(problem: &Problem, mut moved: Moved) -> Moved {
 }
 
 /// Returns what a looser limit would buy beside the best choice within the limits as they are.
-fn price(model: &Model<'_>, moved: &Moved, looser: &Model<'_>, load: f64, best: &Picked) -> LimitPrice {
+fn price(model: &Model<'_>, moved: &Moved, looser: &Model<'_>, load: f64, best: &Chosen) -> LimitPrice {
     let found = looser.best_at(load).unwrap_or_else(|| best.clone());
     let accuracy_gain = found.accuracy - best.accuracy;
     let cores_change = (found.cost - best.cost).round() as i64;
@@ -78,18 +77,16 @@ fn price(model: &Model<'_>, moved: &Moved, looser: &Model<'_>, load: f64, best: 
     }
 }
 
-/// Returns the best choice that gives up one stage's variant on so many cores.
-fn runner_up(model: &Model<'_>, load: f64, best: &Picked) -> Option<RunnerUp> {
-    let seconds = (0..model.ways.len()).filter_map(|stage| {
-        let chosen = model.way(best, stage);
+/// Returns the best choice that gives up one lane's variant on so many cores.
+fn runner_up(model: &Model<'_>, load: f64, best: &Chosen) -> Option<RunnerUp> {
+    let seconds = model.all_lanes(best).filter_map(|(stage, chosen)| {
         let (variant, cores) = (chosen.variant, chosen.candidate.cores());
         let mut without = model.clone();
         without.ways[stage].retain(|way| way.variant != variant || way.candidate.cores() != cores);
         let picked = without.best_at(load)?;
-        let cores = (0..without.ways.len()).map(|stage| {
-            let way = without.way(&picked, stage);
-            (model.problem.stages[stage].variants[way.variant].clone(), way.candidate.cores())
-        });
+        let cores = without
+            .all_lanes(&picked)
+            .map(|(stage, way)| (model.problem.stages[stage].variants[way.variant].clone(), way.candidate.cores()));
         Some(RunnerUp { cores: cores.collect(), accuracy: picked.accuracy, objective: model.objective(&picked) })
     });
     seconds.max_by(|a, b| a.objective.total_cmp(&b.objective).then(a.accuracy.total_cmp(&b.accuracy)))

@@ -22,28 +22,28 @@ pub(super) fn least<'a>(
     step: Step,
 ) -> Result<(Model<'a>, Step), Error> {
     let problem = model.problem;
-    let first = model.best_of_one(step.up_to).unwrap_or_else(|| step.picked.clone());
+    let first = model.best_of_level(step.up_to).unwrap_or_else(|| step.chosen.clone());
     let tolerances = problem.goal.tolerances.unwrap_or_default();
     let (best, fewest) = match problem.goal.order.first() {
-        Some(Criterion::Cores) => (&step.picked, &first),
-        _ => (&first, &step.picked),
+        Some(Criterion::Cores) => (&step.chosen, &first),
+        _ => (&first, &step.chosen),
     };
     let accuracy = best.accuracy - tolerances.accuracy.get();
     let cores = (fewest.cost + f64::from(tolerances.cores)).min(f64::from(problem.core_budget()));
     let mut moved = problem.clone();
     let (mut low, mut high) = (0.0, problem.slo.latency_ms.get());
-    let (mut found, mut picked) = (model.clone(), step.picked.clone());
+    let (mut found, mut chosen) = (model.clone(), step.chosen.clone());
     for _ in 0..STEPS {
         let middle = 0.5 * (low + high);
         moved.slo.latency_ms = Millis::saturating(middle);
         let tight = Model::new(&moved, facts, parts)?;
         match tight.cheapest(step.up_to, accuracy, cores) {
             Some(kept) => {
-                (high, picked) = (middle, kept);
+                (high, chosen) = (middle, kept);
                 found.ways = tight.ways;
             }
             None => low = middle,
         }
     }
-    Ok((found, Step { picked, ..step }))
+    Ok((found, Step { chosen, ..step }))
 }

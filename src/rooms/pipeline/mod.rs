@@ -7,32 +7,35 @@
 //!                                                             └────────────── next load ◀──────────┘
 //! ```
 //!
-//! `ways` lists what a stage can choose from, `climb` goes from the lowest load to the highest one gear at a time,
-//! `decode` writes them down, `published` is the paper's own program.
+//! `ways` lists what a stage can choose from, `blend` mixes two of them, `climb` goes from the lowest load to the highest
+//! one gear at a time, `decode` writes them down, `published` is the paper's own program, and `from_profile` that program
+//! on measured facts.
 
+mod blend;
 mod climb;
 mod decode;
 mod explain;
+mod from_profile;
 mod latency;
 mod published;
 mod ways;
 
 use crate::error::Error;
 use crate::facts::Facts;
-use crate::optimize::choice::Picked;
 use crate::plan::Plan;
-use crate::problem::{Formulation, Problem, Task};
+use crate::problem::{Formulation, Problem};
 
 use super::conflict;
 use super::gears::assemble;
 use super::variant_set::Parts;
 use super::{Answer, Context, FrontierPoint, Planner};
-use climb::Model;
+use climb::{Chosen, Model};
 pub(super) use explain::explain;
 pub use published::{
     AccuracyMetric, Adapter, BatchPoint, Decision, Deployed, PipelineWeights, PublishedPipeline, PublishedStage,
     StageVariant,
 };
+use ways::Way;
 
 /// The planner of the room.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,9 +43,15 @@ pub struct Pipeline;
 
 impl Planner for Pipeline {
     fn plan(&self, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
-        is_supported(problem, &context)?;
+        is_supported(&context)?;
         let all = Parts::new();
         let parts = context.capacity_parts.unwrap_or(&all);
+        if problem.formulation == Formulation::Published {
+            return match from_profile::plan(problem, facts, parts)? {
+                Some(plan) => Ok(Answer::Plan(Box::new(plan))),
+                None => Ok(Answer::Infeasible(conflict::find(problem, &Carries { facts, parts })?)),
+            };
+        }
         let model = Model::new(problem, facts, parts)?;
         let Some(steps) = model.climb(problem.workload.max_rps.get()) else {
             return Ok(Answer::Infeasible(conflict::find(problem, &Carries { facts, parts })?));
@@ -68,6 +77,9 @@ struct Carries<'a> {
 
 impl conflict::Carries for Carries<'_> {
     fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
+        if problem.formulation == Formulation::Published {
+            return Ok(from_profile::Program::new(problem, self.facts, self.parts)?.max_load(most));
+        }
         Ok(Model::new(problem, self.facts, self.parts)?.max_load(most))
     }
 }
@@ -80,7 +92,7 @@ pub(super) fn frontier(
     load: f64,
 ) -> Result<Vec<FrontierPoint>, Error> {
     let model = Model::new(problem, facts, parts)?;
-    Ok(model.frontier(load).iter().map(|picked| point(&model, picked)).collect())
+    Ok(model.frontier(load).iter().map(|chosen| point(&model, chosen)).collect())
 }
 
 /// Returns the most accurate choice with so many replicas of every stage (RIM); `None` where none keeps within SLO and cores.
@@ -95,26 +107,18 @@ pub(super) fn with_replicas(
     for ways in &mut model.ways {
         ways.retain(|way| way.candidate.replicas == replicas);
     }
-    Ok(model.frontier(load).last().map(|picked| point(&model, picked)))
+    Ok(model.frontier(load).last().map(|chosen| point(&model, chosen)))
 }
 
-fn point(model: &Model<'_>, picked: &Picked) -> FrontierPoint {
-    let cores = |(stage, task): (usize, &Task)| {
-        let way = model.way(picked, stage);
-        (task.variants[way.variant].clone(), way.candidate.cores())
-    };
-    let cores_of: Vec<(String, u32)> = model.problem.stages.iter().enumerate().map(cores).collect();
-    FrontierPoint { cores: cores_of.iter().map(|(_, cores)| cores).sum(), accuracy: picked.accuracy, cores_of }
+fn point(model: &Model<'_>, chosen: &Chosen) -> FrontierPoint {
+    let variants = |stage: usize| &model.problem.stages[stage].variants;
+    let cores = |(stage, way): (usize, &Way)| (variants(stage)[way.variant].clone(), way.candidate.cores());
+    let cores_of: Vec<(String, u32)> = model.all_lanes(chosen).map(cores).collect();
+    FrontierPoint { cores: cores_of.iter().map(|(_, cores)| cores).sum(), accuracy: chosen.accuracy, cores_of }
 }
 
-fn is_supported(problem: &Problem, context: &Context<'_>) -> Result<(), Error> {
+fn is_supported(context: &Context<'_>) -> Result<(), Error> {
     let refused = |what: &str, hint: &str| Err(Error::Unsupported { what: what.to_owned(), hint: hint.to_owned() });
-    if problem.formulation == Formulation::Published {
-        return refused(
-            "the room `pipeline` plans from profiles with its own formulation only",
-            "leave `formulation` out; `cargo run --example published` solves the paper's instances",
-        );
-    }
     if context.verify {
         return refused(
             "HiGHS cannot verify plans of the room `pipeline`: quantiles of sums of laws are no linear rows",

@@ -94,6 +94,13 @@ pub struct BatchPoint {
     pub throughput_rps: f64,
 }
 
+impl BatchPoint {
+    /// Returns the fewest replicas that carry a rate.
+    pub(super) fn replicas_for(&self, rate_rps: f64) -> f64 {
+        (rate_rps / self.throughput_rps - 1e-9).ceil().max(1.0)
+    }
+}
+
 /// What a published decision gives a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployed {
@@ -190,7 +197,7 @@ impl PublishedPipeline {
         };
         let points = of.profile.iter().filter(|point| allowed(point.batch) && point.throughput_rps > 0.0);
         let alternative = |point: &BatchPoint| {
-            let needed = (self.arrival_rate_rps / point.throughput_rps - 1e-9).ceil().max(1.0);
+            let needed = point.replicas_for(self.arrival_rate_rps);
             let replicas = match adapter {
                 Adapter::Rim(replicas) if f64::from(replicas) >= needed => f64::from(replicas),
                 Adapter::Rim(_) => return None,

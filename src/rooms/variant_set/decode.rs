@@ -7,11 +7,10 @@ use crate::error::Error;
 use crate::facts::Facts;
 use crate::optimize::fill::{Ladder, Rung};
 use crate::optimize::{LOAD_SLACK, Solution};
-use crate::plan::estimate::mixture_quantile_ms;
-use crate::plan::{AccuracyClaim, Certificate, Claims, Dispatch, Gear, Lane, LatencyClaim, Stage};
+use crate::plan::{AccuracyClaim, Certificate, Claims, Dispatch, Gear, Lane, Stage};
 use crate::problem::Problem;
 use crate::profile::Trust;
-use crate::units::{Accuracy, Factor, Millis, Rate, Share, Usd};
+use crate::units::{Accuracy, Factor, Rate, Share, Usd};
 
 use super::capacity::Candidate;
 use super::{Model, Parts, latency};
@@ -131,26 +130,15 @@ pub(in crate::rooms) fn one_stage(lanes: Vec<Lane>) -> Stage {
     }
 }
 
-/// Capacities are where the quantile meets the SLO; what is above it by rounding alone is at it.
-fn within_slo(latency: f64, slo: f64) -> f64 {
-    if latency <= slo * (1.0 + 2e-6) { latency.min(slo) } else { latency }
-}
-
 fn claims(problem: &Problem, solution: &Solution, lanes: &[Lane], chosen: &[(String, Candidate)], load: f64) -> Claims {
     let share = |lane: &Lane| lane.share.map_or(0.0, f64::from);
     let queues: Vec<_> = lanes.iter().zip(chosen).map(|(lane, (_, way))| (share(lane), way.queue())).collect();
-    let tails: Vec<_> =
-        queues.iter().map(|&(share, queue)| (share, move |t: f64| queue.tail(share * load, t))).collect();
-    let parts: Vec<(f64, &dyn Fn(f64) -> f64)> =
-        tails.iter().map(|(share, tail)| (*share, tail as &dyn Fn(f64) -> f64)).collect();
-    let latency = within_slo(mixture_quantile_ms(&parts, problem.slo.quantile.get()), problem.slo.latency_ms.get());
     let cores: u32 = solution.cores.iter().sum();
-    let trust = chosen.iter().map(|(_, way)| way.service.trust).max().unwrap_or(Trust::Measured);
     let price = problem.inventory.price_usd_per_core_hour.get();
     let utilisation = lanes.iter().zip(&queues);
     Claims {
         accuracy: None,
-        latency: Some(LatencyClaim { value_ms: Millis::saturating(latency), trust }),
+        latency: None,
         cost_usd_per_hour: Some(Usd::saturating(f64::from(cores) * price)),
         cores: Some(cores),
         utilisation: utilisation

@@ -118,7 +118,7 @@ impl Model {
 
 fn objective(problem: &Problem) -> Objective {
     match problem.goal.kind {
-        GoalKind::MostAccurate => Objective::MostAccurate,
+        GoalKind::MostAccurate | GoalKind::Fastest => Objective::MostAccurate,
         GoalKind::Lexicographic => {
             let tolerances = problem.goal.tolerances.unwrap_or_default();
             match problem.goal.valued_as() {

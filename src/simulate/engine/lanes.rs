@@ -21,14 +21,20 @@ impl<'a, S: Servers> Engine<'a, S> {
 
     fn pick_of(&mut self, stage: &StageWalk, lanes: &[LaneId], arrived: u64, from: Option<PoolId>) -> LaneId {
         let index = match stage.dispatch {
-            Dispatch::Share => {
-                let drawn = self.dice.unit();
-                stage.shares.iter().position(|&share| drawn < share)
+            Dispatch::Share => self.by_share(stage),
+            Dispatch::Stay => {
+                let here = lanes.iter().position(|&lane| Some(self.walk.lanes[lane].pool) == from);
+                here.or_else(|| self.by_share(stage))
             }
             Dispatch::Spill => lanes.iter().position(|&lane| self.is_free(self.walk.lanes[lane].pool)),
             Dispatch::Deadline => lanes.iter().position(|&lane| self.is_in_time(lane, arrived, from)),
         };
         lanes[index.unwrap_or(lanes.len() - 1)]
+    }
+
+    fn by_share(&mut self, stage: &StageWalk) -> Option<usize> {
+        let drawn = self.dice.unit();
+        stage.shares.iter().position(|&share| drawn < share)
     }
 
     fn is_free(&self, pool: PoolId) -> bool {

@@ -1,4 +1,5 @@
-//! A full grid, measured once, replayed: only what the chooser asks for is revealed, all else judges its predictions.
+//! A full grid, measured once, replayed: only what the chooser asks for is revealed, all else judges its predictions. A
+//! glimpse is a few calls drawn from the point's histogram, all of them off by the luck of a visit.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,16 +10,18 @@ use planner::facts::Facts;
 use planner::format::{Loaded, load};
 use planner::plan::Plan;
 use planner::problem::Problem;
-use planner::profile::adaptive::{Aim, Chooser, HeldOut, full_grid};
+use planner::profile::adaptive::{Aim, Chooser, HeldOut, Known, full_grid};
 use planner::profile::sample::latency;
-use planner::profile::{Histogram, Key, Point, Profile, Seen, Spot, Surface, Variant};
-use planner::rooms::{self, Answer, Configuration, Context, relevance};
+use planner::profile::{Bound, Glimpse, Histogram, Key, Point, Profile, Seen, Spot, Variant, Wave};
+use planner::rooms::{self, Answer, Configuration, Context, hopeful, relevance};
 use planner::units::{Accuracy, Millis, Rate, Share};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Bounds of what was not measured, in calibrated standard deviations.
-pub const BOUND: f64 = 3.0;
+/// Bounds of what was not measured in full, in calibrated standard deviations.
+pub const BOUND: Bound = Bound { glimpsed: 3.0, unseen: 6.0 };
+/// Standard deviation, relative to the median, of what one visit differs by from another.
+const LUCK: f64 = 0.02;
 
 /// A grid that was measured in full, and a problem that rests on it.
 pub struct Bench {
@@ -29,19 +32,22 @@ pub struct Bench {
 
 /// What measuring less came to.
 pub struct Figures {
+    /// Points measured in full.
     pub points: usize,
+    /// Points that were glimpsed and no more.
+    pub glimpsed: usize,
     pub of: usize,
     pub waves: usize,
-    /// Time of the calls of the full grid ÷ those of the points chosen.
+    /// Time of the calls of the full grid ÷ that of the calls made.
     pub time_saved: f64,
-    /// |predicted ÷ measured − 1| of the points not chosen: median, mean, worst.
+    /// |predicted ÷ measured − 1| of the points not measured in full: median, mean, worst.
     pub errors: [f64; 3],
-    /// Part of the points not chosen that lie in the calibrated 95 % interval.
+    /// Part of these that lie in the calibrated 95 % interval.
     pub covered: f64,
     /// What the chooser saw on points that it kept from the surface.
     pub held_out: HeldOut,
     /// By what it raised its doubt.
-    pub calibration: f64,
+    pub calibration: Bound,
     /// What it expects of the rest.
     pub expected_error: f64,
     /// Part of all loads up to the asked one at which the plan uses the same (variant, cores, replicas, batch).
@@ -58,12 +64,12 @@ impl fmt::Display for Figures {
         let [median, mean, worst] = self.errors.map(percent);
         write!(
             f,
-            "{} of {} points in {} waves, {:.2} × less time; ",
-            self.points, self.of, self.waves, self.time_saved
+            "{} and {} glimpses of {} points in {} waves, {:.2} × less time; ",
+            self.points, self.glimpsed, self.of, self.waves, self.time_saved
         )?;
         write!(
             f,
-            "not measured: median {median}, mean {mean}, worst {worst}, {} in the interval; ",
+            "the rest: median {median}, mean {mean}, worst {worst}, {} in the interval; ",
             percent(self.covered)
         )?;
         let held_out = &self.held_out;
@@ -74,7 +80,8 @@ impl fmt::Display for Figures {
             percent(held_out.median),
             percent(held_out.mean)
         )?;
-        write!(f, "{:.2} deviations, {} expected of the rest; ", self.calibration, percent(self.expected_error))?;
+        let Bound { glimpsed, unseen } = self.calibration;
+        write!(f, "{glimpsed:.2} and {unseen:.2} deviations, {} expected; ", percent(self.expected_error))?;
         write!(
             f,
             "same plan at {} of loads, same cores at {}, objective off by {:.5}",
@@ -158,15 +165,57 @@ impl Bench {
         self.profile.points_of(name).find(|point| Key::of(point) == spot.1).expect("the grid is full")
     }
 
-    /// Returns the profile with these points only.
-    pub fn revealed(&self, spots: &[Spot]) -> Profile {
-        let points = self.profile.points.iter().filter(|point| spots.contains(&(self.index(point), Key::of(point))));
-        Profile { points: points.cloned().collect(), ..self.profile.clone() }
+    /// Returns the profile with these points only, and glimpses of others.
+    pub fn revealed(&self, full: &[Spot], glimpsed: &[Spot]) -> Profile {
+        let points = self.profile.points.iter().filter(|point| full.contains(&(self.index(point), Key::of(point))));
+        let glimpses = glimpsed.iter().filter(|spot| !full.contains(spot)).map(|&spot| self.glimpse(spot));
+        Profile { points: points.cloned().collect(), glimpses: glimpses.collect(), ..self.profile.clone() }
     }
 
-    /// Returns the time of the calls of some points, in milliseconds.
-    fn time_ms(&self, spots: &[Spot]) -> f64 {
-        spots.iter().map(|&spot| self.point(spot)).map(|p| p.count as f64 * p.latency.mean_ms.get()).sum()
+    /// Draws a glimpse of a point; the same one every time.
+    pub fn glimpse(&self, (variant, key): Spot) -> Glimpse {
+        let point = self.point((variant, key));
+        let seed = (variant as u64) << 40 | u64::from(key.cores) << 20 | u64::from(key.batch);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let luck = (LUCK * normal(&mut rng)).exp();
+        let law = point.histogram.as_ref().expect("measured").distribution();
+        let mut call = || Duration::from_secs_f64(luck * law.quantile_ms(rng.random_range(0.0..1.0)) / 1e3);
+        let walls: Vec<Duration> = (1..glimpse_calls(point)).map(|_| call()).collect();
+        Glimpse {
+            variant: point.variant.clone(),
+            batch: key.batch,
+            cores: key.cores,
+            device: point.device.clone(),
+            co_runners: 0,
+            count: walls.len() as u64,
+            p50: latency(&walls).p50,
+            contended: false,
+        }
+    }
+
+    /// Returns the time of the calls that measuring some points in full takes by default, in milliseconds: in three blocks,
+    /// three calls to begin with, then for 100 ms, no more than 134 and no fewer than 5.
+    fn time_ms(&self, full: &[Spot]) -> f64 {
+        let of = |point: &Point| {
+            let mean = point.latency.mean_ms.get();
+            3.0 * (3.0 + (100.0 / mean).clamp(5.0, 134.0)) * mean
+        };
+        full.iter().map(|&spot| of(self.point(spot))).sum()
+    }
+
+    /// Returns the same of glimpses.
+    fn glimpses_ms(&self, glimpsed: &[Spot]) -> f64 {
+        let of = |point: &Point| glimpse_calls(point) as f64 * point.latency.mean_ms.get();
+        glimpsed.iter().map(|&spot| of(self.point(spot))).sum()
+    }
+
+    /// Returns what a chooser is told of.
+    pub fn known(&self, full: &[Spot], glimpsed: &[Spot]) -> Known {
+        let glimpses = glimpsed.iter().filter(|spot| !full.contains(spot));
+        Known {
+            full: full.iter().map(|&spot| Seen::of(spot.0, self.point(spot))).collect(),
+            glimpsed: glimpses.map(|&spot| Seen::at_a_glimpse(spot.0, &self.glimpse(spot))).collect(),
+        }
     }
 
     fn plan(&self, profile: &Profile) -> Option<Plan> {
@@ -180,20 +229,25 @@ impl Bench {
     pub fn run(&self, way: Way) -> Figures {
         let grid = self.grid();
         let (error, budget) = (way.error(), self.profile.provenance.budget_ms);
-        let mut chooser = Chooser::new(&grid, Aim { error: Share::saturating(error), budget, calls: 100 });
-        let (mut chosen, mut waves) = (Vec::new(), 0);
+        let mut chooser = Chooser::new(&grid, Aim { error: Share::saturating(error), budget, calls: 400 });
+        let (mut full, mut glimpsed, mut waves) = (Vec::new(), Vec::new(), 0);
         loop {
-            let seen: Vec<Seen> = chosen.iter().map(|&spot: &Spot| Seen::of(spot.0, self.point(spot))).collect();
-            let mut wave = if way == Way::For && waves > 0 { Vec::new() } else { chooser.next(&seen, &|_| 1.0) };
+            let known = self.known(&full, &glimpsed);
+            let mut wave = match way {
+                Way::For if waves == 0 => chooser.begin(&known, &|_| 1.0),
+                Way::For => Wave::default(),
+                _ => chooser.next(&known, &|_| 1.0),
+            };
             if wave.is_empty() && !matches!(way, Way::Within(_)) {
-                // The outcome foretells every point, so that the next measurements judge it.
-                let _foretold = chooser.outcome(&seen);
-                wave = self.needed(&chosen, BOUND * chooser.calibration());
+                // The outcome foretells every point, so that the next look judges it.
+                let _foretold = chooser.outcome(&known);
+                wave = self.needed((&full, &glimpsed), chooser.calibration());
             }
             if wave.is_empty() {
-                return self.judge(&chosen, waves, chooser.outcome(&seen), chooser.calibration());
+                return self.judge((&full, &glimpsed), waves, &mut chooser);
             }
-            chosen.extend(wave);
+            glimpsed.extend(wave.glimpsed);
+            full.extend(wave.full);
             waves += 1;
         }
     }
@@ -213,45 +267,52 @@ impl Bench {
         self.time_ms(&self.grid()) / self.time_ms(&rests)
     }
 
-    fn needed(&self, chosen: &[Spot], deviations: f64) -> Vec<Spot> {
+    fn needed(&self, (full, glimpsed): (&[Spot], &[Spot]), raised: Bound) -> Wave {
         let names: Vec<&str> = self.profile.variants.iter().map(|variant| variant.name.as_str()).collect();
-        let asked: Vec<Configuration> = self.grid().iter().map(|spot| (names[spot.0].to_owned(), spot.1)).collect();
-        let known = facts(&self.revealed(chosen));
-        let found = relevance(&self.problem, &known, (&asked, "cpu"), deviations, Context::default()).expect("solves");
+        let named = |spots: &[Spot]| -> Vec<Configuration> {
+            spots.iter().map(|spot| (names[spot.0].to_owned(), spot.1)).collect()
+        };
         let index = |name: &str| names.iter().position(|known| *known == name).expect("a known variant");
-        found.needed.into_iter().map(|(name, key)| (index(&name), key)).collect()
+        let spots = |configurations: Vec<Configuration>| -> Vec<Spot> {
+            configurations.into_iter().map(|(name, key)| (index(&name), key)).collect()
+        };
+        let bound = Bound { glimpsed: BOUND.glimpsed * raised.glimpsed, unseen: BOUND.unseen * raised.unseen };
+        let known = facts(&self.revealed(full, glimpsed));
+        let grid = self.grid();
+        let unseen: Vec<Spot> =
+            grid.iter().filter(|spot| !full.contains(spot) && !glimpsed.contains(spot)).copied().collect();
+        let mut worth_a_glimpse = hopeful(&self.problem, &known, (&named(&unseen), "cpu"), bound).expect("known room");
+        worth_a_glimpse.truncate(grid.len().div_ceil(3));
+        if !worth_a_glimpse.is_empty() {
+            return Wave { glimpsed: spots(worth_a_glimpse), full: Vec::new() };
+        }
+        let found =
+            relevance(&self.problem, &known, (&named(&grid), "cpu"), bound, Context::default()).expect("solves");
+        Wave { glimpsed: Vec::new(), full: spots(found.needed) }
     }
 
-    fn judge(
-        &self,
-        chosen: &[Spot],
-        waves: usize,
-        outcome: planner::profile::adaptive::Outcome,
-        calibration: f64,
-    ) -> Figures {
+    fn judge(&self, (full, glimpsed): (&[Spot], &[Spot]), waves: usize, chooser: &mut Chooser) -> Figures {
         let grid = self.grid();
-        let seen: Vec<Seen> = chosen.iter().map(|&spot| Seen::of(spot.0, self.point(spot))).collect();
-        let left: Vec<Spot> = grid.iter().filter(|spot| !chosen.contains(spot)).copied().collect();
-        let surface = Surface::of(&seen, &left).expect("something was measured");
-        let misses: Vec<(f64, f64)> = surface
-            .predictions()
-            .into_iter()
-            .map(|(spot, predicted)| {
-                let truth = Seen::of(spot.0, self.point(spot)).median_ms;
-                let miss = predicted.median_ms / truth - 1.0;
-                (miss.abs(), (predicted.median_ms / truth).ln().abs() / (predicted.spread * calibration))
+        let outcome = chooser.outcome(&self.known(full, glimpsed));
+        let misses: Vec<(f64, f64)> = outcome
+            .left_out
+            .iter()
+            .map(|left| {
+                let off = left.predicted.median_ms / Seen::of(left.spot.0, self.point(left.spot)).median_ms;
+                ((off - 1.0).abs(), off.ln().abs() / left.predicted.spread)
             })
             .collect();
         let mut errors: Vec<f64> = misses.iter().map(|miss| miss.0).collect();
         errors.sort_by(f64::total_cmp);
         let count = errors.len().max(1) as f64;
         let inside = misses.iter().filter(|miss| miss.1 < 1.96).count() as f64;
-        let (same_plan, same_cores, objective_off) = self.compare(&self.revealed(chosen));
+        let (same_plan, same_cores, objective_off) = self.compare(&self.revealed(full, glimpsed));
         Figures {
-            points: chosen.len(),
+            points: full.len(),
+            glimpsed: glimpsed.iter().filter(|spot| !full.contains(spot)).count(),
             of: grid.len(),
             waves,
-            time_saved: self.time_ms(&grid) / self.time_ms(chosen),
+            time_saved: self.time_ms(&grid) / (self.time_ms(full) + self.glimpses_ms(glimpsed)),
             errors: [
                 errors.get(errors.len() / 2).copied().unwrap_or(0.0),
                 errors.iter().sum::<f64>() / count,
@@ -259,7 +320,7 @@ impl Bench {
             ],
             covered: inside / count,
             held_out: outcome.held_out,
-            calibration,
+            calibration: outcome.calibration,
             expected_error: outcome.expected_error,
             same_plan,
             same_cores,
@@ -360,6 +421,11 @@ impl Law {
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
     let (u, v): (f64, f64) = (rng.random_range(1e-12..1.0), rng.random_range(0.0..1.0));
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+}
+
+/// Returns the calls of a glimpse by default: one to begin with, then for 10 ms, no more than 15 and no fewer than 6.
+fn glimpse_calls(point: &Point) -> usize {
+    1 + (10.0 / point.latency.mean_ms.get()).ceil().clamp(6.0, 15.0) as usize
 }
 
 /// Makes a point from lognormal calls: 100 of them, or as many as 300 ms allow, at least 5.

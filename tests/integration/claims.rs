@@ -1,0 +1,234 @@
+//! What plans claim of their latency against what simulation says, gear by gear at the highest rate: within 15 %.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use planner::facts::Facts;
+use planner::format::{from_value, load};
+use planner::plan::response::Station;
+use planner::plan::{Plan, latency_ms};
+use planner::problem::Problem;
+use planner::profile::Distribution;
+use planner::rooms::{Answer, Context, solve};
+use planner::simulate::{Arrivals, Measured, Settings, replicate};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+
+/// How far a claim may be from what is simulated.
+const CLOSE: f64 = 0.15;
+/// Half of the simulation's 95 % interval, relative, below which nothing more is simulated.
+const SURE: f64 = 0.04;
+/// Requests after which it stops anyway.
+const MOST: f64 = 9e5;
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// A gear's claim beside the simulated quantile and half of its interval, relative.
+struct Row {
+    gear: usize,
+    rate: f64,
+    claimed: f64,
+    simulated: f64,
+    half: f64,
+}
+
+/// Compares one gear, with more and more requests until the interval is narrow.
+fn compared(plan: &Plan, facts: &Facts, gear: usize) -> Row {
+    let alone = Plan { gears: vec![plan.gears[gear].clone()], ..plan.clone() };
+    let world = Measured::new(&alone, facts).expect("measured");
+    let rate = plan.gears[gear].up_to_rps.get();
+    let claimed = latency_ms(plan, gear, facts).expect("a walk that has a law");
+    let mut requests = 1e5;
+    loop {
+        let each = requests / 8.0 / rate;
+        let settings = Settings {
+            arrivals: Arrivals::Poisson { rate_rps: rate },
+            duration: Duration::from_secs_f64(each),
+            warmup: Duration::from_secs_f64(0.1 * each),
+            seed: 11,
+        };
+        let report = replicate(&alone, &world, &settings, 8);
+        let intervals = report.intervals.expect("several trials");
+        let latency = report.whole.latency.expect("answers");
+        let (simulated, interval) = match plan.slo.quantile.get() {
+            0.99 => (latency.p99_ms.get(), intervals.p99_ms),
+            0.95 => (latency.p95_ms.get(), intervals.p95_ms),
+            other => panic!("no interval of the quantile {other}"),
+        };
+        let half = 0.5 * (interval.high - interval.low) / simulated;
+        if half <= SURE || requests >= MOST {
+            return Row { gear, rate, claimed, simulated, half };
+        }
+        requests *= 3.0;
+    }
+}
+
+/// Compares every gear and returns those that are off; prints the table (`cargo test claims -- --nocapture`).
+#[expect(clippy::print_stdout, reason = "the table of docs/systems")]
+fn off(name: &str, plan: &Plan, facts: &Facts) -> Vec<String> {
+    let mut off = Vec::new();
+    for gear in 0..plan.gears.len() {
+        let row = compared(plan, facts, gear);
+        let ratio = row.claimed / row.simulated;
+        let said = format!(
+            "| {name} | {} | {:.5} | {:.5} | {:.5} ± {:.1} % | {:+.1} % |",
+            row.gear,
+            row.rate,
+            row.claimed,
+            row.simulated,
+            100.0 * row.half,
+            100.0 * (ratio - 1.0)
+        );
+        println!("{said}");
+        if (ratio - 1.0).abs() > CLOSE {
+            off.push(said);
+        }
+    }
+    off
+}
+
+#[test]
+fn claims_of_shipped_plans_are_near_what_is_simulated() {
+    let mut all = Vec::new();
+    for name in ["digits", "ocr"] {
+        let path = file(&format!("plans/{name}.json"));
+        let plan = load::<Plan>(&path).expect("valid").document;
+        let facts = Facts::of_plan(&plan, &path).expect("its profiles are there");
+        all.extend(off(name, &plan, &facts));
+    }
+    assert!(all.is_empty(), "{all:#?}");
+}
+
+fn planned(value: Value, facts: &Facts) -> Option<Plan> {
+    let problem: Problem = from_value(value).expect("a good problem").0;
+    match solve(&problem, facts, Context::default()).expect("a proof") {
+        Answer::Plan(mut plan) => {
+            plan.provenance.problem = Some(problem);
+            Some(*plan)
+        }
+        Answer::Infeasible(_) => None,
+    }
+}
+
+/// Draws a problem of the room `variant-set` over the digit classifiers.
+fn variant_set(rng: &mut ChaCha8Rng) -> Value {
+    let goal = match rng.random_range(0..3) {
+        0 => json!({ "kind": "weighted" }),
+        1 => json!({ "kind": "cheapest", "accuracy_at_least": rng.random_range(0.7..0.94) }),
+        _ => json!({ "kind": "most-accurate" }),
+    };
+    json!({
+        "format": "planner.problem/1", "name": "drawn", "room": "variant-set", "profiles": ["x"],
+        "workload": { "max_rps": 10f64.powf(rng.random_range(2.5..4.3)) },
+        "slo": { "quantile": if rng.random_bool(0.5) { 0.99 } else { 0.95 }, "latency_ms": rng.random_range(3.0..40.0) },
+        "inventory": { "cores": rng.random_range(3..=10), "price_usd_per_core_hour": 0.05 }, "goal": goal
+    })
+}
+
+/// Draws a problem of the room `pipeline`: two or three stages in a row or side by side, some with several calls a request.
+fn pipeline(rng: &mut ChaCha8Rng) -> Value {
+    let calls = rng.random_range(1.0..5.0);
+    let mut stages = vec![
+        json!({ "name": "detect", "variants": ["mlp_s", "mlp_m"] }),
+        json!({ "name": "read", "variants": ["cnn_s", "cnn_m", "cnn_l"], "calls": calls }),
+    ];
+    if rng.random_bool(0.5) {
+        let part = rng.random_range(0.3..1.0);
+        stages.push(json!({ "name": "side", "variants": ["early_exit"], "after": ["detect"], "calls": part }));
+    }
+    json!({
+        "format": "planner.problem/1", "name": "drawn", "room": "pipeline", "profiles": ["x"], "stages": stages,
+        "workload": { "max_rps": rng.random_range(200.0..1500.0) },
+        "slo": { "quantile": if rng.random_bool(0.5) { 0.99 } else { 0.95 }, "latency_ms": rng.random_range(6.0..30.0) },
+        "inventory": { "cores": rng.random_range(5..=9), "price_usd_per_core_hour": 0.05 },
+        "goal": { "kind": "weighted", "weights": { "accuracy": 1.0, "resource": 0.05, "loading": 0.0 } }
+    })
+}
+
+#[test]
+fn claims_of_drawn_plans_are_near_what_is_simulated() {
+    let facts = Facts::load(&[file("profiles/digits.json")]).expect("the shipped profile loads");
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let mut all = Vec::new();
+    let (mut plans, mut gears) = (0, 0);
+    for (name, draw, problems) in
+        [("variant-set", variant_set as fn(&mut ChaCha8Rng) -> Value, 5), ("pipeline", pipeline, 5)]
+    {
+        for _ in 0..problems {
+            let Some(mut plan) = planned(draw(&mut rng), &facts) else { continue };
+            // Of a long ladder every so many gears.
+            let every = plan.gears.len().div_ceil(5);
+            let kept = plan.gears.iter().rev().step_by(every).rev();
+            plan.gears = kept.cloned().collect();
+            gears += plan.gears.len();
+            plans += 1;
+            all.extend(off(name, &plan, &facts));
+        }
+    }
+    assert!(plans >= 7 && gears >= 25, "{plans} plans with {gears} gears");
+    assert!(all.is_empty(), "{all:#?}");
+}
+
+/// Returns an exponential law as many equal atoms.
+fn exponential(mean_ms: f64) -> Distribution {
+    let n = 10_000;
+    Distribution::new((0..n).map(|i| (-mean_ms * (1.0 - (f64::from(i) + 0.5) / f64::from(n)).ln(), 1.0)).collect())
+}
+
+#[test]
+fn textbook_queues_have_their_textbook_quantiles() {
+    let station = |service: Distribution, servers: u32, rate_rps: f64| Station {
+        services: vec![service],
+        servers,
+        hold_ms: 0.0,
+        rate_rps,
+        calls: 1.0,
+    };
+    // M/M/1 at 70 of 100 requests/s: responses are exponential with 30/s.
+    let truth = 100f64.ln() / 30.0 * 1e3;
+    let found = station(exponential(10.0), 1, 70.0).response(400.0).quantile_ms(0.99, 400.0).expect("inside");
+    assert!((found / truth - 1.0).abs() < 0.02, "M/M/1: {found} against {truth}");
+    // M/M/3 at 240 of 300: P(R > t) = (1 − C)·exp(−μ t) + C·(η exp(−μ t) − μ exp(−η t)) ÷ (η − μ), with η = 60/s.
+    let waits = planner::plan::estimate::erlang_c(3, 2.4);
+    let tail = |ms: f64| {
+        let (mu, eta, t) = (100.0, 60.0, ms / 1e3);
+        let exp = |rate: f64| f64::exp(-rate * t);
+        (1.0 - waits) * exp(mu) + waits * (eta * exp(mu) - mu * exp(eta)) / (eta - mu)
+    };
+    let found = station(exponential(10.0), 3, 240.0).response(200.0).quantile_ms(0.99, 200.0).expect("inside");
+    assert!((tail(found) / 0.01 - 1.0).abs() < 0.05, "M/M/3: {found} is exceeded by {}", tail(found));
+    // M/D/1 at half use: P(wait ≤ t) = (1 − ρ) Σ_k (−λ(t − kD))^k ÷ k! · exp(λ(t − kD)) (Erlang 1909), here for t below 2D.
+    let (rate, service) = (0.05, 10.0);
+    let within = |t: f64| {
+        let term = |k: i32| {
+            let x = rate * (t - f64::from(k) * service);
+            if x < 0.0 { 0.0 } else { (-x).powi(k) / f64::from((1..=k).product::<i32>()) * x.exp() }
+        };
+        0.5 * (0..=4).map(term).sum::<f64>()
+    };
+    let found =
+        station(Distribution::constant(service), 1, 50.0).response(80.0).quantile_ms(0.95, 80.0).expect("inside");
+    assert!((within(found - service) - 0.95).abs() < 0.003, "M/D/1: {found} is kept by {}", within(found - service));
+}
+
+#[test]
+fn responses_keep_the_laws_of_the_design() {
+    let services: Vec<Distribution> = (1..=8).map(|k| Distribution::constant(2.0 + 0.5 * f64::from(k))).collect();
+    let p99 = |servers: u32, rate_rps: f64, hold_ms: f64| {
+        let station = Station { services: services.clone(), servers, hold_ms, rate_rps, calls: 1.0 };
+        station.response(60.0).quantile_ms(0.99, 60.0).unwrap_or(f64::INFINITY)
+    };
+    for rate in [100.0, 400.0, 900.0, 1300.0] {
+        for hold in [0.0, 1.0, 6.0] {
+            let by_servers = [1, 2, 3, 5].map(|servers| p99(servers, rate, hold));
+            assert!(by_servers.windows(2).all(|pair| pair[1] <= pair[0] * 1.02), "{rate} {hold}: {by_servers:?}");
+        }
+    }
+    // Nobody waits at a trickle: the hold, and a call alone.
+    assert!((p99(2, 1e-3, 6.0) - 8.5).abs() < 0.1, "{}", p99(2, 1e-3, 6.0));
+    // Full batches at once, and nobody else.
+    assert!(p99(1, 2000.0, 6.0).is_infinite());
+}
