@@ -195,10 +195,7 @@ impl Curve {
         let measured = self.times(|at| (deviations * spread(at).hypot(error)).exp()).measured;
         let hole = |hole: &Hole| {
             let factor = (deviations * hole.predicted.spread.hypot(error)).exp();
-            Hole {
-                service: Service { law: hole.service.law.scaled(factor), ..hole.service },
-                predicted: hole.predicted,
-            }
+            Hole { service: Service { law: hole.service.law.scaled(factor), ..hole.service }, ..hole.clone() }
         };
         Self { measured, holes: self.holes.iter().map(|(&at, of)| (at, hole(of))).collect() }
     }
