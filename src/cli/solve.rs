@@ -185,7 +185,10 @@ fn summary(plan: &Plan) -> String {
         ]);
     }
     let proved = plan.gears.iter().filter_map(|gear| gear.certificate.as_ref());
-    let gap = proved.map(|certificate| certificate.gap).fold(0.0, f64::max);
+    let proved = match proved.map(|certificate| certificate.gap).reduce(f64::max) {
+        Some(gap) => format!("proved optimal: largest gap {gap:.1e}"),
+        None => "nothing is proved: this planner knows no bound".to_owned(),
+    };
     let tried = plan.gears.iter().filter_map(|gear| gear.certificate.as_ref()?.trial);
     let worst = tried.map(|trial| trial.violation_high.get()).fold(f64::NAN, f64::max);
     let tried = if worst.is_nan() {
@@ -206,7 +209,7 @@ fn summary(plan: &Plan) -> String {
             "\naccuracy over requests: at least {low:.4}, {sure:.0} % sure, by {samples} samples that chose nothing"
         )
     });
-    format!("{rows}\nproved optimal: largest gap {gap:.1e}{tried}{cut}{proof}{head_room}{changing}\n")
+    format!("{rows}\n{proved}{tried}{cut}{proof}{head_room}{changing}\n")
 }
 
 /// Says where more cores are up than there are, while one gear follows another.

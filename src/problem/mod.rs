@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Accuracy, Factor, Megabytes, Millis, Rate, Share, Usd};
+use crate::units::{Accuracy, Certainty, Factor, Megabytes, Millis, Rate, Share, Usd};
 
 pub use pipeline::{Combination, PipelineAccuracy, Task};
 
@@ -428,6 +428,13 @@ pub struct Published {
     /// `pipeline`: weight of one sample in a batch (δ, 1e-6 in the paper).
     #[serde(default = "batch_weight")]
     pub batch_weight: Factor,
+    /// `cascade`: the highest of its evenly spaced thresholds; 1 where left out (0.4 for BERT, 0.3 for HellaSwag in the paper's code).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub highest_threshold: Option<Certainty>,
+    /// `cascade`: equal parts into which the load is cut, each with a gear of its own; 10 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub load_ranges: Option<u32>,
 }
 
 impl Published {
@@ -439,6 +446,8 @@ impl Published {
             ("published.fit_cores", Room::VariantSet, self.fit_cores != paper.fit_cores),
             ("published.base_rps", Room::Pipeline, self.base_rps != paper.base_rps),
             ("published.batch_weight", Room::Pipeline, self.batch_weight != paper.batch_weight),
+            ("published.highest_threshold", Room::Cascade, self.highest_threshold != paper.highest_threshold),
+            ("published.load_ranges", Room::Cascade, self.load_ranges != paper.load_ranges),
         ];
         all.into_iter().filter(|(_, of, differs)| *of == room && *differs).map(|(key, ..)| key).collect()
     }
@@ -467,6 +476,8 @@ impl Default for Published {
             fit_cores: fit_cores(),
             base_rps: base_rps(),
             batch_weight: batch_weight(),
+            highest_threshold: None,
+            load_ranges: None,
         }
     }
 }

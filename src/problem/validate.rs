@@ -199,8 +199,8 @@ fn published_settings_work(problem: &Problem, findings: &mut Findings) {
 /// IPA's program knows chains of single calls, products of accuracies and one goal.
 fn published_pipelines_are_the_paper_s(problem: &Problem, findings: &mut Findings) {
     if let Some(published) = &problem.published {
-        let other = if problem.room == Room::Pipeline { Room::VariantSet } else { Room::Pipeline };
-        for key in published.keys_of(other) {
+        let others = [Room::VariantSet, Room::Pipeline, Room::Cascade].into_iter().filter(|room| *room != problem.room);
+        for (other, key) in others.flat_map(|other| published.keys_of(other).into_iter().map(move |key| (other, key))) {
             let cause = format!("only the room `{}` uses it", other.as_str());
             let finding = Finding::error(Code::NoEffect, key, cause, "remove it");
             findings.push(finding.with_severity(Severity::Warning));

@@ -23,6 +23,7 @@ use crate::problem::{Problem, Room};
 use crate::simulate::Controller;
 use crate::units::{Millis, Rate, Share};
 
+use super::cascade;
 use super::gears::{lane, pool, pool_name, widen};
 use super::static_cascade::static_cascade;
 use super::variant_set::{Candidate, Model, Parts, candidates, one_stage, variants_of};
@@ -103,6 +104,7 @@ pub fn baselines(
     let maker = Maker { plan, problem, facts, rules };
     match kind {
         Kind::Static => Ok(vec![maker.fixed()]),
+        _ if problem.room == Room::Cascade => maker.on_devices(kind),
         Kind::Switching => Ok(vec![maker.switching()?]),
         Kind::SwitchingPlus => Ok(maker.switching_plus()?.into_iter().collect()),
         Kind::StaticCascade => Ok(maker.cascade()?.into_iter().collect()),
@@ -131,6 +133,40 @@ impl Maker<'_> {
             format!("static cascade {}", hosts.join(" > "))
         };
         Ok(plan.map(|plan| Baseline { name: name(&plan), plan, controller: Controller::Switch }))
+    }
+
+    /// On the devices of a cascade's inventory, by the room's own planner with less freedom.
+    fn on_devices(&self, kind: Kind) -> Result<Vec<Baseline>, Error> {
+        let mut problem = self.problem.clone();
+        problem.workload.max_rps = Rate::saturating(self.plan.max_rps());
+        let (facts, overloaded) = (self.facts, self.rules.overloaded);
+        let named = |name: String, plan: Plan, switch: Switch, controller: Controller| {
+            let plan = Plan { switch, provenance: self.plan.provenance.clone(), ..plan };
+            Baseline { name, plan, controller }
+        };
+        let (usual, switch) = (Controller::Switch, self.plan.switch);
+        let one = |name: &str, plan: Option<Plan>| {
+            Ok(plan.map(|plan| named(name.to_owned(), plan, switch, usual)).into_iter().collect())
+        };
+        match kind {
+            Kind::Switching => return one("switching", cascade::baselines::switching(&problem, facts)?),
+            Kind::SwitchingPlus => return one("ms+", cascade::baselines::switching_plus(&problem, facts)?),
+            Kind::StaticCascade => return one("static cascade", cascade::baselines::static_cascade(&problem, facts)?),
+            _ => {}
+        }
+        let mut found = Vec::new();
+        for variant in variants_of(&problem, facts)? {
+            let (word, plan, switch, controller) = match kind {
+                Kind::AutoscaledOracle => ("oracle", true, switch, Controller::Lookahead(self.rules.look_ahead)),
+                Kind::AutoscaledReactive => ("reactive", true, switch, usual),
+                Kind::AutoscaledThreshold => ("threshold", true, threshold(switch), usual),
+                _ => ("single", false, switch, usual),
+            };
+            let make = if plan { cascade::baselines::autoscaled } else { cascade::baselines::single };
+            let plan = make(&problem, facts, &variant, overloaded)?;
+            found.extend(plan.map(|plan| named(format!("{word} {variant}"), plan, switch, controller)));
+        }
+        Ok(found)
     }
 
     /// On all cores, each variant that is more accurate than all that carry more.

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use crate::error::Error;
 use crate::facts::{AtRisk, Facts};
 use crate::plan::Plan;
-use crate::problem::{Problem, Room};
+use crate::problem::{Formulation, Problem, Room};
 use crate::simulate::Effort;
 
 pub use baselines::{Baseline, Kind as BaselineKind, Rules as BaselineRules, baselines};
@@ -111,7 +111,9 @@ pub fn solve(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<A
         }
         return Ok(answer);
     }
-    match context.trial {
+    // CascadeServe as published has no capacities that a failing trial could cut.
+    let cannot_cut = problem.room == Room::Cascade && problem.formulation == Formulation::Published;
+    match context.trial.filter(|_| !cannot_cut) {
         Some(effort) => tried::solve(problem, facts, context, effort),
         None => solve_once(problem, facts, context),
     }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use planner::facts::Facts;
 use planner::format::load;
 use planner::plan::Plan;
-use planner::problem::Problem;
-use planner::rooms::{Baseline, BaselineKind as Kind, BaselineRules, baselines};
-use planner::simulate::{Arrivals, Measured, Report, Settings, replicate_under};
+use planner::problem::{CascadeSettings, Formulation, Problem};
+use planner::rooms::cascade::published;
+use planner::rooms::{Answer, Baseline, BaselineKind as Kind, BaselineRules, Context, baselines, solve};
+use planner::simulate::{Arrivals, Controller, Measured, Report, Settings, replicate_under};
 
 struct Bench {
     plan: Plan,
@@ -156,4 +157,67 @@ fn who_cannot_carry_the_peak_is_compared_on_request_with_all_cores() {
     for baseline in all.iter().filter(|baseline| !usual.contains(baseline)) {
         assert!(baseline.plan.max_rps() < bench.plan.max_rps(), "{}", baseline.name);
     }
+}
+
+/// A cascade's baselines run on its devices, by the room's own planner with less freedom: none is more accurate over requests at
+/// the price of our plan, and those that are sized for the peak carry it.
+#[test]
+fn baselines_of_a_cascade_run_on_its_devices() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = root.join("problems/cascade-digits.toml");
+    let mut problem = load::<Problem>(&path).expect("valid").document;
+    // Baselines choose on all samples.
+    problem.cascade = Some(CascadeSettings { certify: false, max_length: 2, ..CascadeSettings::default() });
+    let facts = Facts::load(&[root.join("profiles/digits.json")]).expect("the shipped profile");
+    let Answer::Plan(plan) = solve(&problem, &facts, Context::default()).expect("facts are there") else {
+        panic!("the shipped problem has a plan")
+    };
+    let bench = Bench { plan: *plan, problem, facts };
+    let rate = 0.8 * bench.plan.max_rps();
+    let try_out = |plan: &Plan| {
+        let world = Measured::new(plan, &bench.facts).expect("measured");
+        let duration = Duration::from_secs(20);
+        let settings =
+            Settings { arrivals: Arrivals::Poisson { rate_rps: rate }, duration, warmup: Duration::ZERO, seed: 3 };
+        replicate_under(Controller::Switch, plan, &world, &settings, 1)
+    };
+    let ours = try_out(&bench.plan).whole.accuracy.expect("known").get();
+    let mut seen = 0;
+    for kind in Kind::ALL {
+        for baseline in bench.all(kind) {
+            let findings = baseline.plan.validate();
+            assert!(findings.0.is_empty(), "{}: {findings}", baseline.name);
+            let most: u32 = baseline.plan.placement.iter().map(|pool| pool.on.cores() * pool.replicas).sum();
+            assert!(most <= bench.problem.core_budget(), "{}: {most} cores", baseline.name);
+            assert!(
+                baseline.plan.max_rps() >= bench.plan.max_rps() * (1.0 - 1e-9),
+                "{} carries the peak",
+                baseline.name
+            );
+            if kind == Kind::Single || kind == Kind::StaticCascade {
+                let accuracy = try_out(&baseline.plan).whole.accuracy.expect("known").get();
+                assert!(accuracy <= ours + 0.002, "{}: {accuracy} against {ours}", baseline.name);
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 8, "{seen} baselines");
+}
+
+/// CascadeServe as published gives a plan that everything downstream takes, and the same one each time.
+#[test]
+fn cascadeserve_as_published_plans_on_the_same_facts() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut problem = load::<Problem>(&root.join("problems/cascade-digits.toml")).expect("valid").document;
+    problem.formulation = Formulation::Published;
+    problem.goal.gears_at_most = None;
+    problem.workload.max_rps = planner::units::Rate::saturating(4_000.0);
+    let facts = Facts::load(&[root.join("profiles/digits.json")]).expect("the shipped profile");
+    let settings = published::Settings { samples: 2_000, simulated_s: 1.0, ..published::Settings::of(&problem) };
+    let plan = published::plan(&problem, &facts, &settings).expect("facts are there").expect("a light load");
+    assert!(plan.validate().0.is_empty(), "{}", plan.validate());
+    assert_eq!(plan.gears.len(), 10, "one gear for each range");
+    assert_eq!(Some(&plan), published::plan(&problem, &facts, &settings).expect("facts are there").as_ref());
+    problem.slo.latency_ms = planner::units::Millis::saturating(0.001);
+    assert_eq!(published::plan(&problem, &facts, &settings).expect("facts are there"), None);
 }

@@ -134,7 +134,7 @@ fn moving(rated: &Rated, counts: &[u32]) -> Vec<Vec<f64>> {
 }
 
 /// Returns what a gear promises at its highest rate, by the house's closed forms.
-fn claims(plan: &Plan, gear: &Gear, facts: &Facts) -> Claims {
+pub(super) fn claims(plan: &Plan, gear: &Gear, facts: &Facts) -> Claims {
     let up = || plan.placement.iter().map(|pool| (gear.replicas_of(pool), &pool.on));
     let owned = up().filter(|(_, on)| matches!(on, Resource::Cores { .. } | Resource::Vm { .. }));
     let cores: u32 = owned.map(|(replicas, on)| replicas * on.cores()).sum();

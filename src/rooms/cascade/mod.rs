@@ -4,8 +4,9 @@
 //! records ─▶ every cascade scored ─▶ undominated in (accuracy, reach) ─▶ placement and gears: an exact envelope ─▶ proof ─▶ plan
 //! ```
 //!
-//! This file holds the room's nouns; each verb is a sibling file.
+//! This file holds the room's nouns; each verb is a sibling file. `published` is CascadeServe's own planner.
 
+pub(in crate::rooms) mod baselines;
 mod certify;
 mod decode;
 mod ensemble;
@@ -16,6 +17,7 @@ mod latency;
 mod model;
 mod placement;
 mod plan;
+pub mod published;
 mod read;
 mod rules;
 mod score;

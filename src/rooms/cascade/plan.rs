@@ -4,7 +4,7 @@ use super::envelope::{self, Load, Step};
 use super::model::Model;
 use super::search::{Aim, Found};
 use super::survival::{Runner, survivors};
-use super::{Cascade, Mixture, Records, Search, Target, Tested, decode, frontier, split, test_mixture};
+use super::{Cascade, Mixture, Records, Search, Target, Tested, decode, frontier, published, split, test_mixture};
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::optimize::LOAD_SLACK;
@@ -32,6 +32,9 @@ pub struct Cascades;
 impl Planner for Cascades {
     fn plan(&self, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
         is_supported(problem, &context)?;
+        if problem.formulation == Formulation::Published {
+            return as_published(problem, facts);
+        }
         let room = Room::new(problem, facts, &context)?;
         let load = room.load(problem.workload.max_rps.get());
         let best = match problem.goal.kind {
@@ -245,7 +248,7 @@ fn target(problem: &Problem) -> Option<f64> {
 }
 
 /// Returns the accuracy that thinning may cost: a quarter of what chance leaves open at the best model's accuracy.
-fn loss(records: &Records) -> f64 {
+pub(super) fn loss(records: &Records) -> f64 {
     let samples = records.samples().max(1) as f64;
     let right = |model: &super::Record| model.right.iter().filter(|right| **right).count() as f64 / samples;
     let best = records.models.iter().map(right).fold(0.5, f64::max);
@@ -305,11 +308,19 @@ impl conflict::Carries for Room<'_> {
     }
 }
 
+/// Plans with CascadeServe's own ring, whose failure proves nothing.
+fn as_published(problem: &Problem, facts: &Facts) -> Result<Answer, Error> {
+    match published::plan(problem, facts, &published::Settings::of(problem))? {
+        Some(plan) => Ok(Answer::Plan(Box::new(plan))),
+        None => Err(Error::Solver {
+            solver: "CascadeServe as published",
+            message: "its ring found no plan, which is no proof that there is none; leave `formulation` out".to_owned(),
+        }),
+    }
+}
+
 fn is_supported(problem: &Problem, context: &Context<'_>) -> Result<(), Error> {
     let refused = |what: &str, hint: &str| Err(Error::Unsupported { what: what.to_owned(), hint: hint.to_owned() });
-    if problem.formulation == Formulation::Published {
-        return refused("the room `cascade` plans with its own formulation only", "leave `formulation` out");
-    }
     if problem.goal.kind == GoalKind::Weighted {
         return refused(
             "the room `cascade` does not weigh accuracy against cores",

@@ -1,0 +1,218 @@
+//! CascadeServe's own planner (arXiv 2406.14424, §4 and Algorithm 1), on our facts: the thing to compare with.
+//!
+//! ```text
+//! SP1 search ─▶ SP2 assign ─▶ SP3 place ─▶ SP4 batching ─▶ plan
+//!                   ◀── error ──── ◀── error ───
+//! ```
+//!
+//! Four submodules, each of which keeps the others' answers: random cascades, one for every range of loads, a placement with
+//! shares, and a trigger for the first model's batches. An error goes back one submodule, and where the first has no way out
+//! the objective is impossible. Every error takes something away for good, so that the ring ends; it proves nothing.
+//!
+//! Paper and released code differ. What is done here, and what we changed:
+//!
+//! - *ranges*: equal parts of the load (paper), not one for every whole rate (code);
+//! - *loads*: time of a sample in a batch of [`Settings::load_batch`]: 16 as in the code, 1 as in the paper;
+//! - *pruning*: memory freed ÷ memory over, cut at 1 (code; the paper's Equation 4 as printed rewards what stays over);
+//!   every range must stay feasible (paper; the code looks at the last range only);
+//! - *balancing*: the smallest highest utilisation is computed exactly, where both lower a limit in steps;
+//! - *triggers*: throughput by the code's formula, then the simulated tail at evenly spaced arrivals (paper and code); all
+//!   devices are simulated, not the first alone;
+//! - *search*: once for a problem, each drawn cascade scored once; the published loop scores doubles again.
+
+mod assign;
+mod balance;
+mod batching;
+mod decode;
+mod place;
+mod search;
+#[cfg(test)]
+mod tests;
+
+use super::{Cascade, Records};
+use crate::problem::Problem;
+use crate::units::Certainty;
+use assign::Assigned;
+
+pub use decode::plan;
+use place::{Placed, Stuck};
+pub use search::{random, search};
+
+/// What the published planner plans with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instance<'a> {
+    /// Answers of every model.
+    pub records: &'a Records,
+    /// What each model takes, in the order of the records.
+    pub models: Vec<Model>,
+    /// Identical devices.
+    pub devices: usize,
+    /// Memory of a device; infinite where it does not matter.
+    pub memory_mb: f64,
+    /// The highest rate.
+    pub max_rps: f64,
+    /// Part of the requests that must be answered within [`limit_ms`](Self::limit_ms).
+    pub quantile: f64,
+    /// The latency objective.
+    pub limit_ms: f64,
+}
+
+/// What a model takes on a device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// Memory of its weights.
+    pub memory_mb: f64,
+    /// Mean time of a batch of 1, 2, … samples, up to the largest that may be formed.
+    pub batch_ms: Vec<f64>,
+}
+
+impl Model {
+    /// Returns the time of a batch, or of the largest that may be formed.
+    #[must_use]
+    pub fn time_ms(&self, batch: usize) -> f64 {
+        self.batch_ms[batch.clamp(1, self.largest()) - 1]
+    }
+
+    /// Returns the largest batch that may be formed.
+    #[must_use]
+    pub fn largest(&self) -> usize {
+        self.batch_ms.len()
+    }
+
+    /// Returns the time of a sample in a batch of this size, or in the largest that may be formed.
+    #[must_use]
+    pub fn sample_ms(&self, batch: usize) -> f64 {
+        let batch = batch.clamp(1, self.largest());
+        self.time_ms(batch) / batch as f64
+    }
+}
+
+/// The published planner's own settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Seed of the search.
+    pub seed: u64,
+    /// Random cascades (50,000 in the released code).
+    pub samples: u32,
+    /// Most models in one cascade (3 in the released code).
+    pub longest: usize,
+    /// Evenly spaced thresholds from 0 up (20 in the released code).
+    pub thresholds: u32,
+    /// The highest threshold (0.4 for BERT, 0.3 for `HellaSwag`, 1 for `WikiText` in the released code).
+    pub highest_threshold: f64,
+    /// Ranges of loads (only drawn in the paper).
+    pub ranges: usize,
+    /// Exponent of the assumed law of loads: the share of time of range r is as 1 ÷ r^z (Zipf).
+    pub zipf: f64,
+    /// Batch whose time, shared out among its samples, gives loads and mean work: 16 in the released code, 1 in the paper.
+    pub load_batch: usize,
+    /// Time that a trigger is simulated for (10 s in the released code).
+    pub simulated_s: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            seed: 42,
+            samples: 50_000,
+            longest: 3,
+            thresholds: 20,
+            highest_threshold: 1.0,
+            ranges: 10,
+            zipf: 1.0,
+            load_batch: 16,
+            simulated_s: 10.0,
+        }
+    }
+}
+
+impl Settings {
+    /// Returns the settings of a problem, the released ones where it gives none.
+    #[must_use]
+    pub fn of(problem: &Problem) -> Self {
+        let given = problem.published.as_ref();
+        let usual = Self::default();
+        Self {
+            highest_threshold: given
+                .and_then(|of| of.highest_threshold)
+                .map_or(usual.highest_threshold, Certainty::get),
+            ranges: given.and_then(|of| of.load_ranges).map_or(usual.ranges, |ranges| ranges as usize),
+            ..usual
+        }
+    }
+}
+
+/// A plan of the published planner.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// For each device the models that it holds.
+    pub holds: Vec<Vec<bool>>,
+    /// One gear for every range, by increasing load.
+    pub gears: Vec<Geared>,
+}
+
+/// What the published planner does in one range of loads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Geared {
+    /// The highest rate of the range.
+    pub up_to_rps: f64,
+    /// The cascade.
+    pub cascade: Cascade,
+    /// For each member of the cascade the share of its requests that every device gets.
+    pub shares: Vec<Vec<f64>>,
+    /// Least number of waiting requests at which the first member begins; later members begin with one.
+    pub trigger: usize,
+}
+
+impl Found {
+    /// Returns the accuracy that the planner expects: over time, by its assumed law of loads.
+    #[must_use]
+    pub fn expected_accuracy(&self, settings: &Settings) -> f64 {
+        let weights = assign::weights(self.gears.len(), settings.zipf);
+        weights.iter().zip(&self.gears).map(|(weight, gear)| weight * gear.cascade.accuracy).sum()
+    }
+}
+
+/// Runs the ring for a latency objective, over cascades that were [found before](search); `None` where it says impossible.
+///
+/// Takes one placement and one trigger search for every error; errors are at most ranges × cascades × replicas.
+#[must_use]
+pub fn ring(instance: &Instance<'_>, cascades: &[Cascade], settings: &Settings) -> Option<Found> {
+    let mut assigned = Assigned::new(instance, cascades, settings)?;
+    loop {
+        assigned.fit_the_devices(instance, settings)?;
+        match placed_with_triggers(instance, &assigned, settings) {
+            Ok(found) => return Some(found),
+            Err(stuck) => assigned.give_way(stuck)?,
+        }
+    }
+}
+
+/// SP3 and SP4: a placement under which every range has a trigger. Where a range has none, its bottleneck model keeps one
+/// replica more; where that cannot be, the error goes back to SP2.
+fn placed_with_triggers(instance: &Instance<'_>, assigned: &Assigned<'_>, settings: &Settings) -> Result<Found, Stuck> {
+    let mut keep = vec![1; instance.models.len()];
+    let mut known: Option<Stuck> = None;
+    loop {
+        let Placed { holds, shares } =
+            place::place(instance, assigned, &keep, settings).map_err(|stuck| known.unwrap_or(stuck))?;
+        let mut gears = Vec::new();
+        for (range, shares) in shares.into_iter().enumerate() {
+            let (cascade, rate) = (assigned.cascade(range), assigned.rate(range));
+            let Some(trigger) = batching::trigger(instance, cascade, &shares, rate, settings) else { break };
+            gears.push(Geared { up_to_rps: rate, cascade: cascade.clone(), shares, trigger });
+        }
+        let range = gears.len();
+        if range == assigned.ranges() {
+            return Ok(Found { holds, gears });
+        }
+        let stuck = Stuck::Range(range);
+        let bottleneck = place::bottleneck(instance, assigned.cascade(range), &holds, settings);
+        let replicas = holds.iter().filter(|held| held[bottleneck]).count();
+        if replicas == instance.devices {
+            return Err(stuck);
+        }
+        keep[bottleneck] = replicas + 1;
+        known = Some(stuck);
+    }
+}
