@@ -41,7 +41,7 @@ fn by_definition(instance: &Instance, load: f64) -> Option<(f64, u32)> {
     enumerate::best(&accurate, load, |solution| {
         all.borrow_mut().push((solution.accuracy, cores(&solution.cores)));
         true
-    });
+    })?;
     let all: Vec<(f64, u32)> = all.into_inner();
     let most = all.iter().map(|of| of.0).fold(f64::NEG_INFINITY, f64::max);
     let fewest = all.iter().map(|of| of.1).min()?;
