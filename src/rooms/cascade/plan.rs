@@ -21,7 +21,7 @@ const SEED: u64 = 42;
 /// Accuracy above the target that plans of the path to be proved aim at, the most accurate first.
 const MARGINS: [f64; 10] = [0.05, 0.04, 0.03, 0.02, 0.015, 0.01, 0.0075, 0.005, 0.0025, 0.0];
 /// Part of an accuracy's standard error that thinning the cascades may cost.
-const THINNED: f64 = 0.25;
+const THINNED: f64 = 0.5;
 /// How exactly the lowest response time is found.
 const FASTEST_WITHIN: f64 = 0.01;
 
@@ -83,10 +83,14 @@ impl<'a> Room<'a> {
             let (search_on, proof_on) = split(&records, SEARCH_PART, SEED);
             (search_on, Some(proof_on))
         } else {
-            (records, None)
+            (records.clone(), None)
         };
         let search = Search { longest: settings.max_length as usize, ..Search::default() };
-        let cascades = frontier(&search_on, search, loss(&search_on));
+        let mut cascades = frontier(&search_on, search, loss(&search_on));
+        // How many get to a stage needs no labels: all samples tell.
+        for cascade in &mut cascades {
+            cascade.reach = records.evaluate(&cascade.members).reach;
+        }
         Ok(Self { facts, names, parts, cascades, proof_on, settings })
     }
 
@@ -218,11 +222,11 @@ impl<'a> Room<'a> {
             });
         }
         let least = target(problem);
-        plan.proof = self.proof_on.as_ref().map(|proof_on| {
+        plan.proof = self.proof_on.as_ref().zip(least).map(|(proof_on, least)| {
             let survivors = Best { model: best.model.clone(), found: found.clone(), objective: 0.0, bound: 0.0 };
-            let tested = self.test(&survivors, load, proof_on, least.unwrap_or(0.0));
+            let tested = self.test(&survivors, load, proof_on, least);
             Proof {
-                accuracy_at_least: least.map(Accuracy::saturating),
+                accuracy_at_least: Some(Accuracy::saturating(least)),
                 low: Accuracy::saturating(tested.low),
                 delta: self.settings.delta,
                 samples: proof_on.samples() as u64,
@@ -247,7 +251,7 @@ fn target(problem: &Problem) -> Option<f64> {
     problem.goal.mean_accuracy_at_least.or(problem.goal.accuracy_at_least).map(Accuracy::get)
 }
 
-/// Returns the accuracy that thinning may cost: a quarter of what chance leaves open at the best model's accuracy.
+/// Returns the accuracy that thinning may cost: half of what chance leaves open at the best model's accuracy.
 pub(super) fn loss(records: &Records) -> f64 {
     let samples = records.samples().max(1) as f64;
     let right = |model: &super::Record| model.right.iter().filter(|right| **right).count() as f64 / samples;
