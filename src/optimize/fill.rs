@@ -294,7 +294,7 @@ fn near_the_most(
             let Some(other) = others.peek() else { break };
             let to = line.to.min(other.to);
             // Below this it is rounding that makes the difference.
-            let noise = 1e-13 * (1.0 + to);
+            let noise = 1e-13 * to;
             let short = |load: f64| other.value(load) - tolerance * load - line.value(load) - noise;
             let (at_from, at_to) = (short(from), short(to));
             let slope = |short: f64| if short <= 0.0 { 0.0 } else { -NEVER };
