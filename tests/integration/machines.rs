@@ -107,6 +107,7 @@ fn try_everything(items: &[Item], kinds: &[Kind], objective: Objective, load: f6
             Objective::Cheapest { accuracy_at_least } if accuracy < accuracy_at_least - 1e-12 => continue,
             Objective::Cheapest { .. } => -used,
             Objective::Weighted { accuracy: weight, resource, .. } => weight * accuracy - resource * used,
+            Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => unreachable!("not drawn"),
         };
         let second = |accuracy: f64, cost: f64| if objective == Objective::MostAccurate { -cost } else { accuracy };
         let wins = best.is_none_or(|(known, known_accuracy, known_cost)| {

@@ -14,7 +14,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::optimize::fleet::mix::{Item, Mix, Squad, worth_keeping};
-use crate::optimize::fleet::{self, Best, Within};
+use crate::optimize::fleet::{self, Best, NO_LEVELS, Within};
 use crate::optimize::{LOAD_SLACK, Objective};
 use crate::plan::Certificate;
 use crate::problem::{Machine, Problem};
@@ -165,6 +165,7 @@ impl<'a> Model<'a> {
             Objective::Cheapest { .. } => of.value,
             Objective::MostAccurate => accuracy,
             Objective::Weighted { accuracy: weight, .. } => of.value + weight * (accuracy - of.accuracy),
+            Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => unreachable!("{NO_LEVELS}"),
         };
         Some(Found { value, accuracy, ..of.clone() })
     }
@@ -183,6 +184,7 @@ impl<'a> Model<'a> {
             Objective::Weighted { accuracy, resource, .. } => {
                 other.value > found.value + (accuracy * loss).min(0.5 * resource * self.smallest_part()) + CLOSE
             }
+            Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => unreachable!("{NO_LEVELS}"),
         }
     }
 
