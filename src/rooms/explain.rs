@@ -92,6 +92,7 @@ fn explain_gears(
     facts: &Facts,
     gears: &[usize],
 ) -> Result<Vec<Result<Explanation, Error>>, Error> {
+    super::machines::refuse(problem, "an explanation")?;
     match problem.room {
         Room::VariantSet => {
             let explainer = Explainer::new(plan, problem, facts)?;

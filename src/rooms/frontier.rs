@@ -30,6 +30,7 @@ pub struct FrontierPoint {
 /// # Errors
 /// [`Error::Unsupported`] for rooms that do not plan yet; [`Error::Input`] for missing facts.
 pub fn frontier(problem: &Problem, facts: &Facts, parts: &Parts, load_rps: f64) -> Result<Vec<FrontierPoint>, Error> {
+    super::machines::refuse(problem, "the frontier of cores")?;
     match problem.room {
         Room::VariantSet => Ok(of_variants(Model::new(problem, facts, parts)?.instance, load_rps)),
         Room::Pipeline => pipeline::frontier(problem, facts, parts, load_rps),

@@ -6,6 +6,7 @@ mod conflict;
 mod explain;
 mod frontier;
 mod gears;
+mod machines;
 pub mod pipeline;
 mod record;
 mod relevance;
@@ -52,11 +53,11 @@ pub struct Conflict {
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ConflictingLimit {
     /// The key in the problem file.
-    pub key: &'static str,
+    pub key: std::borrow::Cow<'static, str>,
     /// What it asks for.
     pub asked: f64,
     /// The nearest value that admits a plan while all else stays; absent where no value that was looked at does (cores
-    /// are looked at up to 8 times the asked ones and up to 256).
+    /// are looked at up to 8 times the asked ones and up to 256, machines up to 64).
     pub would_have_to_be: Option<f64>,
 }
 

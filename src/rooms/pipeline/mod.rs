@@ -16,6 +16,7 @@ mod climb;
 mod decode;
 mod explain;
 mod from_profile;
+mod machines;
 mod published;
 mod ways;
 
