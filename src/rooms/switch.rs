@@ -7,7 +7,8 @@
 //! ```text
 //! up   = 1 − z·√(I ÷ (λ·Δ))       what is measured below it is below the gear's highest rate with probability Φ(z)
 //! down = up − z·√(I ÷ (λ·Δ))      so that scatter alone does not call the gear back
-//! dwell                           the shortest with which the rule changes gear no more often than asked, on the trace
+//! dwell                           the shortest with which the rule changes gear no more often than asked, on the trace, or
+//!                                 than the means of 30 s pass borders between gears: so often the load itself asks for it
 //! ```
 
 use crate::facts::RecordedLoad;
@@ -28,6 +29,8 @@ const UP: (f64, f64) = (0.5, 0.95);
 const LEAST_DOWN: f64 = 0.3;
 /// Dwells that are looked at, in windows.
 const DWELLS: [f64; 10] = [1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 40.0, 80.0, 160.0];
+/// Rates over so many seconds are what the load asks for; what is faster is scatter and bursts.
+const SLOW_S: f64 = 30.0;
 /// Seed of the scatter inside a window.
 pub(super) const SEED: u64 = 42;
 
@@ -72,7 +75,8 @@ fn of_trace(highest: &[f64], load_s: f64, load: &RecordedLoad, changes_per_hour:
     let dwells =
         DWELLS.into_iter().map(|windows| Switch { dwell_ms: Millis::saturating(1e3 * windows * window_s), ..rule });
     let counted = dwells.map(|rule| (changes(highest, &rule, &rates), rule));
-    let allowed = changes_per_hour * load.length_s() / 3600.0;
+    let needed = passed(highest, up, &load.windows(SLOW_S.max(window_s).min(load.length_s())));
+    let allowed = (changes_per_hour * load.length_s() / 3600.0).max(needed as f64);
     let mut fewest: Option<(usize, Switch)> = None;
     for (count, rule) in counted {
         if fewest.as_ref().is_none_or(|(least, _)| count < *least) {
@@ -83,6 +87,12 @@ fn of_trace(highest: &[f64], load_s: f64, load: &RecordedLoad, changes_per_hour:
         }
     }
     fewest.map_or(rule, |(_, rule)| rule)
+}
+
+/// Returns how many borders between gears these rates pass: so many changes the load itself asks for, whatever the dwell.
+fn passed(highest: &[f64], up: f64, rates: &[f64]) -> usize {
+    let gear = |rate: f64| highest.partition_point(|&end| end < rate / up);
+    rates.windows(2).map(|pair| gear(pair[0]).abs_diff(gear(pair[1]))).sum()
 }
 
 /// Returns how often the rule changes gear under these rates, one a window, beginning in the gear of the first.

@@ -189,14 +189,17 @@ fn plans_of_both_rooms_are_points_of_the_frontier() {
     }
 }
 
+/// What latency may cost.
+const TOLERANCE: f64 = 0.01;
+
 /// A last level of latency keeps accuracy and cores within the tolerances, and no claim is slower than without it.
 #[test]
 fn the_last_level_makes_latency_shorter() {
     let facts = facts();
     for room in ["variant-set", "pipeline"] {
-        let none = json!({});
-        let without = planned(&problem(room, &json!(["accuracy", "cores"]), &none), &facts);
-        let asked = problem(room, &json!(["accuracy", "cores", "latency"]), &none);
+        let given = json!({ "accuracy": TOLERANCE, "cores": 1 });
+        let without = planned(&problem(room, &json!(["accuracy", "cores"]), &given), &facts);
+        let asked = problem(room, &json!(["accuracy", "cores", "latency"]), &given);
         let with = planned(&asked, &facts);
         let findings = check(&with, &facts, Some(&asked), Tolerance::default());
         assert!(!findings.has_errors(), "{room}: {findings}");
@@ -204,9 +207,10 @@ fn the_last_level_makes_latency_shorter() {
         let mut gained = 0;
         for (index, (with, without)) in with.gears.iter().zip(&without.gears).enumerate() {
             let name = format!("{room} gear {index}");
-            assert_eq!(with.claims.cores, without.claims.cores, "{name}");
+            let cores = |gear: &planner::plan::Gear| gear.claims.cores.expect("claimed");
+            assert!(cores(with) <= cores(without) + 1, "{name}: {} {}", cores(with), cores(without));
             let accuracy = |gear: &planner::plan::Gear| gear.claims.accuracy.expect("claimed").value.get();
-            assert!((accuracy(with) - accuracy(without)).abs() < 1e-6, "{name}");
+            assert!(accuracy(with) >= accuracy(without) - TOLERANCE - 1e-9, "{name}");
             let latency = |gear: &planner::plan::Gear| gear.claims.latency.expect("claimed").value_ms.get();
             assert!(latency(with) <= latency(without) + 0.06, "{name}: {} {}", latency(with), latency(without));
             gained += usize::from(latency(with) < latency(without) * 0.999);

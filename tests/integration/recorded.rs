@@ -26,6 +26,7 @@ fn solved(folder: &Path, trace: &str, scale: f64) -> (Facts, Plan, PathBuf) {
         panic!("the shipped problem has a plan")
     };
     let beside = folder.join("plans");
+    fs::create_dir(&beside).expect("a new folder");
     record(&mut plan, &beside, &problem, &facts, None);
     (facts, *plan, beside.join("p.json"))
 }
@@ -56,7 +57,9 @@ fn gears_change_no_more_often_on_the_trace_than_asked() {
     let settings = Settings { arrivals, duration, warmup: Duration::ZERO, seed: 1 };
     let world = Measured::new(&plan, &facts).expect("measured");
     let seen = simulate(&plan, &world, &settings);
-    assert!(seen.gear_changes_per_hour <= 1.3 * 60.0 + 12.0, "{} changes an hour", seen.gear_changes_per_hour);
+    // The day rises through all gears and falls again, in ten minutes.
+    let needed = 2.0 * (plan.gears.len() - 1) as f64 * 6.0;
+    assert!(seen.gear_changes_per_hour <= 1.2 * needed, "{} changes an hour", seen.gear_changes_per_hour);
 }
 
 #[test]
