@@ -44,12 +44,16 @@ mod import;
 mod init;
 #[path = "integration/load.rs"]
 mod load;
+#[path = "integration/machines.rs"]
+mod machines;
 #[path = "integration/measure_less.rs"]
 mod measure_less;
 #[path = "integration/ocr.rs"]
 mod ocr;
 #[path = "integration/pipeline.rs"]
 mod pipeline;
+#[path = "integration/pipeline_machines.rs"]
+mod pipeline_machines;
 #[path = "integration/pipeline_published.rs"]
 mod pipeline_published;
 #[path = "integration/plans.rs"]

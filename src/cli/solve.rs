@@ -254,7 +254,7 @@ pub fn facts_of(plan: &Loaded<Plan>, given: &[PathBuf]) -> Result<Facts, Error> 
     let facts = if given.is_empty() {
         Facts::of_plan(&plan.document, &plan.path)?
     } else {
-        Facts::load(given)?.with_load_of(&plan.document, &plan.path)?
+        Facts::load_on(given, &plan.document.machines)?.with_load_of(&plan.document, &plan.path)?
     };
     if facts.profiles.is_empty() {
         let action = "name one with --profile";

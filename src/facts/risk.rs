@@ -57,9 +57,12 @@ impl AtRisk {
                 *largest = f64::max(*largest, factor);
             }
         }
-        for ((variant, device), curve) in &mut slower.curves {
-            let points = facts.profiles.iter().flat_map(|profile| profile.document.points_of(variant));
-            let own: BTreeMap<(u32, u32), f64> = points
+        let of_profiles = slower.curves.iter_mut().zip(&facts.profiles);
+        let curves = of_profiles.flat_map(|(curves, profile)| curves.iter_mut().map(move |named| (named, profile)));
+        for (((variant, device), curve), profile) in curves {
+            let own: BTreeMap<(u32, u32), f64> = profile
+                .document
+                .points_of(variant)
                 .filter(|point| point.device == *device && point.co_runners == 0)
                 .map(|point| ((point.cores, point.batch), spread(point)))
                 .collect();

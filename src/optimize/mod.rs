@@ -4,9 +4,11 @@ pub mod choice;
 pub mod enumerate;
 pub mod few;
 pub mod fill;
+pub mod fleet;
 pub mod lp;
 #[cfg(feature = "milp")]
 pub mod milp;
+pub mod pack;
 pub mod path;
 
 /// A variant as the integer program sees it.

@@ -14,6 +14,7 @@ mod diff;
 pub mod estimate;
 mod head_room;
 pub mod law;
+mod packing;
 mod passage;
 pub mod response;
 mod turns;
@@ -28,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::format::Loaded;
 use crate::paths::relative;
-use crate::problem::{Problem, Room, Slo};
+use crate::problem::{Machine, Problem, Room, Slo};
 use crate::profile::{Profile, Trust};
 use crate::units::{Accuracy, Certainty, Factor, Megabytes, Millis, Rate, Share, Usd};
 
@@ -61,6 +62,9 @@ pub struct Plan {
     pub name: String,
     /// The latency objective that requests are judged by.
     pub slo: Slo,
+    /// Kinds of machines that pools may be on, as the problem gives them; none where pools have resources of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<Machine>,
     /// Every pool that any gear uses.
     pub placement: Vec<Pool>,
     /// Time on the way between pools; none where not named.
@@ -85,6 +89,10 @@ pub struct Pool {
     pub name: String,
     /// What one replica runs on.
     pub on: Resource,
+    /// The kind of machine that its replicas are packed onto: its facts hold, and it is paid whole. Its own resource, at
+    /// its own price, where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
     /// Most replicas that are ever up.
     #[schemars(range(min = 1, max = 1000000))]
     pub replicas: u32,
@@ -163,6 +171,9 @@ pub struct Gear {
     /// Replicas that are up, for each pool that is not up in full; a pool left out has all its replicas up.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub replicas: BTreeMap<String, u32>,
+    /// Which replicas share a machine, for pools on machines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packing: Vec<Packed>,
     /// What a request passes through.
     pub stages: Vec<Stage>,
     /// What the plan promises for this gear at its highest rate.
@@ -171,6 +182,19 @@ pub struct Gear {
     /// How good the gear is, and how that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Certificate>,
+}
+
+/// Machines of one kind that hold the same replicas.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Packed {
+    /// The kind of machine.
+    pub machine: String,
+    /// How many hold the same.
+    #[schemars(range(min = 1))]
+    pub count: u32,
+    /// Replicas on each of them, by pool.
+    pub replicas: BTreeMap<String, u32>,
 }
 
 /// One step of a request's walk.
@@ -311,6 +335,9 @@ pub struct Claims {
     /// Cores that are up (of pools on cores and machines).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cores: Option<u32>,
+    /// Machines that are rented, by kind.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub machines: BTreeMap<String, u32>,
     /// Busy part of each pool's replicas.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub utilisation: BTreeMap<String, Share>,
@@ -471,6 +498,38 @@ impl Plan {
     #[must_use]
     pub fn pool(&self, name: &str) -> Option<&Pool> {
         self.placement.iter().find(|pool| pool.name == name)
+    }
+
+    /// Returns the kind of machine that a pool is on; `None` where it has a resource of its own.
+    #[must_use]
+    pub fn machine_of(&self, pool: &Pool) -> Option<&Machine> {
+        let name = pool.machine.as_ref()?;
+        self.machines.iter().find(|kind| kind.name == *name)
+    }
+
+    /// Returns the most cores of one machine that are in use in a gear. Pools that are on no machine share one.
+    #[must_use]
+    pub fn cores_side_by_side(&self, gear: &Gear) -> u32 {
+        let cores = |pool: &Pool| match pool.on {
+            Resource::Cores { cores, .. } | Resource::Vm { cores, .. } => cores,
+            Resource::Gpu { .. } | Resource::Function { .. } => 0,
+        };
+        let own = self.placement.iter().filter(|pool| pool.machine.is_none());
+        let own: u32 = own.map(|pool| gear.replicas_of(pool) * cores(pool)).sum();
+        let on_one = |packed: &Packed| -> u32 {
+            packed.replicas.iter().map(|(name, &count)| self.pool(name).map_or(0, |pool| count * cores(pool))).sum()
+        };
+        gear.packing.iter().map(on_one).max().unwrap_or(0).max(own)
+    }
+
+    /// Returns what the machines of a gear cost for an hour.
+    #[must_use]
+    pub fn machines_usd_per_hour(&self, gear: &Gear) -> f64 {
+        let price = |name: &String| self.machines.iter().find(|kind| kind.name == *name);
+        let cost = |packed: &Packed| {
+            price(&packed.machine).map_or(0.0, |kind| f64::from(packed.count) * kind.price_usd_per_hour.get())
+        };
+        gear.packing.iter().map(cost).sum()
     }
 
     /// Returns the index of the gear that carries `rate`: the first whose highest rate is not below it, else the last.

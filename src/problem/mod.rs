@@ -2,6 +2,7 @@
 //!
 //! This file holds the nouns of `planner.problem/1`, written by hand in TOML (JSON is accepted).
 
+mod machine;
 mod pipeline;
 mod validate;
 
@@ -10,8 +11,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Accuracy, Certainty, Factor, Megabytes, Millis, Rate, Share, Usd};
+use crate::units::{Accuracy, Certainty, Factor, Millis, Rate, Share, Usd};
 
+pub use machine::Machine;
 pub use pipeline::{Combination, PipelineAccuracy, Task};
 
 /// The name and version of the problem format.
@@ -75,7 +77,8 @@ impl Problem {
     /// Returns the cores that the goal may use: the inventory, or less where the goal says so.
     #[must_use]
     pub fn core_budget(&self) -> u32 {
-        self.goal.cores_at_most.map_or(self.inventory.cores, |most| most.min(self.inventory.cores))
+        let all = self.inventory.all_cores();
+        self.goal.cores_at_most.map_or(all, |most| most.min(all))
     }
 
     /// Returns for each stage the indices of the stages that it waits for.
@@ -185,7 +188,8 @@ pub struct Slo {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Inventory {
-    /// Cores for all variants together.
+    /// Cores for all variants together; left out where `machines` say what there is.
+    #[serde(default, skip_serializing_if = "is_zero")]
     #[schemars(range(min = 1, max = 4096))]
     pub cores: u32,
     /// Price of one core for an hour.
@@ -195,40 +199,35 @@ pub struct Inventory {
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub min_cores_per_variant: u32,
-    /// Kinds of machines with their prices and how many there are; none where `cores` alone count.
+    /// Kinds of machines with their prices and how many there are, in place of `cores`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub machines: Vec<Machine>,
 }
 
-/// A kind of machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Machine {
-    /// The name used by pools and findings.
-    pub name: String,
-    /// The device name that profile points carry: `cpu`, or an accelerator like `cuda:0`.
-    #[serde(default = "cpu")]
-    pub device: String,
-    /// Cores of one machine; 1 for an accelerator.
-    #[schemars(range(min = 1, max = 4096))]
-    pub cores: u32,
-    /// Memory of one machine; unlimited where left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory_mb: Option<Megabytes>,
-    /// How many there are.
-    #[schemars(range(min = 1, max = 4096))]
-    pub at_most: u32,
-    /// Price of one machine for an hour.
-    #[serde(default)]
-    pub price_usd_per_hour: Usd,
-}
-
-fn cpu() -> String {
-    "cpu".to_owned()
-}
-
 fn one() -> u32 {
     1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(cores: &u32) -> bool {
+    *cores == 0
+}
+
+impl Inventory {
+    /// Returns the cores that there are: those of all machines, or those that are given without machines.
+    #[must_use]
+    pub fn all_cores(&self) -> u32 {
+        if self.machines.is_empty() { self.cores } else { self.machines.iter().map(Machine::all_cores).sum() }
+    }
+
+    /// Returns the price of everything there is for an hour.
+    #[must_use]
+    pub fn usd_per_hour(&self) -> f64 {
+        if self.machines.is_empty() {
+            return f64::from(self.cores) * self.price_usd_per_core_hour.get();
+        }
+        self.machines.iter().map(|kind| f64::from(kind.at_most) * kind.price_usd_per_hour.get()).sum()
+    }
 }
 
 /// What to make best, and the limits beside the SLO.

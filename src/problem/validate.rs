@@ -1,5 +1,7 @@
 //! The rules that hold between the fields of a problem, each a small function.
 
+mod machines;
+
 use std::collections::BTreeSet;
 
 use super::{Combination, Criterion, Formulation, GoalKind, PipelineAccuracy, Problem, Room};
@@ -28,6 +30,7 @@ impl Problem {
         levels_have_an_order(self, &mut findings);
         risk_can_be_taken(self, &mut findings);
         cores_fit_the_inventory(self, &mut findings);
+        machines::are_sound(self, &mut findings);
         gears_stay_countable(self, &mut findings);
         published_settings_work(self, &mut findings);
         published_pipelines_are_the_paper_s(self, &mut findings);
@@ -252,12 +255,16 @@ fn cascade_settings_work(problem: &Problem, findings: &mut Findings) {
 }
 
 fn cores_fit_the_inventory(problem: &Problem, findings: &mut Findings) {
-    let cores = problem.inventory.cores;
-    if problem.inventory.min_cores_per_variant > cores {
-        let cause = format!(
-            "{} cores for each variant, but the inventory has {cores}",
-            problem.inventory.min_cores_per_variant
-        );
+    let inventory = &problem.inventory;
+    if inventory.cores == 0 && inventory.machines.is_empty() {
+        let action = "a number of cores above 0, or [[inventory.machines]]";
+        findings.push(Finding::error(Code::OutOfRange, "inventory.cores", "nothing to run on", action));
+        return;
+    }
+    let cores = inventory.all_cores();
+    if inventory.min_cores_per_variant > cores {
+        let cause =
+            format!("{} cores for each variant, but the inventory has {cores}", inventory.min_cores_per_variant);
         findings.push(Finding::error(Code::OutOfRange, "inventory.min_cores_per_variant", cause, "ask for fewer"));
     }
     if problem.goal.cores_at_most.is_some_and(|most| most > cores) {

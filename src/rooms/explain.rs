@@ -92,6 +92,7 @@ fn explain_gears(
     facts: &Facts,
     gears: &[usize],
 ) -> Result<Vec<Result<Explanation, Error>>, Error> {
+    super::machines::refuse(problem, "an explanation")?;
     if let Some(at_risk) = AtRisk::of(problem, facts) {
         return explain_gears(plan, &at_risk.problem, &at_risk.facts, gears);
     }

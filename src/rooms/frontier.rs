@@ -30,6 +30,7 @@ pub struct FrontierPoint {
 /// # Errors
 /// [`Error::Unsupported`] for rooms that do not plan yet; [`Error::Input`] for missing facts.
 pub fn frontier(problem: &Problem, facts: &Facts, parts: &Parts, load_rps: f64) -> Result<Vec<FrontierPoint>, Error> {
+    super::machines::refuse(problem, "the frontier of cores")?;
     if let Some(at_risk) = AtRisk::of(problem, facts) {
         return frontier(&at_risk.problem, &at_risk.facts, parts, load_rps);
     }

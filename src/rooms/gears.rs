@@ -9,7 +9,7 @@ use crate::facts::Facts;
 use crate::optimize::few;
 use crate::plan::{Gear, Lane, Plan, PlanFormat, Pool, Provenance, Resource, Switch, latency_claim};
 use crate::problem::{Criterion, GoalKind, Problem};
-use crate::units::{Millis, Share};
+use crate::units::{Millis, Share, Usd};
 
 use super::switch;
 
@@ -45,6 +45,7 @@ pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) 
         format: PlanFormat::V1,
         name: problem.name.clone(),
         slo: problem.slo,
+        machines: problem.inventory.machines.clone(),
         switch: switch_rule(problem, facts, &placement, &gears),
         placement,
         transfers: Vec::new(),
@@ -203,15 +204,33 @@ pub(super) fn level_shares(lanes: &mut [Lane]) {
 
 /// Returns the pool of a variant that runs in one way.
 pub(super) fn pool(problem: &Problem, variant: &str, candidate: &Candidate) -> Pool {
-    Pool {
-        name: pool_name(variant, candidate),
-        on: Resource::Cores {
+    let kind =
+        candidate.machine.as_ref().and_then(|name| problem.inventory.machines.iter().find(|kind| kind.name == *name));
+    let on = match kind {
+        // A machine is paid whole, so what runs on it costs nothing by itself.
+        Some(kind) if kind.device != "cpu" => {
+            Resource::Gpu { device: kind.device.clone(), price_usd_per_hour: Usd::ZERO }
+        }
+        Some(_) => Resource::Cores { cores: candidate.cores_each, price_usd_per_core_hour: Usd::ZERO },
+        None => Resource::Cores {
             cores: candidate.cores_each,
             price_usd_per_core_hour: problem.inventory.price_usd_per_core_hour,
         },
+    };
+    Pool {
+        name: pool_name(variant, candidate),
+        on,
+        machine: candidate.machine.clone(),
         replicas: candidate.replicas,
         hosts: vec![variant.to_owned()],
     }
+}
+
+/// Returns the cores that ways to run variants take together; accelerators have none.
+pub(super) fn cores_of(problem: &Problem, ways: &[(String, Candidate)]) -> u32 {
+    let on_cores =
+        |(variant, way): &&(String, Candidate)| matches!(pool(problem, variant, way).on, Resource::Cores { .. });
+    ways.iter().filter(on_cores).map(|(_, way)| way.cores()).sum()
 }
 
 /// Adds a pool, or widens the one of its name to as many replicas.
@@ -221,5 +240,8 @@ pub(super) fn widen(pools: &mut BTreeMap<String, Pool>, pool: Pool) {
 }
 
 pub(super) fn pool_name(variant: &str, candidate: &Candidate) -> String {
-    format!("{variant}-{}c", candidate.cores_each)
+    match &candidate.machine {
+        Some(kind) => format!("{variant}-{kind}-{}c", candidate.cores_each),
+        None => format!("{variant}-{}c", candidate.cores_each),
+    }
 }

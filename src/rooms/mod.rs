@@ -8,6 +8,7 @@ mod frontier;
 mod frontier_file;
 mod gears;
 mod head_room;
+mod machines;
 pub mod pipeline;
 mod record;
 mod relevance;
@@ -68,11 +69,11 @@ impl Conflict {
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ConflictingLimit {
     /// The key in the problem file.
-    pub key: &'static str,
+    pub key: std::borrow::Cow<'static, str>,
     /// What it asks for.
     pub asked: f64,
     /// The nearest value that admits a plan while all else stays; absent where no value that was looked at does (cores
-    /// are looked at up to 8 times the asked ones and up to 256).
+    /// are looked at up to 8 times the asked ones and up to 256, machines up to 64).
     pub would_have_to_be: Option<f64>,
 }
 

@@ -29,6 +29,7 @@ pub(super) fn plan(problem: &Problem, facts: &Facts, model: &Model, found: &Foun
         format: PlanFormat::V1,
         name: problem.name.clone(),
         slo: problem.slo,
+        machines: Vec::new(),
         switch: switch_rule(problem, facts, &placement, &gears),
         placement,
         transfers: Vec::new(),
@@ -72,6 +73,7 @@ fn pools(model: &Model, counts: &[u32], names: &[String], gears: &[Gear]) -> Vec
         Pool {
             name: names[slot].clone(),
             on: model.devices[model.slots[slot].device].on.clone(),
+            machine: None,
             replicas: counts[slot],
             hosts: model.names.iter().filter(|variant| asks(variant)).cloned().collect(),
         }
@@ -116,6 +118,7 @@ fn gear(model: &Model, found: &Found, names: &[String], rated: usize, up_to: f64
     Gear {
         up_to_rps: Rate::saturating(up_to),
         replicas: BTreeMap::new(),
+        packing: Vec::new(),
         stages: stages.collect(),
         claims: Claims::default(),
         certificate: None,
@@ -148,6 +151,7 @@ pub(super) fn claims(plan: &Plan, gear: &Gear, facts: &Facts) -> Claims {
             .map(|turns| LatencyClaim { value_ms: Millis::saturating(turns.latency_ms), trust: trust(turns) }),
         cost_usd_per_hour: Some(Usd::saturating(price)),
         cores: Some(cores),
+        machines: BTreeMap::new(),
         utilisation: turns.map_or_else(BTreeMap::new, |turns| {
             turns.busy.iter().map(|(pool, busy)| ((*pool).to_owned(), Share::saturating(*busy))).collect()
         }),

@@ -13,6 +13,7 @@ use crate::problem::{GoalKind, PipelineAccuracy, Problem};
 
 use super::Parts;
 use super::blend::{self, Bar, Portion, mixes};
+use super::machines::OnMachines;
 use super::ways::{Way, of_stage};
 
 /// Steps of the bisection for the highest load of a gear.
@@ -28,12 +29,14 @@ pub(super) struct Model<'a> {
     pub problem: &'a Problem,
     /// Ways to run each stage.
     pub ways: Vec<Vec<Way>>,
-    walk: Walk,
-    metric: Metric,
+    pub walk: Walk,
+    pub metric: Metric,
     /// Accuracy of every variant of each stage.
     pub accuracies: Vec<Vec<f64>>,
     /// Highest accuracy of the whole by stage and blend; empty where accuracies multiply.
     best_of_blends: Vec<Vec<f64>>,
+    /// What is rented; absent where cores of the inventory count.
+    pub machines: Option<OnMachines>,
     /// The goal of a later level, in place of the problem's.
     level: Option<Goal>,
 }
@@ -78,8 +81,11 @@ impl<'a> Model<'a> {
         }
         let metric = metric(problem);
         let ways = problem.stages.iter().map(|stage| of_stage(problem, facts, parts, stage));
+        let ways: Vec<Vec<Way>> = ways.collect::<Result<_, _>>()?;
+        let has_machines = !problem.inventory.machines.is_empty();
         Ok(Self {
-            ways: ways.collect::<Result<_, _>>()?,
+            machines: has_machines.then(|| OnMachines::new(problem, facts, &ways)),
+            ways,
             walk: Walk::of(&problem.predecessors()).expect("validation lets series-parallel graphs pass"),
             best_of_blends: blend::best_of_blends(&metric),
             metric,
@@ -127,8 +133,11 @@ impl<'a> Model<'a> {
         low
     }
 
-    /// Returns the best choice at a load that keeps within the cores.
+    /// Returns the best choice at a load that keeps within the cores, or within stock; its cost is in cores, or in money.
     pub fn best_at(&self, load: f64) -> Option<Chosen> {
+        if let Some(machines) = &self.machines {
+            return machines.best_at(self, load);
+        }
         self.levels(load)?.into_iter().next_back()
     }
 
@@ -330,7 +339,10 @@ impl<'a> Model<'a> {
 
     /// Returns what a choice is worth in the words of the problem: as the room `variant-set`, without its load time.
     pub fn objective(&self, picked: &Chosen) -> f64 {
-        let used = picked.cost / f64::from(self.problem.core_budget());
+        let used = match &self.machines {
+            Some(machines) => machines.part(picked.cost),
+            None => picked.cost / f64::from(self.problem.core_budget()),
+        };
         match self.problem.goal.valued_as() {
             GoalKind::MostAccurate | GoalKind::Fastest => picked.accuracy,
             GoalKind::Cheapest | GoalKind::Lexicographic => -used,

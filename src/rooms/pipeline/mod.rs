@@ -17,6 +17,7 @@ mod decode;
 mod explain;
 mod from_profile;
 mod latency;
+mod machines;
 mod published;
 mod ways;
 
