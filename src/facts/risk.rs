@@ -118,9 +118,9 @@ mod tests {
             [(0.5, 0.0), (0.9, 1.281_552), (0.95, 1.644_854), (0.99, 2.326_348), (0.9999, 3.719_016)]
         {
             let found = normal_quantile(probability);
-            assert!(found >= truth && found < truth + 1e-3, "{probability}: {found} {truth}");
+            assert!((truth..truth + 1e-3).contains(&found), "{probability}: {found} {truth}");
         }
         let found = normal_quantile(0.1);
-        assert!(found >= -1.281_552 && found < -1.281_552 + 1e-3, "{found}");
+        assert!((-1.281_552..-1.281_552 + 1e-3).contains(&found), "{found}");
     }
 }

@@ -293,9 +293,8 @@ fn near_the_most(
             while others.next_if(|other| other.to <= from).is_some() {}
             let Some(other) = others.peek() else { break };
             let to = line.to.min(other.to);
-            // Below this it is rounding that makes the difference.
-            let noise = 1e-13 * to;
-            let short = |load: f64| other.value(load) - tolerance * load - line.value(load) - noise;
+            // What is less than a 1e-13th of the load is rounding.
+            let short = |load: f64| other.value(load) - (tolerance + 1e-13) * load - line.value(load);
             let (at_from, at_to) = (short(from), short(to));
             let slope = |short: f64| if short <= 0.0 { 0.0 } else { -NEVER };
             if (at_from <= 0.0) != (at_to <= 0.0) {

@@ -225,10 +225,13 @@ fn way(
     Move { drained: more(&new, &old), load_ms: load_ms.filter(|_| !started.is_empty()), started }
 }
 
+/// What a pool's replicas run on, the kind of machine, what they hold, and how many are up.
+type PoolUp<'a> = (&'a Resource, Option<&'a Machine>, &'a [String], u32);
+
 /// All that a gear does and claims: what pools are and how many replicas are up, the stages, the claims.
 #[derive(PartialEq)]
 struct Content<'a> {
-    pools: BTreeMap<&'a str, (&'a Resource, Option<&'a Machine>, &'a [String], u32)>,
+    pools: BTreeMap<&'a str, PoolUp<'a>>,
     stages: &'a [Stage],
     claims: &'a Claims,
 }

@@ -197,7 +197,7 @@ const TOLERANCE: f64 = 0.01;
 fn the_last_level_makes_latency_shorter() {
     let facts = facts();
     for room in ["variant-set", "pipeline"] {
-        let given = json!({ "accuracy": TOLERANCE });
+        let given = json!({ "accuracy": TOLERANCE, "cores": 1 });
         let without = planned(&problem(room, &json!(["accuracy", "cores"]), &given), &facts);
         let asked = problem(room, &json!(["accuracy", "cores", "latency"]), &given);
         let with = planned(&asked, &facts);
@@ -207,7 +207,8 @@ fn the_last_level_makes_latency_shorter() {
         let mut gained = 0;
         for (index, (with, without)) in with.gears.iter().zip(&without.gears).enumerate() {
             let name = format!("{room} gear {index}");
-            assert_eq!(with.claims.cores, without.claims.cores, "{name}");
+            let cores = |gear: &planner::plan::Gear| gear.claims.cores.expect("claimed");
+            assert!(cores(with) <= cores(without) + 1, "{name}: {} {}", cores(with), cores(without));
             let accuracy = |gear: &planner::plan::Gear| gear.claims.accuracy.expect("claimed").value.get();
             assert!(accuracy(with) >= accuracy(without) - TOLERANCE - 1e-9, "{name}");
             let latency = |gear: &planner::plan::Gear| gear.claims.latency.expect("claimed").value_ms.get();
