@@ -135,7 +135,7 @@ fn each() -> u64 {
 #[test]
 fn intervals_of_a_thousand_profiles_hold_the_truth() {
     let (each, family) = (each(), family());
-    let mut all = [0; 2];
+    let (mut all, mut seen) = ([0; 2], Vec::new());
     for law in LAWS {
         // For the whole budget and the early end: of p50 and p99.
         let mut held = [[0; 2]; 2];
@@ -144,12 +144,12 @@ fn intervals_of_a_thousand_profiles_hold_the_truth() {
             let holds = holds(&family, law, seed, 0.04 * early as f64);
             held[early as usize].iter_mut().zip(holds).for_each(|(held, holds)| *held += u64::from(holds));
         }
-        eprintln!("{}: whole budget and early end, each p50 and p99: {held:?} of {}", law.name, each / 2);
+        seen.push(format!("{}: whole budget and early end, each p50 and p99: {held:?} of {}", law.name, each / 2));
         let held = [0, 1].map(|which| held[0][which] + held[1][which]);
         // 455 of 500 is 4.1 standard deviations below what 95 % would give.
         assert!(held.iter().all(|&held| held >= each * 91 / 100), "{}: {held:?} of {each}", law.name);
         all.iter_mut().zip(held).for_each(|(all, held)| *all += held);
     }
     let right = each * 4 * 93 / 100..=each * 4 * 97 / 100;
-    assert!(all.iter().all(|held| right.contains(held)), "p50 and p99: {all:?} of {}", 4 * each);
+    assert!(all.iter().all(|held| right.contains(held)), "p50 and p99: {all:?} of {}; {seen:#?}", 4 * each);
 }
