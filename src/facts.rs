@@ -2,6 +2,7 @@
 //! load.
 
 mod recorded;
+mod risk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::profile::{
 };
 
 pub use recorded::RecordedLoad;
+pub use risk::AtRisk;
 
 /// Profiles with their answers and curves, and the recorded load.
 #[derive(Debug, Clone, Default)]
@@ -140,6 +142,12 @@ impl Facts {
         self.curves.push(curves);
         self.profiles.push(profile);
         self.answers.push(answers);
+    }
+
+    /// Returns the facts without the recorded load.
+    #[must_use]
+    pub fn without_load(&self) -> Self {
+        Self { recorded: None, ..self.clone() }
     }
 
     /// Returns the facts as they would be if every configuration that was not measured were as fast as it can be: so many

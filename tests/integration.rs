@@ -32,8 +32,12 @@ mod engines;
 mod errors_page;
 #[path = "integration/export.rs"]
 mod export;
+#[path = "integration/frontier.rs"]
+mod frontier;
 #[path = "integration/gears.rs"]
 mod gears;
+#[path = "integration/goals.rs"]
+mod goals;
 #[path = "integration/import.rs"]
 mod import;
 #[path = "integration/init.rs"]
@@ -66,8 +70,12 @@ mod replay;
 mod report;
 #[path = "integration/review.rs"]
 mod review;
+#[path = "integration/risk.rs"]
+mod risk;
 #[path = "integration/samples.rs"]
 mod samples;
+#[path = "integration/schedule.rs"]
+mod schedule;
 #[path = "integration/schemas.rs"]
 mod schemas;
 #[path = "integration/theory.rs"]

@@ -54,6 +54,9 @@ pub struct Best<C> {
     pub choice: C,
 }
 
+/// Why goals in levels never get to a search over fleets.
+pub(crate) const NO_LEVELS: &str = "goals in levels are refused with machines when a problem is read";
+
 /// Finds the best choice over all fleets within stock, or `None` where none carries the load.
 ///
 /// The objective counts money in place of cores: its resource term is the cost ÷ the price of everything there is. Load
@@ -93,6 +96,7 @@ pub fn best<W: Within>(kinds: &[Kind], objective: Objective, within: &W) -> Opti
             }
             best
         }
+        Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => unreachable!("{NO_LEVELS}"),
     }
 }
 

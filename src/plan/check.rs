@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::facts::Facts;
+use crate::facts::{AtRisk, Facts};
 use crate::finding::{Code, Finding, Findings, Severity};
 use crate::problem::{Formulation, GoalKind, Problem, Room};
 use crate::profile::{Service, Trust};
@@ -43,6 +43,9 @@ impl Default for Tolerance {
 /// Checks a plan against its facts and, where given, its problem. An empty list means that everything was confirmed.
 #[must_use]
 pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: Tolerance) -> Findings {
+    if let Some(at_risk) = problem.and_then(|problem| AtRisk::of(problem, facts)) {
+        return check(plan, &at_risk.facts, Some(&at_risk.problem), tolerance);
+    }
     let mut findings = plan.validate();
     facts_are_measured(plan, facts, &mut findings);
     if findings.has_errors() {
@@ -357,9 +360,9 @@ impl Checker<'_> {
             if all > 0.0 { self.plan.machines_usd_per_hour(self.gear) / all } else { 0.0 }
         };
         let weights = problem.goal.weights.unwrap_or_default();
-        let (most, least) = match problem.goal.kind {
+        let (most, least) = match problem.goal.valued_as() {
             GoalKind::MostAccurate | GoalKind::Fastest => (accuracy, accuracy),
-            GoalKind::Cheapest => (-used, -used),
+            GoalKind::Cheapest | GoalKind::Lexicographic => (-used, -used),
             GoalKind::Weighted => {
                 let value =
                     weights.accuracy.get() * accuracy - weights.resource.get() * used - self.weight_of_batches(problem);

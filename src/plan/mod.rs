@@ -12,6 +12,7 @@ mod check;
 pub mod cycle;
 mod diff;
 pub mod estimate;
+mod head_room;
 pub mod law;
 mod packing;
 mod passage;
@@ -36,6 +37,7 @@ pub use accuracy::of_pipeline as pipeline_accuracy;
 pub(crate) use check::latency_claim;
 pub use check::{Tolerance, check, facts_changed, latency_ms};
 pub use diff::{GearDiff, Move, PlanDiff, Ratio, Side, diff, diff_with};
+pub use head_room::{AtPeak, HeadRoom};
 pub use passage::Passage;
 pub use turns::Turns;
 pub use walk::Walk;
@@ -430,6 +432,9 @@ pub struct Provenance {
     /// Part of each variant's capacity that was used because trials asked for a cut; all of it where not named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capacity_parts: BTreeMap<String, f64>,
+    /// What the risk that the problem chose costs; absent where it chose none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_room: Option<HeadRoom>,
     /// The problem as it was solved, after `--set`; its paths are relative to the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
@@ -532,6 +537,19 @@ impl Plan {
     pub fn gear_at(&self, rate: f64) -> usize {
         let carries = |gear: &Gear| gear.up_to_rps.get() >= rate;
         self.gears.iter().position(carries).unwrap_or(self.gears.len().saturating_sub(1))
+    }
+
+    /// Returns the most cores that are up while one gear follows its neighbour, and the lower of the two; `None` where there is
+    /// one gear only. Replicas of both are up then, but for those that both use.
+    #[must_use]
+    pub fn most_cores_in_a_change(&self) -> Option<(usize, u32)> {
+        let owned = |pool: &&Pool| matches!(pool.on, Resource::Cores { .. } | Resource::Vm { .. });
+        let both = |(index, pair): (usize, &[Gear])| {
+            let up = |pool: &Pool| pair[0].replicas_of(pool).max(pair[1].replicas_of(pool)) * pool.on.cores();
+            (index, self.placement.iter().filter(owned).map(up).sum::<u32>())
+        };
+        let changes = self.gears.windows(2).enumerate().map(both);
+        changes.reduce(|most, next| if next.1 > most.1 { next } else { most })
     }
 
     /// Returns the highest rate that any gear carries.

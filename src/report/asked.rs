@@ -4,7 +4,7 @@ use super::words::{UNKNOWN, counted, length, listed, ms, percent, quantile, rps}
 use super::{Block, Given, Table, text};
 use crate::plan::Plan;
 use crate::plot::text::{number, rounded};
-use crate::problem::{Formulation, GoalKind, Machine, PipelineAccuracy, Problem, Room};
+use crate::problem::{Criterion, Formulation, Goal, GoalKind, Machine, PipelineAccuracy, Problem, Room};
 use crate::profile::Profile;
 
 pub(super) fn blocks(given: &Given<'_>) -> Vec<Block> {
@@ -41,6 +41,9 @@ fn of_problem(problem: &Problem) -> Vec<(&'static str, String)> {
         terms.push(("Stages", stages(problem)));
         terms.push(("Accuracy of the whole", accuracy(problem)));
     }
+    if let Some(risk) = problem.risk {
+        terms.push(("Risk", format!("{} that facts were wrong and the objective is not kept", percent(risk.get()))));
+    }
     if problem.formulation == Formulation::Published {
         terms.push(("Formulation", "published: the paper's own model, without waiting in it".to_owned()));
     }
@@ -75,6 +78,7 @@ fn goal(problem: &Problem) -> String {
             let least = goal.accuracy_at_least.map_or_else(|| UNKNOWN.to_owned(), |least| percent(least.get()));
             format!("fewest cores with an accuracy of at least {least} at every load")
         }
+        GoalKind::Lexicographic => levels(goal),
         GoalKind::Fastest => "shortest response time with the asked accuracy".to_owned(),
         GoalKind::Weighted => {
             let weights = goal.weights.unwrap_or_default();
@@ -88,6 +92,15 @@ fn goal(problem: &Problem) -> String {
     }
 }
 
+fn levels(goal: &Goal) -> String {
+    let level = |criterion: &Criterion| match criterion {
+        Criterion::Accuracy => "the highest accuracy",
+        Criterion::Cores => "the fewest cores",
+        Criterion::Latency => "the shortest latency",
+    };
+    goal.order.iter().map(level).collect::<Vec<_>>().join(", then ")
+}
+
 /// Where machines are rented whole, money is what counts in place of cores.
 fn goal_on_machines(problem: &Problem) -> String {
     let goal = &problem.goal;
@@ -97,6 +110,7 @@ fn goal_on_machines(problem: &Problem) -> String {
             let least = goal.accuracy_at_least.map_or_else(|| UNKNOWN.to_owned(), |least| percent(least.get()));
             format!("least money with an accuracy of at least {least} at every load")
         }
+        GoalKind::Lexicographic => levels(goal),
         GoalKind::Fastest => "shortest response time with the asked accuracy".to_owned(),
         GoalKind::Weighted => {
             let weights = goal.weights.unwrap_or_default();

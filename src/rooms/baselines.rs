@@ -270,7 +270,7 @@ fn each_to_its_capacity(ways: impl IntoIterator<Item = (String, Candidate)>) -> 
 }
 
 /// Returns the variant that alone is best at a load, with the fewest cores that carry it; of equals the fewer cores.
-fn best_alone(model: &Model, load: f64) -> Option<(String, Candidate)> {
+pub(super) fn best_alone(model: &Model, load: f64) -> Option<(String, Candidate)> {
     let alone = model.candidates.iter().enumerate().filter_map(|(index, ways)| {
         let way = ways.iter().find(|way| way.capacity >= load)?;
         let mut cores = vec![0; model.candidates.len()];

@@ -20,7 +20,7 @@ fn instance(dice: &mut ChaCha8Rng) -> (Vec<Item>, Vec<Kind>, f64) {
     let kinds: Vec<Kind> = (0..dice.random_range(1..=2))
         .map(|_| Kind {
             space: Space {
-                cores: dice.random_range(1..=4),
+                cores: dice.random_range(3..=5),
                 memory: if dice.random_bool(0.4) { dice.random_range(3..=9) } else { u64::MAX },
             },
             at_most: dice.random_range(1..=3),
@@ -30,7 +30,7 @@ fn instance(dice: &mut ChaCha8Rng) -> (Vec<Item>, Vec<Kind>, f64) {
     let item = |dice: &mut ChaCha8Rng| {
         let option = |dice: &mut ChaCha8Rng| {
             let size = Size {
-                cores: dice.random_range(1..=4),
+                cores: dice.random_range(1..=3),
                 memory: dice.random_range(0..=5),
                 count: dice.random_range(1..=3),
             };
@@ -107,6 +107,7 @@ fn try_everything(items: &[Item], kinds: &[Kind], objective: Objective, load: f6
             Objective::Cheapest { accuracy_at_least } if accuracy < accuracy_at_least - 1e-12 => continue,
             Objective::Cheapest { .. } => -used,
             Objective::Weighted { accuracy: weight, resource, .. } => weight * accuracy - resource * used,
+            Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => unreachable!("not drawn"),
         };
         let second = |accuracy: f64, cost: f64| if objective == Objective::MostAccurate { -cost } else { accuracy };
         let wins = best.is_none_or(|(known, known_accuracy, known_cost)| {

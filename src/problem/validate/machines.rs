@@ -62,6 +62,9 @@ fn rooms_know_machines(problem: &Problem, findings: &mut Findings) {
     if problem.formulation == Formulation::Published && problem.room != Room::Cascade {
         findings.push(refuse("the published formulation knows cores only".to_owned()));
     }
+    if problem.goal.kind == GoalKind::Lexicographic {
+        findings.push(refuse("a goal in levels counts cores, where machines are rented whole".to_owned()));
+    }
 }
 
 /// Cores and their price say nothing beside machines; in the rooms that pack, stock is the only limit.

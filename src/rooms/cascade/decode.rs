@@ -14,7 +14,7 @@ use crate::plan::{
 };
 use crate::problem::Problem;
 use crate::profile::Trust;
-use crate::rooms::gears::{level_shares, switch};
+use crate::rooms::gears::{level_shares, switch_rule};
 use crate::units::{Accuracy, Certainty, Factor, Millis, Rate, Share, Usd};
 
 /// Part of a stage's calls that is not worth a lane.
@@ -24,14 +24,15 @@ const NO_SHARE: f64 = 1e-9;
 pub(super) fn plan(problem: &Problem, facts: &Facts, model: &Model, found: &Found) -> Plan {
     let names = pool_names(model, &found.counts);
     let gears: Vec<Gear> = found.steps.iter().map(|step| gear(model, found, &names, step.rated, step.up_to)).collect();
+    let placement = pools(model, &found.counts, &names, &gears);
     let mut plan = Plan {
         format: PlanFormat::V1,
         name: problem.name.clone(),
         slo: problem.slo,
         machines: Vec::new(),
-        placement: pools(model, &found.counts, &names, &gears),
+        switch: switch_rule(problem, facts, &placement, &gears),
+        placement,
         transfers: Vec::new(),
-        switch: switch(&gears),
         gears,
         proof: None,
         provenance: Provenance {
@@ -40,6 +41,7 @@ pub(super) fn plan(problem: &Problem, facts: &Facts, model: &Model, found: &Foun
             seed: 0,
             inputs: Vec::new(),
             capacity_parts: BTreeMap::new(),
+            head_room: None,
             problem: None,
         },
     };

@@ -331,6 +331,12 @@ fn is_supported(problem: &Problem, context: &Context<'_>) -> Result<(), Error> {
             "set `goal.kind` to `cheapest`, `most-accurate` or `fastest`",
         );
     }
+    if problem.goal.kind == GoalKind::Lexicographic {
+        return refused(
+            "the room `cascade` has no levels of goals",
+            "set `goal.kind` to `cheapest`, `most-accurate` or `fastest`",
+        );
+    }
     if context.verify {
         return refused(
             "HiGHS cannot verify plans of the room `cascade` from the command line",

@@ -37,6 +37,8 @@ pub(super) struct Model<'a> {
     best_of_blends: Vec<Vec<f64>>,
     /// What is rented; absent where cores of the inventory count.
     pub machines: Option<OnMachines>,
+    /// The goal of a later level, in place of the problem's.
+    level: Option<Goal>,
 }
 
 /// The best choice for all loads up to one.
@@ -88,6 +90,7 @@ impl<'a> Model<'a> {
             best_of_blends: blend::best_of_blends(&metric),
             metric,
             accuracies,
+            level: None,
             problem,
         })
     }
@@ -97,9 +100,14 @@ impl<'a> Model<'a> {
         let mut steps: Vec<Step> = Vec::new();
         let mut load = most * LOWEST;
         loop {
-            let chosen = self.best_at(load)?;
-            let up_to = self.carried(&chosen, load, most);
-            steps.push(Step { up_to, chosen });
+            let levels = self.levels(load)?;
+            // Where the best of an earlier level ends, what is best of a later one may change too.
+            let up_to = levels.iter().map(|chosen| self.carried(chosen, load, most)).fold(most, f64::min);
+            let chosen = levels.into_iter().next_back()?;
+            match steps.last_mut() {
+                Some(last) if last.chosen.stages == chosen.stages => last.up_to = up_to,
+                _ => steps.push(Step { up_to, chosen }),
+            }
             if up_to >= most {
                 return Some(steps);
             }
@@ -126,12 +134,46 @@ impl<'a> Model<'a> {
     }
 
     /// Returns the best choice at a load that keeps within the cores, or within stock; its cost is in cores, or in money.
-    ///
-    /// It is sought without mixtures first: then only mixtures that may be worth as much are looked at.
     pub fn best_at(&self, load: f64) -> Option<Chosen> {
         if let Some(machines) = &self.machines {
             return machines.best_at(self, load);
         }
+        self.levels(load)?.into_iter().next_back()
+    }
+
+    /// Returns the best choice of every level of the goal at a load; most goals have one.
+    fn levels(&self, load: f64) -> Option<Vec<Chosen>> {
+        let goal = &self.problem.goal;
+        let first = self.best_of_level(load)?;
+        if goal.kind != GoalKind::Lexicographic {
+            return Some(vec![first]);
+        }
+        let tolerances = goal.tolerances.unwrap_or_default();
+        let next = match goal.valued_as() {
+            GoalKind::MostAccurate => {
+                let cost_at_most = first.cost + f64::from(tolerances.cores);
+                Goal::MostAccurate { cost_at_most: cost_at_most.min(f64::from(self.problem.core_budget())) }
+            }
+            _ => Goal::Cheapest { accuracy_at_least: first.accuracy - tolerances.accuracy.get() },
+        };
+        let second = self.with_goal(next).best_of_level(load)?;
+        Some(vec![first, second])
+    }
+
+    fn with_goal(&self, goal: Goal) -> Self {
+        Self { level: Some(goal), ..self.clone() }
+    }
+
+    /// Returns the cheapest choice at a load that is so accurate, within a cost.
+    pub fn cheapest(&self, load: f64, accuracy_at_least: f64, cost_at_most: f64) -> Option<Chosen> {
+        let chosen = self.with_goal(Goal::Cheapest { accuracy_at_least }).best_of_level(load)?;
+        (chosen.cost <= cost_at_most * (1.0 + SLACK)).then_some(chosen)
+    }
+
+    /// Returns the best choice of the goal's first level at a load.
+    ///
+    /// It is sought without mixtures first: then only mixtures that may be worth as much are looked at.
+    pub fn best_of_level(&self, load: f64) -> Option<Chosen> {
         let alone = self.program(load, None);
         let best = self.best_of(&alone);
         let known = best.as_ref().map(|picked| alone.chosen(picked));
@@ -272,10 +314,18 @@ impl<'a> Model<'a> {
     }
 
     pub fn goal(&self) -> Goal {
+        if let Some(level) = self.level {
+            return level;
+        }
         let goal = &self.problem.goal;
         let budget = f64::from(self.problem.core_budget());
         match goal.kind {
-            GoalKind::MostAccurate | GoalKind::Fastest => Goal::MostAccurate { cost_at_most: budget },
+            GoalKind::Lexicographic if goal.valued_as() == GoalKind::MostAccurate => {
+                Goal::Cheapest { accuracy_at_least: 0.0 }
+            }
+            GoalKind::MostAccurate | GoalKind::Fastest | GoalKind::Lexicographic => {
+                Goal::MostAccurate { cost_at_most: budget }
+            }
             GoalKind::Cheapest => {
                 Goal::Cheapest { accuracy_at_least: goal.accuracy_at_least.map_or(0.0, crate::units::Accuracy::get) }
             }
@@ -293,9 +343,9 @@ impl<'a> Model<'a> {
             Some(machines) => machines.part(picked.cost),
             None => picked.cost / f64::from(self.problem.core_budget()),
         };
-        match self.problem.goal.kind {
+        match self.problem.goal.valued_as() {
             GoalKind::MostAccurate | GoalKind::Fastest => picked.accuracy,
-            GoalKind::Cheapest => -used,
+            GoalKind::Cheapest | GoalKind::Lexicographic => -used,
             GoalKind::Weighted => {
                 let weights = self.problem.goal.weights.unwrap_or_default();
                 weights.accuracy.get() * picked.accuracy - weights.resource.get() * used

@@ -1,6 +1,7 @@
 //! From the ladder of optimal allotments to the gears of a plan.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::error::Error;
 use crate::facts::Facts;
@@ -11,8 +12,8 @@ use crate::problem::Problem;
 use crate::profile::Trust;
 use crate::units::{Accuracy, Factor, Rate, Share, Usd};
 
-use super::Model;
 use super::capacity::Candidate;
+use super::{Model, Parts, latency};
 use crate::rooms::gears::{Decoded, cores_of, lane, level_shares};
 
 /// Name of the room's only stage.
@@ -21,12 +22,14 @@ const STAGE: &str = "answer";
 /// Returns a gear for every range of loads in (from, until], cut finer where fixed shares would give away accuracy.
 pub(super) fn gears(
     problem: &Problem,
+    facts: &Facts,
+    parts: &Parts,
     model: &Model,
     ladder: &Ladder<'_>,
-    from: f64,
-    until: f64,
+    loads: Range<f64>,
     verify: bool,
 ) -> Result<Vec<Decoded>, Error> {
+    let Range { start: from, end: until } = loads;
     let mut decoded = Vec::new();
     for rung in ladder.rungs(until).iter().filter(|rung| rung.to > from * (1.0 + LOAD_SLACK)) {
         for load in borders(rung, rung.from.max(from), problem.goal.gear_loss_at_most.get()) {
@@ -38,15 +41,29 @@ pub(super) fn gears(
                 return Err(Error::Solver { solver: "own search", message });
             }
             let method = if verify { verified(ladder, load, solution.value)? } else { METHOD.to_owned() };
-            let gap = bound - solution.value;
-            let certificate = Certificate { objective: solution.value, bound, gap, method, trial: None };
-            decoded.push(of_solution(problem, model, &solution, load, certificate));
+            let certificate = |objective: f64, bound: f64, method: String| Certificate {
+                objective,
+                bound,
+                gap: bound - objective,
+                method,
+                trial: None,
+            };
+            if problem.goal.wants_low_latency() {
+                let (tight, solution) = latency::least(problem, facts, parts, model, &solution, load)?;
+                let certificate = certificate(solution.value, solution.value, format!("{method}{THEN_LATENCY}"));
+                decoded.push(of_solution(problem, &tight, &solution, load, certificate));
+            } else {
+                decoded.push(of_solution(problem, model, &solution, load, certificate(solution.value, bound, method)));
+            }
         }
     }
     Ok(decoded)
 }
 
 const METHOD: &str = "exact: dynamic programme over piecewise linear functions of the load";
+
+/// What the last level of a lexicographic goal adds.
+const THEN_LATENCY: &str = "; then the shortest SLO that is kept, by bisection over exact solutions";
 
 #[cfg(feature = "milp")]
 fn verified(ladder: &Ladder<'_>, load: f64, value: f64) -> Result<String, Error> {

@@ -8,6 +8,7 @@
 
 mod capacity;
 mod decode;
+mod latency;
 mod machines;
 mod published;
 
@@ -58,7 +59,7 @@ impl Planner for VariantSet {
         for (until, current) in running_ranges(context.from, max_load) {
             let instance = model.instance_from(&current);
             let ladder = Ladder::between(carried, until, &instance);
-            gears.extend(decode::gears(problem, &model, &ladder, carried, until, context.verify)?);
+            gears.extend(decode::gears(problem, facts, parts, &model, &ladder, carried..until, context.verify)?);
             carried = ladder.max_load().min(until);
             if carried < until * (1.0 - LOAD_SLACK) {
                 return Ok(Answer::Infeasible(conflict::find(problem, &Carries { facts, parts })?));
@@ -141,6 +142,13 @@ impl Model {
 pub(super) fn objective(problem: &Problem) -> Objective {
     match problem.goal.kind {
         GoalKind::MostAccurate | GoalKind::Fastest => Objective::MostAccurate,
+        GoalKind::Lexicographic => {
+            let tolerances = problem.goal.tolerances.unwrap_or_default();
+            match problem.goal.valued_as() {
+                GoalKind::MostAccurate => Objective::CoresThenAccuracy { tolerance: tolerances.cores },
+                _ => Objective::AccuracyThenCores { tolerance: tolerances.accuracy.get() },
+            }
+        }
         GoalKind::Cheapest => Objective::Cheapest {
             accuracy_at_least: problem.goal.accuracy_at_least.map_or(0.0, crate::units::Accuracy::get),
         },

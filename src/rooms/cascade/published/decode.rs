@@ -45,7 +45,7 @@ pub fn plan(problem: &Problem, facts: &Facts, settings: &Settings) -> Result<Opt
     let counts = match problem.goal.kind {
         GoalKind::MostAccurate => most..=most,
         GoalKind::Cheapest => 1..=most,
-        GoalKind::Weighted | GoalKind::Fastest => {
+        GoalKind::Weighted | GoalKind::Fastest | GoalKind::Lexicographic => {
             return Err(refused("this goal", "set `goal.kind` to `cheapest` or `most-accurate`"));
         }
     };
@@ -146,6 +146,7 @@ fn decoded(
             seed: 0,
             inputs: Vec::new(),
             capacity_parts: BTreeMap::new(),
+            head_room: None,
             problem: None,
         },
     };
