@@ -13,14 +13,14 @@
 pub mod mix;
 pub mod shape;
 
-use super::pack::Room;
+use super::pack::Space;
 use super::{ACCURACY_SLACK, Objective};
 
 /// A kind of machine.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Kind {
     /// What one machine has.
-    pub room: Room,
+    pub space: Space,
     /// How many there are.
     pub at_most: u32,
     /// Price of one for an hour.

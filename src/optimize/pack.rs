@@ -20,14 +20,14 @@ pub struct Size {
 
 /// What one machine has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct Space {
     /// Cores.
     pub cores: u32,
     /// Memory in bytes; `u64::MAX` where unlimited.
     pub memory: u64,
 }
 
-impl Room {
+impl Space {
     /// Returns how many replicas of a size fit side by side.
     #[must_use]
     pub fn holds(self, size: Size) -> u32 {
@@ -44,21 +44,21 @@ impl Room {
 /// Returns what each machine holds, replicas by size, on as few machines as possible; `None` where these are more than
 /// `most`.
 #[must_use]
-pub fn fewest(sizes: &[Size], room: Room, most: u32) -> Option<Vec<Vec<u32>>> {
+pub fn fewest(sizes: &[Size], space: Space, most: u32) -> Option<Vec<Vec<u32>>> {
     let mut order: Vec<usize> = (0..sizes.len()).filter(|&index| sizes[index].count > 0).collect();
-    if order.iter().any(|&index| room.holds(sizes[index]) == 0) {
+    if order.iter().any(|&index| space.holds(sizes[index]) == 0) {
         return None;
     }
     order.sort_by_key(|&index| std::cmp::Reverse((sizes[index].cores, sizes[index].memory)));
     let sorted: Vec<Size> = order.iter().map(|&index| sizes[index]).collect();
-    let least = at_least(&sorted, room);
+    let least = at_least(&sorted, space);
     if least > most {
         return None;
     }
-    let packed = first_fit(&sorted, room);
+    let packed = first_fit(&sorted, space);
     let known = u32::try_from(packed.len()).unwrap_or(u32::MAX);
     let better =
-        (least..known.min(most.saturating_add(1))).find_map(|machines| Search::new(&sorted, room).onto(machines));
+        (least..known.min(most.saturating_add(1))).find_map(|machines| Search::new(&sorted, space).onto(machines));
     let packed = better.or_else(|| (known <= most).then_some(packed))?;
     let in_order = |machine: Vec<u32>| {
         let mut counts = vec![0; sizes.len()];
@@ -70,7 +70,7 @@ pub fn fewest(sizes: &[Size], room: Room, most: u32) -> Option<Vec<Vec<u32>>> {
 
 /// Returns a number of machines that is needed at least.
 #[must_use]
-pub fn at_least(sizes: &[Size], room: Room) -> u32 {
+pub fn at_least(sizes: &[Size], space: Space) -> u32 {
     let cores: u64 = sizes.iter().map(|size| u64::from(size.count) * u64::from(size.cores)).sum();
     let memory: u64 =
         sizes.iter().map(|size| u64::from(size.count).saturating_mul(size.memory)).fold(0, u64::saturating_add);
@@ -78,15 +78,15 @@ pub fn at_least(sizes: &[Size], room: Room) -> u32 {
     let alone = |is_large: &dyn Fn(&Size) -> bool| -> u64 {
         sizes.iter().filter(|size| is_large(size)).map(|size| u64::from(size.count)).sum()
     };
-    let wide = alone(&|size| u64::from(size.cores) * 2 > u64::from(room.cores));
-    let heavy = alone(&|size| size.memory > room.memory / 2);
-    let by_cores = cores.div_ceil(u64::from(room.cores.max(1)));
-    let by_memory = memory.div_ceil(room.memory.max(1));
+    let wide = alone(&|size| u64::from(size.cores) * 2 > u64::from(space.cores));
+    let heavy = alone(&|size| size.memory > space.memory / 2);
+    let by_cores = cores.div_ceil(u64::from(space.cores.max(1)));
+    let by_memory = memory.div_ceil(space.memory.max(1));
     u32::try_from(by_cores.max(by_memory).max(wide).max(heavy)).unwrap_or(u32::MAX)
 }
 
-fn first_fit(sizes: &[Size], room: Room) -> Vec<Vec<u32>> {
-    let mut left: Vec<Room> = Vec::new();
+fn first_fit(sizes: &[Size], space: Space) -> Vec<Vec<u32>> {
+    let mut left: Vec<Space> = Vec::new();
     let mut machines: Vec<Vec<u32>> = Vec::new();
     for (index, &size) in sizes.iter().enumerate() {
         let mut rest = size.count;
@@ -97,8 +97,8 @@ fn first_fit(sizes: &[Size], room: Room) -> Vec<Vec<u32>> {
             rest -= taken;
         }
         while rest > 0 {
-            let taken = room.holds(size).min(rest);
-            left.push(room.without(size, taken));
+            let taken = space.holds(size).min(rest);
+            left.push(space.without(size, taken));
             machines.push(vec![0; sizes.len()]);
             machines.last_mut().expect("just pushed")[index] = taken;
             rest -= taken;
@@ -110,14 +110,14 @@ fn first_fit(sizes: &[Size], room: Room) -> Vec<Vec<u32>> {
 /// Tries one number of machines.
 struct Search<'a> {
     sizes: &'a [Size],
-    room: Room,
+    space: Space,
     /// Counts that were left for a number of machines when it failed.
     failed: BTreeSet<(u32, Vec<u32>)>,
 }
 
 impl<'a> Search<'a> {
-    fn new(sizes: &'a [Size], room: Room) -> Self {
-        Self { sizes, room, failed: BTreeSet::new() }
+    fn new(sizes: &'a [Size], space: Space) -> Self {
+        Self { sizes, space, failed: BTreeSet::new() }
     }
 
     fn onto(mut self, machines: u32) -> Option<Vec<Vec<u32>>> {
@@ -129,13 +129,13 @@ impl<'a> Search<'a> {
     fn fill(&mut self, counts: Vec<u32>, machines: u32, packed: &mut Vec<Vec<u32>>) -> bool {
         let Some(largest) = counts.iter().position(|count| *count > 0) else { return true };
         let left: Vec<Size> = self.sizes.iter().zip(&counts).map(|(size, &count)| Size { count, ..*size }).collect();
-        if at_least(&left, self.room) > machines || self.failed.contains(&(machines, counts.clone())) {
+        if at_least(&left, self.space) > machines || self.failed.contains(&(machines, counts.clone())) {
             return false;
         }
         let mut full = Vec::new();
         let mut machine = vec![0; counts.len()];
         machine[largest] = 1;
-        complete(&left, self.room.without(left[largest], 1), largest, &mut machine, &mut full);
+        complete(&left, self.space.without(left[largest], 1), largest, &mut machine, &mut full);
         for machine in full {
             let rest = counts.iter().zip(&machine).map(|(count, taken)| count - taken).collect();
             packed.push(machine);
@@ -150,19 +150,19 @@ impl<'a> Search<'a> {
 }
 
 /// Lists every way to fill up a machine from the size `from` on, the fullest with large replicas first.
-fn complete(left: &[Size], room: Room, from: usize, machine: &mut Vec<u32>, full: &mut Vec<Vec<u32>>) {
+fn complete(left: &[Size], space: Space, from: usize, machine: &mut Vec<u32>, full: &mut Vec<Vec<u32>>) {
     let Some(&size) = left.get(from) else {
-        let fits_more = |(size, taken): (&Size, &u32)| *taken < size.count && room.holds(*size) > 0;
+        let fits_more = |(size, taken): (&Size, &u32)| *taken < size.count && space.holds(*size) > 0;
         if !left.iter().zip(machine.iter()).any(fits_more) {
             full.push(machine.clone());
         }
         return;
     };
     let already = machine[from];
-    let most = room.holds(size).min(size.count - already.min(size.count));
+    let most = space.holds(size).min(size.count - already.min(size.count));
     for more in (0..=most).rev() {
         machine[from] = already + more;
-        complete(left, room.without(size, more), from + 1, machine, full);
+        complete(left, space.without(size, more), from + 1, machine, full);
     }
     machine[from] = already;
 }
@@ -172,7 +172,7 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    use super::{Room, Size, fewest};
+    use super::{Size, Space, fewest};
 
     /// The oracle: puts one replica after the other onto any machine.
     fn fits(items: &[(u32, u64)], machines: &mut [(u32, u64)]) -> bool {
@@ -193,19 +193,19 @@ mod tests {
     fn no_packing_takes_fewer_machines() {
         let mut dice = ChaCha8Rng::seed_from_u64(42);
         for round in 0..1500 {
-            let room = Room { cores: dice.random_range(1..=9), memory: dice.random_range(4..=12) };
+            let space = Space { cores: dice.random_range(1..=9), memory: dice.random_range(4..=12) };
             let size = |dice: &mut ChaCha8Rng| Size {
-                cores: dice.random_range(1..=room.cores),
-                memory: dice.random_range(0..=room.memory),
+                cores: dice.random_range(1..=space.cores),
+                memory: dice.random_range(0..=space.memory),
                 count: dice.random_range(0..=3),
             };
             let sizes: Vec<Size> = (0..dice.random_range(1..=3)).map(|_| size(&mut dice)).collect();
             let one_by_one = |size: &Size| std::iter::repeat_n((size.cores, size.memory), size.count as usize);
             let items: Vec<(u32, u64)> = sizes.iter().flat_map(one_by_one).collect();
-            let needs = |machines: &usize| fits(&items, &mut vec![(room.cores, room.memory); *machines]);
+            let needs = |machines: &usize| fits(&items, &mut vec![(space.cores, space.memory); *machines]);
             let least = (0..=items.len()).find(needs).expect("one machine each is enough");
-            let packed = fewest(&sizes, room, 99).expect("each fits by itself");
-            assert_eq!(packed.len(), least, "round {round}: {sizes:?} in {room:?}");
+            let packed = fewest(&sizes, space, 99).expect("each fits by itself");
+            assert_eq!(packed.len(), least, "round {round}: {sizes:?} in {space:?}");
             for (index, size) in sizes.iter().enumerate() {
                 assert_eq!(packed.iter().map(|machine| machine[index]).sum::<u32>(), size.count, "round {round}");
             }
@@ -213,20 +213,20 @@ mod tests {
                 let sum = |of: fn(&Size) -> u64| -> u64 {
                     sizes.iter().zip(machine).map(|(size, &count)| of(size) * u64::from(count)).sum()
                 };
-                assert!(sum(|size| u64::from(size.cores)) <= u64::from(room.cores), "round {round}");
-                assert!(sum(|size| size.memory) <= room.memory, "round {round}");
+                assert!(sum(|size| u64::from(size.cores)) <= u64::from(space.cores), "round {round}");
+                assert!(sum(|size| size.memory) <= space.memory, "round {round}");
             }
             let short = u32::try_from(least).expect("few").checked_sub(1);
-            assert!(short.is_none_or(|short| fewest(&sizes, room, short).is_none()), "round {round}");
+            assert!(short.is_none_or(|short| fewest(&sizes, space, short).is_none()), "round {round}");
         }
     }
 
     #[test]
     fn what_is_larger_than_a_machine_fits_nowhere() {
-        let room = Room { cores: 4, memory: u64::MAX };
-        assert_eq!(fewest(&[Size { cores: 5, memory: 0, count: 1 }], room, 9), None);
-        assert_eq!(fewest(&[Size { cores: 5, memory: 0, count: 0 }], room, 0), Some(Vec::new()));
+        let space = Space { cores: 4, memory: u64::MAX };
+        assert_eq!(fewest(&[Size { cores: 5, memory: 0, count: 1 }], space, 9), None);
+        assert_eq!(fewest(&[Size { cores: 5, memory: 0, count: 0 }], space, 0), Some(Vec::new()));
         // Two of three cores waste a core each: six cores on two machines of four.
-        assert_eq!(fewest(&[Size { cores: 3, memory: 0, count: 2 }], room, 9).map(|packed| packed.len()), Some(2));
+        assert_eq!(fewest(&[Size { cores: 3, memory: 0, count: 2 }], space, 9).map(|packed| packed.len()), Some(2));
     }
 }

@@ -7,7 +7,7 @@ use super::variant_set::Candidate;
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::optimize::fleet::Kind;
-use crate::optimize::pack::{self, Size};
+use crate::optimize::pack::{self, Size, Space};
 use crate::plan::{Gear, Packed};
 use crate::problem::{Machine, Problem, Room};
 use crate::units::Usd;
@@ -17,7 +17,8 @@ const MEGABYTE: f64 = 1e6;
 
 /// Returns the kinds of machines as the search sees them.
 pub(super) fn kinds(problem: &Problem) -> Vec<Kind> {
-    let kind = |kind: &Machine| Kind { room: room(kind), at_most: kind.at_most, price: kind.price_usd_per_hour.get() };
+    let kind =
+        |kind: &Machine| Kind { space: space(kind), at_most: kind.at_most, price: kind.price_usd_per_hour.get() };
     problem.inventory.machines.iter().map(kind).collect()
 }
 
@@ -32,10 +33,10 @@ pub(super) fn refuse(problem: &Problem, who: &str) -> Result<(), Error> {
     })
 }
 
-fn room(kind: &Machine) -> pack::Room {
+fn space(kind: &Machine) -> Space {
     // A machine never has more than it says; a replica never takes less.
     let memory = kind.memory_mb.map_or(u64::MAX, |memory| (memory.get() * MEGABYTE).floor() as u64);
-    pack::Room { cores: kind.cores, memory }
+    Space { cores: kind.cores, memory }
 }
 
 /// Returns the size of a variant's replicas by the facts of their kind of machine.
@@ -72,7 +73,7 @@ pub(super) fn pack(problem: &Problem, facts_of: &[Facts], lanes: &[(String, Cand
     for (kind, facts) in problem.inventory.machines.iter().zip(facts_of) {
         let here: Vec<_> = lanes.iter().filter(|(_, way)| way.machine.as_ref() == Some(&kind.name)).collect();
         let sizes: Vec<Size> = here.iter().map(|(variant, way)| size(facts, variant, way)).collect();
-        let mut machines = pack::fewest(&sizes, room(kind), kind.at_most)?;
+        let mut machines = pack::fewest(&sizes, space(kind), kind.at_most)?;
         let count = u32::try_from(machines.len()).expect("within stock");
         if count == 0 {
             continue;

@@ -7,7 +7,7 @@ use planner::format::from_value;
 use planner::optimize::Objective;
 use planner::optimize::fleet::mix::{Item, Mix, Squad};
 use planner::optimize::fleet::{Kind, best};
-use planner::optimize::pack::{Room, Size};
+use planner::optimize::pack::{Size, Space};
 use planner::plan::{Plan, Tolerance, check};
 use planner::problem::Problem;
 use planner::rooms::{Answer, Conflict, Context, solve};
@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 fn instance(dice: &mut ChaCha8Rng) -> (Vec<Item>, Vec<Kind>, f64) {
     let kinds: Vec<Kind> = (0..dice.random_range(1..=2))
         .map(|_| Kind {
-            room: Room {
-                cores: dice.random_range(1..=4),
+            space: Space {
+                cores: dice.random_range(3..=5),
                 memory: if dice.random_bool(0.4) { dice.random_range(3..=9) } else { u64::MAX },
             },
             at_most: dice.random_range(1..=3),
@@ -30,7 +30,7 @@ fn instance(dice: &mut ChaCha8Rng) -> (Vec<Item>, Vec<Kind>, f64) {
     let item = |dice: &mut ChaCha8Rng| {
         let option = |dice: &mut ChaCha8Rng| {
             let size = Size {
-                cores: dice.random_range(1..=4),
+                cores: dice.random_range(1..=3),
                 memory: dice.random_range(0..=5),
                 count: dice.random_range(1..=3),
             };
@@ -48,14 +48,14 @@ fn instance(dice: &mut ChaCha8Rng) -> (Vec<Item>, Vec<Kind>, f64) {
 }
 
 /// Tells whether these replicas have a place on so many machines, by trying every place of each.
-fn fits(replicas: &[(u32, u64)], machines: &mut [Room]) -> bool {
+fn fits(replicas: &[(u32, u64)], machines: &mut [Space]) -> bool {
     let Some(&(cores, memory)) = replicas.first() else { return true };
     (0..machines.len()).any(|index| {
         let free = machines[index];
         if free.cores < cores || free.memory < memory {
             return false;
         }
-        machines[index] = Room { cores: free.cores - cores, memory: free.memory - memory };
+        machines[index] = Space { cores: free.cores - cores, memory: free.memory - memory };
         let all_fit = fits(&replicas[1..], machines);
         machines[index] = free;
         all_fit
@@ -68,7 +68,7 @@ fn machines_for(items: &[Item], picks: &[usize], index: usize, kind: &Kind) -> O
     let sizes = chosen.map(|(item, pick)| item.options[pick - 1].size);
     let replicas: Vec<(u32, u64)> =
         sizes.flat_map(|size| std::iter::repeat_n((size.cores, size.memory), size.count as usize)).collect();
-    (0..=kind.at_most).find(|&machines| fits(&replicas, &mut vec![kind.room; machines as usize]))
+    (0..=kind.at_most).find(|&machines| fits(&replicas, &mut vec![kind.space; machines as usize]))
 }
 
 /// The oracle: every pick of every item, packed by trying every place. Returns (value, accuracy, cost).
@@ -170,7 +170,7 @@ fn the_best_fleet_is_that_of_trying_everything() {
                     }
                 };
                 let cores: u32 = items.iter().zip(&found.choice).map(size).sum();
-                fragmented += u32::from(machines.is_some_and(|machines| cores.div_ceil(kind.room.cores) < machines));
+                fragmented += u32::from(machines.is_some_and(|machines| cores.div_ceil(kind.space.cores) < machines));
             }
         }
     }

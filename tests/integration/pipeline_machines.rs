@@ -9,7 +9,7 @@ use planner::optimize::choice::placed::{Placed, Site};
 use planner::optimize::choice::{Alternative, Choice, Goal, Metric, Walk, enumerate, labels};
 use planner::optimize::fleet::Kind;
 use planner::optimize::fleet::shape::Shapes;
-use planner::optimize::pack::{Room, Size};
+use planner::optimize::pack::{Size, Space};
 use planner::plan::estimate::Queue;
 use planner::plan::law::Law;
 use planner::plan::{Gear, Plan, Tolerance, check};
@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 fn instance(dice: &mut ChaCha8Rng) -> Choice<Placed> {
     let kinds: Vec<Kind> = (0..dice.random_range(1..=2))
         .map(|_| Kind {
-            room: Room {
+            space: Space {
                 cores: dice.random_range(2..=4),
                 memory: if dice.random_bool(0.5) { dice.random_range(3..=7) } else { u64::MAX },
             },

@@ -28,14 +28,14 @@ impl Site {
     pub fn packs(&self, counts: &[u32]) -> bool {
         (0..self.kinds.len()).all(|kind| {
             let sizes = self.sizes(kind, counts);
-            pack::fewest(&sizes, self.kinds[kind].room, self.fleet[kind]).is_some()
+            pack::fewest(&sizes, self.kinds[kind].space, self.fleet[kind]).is_some()
         })
     }
 
     /// Tells whether they may pack, by their sums; quick, and never wrongly no.
     fn may_pack(&self, counts: &[u32]) -> bool {
         (0..self.kinds.len())
-            .all(|kind| pack::at_least(&self.sizes(kind, counts), self.kinds[kind].room) <= self.fleet[kind])
+            .all(|kind| pack::at_least(&self.sizes(kind, counts), self.kinds[kind].space) <= self.fleet[kind])
     }
 
     fn sizes(&self, kind: usize, counts: &[u32]) -> Vec<Size> {

@@ -57,8 +57,8 @@ impl Squad {
     /// Tells whether this carries as much and fits wherever the other fits: each of the other's replicas makes room for
     /// as many of this one's as are no larger in sum.
     fn beats(&self, other: &Self) -> bool {
-        let room = pack::Room { cores: other.size.cores, memory: other.size.memory };
-        let nested = u64::from(room.holds(self.size)) * u64::from(other.size.count);
+        let space = pack::Space { cores: other.size.cores, memory: other.size.memory };
+        let nested = u64::from(space.holds(self.size)) * u64::from(other.size.count);
         self.capacity >= other.capacity && nested >= u64::from(self.size.count)
     }
 }
@@ -153,12 +153,12 @@ impl Mix {
             _ => Size { cores: 0, memory: 0, count: 0 },
         };
         let sizes: Vec<Size> = self.items.iter().zip(picks).map(size).collect();
-        pack::fewest(&sizes, self.kinds[kind].room, most)
+        pack::fewest(&sizes, self.kinds[kind].space, most)
     }
 }
 
 fn tables_of(items: &[Item], order: &[usize], kinds: &[Kind], kind: usize, worth: &dyn Fn(f64) -> f64) -> Tables {
-    let cores = (kinds[kind].room.cores * kinds[kind].at_most) as usize;
+    let cores = (kinds[kind].space.cores * kinds[kind].at_most) as usize;
     let mut tables = vec![vec![0.0; cores + 1]];
     for &index in order.iter().rev() {
         let rest = tables.last().expect("begins with one");
@@ -321,7 +321,7 @@ impl AtLoad<'_> {
 
 impl Mix {
     fn cores(&self, fleet: &[u32]) -> Vec<u32> {
-        self.kinds.iter().zip(fleet).map(|(kind, machines)| kind.room.cores * machines).collect()
+        self.kinds.iter().zip(fleet).map(|(kind, machines)| kind.space.cores * machines).collect()
     }
 
     /// Returns the most that the items from a position on carry within so many cores of each kind.

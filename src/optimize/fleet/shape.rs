@@ -28,8 +28,8 @@ impl Shapes {
                 || sizes.iter().enumerate().filter(move |(_, (on, _))| *on == index).map(|(at, (_, size))| (at, *size));
             // Replicas that fill the cores of a machine take at most so much memory.
             let greed =
-                |size: Size| u128::from(size.memory) * u128::from(kind.room.cores) / u128::from(size.cores.max(1));
-            let memory_binds = here().any(|(_, size)| greed(size) >= u128::from(kind.room.memory));
+                |size: Size| u128::from(size.memory) * u128::from(kind.space.cores) / u128::from(size.cores.max(1));
+            let memory_binds = here().any(|(_, size)| greed(size) >= u128::from(kind.space.memory));
             let class = |size: Size| (size.cores, if memory_binds { size.memory } else { 0 });
             let mut classes: Vec<(u32, u64)> = here().map(|(_, size)| class(size)).collect();
             classes.sort_unstable();

@@ -54,9 +54,9 @@ impl OnMachines {
 
     /// Returns the least that replicas cost: their part of the machine, by cores or by memory.
     fn share(&self, (kind, size): (usize, Size), replicas: u32) -> f64 {
-        let Kind { room, price, .. } = self.kinds[kind];
-        let of_cores = f64::from(size.cores) / f64::from(room.cores);
-        let of_memory = if room.memory == u64::MAX { 0.0 } else { size.memory as f64 / room.memory as f64 };
+        let Kind { space, price, .. } = self.kinds[kind];
+        let of_cores = f64::from(size.cores) / f64::from(space.cores);
+        let of_memory = if space.memory == u64::MAX { 0.0 } else { size.memory as f64 / space.memory as f64 };
         f64::from(replicas) * of_cores.max(of_memory) * price
     }
 

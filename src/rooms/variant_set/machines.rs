@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::facts::Facts;
 use crate::optimize::fleet::mix::{Item, Mix, Squad, worth_keeping};
 use crate::optimize::fleet::{self, Best, NO_LEVELS, Within};
-use crate::optimize::{LOAD_SLACK, Objective};
+use crate::optimize::{ACCURACY_SLACK, LOAD_SLACK, Objective};
 use crate::plan::Certificate;
 use crate::problem::{Machine, Problem};
 use crate::rooms::gears::Decoded;
@@ -142,8 +142,11 @@ impl<'a> Model<'a> {
                 low = (just, beyond);
             }
         }
-        let at_border = self.best_at(low.0).filter(|best| self.is_worth_a_gear(best, found)).unwrap_or(low.1);
-        Some((low.0, at_border))
+        // At the very border rounding may take away what is there just below it.
+        [0.0, LOAD_SLACK, 2e-6].into_iter().find_map(|part| {
+            let at = low.0 * (1.0 - part);
+            Some((at, better(at)?))
+        })
     }
 
     /// Returns the highest load up to `most` at which a choice is still worth a gear of its own.
@@ -161,7 +164,9 @@ impl<'a> Model<'a> {
     fn revalued(&self, of: &Found, load: f64) -> Option<Found> {
         let (accuracy, _) = self.mix.evaluate(&of.choice, load)?;
         let value = match self.objective {
-            Objective::Cheapest { accuracy_at_least } if accuracy < accuracy_at_least - CLOSE => return None,
+            Objective::Cheapest { accuracy_at_least } if accuracy < accuracy_at_least - ACCURACY_SLACK => {
+                return None;
+            }
             Objective::Cheapest { .. } => of.value,
             Objective::MostAccurate => accuracy,
             Objective::Weighted { accuracy: weight, .. } => of.value + weight * (accuracy - of.accuracy),
