@@ -50,7 +50,7 @@ impl Visit {
 pub struct Cycle {
     /// How long it takes, in milliseconds (R).
     pub length_ms: f64,
-    /// Busy part of the replica.
+    /// Busy part of the replica at most: as if every call were served alone.
     pub busy: f64,
 }
 
@@ -73,16 +73,11 @@ pub fn cycle(queues: &[(Visit, f64)]) -> Option<Cycle> {
             (!full[index] && rate / 1e3 * length_ms > f64::from(visit.batch)).then_some(index)
         };
         let Some(index) = queues.iter().enumerate().find_map(overflows) else {
-            return Some(Cycle { length_ms, busy: used().map(|queue| busy(queue, length_ms)).sum::<f64>().min(1.0) });
+            let alone = |(visit, rate): &(Visit, f64)| rate / 1e3 * visit.first_ms;
+            return Some(Cycle { length_ms, busy: used().map(alone).sum::<f64>().min(1.0) });
         };
         full[index] = true;
     }
-}
-
-/// Returns the part of a replica's time that a queue takes whose batch forms during a turn.
-fn busy(&(visit, rate): &(Visit, f64), length_ms: f64) -> f64 {
-    let together = (rate / 1e3 * length_ms).clamp(1.0, f64::from(visit.batch));
-    rate / 1e3 * (visit.first_ms + visit.each_ms * (together - 1.0)) / together
 }
 
 #[cfg(test)]

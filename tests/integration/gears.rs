@@ -182,7 +182,11 @@ fn keys_that_the_room_does_not_act_on_are_refused() {
 
 #[test]
 fn requests_stay_where_they_began_on_machines_of_several_kinds() {
-    let plan = planned(&problem(9000.0, 10.0, &machines(), &most_accurate()), &facts()).expect("a plan");
+    let roomy = json!({ "cores": 4, "machines": [
+        { "name": "small", "cores": 1, "at_most": 2, "price_usd_per_hour": 0.05 },
+        { "name": "large", "cores": 2, "at_most": 1, "price_usd_per_hour": 0.12 }
+    ] });
+    let plan = planned(&problem(9000.0, 10.0, &roomy, &most_accurate()), &facts()).expect("a plan");
     assert!(!plan.validate().has_errors(), "{}", plan.validate());
     let stages = plan.gears.iter().flat_map(|gear| &gear.stages[1..]).filter(|stage| stage.lanes.len() > 1);
     let stays: Vec<Dispatch> = stages.map(|stage| stage.dispatch).collect();

@@ -88,6 +88,8 @@ pub(in crate::rooms) fn steps(rated: &[Rated], load: &Load, most: impl Fn(&Rated
         }
         let capacity = most(cascade).min(max);
         if capacity > carried * (1.0 + LOAD_SLACK) {
+            // Of equally accurate ones that which carries more serves alone.
+            steps.pop_if(|last| last.accuracy <= cascade.accuracy + 1e-12);
             steps.push(Step { rated: index, up_to: capacity, accuracy: cascade.accuracy });
         }
     }
