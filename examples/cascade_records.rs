@@ -138,9 +138,12 @@ fn choices(set: &Set, planning: usize, repeats: u64) -> [Tally; 3] {
         let (known, _) = split(&set.records, part, seed);
         let point = path(&known, search, &set.prices).into_iter().rfind(|cascade| cascade.accuracy >= target);
         let (to_search, to_prove) = split(&known, 0.5, seed);
-        // What is below the target where it was chosen has little hope where it was not.
-        let hopeful: Vec<Cascade> =
-            path(&to_search, search, &set.prices).into_iter().filter(|cascade| cascade.accuracy >= target).collect();
+        // What is below the target where it was chosen has little hope where it was not; what is dearer than the reference
+        // nobody would take.
+        let is_hopeful = |cascade: &Cascade| {
+            cascade.accuracy >= target && work(&to_search, cascade, &set.prices) < set.prices[reference]
+        };
+        let hopeful: Vec<Cascade> = path(&to_search, search, &set.prices).into_iter().filter(is_hopeful).collect();
         let steps = spaced(&hopeful, STEPS);
         let last = |target| certify(&steps, &to_prove, target, DELTA).chosen.map(|place| steps[place].clone());
         [point, last(Target::Within { reference, loss: LOSS }), last(Target::Accuracy(target))]

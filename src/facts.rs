@@ -2,6 +2,7 @@
 //! load.
 
 mod recorded;
+mod risk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,13 +11,14 @@ use crate::error::Error;
 use crate::finding::{Code, Finding, Findings};
 use crate::format::{Loaded, load, read, sha256};
 use crate::near;
-use crate::plan::{InputRole, Plan, Resource};
-use crate::problem::Problem;
+use crate::plan::{InputRole, Plan, Pool, Resource};
+use crate::problem::{Machine, Problem};
 use crate::profile::{
-    Answers, AnswersFile, Bound, CertaintyMeasure, Curve, Key, Profile, Service, Spot, Trust, Variant,
+    Answers, AnswersFile, Bound, CertaintyMeasure, Curve, Key, Point, Profile, Service, Spot, Trust, Variant,
 };
 
 pub use recorded::RecordedLoad;
+pub use risk::AtRisk;
 
 /// Profiles with their answers and curves, and the recorded load.
 #[derive(Debug, Clone, Default)]
@@ -27,7 +29,8 @@ pub struct Facts {
     pub recorded: Option<Loaded<RecordedLoad>>,
     answers: Vec<Option<Answers>>,
     calibration: Vec<Answers>,
-    curves: BTreeMap<(String, String), Curve>,
+    /// For each profile its curves, by variant and device.
+    curves: Vec<BTreeMap<(String, String), Curve>>,
 }
 
 impl Facts {
@@ -36,6 +39,16 @@ impl Facts {
     /// # Errors
     /// [`Error::Input`] with the findings of every file that cannot be used, or a variant that two profiles name.
     pub fn load(paths: &[PathBuf]) -> Result<Self, Error> {
+        Self::load_on(paths, &[])
+    }
+
+    /// Loads profiles of these kinds of machines: two may name the same variant where no kind trusts both.
+    ///
+    /// What is not measured by machine, accuracy and answers, is that of the profile named first.
+    ///
+    /// # Errors
+    /// As [`Facts::load`].
+    pub fn load_on(paths: &[PathBuf], kinds: &[Machine]) -> Result<Self, Error> {
         let mut facts = Self::default();
         let mut findings = Findings::default();
         for path in paths {
@@ -44,7 +57,7 @@ impl Facts {
             };
             match load::<Profile>(path).and_then(with_answers) {
                 Ok((answers, calibration, profile)) => {
-                    facts.add(profile, answers, &mut findings);
+                    facts.add(profile, answers, kinds, &mut findings);
                     facts.calibration.extend(calibration);
                 }
                 Err(Error::Input(more)) => findings.extend(more),
@@ -59,10 +72,18 @@ impl Facts {
     /// # Errors
     /// Findings where two profiles name the same variant.
     pub fn of(profiles: Vec<(Loaded<Profile>, Option<Answers>)>) -> Result<Self, Findings> {
+        Self::of_kinds(profiles, &[])
+    }
+
+    /// Returns facts of these kinds of machines from profiles that are already in memory.
+    ///
+    /// # Errors
+    /// Findings where two profiles that one kind trusts name the same variant.
+    pub fn of_kinds(profiles: Vec<(Loaded<Profile>, Option<Answers>)>, kinds: &[Machine]) -> Result<Self, Findings> {
         let mut facts = Self::default();
         let mut findings = Findings::default();
         for (profile, answers) in profiles {
-            facts.add(profile, answers, &mut findings);
+            facts.add(profile, answers, kinds, &mut findings);
         }
         findings.or(facts)
     }
@@ -72,7 +93,8 @@ impl Facts {
     /// # Errors
     /// As [`Facts::load`], for the trace too.
     pub fn of_problem(problem: &Problem, folder: &Path) -> Result<Self, Error> {
-        let facts = Self::load(&problem.profiles.iter().map(|path| folder.join(path)).collect::<Vec<_>>())?;
+        let profiles: Vec<PathBuf> = problem.profiles.iter().map(|path| folder.join(path)).collect();
+        let facts = Self::load_on(&profiles, &problem.inventory.machines)?;
         Ok(Self { recorded: RecordedLoad::of_problem(problem, folder)?, ..facts })
     }
 
@@ -83,7 +105,7 @@ impl Facts {
     pub fn of_plan(plan: &Plan, plan_path: &Path) -> Result<Self, Error> {
         let folder = plan_path.parent().unwrap_or(Path::new(""));
         let profiles = plan.provenance.inputs.iter().filter(|input| input.role == InputRole::Profile);
-        let facts = Self::load(&profiles.map(|input| folder.join(&input.path)).collect::<Vec<_>>())?;
+        let facts = Self::load_on(&profiles.map(|input| folder.join(&input.path)).collect::<Vec<_>>(), &plan.machines)?;
         facts.with_load_of(plan, plan_path)
     }
 
@@ -97,24 +119,35 @@ impl Facts {
         Ok(Self { recorded: RecordedLoad::of_problem(problem, folder)?, ..self })
     }
 
-    fn add(&mut self, profile: Loaded<Profile>, answers: Option<Answers>, findings: &mut Findings) {
+    fn add(&mut self, profile: Loaded<Profile>, answers: Option<Answers>, kinds: &[Machine], findings: &mut Findings) {
+        let both = |other: &Path| kinds.iter().any(|kind| kind.trusts(other) && kind.trusts(&profile.path));
         for variant in &profile.document.variants {
-            if self.variant(&variant.name).is_some() {
+            let mut others = self.profiles.iter().filter(|other| other.document.variant(&variant.name).is_some());
+            if others.any(|other| kinds.is_empty() || both(&other.path)) {
                 let cause = format!("`{}` is also in another profile", variant.name);
-                let finding = Finding::error(Code::DuplicateName, "variants", cause, "rename it in one model list");
+                let action = "rename it in one model list, or say in `inventory.machines` which kind has which profile";
+                let finding = Finding::error(Code::DuplicateName, "variants", cause, action);
                 findings.extend(Findings::from(finding).in_file(&profile.path));
             }
         }
         let glimpsed = profile.document.glimpses.iter().map(|glimpse| glimpse.device.as_str());
         let devices: BTreeSet<&str> =
             profile.document.points.iter().map(|point| point.device.as_str()).chain(glimpsed).collect();
+        let mut curves = BTreeMap::new();
         for device in devices {
             for (name, curve) in Curve::family(&profile.document, device, &skipped(&profile.document)) {
-                self.curves.entry((name, device.to_owned())).or_insert(curve);
+                curves.insert((name, device.to_owned()), curve);
             }
         }
+        self.curves.push(curves);
         self.profiles.push(profile);
         self.answers.push(answers);
+    }
+
+    /// Returns the facts without the recorded load.
+    #[must_use]
+    pub fn without_load(&self) -> Self {
+        Self { recorded: None, ..self.clone() }
     }
 
     /// Returns the facts as they would be if every configuration that was not measured were as fast as it can be: so many
@@ -122,11 +155,11 @@ impl Facts {
     #[must_use]
     pub fn at_best(&self, asked: &[(String, Key)], device: &str, bound: Bound) -> Self {
         let mut facts = self.clone();
-        for profile in self.profiles.iter().map(|profile| &profile.document) {
+        for (curves, profile) in facts.curves.iter_mut().zip(self.profiles.iter().map(|profile| &profile.document)) {
             let index = |name: &String| profile.variants.iter().position(|variant| variant.name == *name);
             let more: Vec<Spot> = asked.iter().filter_map(|(name, key)| Some((index(name)?, *key))).collect();
             for (name, curve) in Curve::family(profile, device, &more) {
-                facts.curves.insert((name, device.to_owned()), curve.at_best(bound));
+                curves.insert((name, device.to_owned()), curve.at_best(bound));
             }
         }
         facts
@@ -137,11 +170,12 @@ impl Facts {
     #[must_use]
     pub fn at_fast_end(&self, noise: f64) -> Self {
         let mut facts = self.clone();
-        for point in self.profiles.iter().flat_map(|profile| &profile.document.points) {
-            let key = (point.variant.clone(), point.device.clone());
-            if let Some(curve) = facts.curves.get_mut(&key).filter(|_| point.co_runners == 0) {
-                let factor = (1.0 - noise) * point.latency.p50.low_ms.get() / point.latency.p50.value_ms.get();
-                *curve = curve.times(|at| if at == (point.cores, point.batch) { factor } else { 1.0 });
+        for (curves, profile) in facts.curves.iter_mut().zip(&self.profiles) {
+            for point in profile.document.points.iter().filter(|point| point.co_runners == 0) {
+                if let Some(curve) = curves.get_mut(&(point.variant.clone(), point.device.clone())) {
+                    let factor = (1.0 - noise) * point.latency.p50.low_ms.get() / point.latency.p50.value_ms.get();
+                    *curve = curve.times(|at| if at == (point.cores, point.batch) { factor } else { 1.0 });
+                }
             }
         }
         facts
@@ -214,7 +248,46 @@ impl Facts {
     /// Returns the latency surface of a variant on a device.
     #[must_use]
     pub fn curve(&self, variant: &str, device: &str) -> Option<&Curve> {
-        self.curves.get(&(variant.to_owned(), device.to_owned()))
+        let key = (variant.to_owned(), device.to_owned());
+        self.curves.iter().find_map(|curves| curves.get(&key))
+    }
+
+    /// Returns the facts that hold on a kind of machine.
+    #[must_use]
+    pub fn on(&self, kind: &Machine) -> Self {
+        let held: Vec<bool> = self.profiles.iter().map(|profile| kind.trusts(&profile.path)).collect();
+        fn kept<T: Clone>(all: &[T], held: &[bool]) -> Vec<T> {
+            all.iter().zip(held).filter(|(_, held)| **held).map(|(one, _)| one.clone()).collect()
+        }
+        Self {
+            profiles: kept(&self.profiles, &held),
+            answers: kept(&self.answers, &held),
+            curves: kept(&self.curves, &held),
+            calibration: self.calibration.clone(),
+            recorded: self.recorded.clone(),
+        }
+    }
+
+    /// Returns the facts that hold for a pool of a plan: those of its kind of machine, or all.
+    fn held_by<'a>(&'a self, plan: &'a Plan, pool: &'a Pool) -> impl Iterator<Item = usize> + 'a {
+        let kind = plan.machine_of(pool);
+        let trusts = move |index: &usize| kind.is_none_or(|kind| kind.trusts(&self.profiles[*index].path));
+        (0..self.profiles.len()).filter(trusts)
+    }
+
+    /// Returns the service time of one call of `batch` samples on one replica of a pool of a plan, by the facts that hold
+    /// on its kind of machine; `None` where it was not measured.
+    #[must_use]
+    pub fn service_on(&self, plan: &Plan, pool: &Pool, variant: &str, batch: u32) -> Option<Service> {
+        let key = (variant.to_owned(), pool.on.device().to_owned());
+        let curve = self.held_by(plan, pool).find_map(|index| self.curves[index].get(&key))?;
+        curve.at(pool.on.cores(), batch)
+    }
+
+    /// Returns the variant of that name as it was measured on the kind of machine of a pool.
+    #[must_use]
+    pub fn variant_on(&self, plan: &Plan, pool: &Pool, name: &str) -> Option<&Variant> {
+        self.held_by(plan, pool).find_map(|index| self.profiles[index].document.variant(name))
     }
 
     /// Returns the service time of one call of `batch` samples on one replica, or `None` where it was not measured.
@@ -227,25 +300,14 @@ impl Facts {
     /// geometric mean, over batches, of the ratio of means. Numbers between measured ones are interpolated linearly.
     #[must_use]
     pub fn slowdowns(&self, variant: &str, on: &Resource) -> Vec<f64> {
-        let points = self.profiles.iter().flat_map(|profile| profile.document.points_of(variant));
-        let here: Vec<_> = points.filter(|point| point.device == on.device() && point.cores == on.cores()).collect();
-        let mut ratios: BTreeMap<u32, Vec<f64>> = BTreeMap::from([(0, vec![0.0])]);
-        for point in here.iter().filter(|point| point.co_runners > 0) {
-            let alone = here.iter().find(|other| other.co_runners == 0 && other.batch == point.batch);
-            if let Some(alone) = alone {
-                let ratio = point.latency.mean_ms.get() / alone.latency.mean_ms.get();
-                ratios.entry(point.co_runners).or_default().push(ratio.ln());
-            }
-        }
-        let known: Vec<(u32, f64)> =
-            ratios.iter().map(|(&k, logs)| (k, (logs.iter().sum::<f64>() / logs.len() as f64).exp())).collect();
-        let mut slowdowns = vec![1.0];
-        for pair in known.windows(2) {
-            let ((from, low), (to, high)) = (pair[0], pair[1]);
-            let part = |k: u32| f64::from(k - from) / f64::from(to - from);
-            slowdowns.extend((from + 1..=to).map(|k| low + (high - low) * part(k)));
-        }
-        slowdowns
+        slowdowns(self.profiles.iter().flat_map(|profile| profile.document.points_of(variant)), on)
+    }
+
+    /// Returns the same by the facts that hold on the kind of machine of a pool of a plan.
+    #[must_use]
+    pub fn slowdowns_on(&self, plan: &Plan, pool: &Pool, variant: &str) -> Vec<f64> {
+        let held = self.held_by(plan, pool);
+        slowdowns(held.flat_map(|index| self.profiles[index].document.points_of(variant)), &pool.on)
     }
 
     /// Returns the cores of the smallest host that measured; beyond them nobody saw replicas run side by side.
@@ -271,6 +333,27 @@ impl Facts {
     pub fn calibration(&self, variant: &str) -> Option<&Answers> {
         self.calibration.iter().find(|answers| answers.of(variant).is_some())
     }
+}
+
+fn slowdowns<'a>(points: impl Iterator<Item = &'a Point>, on: &Resource) -> Vec<f64> {
+    let here: Vec<_> = points.filter(|point| point.device == on.device() && point.cores == on.cores()).collect();
+    let mut ratios: BTreeMap<u32, Vec<f64>> = BTreeMap::from([(0, vec![0.0])]);
+    for point in here.iter().filter(|point| point.co_runners > 0) {
+        let alone = here.iter().find(|other| other.co_runners == 0 && other.batch == point.batch);
+        if let Some(alone) = alone {
+            let ratio = point.latency.mean_ms.get() / alone.latency.mean_ms.get();
+            ratios.entry(point.co_runners).or_default().push(ratio.ln());
+        }
+    }
+    let known: Vec<(u32, f64)> =
+        ratios.iter().map(|(&k, logs)| (k, (logs.iter().sum::<f64>() / logs.len() as f64).exp())).collect();
+    let mut slowdowns = vec![1.0];
+    for pair in known.windows(2) {
+        let ((from, low), (to, high)) = (pair[0], pair[1]);
+        let part = |k: u32| f64::from(k - from) / f64::from(to - from);
+        slowdowns.extend((from + 1..=to).map(|k| low + (high - low) * part(k)));
+    }
+    slowdowns
 }
 
 /// Returns the points that a profile left out on purpose, as holes of its variants' curves.

@@ -27,6 +27,7 @@ use crate::problem::Problem;
 use crate::profile::load::LoadTest;
 use crate::profile::{ModelList, Profile};
 use crate::review::Manifest;
+use crate::rooms::{Frontiers, Schedule};
 use crate::simulate::Report;
 
 /// A noun that lives in files of its own.
@@ -83,6 +84,22 @@ impl Document for Plan {
 impl Document for Manifest {
     const FORMAT: &'static str = "planner.ci/1";
     const NOUN: &'static str = "manifest";
+    fn rules(&self) -> Findings {
+        self.validate()
+    }
+}
+
+impl Document for Frontiers {
+    const FORMAT: &'static str = "planner.frontier/1";
+    const NOUN: &'static str = "frontier";
+    fn rules(&self) -> Findings {
+        self.validate()
+    }
+}
+
+impl Document for Schedule {
+    const FORMAT: &'static str = "planner.schedule/1";
+    const NOUN: &'static str = "schedule";
     fn rules(&self) -> Findings {
         self.validate()
     }
@@ -217,6 +234,8 @@ pub const SCHEMAS: &[Published] = &[
     Published::of::<Plan>(),
     Published::of::<Report>(),
     Published::of::<Manifest>(),
+    Published::of::<Frontiers>(),
+    Published::of::<Schedule>(),
 ];
 
 /// Says in the schema how large an integer may be, so that a larger one is a finding with its place.

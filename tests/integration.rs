@@ -32,20 +32,28 @@ mod engines;
 mod errors_page;
 #[path = "integration/export.rs"]
 mod export;
+#[path = "integration/frontier.rs"]
+mod frontier;
 #[path = "integration/gears.rs"]
 mod gears;
+#[path = "integration/goals.rs"]
+mod goals;
 #[path = "integration/import.rs"]
 mod import;
 #[path = "integration/init.rs"]
 mod init;
 #[path = "integration/load.rs"]
 mod load;
+#[path = "integration/machines.rs"]
+mod machines;
 #[path = "integration/measure_less.rs"]
 mod measure_less;
 #[path = "integration/ocr.rs"]
 mod ocr;
 #[path = "integration/pipeline.rs"]
 mod pipeline;
+#[path = "integration/pipeline_machines.rs"]
+mod pipeline_machines;
 #[path = "integration/pipeline_published.rs"]
 mod pipeline_published;
 #[path = "integration/plans.rs"]
@@ -62,8 +70,12 @@ mod replay;
 mod report;
 #[path = "integration/review.rs"]
 mod review;
+#[path = "integration/risk.rs"]
+mod risk;
 #[path = "integration/samples.rs"]
 mod samples;
+#[path = "integration/schedule.rs"]
+mod schedule;
 #[path = "integration/schemas.rs"]
 mod schemas;
 #[path = "integration/theory.rs"]

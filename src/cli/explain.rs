@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use planner::Error;
 use planner::format::{load, to_bytes};
 use planner::plan::{Plan, facts_changed};
-use planner::rooms::{self, Explanation};
+use planner::rooms::{self, Explanation, LimitPrice};
 
 use super::solve::{facts_of, problem_of};
 use super::{Answer, Layout, print, say_findings, table};
@@ -48,6 +48,29 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     Ok(Answer::Yes)
 }
 
+/// Says in a sentence what loosening a limit buys.
+fn price(limit: &LimitPrice) -> String {
+    let step = limit.loosened_to - limit.value;
+    let step = match limit.key {
+        "slo.latency_ms" => format!("{step:.2} ms more ({})", limit.key),
+        "goal.accuracy_at_least" => format!("{:.2} points less ({})", -100.0 * step, limit.key),
+        _ => format!("{step} more ({})", limit.key),
+    };
+    let accuracy = (limit.accuracy_gain.abs() >= 5e-5).then(|| {
+        format!(
+            "{} {:.2} points",
+            if limit.accuracy_gain > 0.0 { "buys" } else { "costs" },
+            100.0 * limit.accuracy_gain.abs()
+        )
+    });
+    let cores = (limit.cores_change != 0).then(|| {
+        let word = if limit.cores_change < 0 { "saves" } else { "takes" };
+        format!("{word} {} core{}", limit.cores_change.abs(), if limit.cores_change.abs() == 1 { "" } else { "s" })
+    });
+    let both: Vec<String> = accuracy.into_iter().chain(cores).collect();
+    format!("{step} {}", if both.is_empty() { "buys less than 0.01 points".to_owned() } else { both.join(" and ") })
+}
+
 fn describe(explanation: &Explanation) -> String {
     let mut text = format!(
         "gear {} at {:.1} requests/s: accuracy {:.4} on {} cores, objective {:.6}\n\n",
@@ -66,6 +89,9 @@ fn describe(explanation: &Explanation) -> String {
         ]);
     }
     text.push_str(&format!("{rows}\n\n"));
+    for limit in explanation.limits.iter().filter(|limit| limit.binds) {
+        text.push_str(&format!("{}\n", price(limit)));
+    }
     match &explanation.runner_up {
         Some(second) => {
             let cores: Vec<_> = second.cores.iter().map(|(name, cores)| format!("{name} on {cores}")).collect();

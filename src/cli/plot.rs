@@ -7,17 +7,18 @@ use planner::format::{self, Document};
 use planner::plan::Plan;
 use planner::plot::{Figure, html, png, svg};
 use planner::profile::Profile;
+use planner::rooms::Frontiers;
 use planner::simulate::Report;
 use planner::{Code, Error, Finding, Findings};
 
 use super::{Answer, Output, say, say_findings};
 
-/// Draw a profile, a plan or a report as SVG, PNG or an HTML page
+/// Draw a profile, a plan, a frontier or a report as SVG, PNG or an HTML page
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   planner plot plans/digits.json -o plan.svg")]
 pub struct Args {
-    /// The profile, plan or report; its `format` key tells which
+    /// The profile, plan, frontier or report; its `format` key tells which
     file: PathBuf,
     /// The kind of picture [default: what the name of the output ends in; svg on stdout]
     #[arg(long, value_enum)]
@@ -66,6 +67,7 @@ fn picture(file: &Path, kind: Kind) -> Result<Vec<u8>, Error> {
     match value["format"].as_str() {
         Some(Profile::FORMAT) => draw(Figure::ProfileCurves(&load(file)?), kind),
         Some(Plan::FORMAT) => draw(Figure::PlanOverLoad(&load(file)?), kind),
+        Some(Frontiers::FORMAT) => draw(Figure::Frontiers(&load(file)?), kind),
         Some(Report::FORMAT) => draw(Figure::ReportOverTime(&load(file)?), kind),
         other => Err(unknown(file, other)),
     }
@@ -88,6 +90,7 @@ pub fn draw(figure: Figure<'_>, kind: Kind) -> Result<Vec<u8>, Error> {
 
 fn unknown(file: &Path, found: Option<&str>) -> Error {
     let cause = found.map_or("there is no `format` key".to_owned(), |found| format!("`{found}` cannot be drawn"));
-    let action = format!("{}, {} and {} can be drawn", Profile::FORMAT, Plan::FORMAT, Report::FORMAT);
+    let known = [Profile::FORMAT, Plan::FORMAT, Frontiers::FORMAT, Report::FORMAT];
+    let action = format!("these can be drawn: {}", known.join(", "));
     Findings::from(Finding::error(Code::Format, "format", cause, action)).in_file(file).into()
 }

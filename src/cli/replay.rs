@@ -57,7 +57,11 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let plan = load::<Plan>(&args.plan)?;
     say_findings(&plan.findings);
     let plan = chosen(args, plan.document)?;
-    let facts = if args.profile.is_empty() { Facts::of_plan(&plan, &args.plan)? } else { Facts::load(&args.profile)? };
+    let facts = if args.profile.is_empty() {
+        Facts::of_plan(&plan, &args.plan)?
+    } else {
+        Facts::load_on(&args.profile, &plan.machines)?
+    };
     let world = Measured::new(&plan, &facts).map_err(|findings| findings.in_file(&args.plan))?;
     let settings = args.load.settings(&plan, Usual { seconds: 10.0, warmup_s: 1.0 })?;
     let engine = args.engine.open()?;

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use planner::facts::Facts;
 use planner::format::{self, Loaded, load, to_bytes};
-use planner::plan::Plan;
+use planner::plan::{AtPeak, HeadRoom, Plan};
 use planner::problem::{Formulation, GoalKind, Problem};
 use planner::rooms::{self, Context};
 use planner::simulate::Effort;
 use planner::{Code, Error, Finding, Findings, Severity};
 
-use super::{Answer, Output, print, say_findings, table};
+use super::{Answer, Output, frontier, print, say_findings, schedule, table};
 
 /// Independent trials of each gear, for an interval.
 const TRIALS: u32 = 5;
@@ -39,6 +39,26 @@ pub struct Args {
     /// never tried, as the paper does not.
     #[arg(long, value_name = "REQUESTS", default_value_t = 200_000)]
     trial: u64,
+    /// Write the exact Pareto frontier, accuracy against cores and cost, in place of a plan: CSV where the output ends in
+    /// .csv, else JSON (`planner.frontier/1`), with what others would choose beside it
+    ///
+    /// Neither the goal nor its least accuracy plays a part. Every point is proved: no choice within its cores is more
+    /// accurate. Nothing is tried in simulation.
+    #[arg(long, conflicts_with_all = ["from", "verify", "dry_run"])]
+    frontier: bool,
+    /// Loads of the frontier, in requests per second [default: the highest that is planned for]
+    #[arg(long, value_name = "RPS", value_delimiter = ',', requires = "frontier", value_parser = rate)]
+    at: Vec<f64>,
+    /// Write a schedule for this recorded day (`planner.schedule/1`) in place of a plan: which gear in which period, where
+    /// changing gears costs the load time of what starts and the drain of what leaves
+    #[arg(long, value_name = "TRACE", conflicts_with_all = ["from", "verify", "dry_run", "frontier"])]
+    schedule: Option<PathBuf>,
+    /// Multiply the rates of the day [default: the problem's `workload.trace_scale`, or 1]
+    #[arg(long, value_name = "X", requires = "schedule", value_parser = rate)]
+    schedule_scale: Option<f64>,
+    /// Length of a period of the schedule, in seconds
+    #[arg(long, value_name = "S", requires = "schedule", default_value_t = 60.0, value_parser = rate)]
+    period_s: f64,
     /// Load and validate everything, print the resolved problem, and stop
     #[arg(long)]
     dry_run: bool,
@@ -56,6 +76,14 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     }
     if let Some(trace) = &facts.recorded {
         say_findings(&trace.findings);
+    }
+    if args.frontier {
+        return frontier::write(&problem.document, &facts, &args.at, &args.output);
+    }
+    if let Some(trace) = &args.schedule {
+        let scale = args.schedule_scale.or(problem.document.workload.trace_scale.map(f64::from)).unwrap_or(1.0);
+        let day = schedule::Day { trace, scale, period_s: args.period_s };
+        return schedule::write(&problem.document, &facts, day, &args.output);
     }
     let from = args.from.as_deref().map(load::<Plan>).transpose()?;
     if args.dry_run {
@@ -92,6 +120,11 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         print(summary(&plan).as_bytes())?;
     }
     Ok(Answer::Yes)
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| format!("`{text}` is no number above 0"))
 }
 
 /// Warns where the model that was asked for claims more than the SLO allows, as the published one may.
@@ -167,6 +200,8 @@ fn summary(plan: &Plan) -> String {
     let cut = &plan.provenance.capacity_parts;
     let cut: Vec<_> = cut.iter().map(|(name, part)| format!("{name} {:.0} %", 100.0 * part)).collect();
     let cut = if cut.is_empty() { String::new() } else { format!("\ncapacity used after trials: {}", cut.join(", ")) };
+    let changing = plan.most_cores_in_a_change().map(|(gear, up)| beyond(plan, gear, up)).unwrap_or_default();
+    let head_room = plan.provenance.head_room.as_ref().map(kept_in_hand).unwrap_or_default();
     let proof = plan.proof.map_or_else(String::new, |proof| {
         let (low, sure) = (proof.low.get(), 100.0 * (1.0 - proof.delta.get()));
         let samples = proof.samples;
@@ -174,7 +209,36 @@ fn summary(plan: &Plan) -> String {
             "\naccuracy over requests: at least {low:.4}, {sure:.0} % sure, by {samples} samples that chose nothing"
         )
     });
-    format!("{rows}\n{proved}{tried}{cut}{proof}\n")
+    format!("{rows}\n{proved}{tried}{cut}{proof}{head_room}{changing}\n")
+}
+
+/// Says where more cores are up than there are, while one gear follows another.
+fn beyond(plan: &Plan, gear: usize, up: u32) -> String {
+    let cores = plan.provenance.problem.as_ref().map_or(u32::MAX, |problem| problem.inventory.cores);
+    if up <= cores {
+        return String::new();
+    }
+    format!("\nup to {up} cores are up while gears {gear} and {} follow each other, {cores} are there", gear + 1)
+}
+
+/// Says what a chosen risk costs.
+fn kept_in_hand(room: &HeadRoom) -> String {
+    let (least, most) = room
+        .latency_factors
+        .values()
+        .fold((f64::INFINITY, 1.0_f64), |(least, most), factor| (least.min(*factor), most.max(*factor)));
+    let at = |peak: &AtPeak| {
+        let cores = peak.cores.map_or("–".into(), |cores| cores.to_string());
+        let accuracy = peak.accuracy.map_or("–".into(), |accuracy| format!("{:.4}", accuracy.get()));
+        format!("accuracy {accuracy} on {cores} cores at {:.1} requests/s", peak.load_rps.get())
+    };
+    let without = room.without.as_ref().map_or("no plan".to_owned(), at);
+    format!(
+        "\nrisk {}: calls may take {least:.3} to {most:.3} times as long and the peak be {:.3} times as high: {}; without: {without}",
+        room.risk,
+        room.peak_factor,
+        at(&room.with)
+    )
 }
 
 /// Loads the problem that a plan was made from: the given file, or the one kept in the plan.
@@ -190,7 +254,7 @@ pub fn facts_of(plan: &Loaded<Plan>, given: &[PathBuf]) -> Result<Facts, Error> 
     let facts = if given.is_empty() {
         Facts::of_plan(&plan.document, &plan.path)?
     } else {
-        Facts::load(given)?.with_load_of(&plan.document, &plan.path)?
+        Facts::load_on(given, &plan.document.machines)?.with_load_of(&plan.document, &plan.path)?
     };
     if facts.profiles.is_empty() {
         let action = "name one with --profile";

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, Poisson};
+
 use crate::error::Error;
 use crate::finding::{Code, Finding, Findings, Severity};
 use crate::format::{Loaded, read, sha256};
@@ -207,13 +211,36 @@ impl RecordedLoad {
     /// fall does not count: that is what gears follow. Poisson scatter inside a step of rates is added.
     #[must_use]
     pub fn dispersion(&self, window_s: f64) -> f64 {
+        self.dispersion_ahead(window_s, 1)
+    }
+
+    /// As [`Self::dispersion`], where a window is compared with the one so many later.
+    #[must_use]
+    pub fn dispersion_ahead(&self, window_s: f64, windows: usize) -> f64 {
         let counts: Vec<f64> = self.windows(window_s).iter().map(|rate| rate * window_s).collect();
         let mean = counts.iter().sum::<f64>() / counts.len() as f64;
-        let pairs = counts.windows(2);
-        let differences = pairs.len() as f64;
-        let squares: f64 = pairs.map(|pair| (pair[1] - pair[0]).powi(2)).sum();
-        let seen = if differences > 0.0 && mean > 0.0 { squares / (2.0 * differences * mean) } else { 0.0 };
+        let later = counts.get(windows..).unwrap_or_default();
+        let squares: f64 = counts.iter().zip(later).map(|(now, later)| (later - now).powi(2)).sum();
+        let seen = if mean > 0.0 { squares / (2.0 * later.len().max(1) as f64 * mean) } else { 0.0 };
         seen + self.scatter
+    }
+
+    /// Returns the mean of `1 ÷ √rate` over requests: by how much, with an index of dispersion, the rate is uncertain that
+    /// was measured when a request came.
+    #[must_use]
+    pub fn mean_root_gap(&self) -> f64 {
+        self.histogram().iter().map(|(rate, part)| part / rate.sqrt()).sum()
+    }
+
+    /// Returns the rate of each window of a length as it may come out: with Poisson scatter where the load is one of rates.
+    #[must_use]
+    pub fn play(&self, window_s: f64, seed: u64) -> Vec<f64> {
+        let mut dice = ChaCha8Rng::seed_from_u64(seed);
+        let mut drawn = |rate: f64| {
+            let law = Poisson::new(rate * window_s).ok().filter(|_| self.scatter > 0.0);
+            law.map_or(rate, |law| law.sample(&mut dice) / window_s)
+        };
+        self.windows(window_s).into_iter().map(&mut drawn).collect()
     }
 }
 

@@ -7,6 +7,9 @@ use super::{Instance, Solution};
 /// Takes time exponential in the number of items. The first of equals wins, fewest cores first within an item.
 #[must_use]
 pub fn solve(instance: &Instance, load: f64) -> Option<Solution> {
+    if let Some(first) = instance.first_level() {
+        return solve(&instance.second_level(&solve(&first, load)?), load);
+    }
     best(instance, load, |_| true)
 }
 

@@ -1,18 +1,19 @@
 //! Fewer gears with the least loss: which steps of a staircase to keep.
 
 /// Chooses at most `most` of the steps of a falling staircase, the last one among them, so that the least is lost: what a step
-/// that is left out is worth less under the next one that is kept, times its width, summed. Returns the steps kept, in order.
+/// that is left out is worth less under the next one that is kept, times its width, and what it costs that two steps
+/// follow each other (`border`), summed. Returns the steps kept, in order.
 ///
 /// Exact, by dynamic programming over the last step kept: O(most × steps²).
 ///
 /// # Panics
 /// Where there are other numbers of values and widths.
 #[must_use]
-pub fn keep(values: &[f64], widths: &[f64], most: usize) -> Vec<usize> {
+pub fn keep(values: &[f64], widths: &[f64], most: usize, border: impl Fn(usize, usize) -> f64) -> Vec<usize> {
     assert_eq!(values.len(), widths.len(), "a width for every value");
     let steps = values.len();
-    if steps <= most.max(1) {
-        return (0..steps).collect();
+    if steps == 0 {
+        return Vec::new();
     }
     // Sums of widths, and of values times widths, of all steps before each.
     let mut sums = vec![(0.0, 0.0)];
@@ -28,9 +29,10 @@ pub fn keep(values: &[f64], widths: &[f64], most: usize) -> Vec<usize> {
     // best[kept] = least loss of all steps up to `kept` with so many kept, `kept` the last of them; and the one before.
     let mut best: Vec<(f64, Option<usize>)> = (0..steps).map(|kept| (loss(0, kept), None)).collect();
     let mut rounds = vec![best.clone()];
-    for _ in 1..most.max(1) {
+    for _ in 1..most.clamp(1, steps) {
         let better = |kept: usize| {
-            let before = (0..kept).map(|before| (best[before].0 + loss(before + 1, kept), Some(before)));
+            let with = |before: usize| best[before].0 + loss(before + 1, kept) + border(before, kept);
+            let before = (0..kept).map(|before| (with(before), Some(before)));
             before.fold(best[kept], |least, other| if other.0 < least.0 { other } else { least })
         };
         let round: Vec<_> = (0..steps).map(better).collect();
@@ -56,9 +58,10 @@ mod tests {
 
     use super::keep;
 
-    fn lost(values: &[f64], widths: &[f64], kept: &[usize]) -> f64 {
+    fn lost(values: &[f64], widths: &[f64], kept: &[usize], border: &[f64]) -> f64 {
         let serves = |step: usize| kept.iter().copied().find(|&kept| kept >= step).expect("the last is kept");
-        (0..values.len()).map(|step| widths[step] * (values[step] - values[serves(step)])).sum()
+        let lost: f64 = (0..values.len()).map(|step| widths[step] * (values[step] - values[serves(step)])).sum();
+        lost + kept.windows(2).map(|pair| border[pair[0]] * pair[1] as f64).sum::<f64>()
     }
 
     fn staircase(steps: usize, dice: &mut ChaCha8Rng) -> (Vec<f64>, Vec<f64>) {
@@ -77,16 +80,21 @@ mod tests {
         for _ in 0..200 {
             let steps = dice.random_range(1..=9);
             let (values, widths) = staircase(steps, &mut dice);
-            for most in 1..=steps {
-                let kept = keep(&values, &widths, most);
+            let scale = [0.0, 0.05, 1.0][dice.random_range(0..3)];
+            let border: Vec<f64> = (0..steps).map(|_| scale * dice.random_range(0.0..1.0)).collect();
+            for most in 1..=steps + 1 {
+                let kept = keep(&values, &widths, most, |from, to| border[from] * to as f64);
                 assert!(kept.len() <= most && kept.last() == Some(&(steps - 1)) && kept.is_sorted(), "{kept:?}");
-                let all = (0..1_u32 << (steps - 1)).filter(|set| set.count_ones() < most as u32).map(|set| {
+                let all = (0..1_u32 << (steps - 1)).filter(|set| (set.count_ones() as usize) < most).map(|set| {
                     let mut kept: Vec<usize> = (0..steps - 1).filter(|step| set >> step & 1 == 1).collect();
                     kept.push(steps - 1);
-                    lost(&values, &widths, &kept)
+                    lost(&values, &widths, &kept, &border)
                 });
                 let least = all.fold(f64::INFINITY, f64::min);
-                assert!((lost(&values, &widths, &kept) - least).abs() < 1e-9, "{most} of {values:?}: {kept:?}");
+                assert!(
+                    (lost(&values, &widths, &kept, &border) - least).abs() < 1e-9,
+                    "{most} of {values:?}: {kept:?}"
+                );
             }
         }
     }

@@ -15,6 +15,8 @@
 //! weighted       λ·V = (w_acc·slope − w_res·R/B − w_load·L)·λ + w_acc·intercept    max over R and load-time level L
 //! cheapest       λ·V = −(R/B)·λ   where H_1(R, λ) ≥ x·λ                            max over R
 //! most accurate  λ·V = H_1(R, λ)                                                   max over R, fewest cores first
+//! accuracy, then cores   as cheapest   where H_1(R, λ) ≥ H_1(B, λ) − tolerance·λ
+//! cores, then accuracy   as most accurate   where R is at most the fewest cores that carry λ, and the tolerance
 //! ```
 //!
 //! The upper envelope of these is the optimum at every load, and its corners are the exact breakpoints. The load-time
@@ -114,7 +116,7 @@ impl<'a> Ladder<'a> {
             let level = Level::solve(instance, &order, threshold, least..=most, levels.last());
             for (cores, accuracy_mass) in level.tables[0].iter().enumerate() {
                 let root = Root { level: levels.len(), cores };
-                let goal = goal_function(instance, accuracy_mass, threshold, root);
+                let goal = goal_function(instance, accuracy_mass, &level.tables[0], threshold, root);
                 optimum.raise(0.0, goal.pieces.into_iter(), &mut scratch);
             }
             levels.push(level);
@@ -214,7 +216,13 @@ fn load_time_levels(instance: &Instance) -> Vec<f64> {
 }
 
 /// Returns λ × the objective as a function of the load λ, for plans within a number of cores and a load-time level.
-fn goal_function(instance: &Instance, mass: &Function<Choice>, threshold: f64, root: Root) -> Function<Root> {
+fn goal_function(
+    instance: &Instance,
+    mass: &Function<Choice>,
+    masses: &[Function<Choice>],
+    threshold: f64,
+    root: Root,
+) -> Function<Root> {
     let used = root.cores as f64 / f64::from(instance.budget);
     let retag = |slope: f64, intercept: f64, to: f64| Piece { to, slope, intercept, tag: root };
     let pieces = mass.pieces.iter();
@@ -226,6 +234,26 @@ fn goal_function(instance: &Instance, mass: &Function<Choice>, threshold: f64, r
             let fixed = resource * used + load;
             let weigh = |p: &Piece<Choice>| retag(accuracy * p.slope - fixed, accuracy * p.intercept, p.to);
             Function { pieces: pieces.map(weigh).collect() }
+        }
+        Objective::AccuracyThenCores { tolerance } => {
+            let most = masses.last().expect("a budget of 0 has a table too");
+            Function { pieces: near_the_most(mass, most, tolerance, |to, slope| retag(slope - used, 0.0, to)) }
+        }
+        Objective::CoresThenAccuracy { tolerance } => {
+            // Up to here fewer cores do, by more than the tolerance.
+            let fewer = (root.cores as i64) - i64::from(tolerance) - 1;
+            let fewer = usize::try_from(fewer).ok().and_then(|fewer| masses[fewer].pieces.last());
+            let forbidden = fewer.map_or(0.0, |piece| piece.to);
+            let mut kept = Vec::new();
+            for piece in pieces {
+                if kept.last().map_or(0.0, |last: &Piece<Root>| last.to) < forbidden {
+                    push(&mut kept, retag(-NEVER, 0.0, piece.to.min(forbidden)));
+                }
+                if piece.to > forbidden {
+                    push(&mut kept, retag(piece.slope, piece.intercept, piece.to));
+                }
+            }
+            Function { pieces: kept }
         }
         Objective::Cheapest { accuracy_at_least } => {
             let mut kept = Vec::new();
@@ -244,6 +272,44 @@ fn goal_function(instance: &Instance, mass: &Function<Choice>, threshold: f64, r
             Function { pieces: kept }
         }
     }
+}
+
+/// What a value loses where an earlier level forbids it: more than any value differs from another.
+const NEVER: f64 = 10.0;
+
+/// Cuts a function into pieces, made from their end and a slope: 0 where it is below another by at most so much a unit of load,
+/// −[`NEVER`] elsewhere. The other is nowhere below it and ends no earlier.
+fn near_the_most(
+    own: &Function<Choice>,
+    most: &Function<Choice>,
+    tolerance: f64,
+    piece: impl Fn(f64, f64) -> Piece<Root>,
+) -> Vec<Piece<Root>> {
+    let mut kept = Vec::new();
+    let mut from = 0.0;
+    let mut others = most.pieces.iter().peekable();
+    for line in &own.pieces {
+        while from < line.to {
+            while others.next_if(|other| other.to <= from).is_some() {}
+            let Some(other) = others.peek() else { break };
+            let to = line.to.min(other.to);
+            // What is less than a 1e-13th of the load is rounding.
+            let short = |load: f64| other.value(load) - (tolerance + 1e-13) * load - line.value(load);
+            let (at_from, at_to) = (short(from), short(to));
+            let slope = |short: f64| if short <= 0.0 { 0.0 } else { -NEVER };
+            if (at_from <= 0.0) != (at_to <= 0.0) {
+                let crossing = (from + (to - from) * (at_from / (at_from - at_to))).clamp(from, to);
+                if crossing > from {
+                    push(&mut kept, piece(crossing, slope(at_from)));
+                }
+            }
+            if kept.last().is_none_or(|last: &Piece<Root>| last.to < to) {
+                push(&mut kept, piece(to, slope(at_to)));
+            }
+            from = to;
+        }
+    }
+    kept
 }
 
 impl Level {

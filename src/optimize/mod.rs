@@ -4,9 +4,12 @@ pub mod choice;
 pub mod enumerate;
 pub mod few;
 pub mod fill;
+pub mod fleet;
 pub mod lp;
 #[cfg(feature = "milp")]
 pub mod milp;
+pub mod pack;
+pub mod path;
 
 /// A variant as the integer program sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +54,16 @@ pub enum Objective {
     },
     /// Highest average accuracy; the value is the accuracy. Among equals the fewest cores.
     MostAccurate,
+    /// Highest average accuracy, then the fewest cores that give away at most `tolerance` of it; the value is −cores ÷ budget.
+    AccuracyThenCores {
+        /// Accuracy that may be given away.
+        tolerance: f64,
+    },
+    /// Fewest cores, then the highest average accuracy on at most `tolerance` more; the value is the accuracy.
+    CoresThenAccuracy {
+        /// Cores that may be added.
+        tolerance: u32,
+    },
 }
 
 /// The integer program of the room `variant-set`, for any load.
@@ -120,10 +133,38 @@ impl Instance {
         self.items.iter().map(|item| item.load_time).fold(0.0, f64::max)
     }
 
+    /// Returns the first level of a lexicographic objective as a program of its own; `None` for other objectives.
+    #[must_use]
+    pub fn first_level(&self) -> Option<Self> {
+        let objective = match self.objective {
+            Objective::AccuracyThenCores { .. } => Objective::MostAccurate,
+            Objective::CoresThenAccuracy { .. } => Objective::Cheapest { accuracy_at_least: 0.0 },
+            _ => return None,
+        };
+        Some(Self { objective, ..self.clone() })
+    }
+
+    /// Returns the second level of a lexicographic objective, given an optimum of the first.
+    #[must_use]
+    pub fn second_level(&self, first: &Solution) -> Self {
+        match self.objective {
+            Objective::AccuracyThenCores { tolerance } => {
+                let objective = Objective::Cheapest { accuracy_at_least: first.accuracy - tolerance };
+                Self { objective, ..self.clone() }
+            }
+            Objective::CoresThenAccuracy { tolerance } => {
+                let budget = self.budget.min(first.cores.iter().sum::<u32>() + tolerance);
+                Self { objective: Objective::MostAccurate, budget, ..self.clone() }
+            }
+            _ => self.clone(),
+        }
+    }
+
     fn value(&self, cores: &[u32], accuracy: f64) -> Option<f64> {
         let used = f64::from(cores.iter().sum::<u32>()) / f64::from(self.budget);
         match self.objective {
-            Objective::MostAccurate => Some(accuracy),
+            Objective::MostAccurate | Objective::CoresThenAccuracy { .. } => Some(accuracy),
+            Objective::AccuracyThenCores { .. } => Some(-used),
             Objective::Cheapest { accuracy_at_least } => {
                 (accuracy >= accuracy_at_least - ACCURACY_SLACK).then_some(-used)
             }

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::facts::Facts;
+use crate::facts::{AtRisk, Facts};
 use crate::finding::{Code, Finding, Findings, Severity};
 use crate::problem::{Formulation, GoalKind, Problem, Room};
 use crate::profile::{Service, Trust};
@@ -15,6 +15,7 @@ use crate::units::Millis;
 
 use super::estimate::{Queue, mixture_quantile_ms};
 use super::law::{Flow, Law};
+use super::packing;
 use super::passage::Passage;
 use super::response::{Response, Station};
 use super::turns::Turns;
@@ -42,6 +43,9 @@ impl Default for Tolerance {
 /// Checks a plan against its facts and, where given, its problem. An empty list means that everything was confirmed.
 #[must_use]
 pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: Tolerance) -> Findings {
+    if let Some(at_risk) = problem.and_then(|problem| AtRisk::of(problem, facts)) {
+        return check(plan, &at_risk.facts, Some(&at_risk.problem), tolerance);
+    }
     let mut findings = plan.validate();
     facts_are_measured(plan, facts, &mut findings);
     if findings.has_errors() {
@@ -53,6 +57,7 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
         checker.latency(&mut findings);
         checker.cost(&mut findings);
         checker.cores(&mut findings);
+        packing::check(plan, gear, facts, &checker.key, &mut findings);
         checker.utilisation(&mut findings);
         checker.trust(&mut findings);
         checker.certificate(&mut findings);
@@ -61,6 +66,7 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
         }
     }
     if let Some(problem) = problem {
+        packing::kinds_agree(plan, problem, &mut findings);
         load_is_covered(plan, problem, &mut findings);
         proof_is_kept(plan, problem, &mut findings);
         mean_accuracy_is_kept(plan, facts, problem, tolerance, &mut findings);
@@ -145,7 +151,7 @@ fn facts_are_measured(plan: &Plan, facts: &Facts, findings: &mut Findings) {
         for (stage_index, stage) in gear.stages.iter().enumerate() {
             for (lane_index, lane) in stage.lanes.iter().enumerate() {
                 let Some(pool) = plan.pool(&lane.pool) else { continue };
-                if facts.service(&lane.variant, &pool.on, lane.batch).is_none() {
+                if facts.service_on(plan, pool, &lane.variant, lane.batch).is_none() {
                     let key = format!("gears[{index}].stages[{stage_index}].lanes[{lane_index}]");
                     let cause = format!(
                         "`{}` at batch {} on {} cores of {} was not measured",
@@ -347,11 +353,16 @@ impl Checker<'_> {
     /// Recomputes the weighted goal's value, less its load-time term, which depends on what was running.
     fn objective(&self, problem: &Problem, findings: &mut Findings) {
         let (Some(certificate), Some(accuracy)) = (&self.gear.certificate, self.expected_accuracy()) else { return };
-        let used = f64::from(self.cores_up()) / f64::from(problem.core_budget());
+        let used = if problem.inventory.machines.is_empty() {
+            f64::from(self.cores_up()) / f64::from(problem.core_budget())
+        } else {
+            let all = problem.inventory.usd_per_hour();
+            if all > 0.0 { self.plan.machines_usd_per_hour(self.gear) / all } else { 0.0 }
+        };
         let weights = problem.goal.weights.unwrap_or_default();
-        let (most, least) = match problem.goal.kind {
+        let (most, least) = match problem.goal.valued_as() {
             GoalKind::MostAccurate | GoalKind::Fastest => (accuracy, accuracy),
-            GoalKind::Cheapest => (-used, -used),
+            GoalKind::Cheapest | GoalKind::Lexicographic => (-used, -used),
             GoalKind::Weighted => {
                 let value =
                     weights.accuracy.get() * accuracy - weights.resource.get() * used - self.weight_of_batches(problem);
@@ -453,7 +464,8 @@ impl Checker<'_> {
             return;
         }
         let cost = |pool: &super::Pool| f64::from(self.gear.replicas_of(pool)) * pool.on.usd_per_hour();
-        let truth: f64 = self.plan.placement.iter().map(cost).sum();
+        let own: f64 = self.plan.placement.iter().map(cost).sum();
+        let truth = own + self.plan.machines_usd_per_hour(self.gear);
         if (truth - claim.get()).abs() > self.tolerance.relative * truth.max(self.tolerance.absolute) {
             findings.push(self.refuted("cost_usd_per_hour", claim.get(), truth));
         }
@@ -517,7 +529,7 @@ impl Checker<'_> {
     fn expected_trust(&self) -> Trust {
         let of_flows = |flows: Vec<Vec<LaneFlow<'_>>>| flows.iter().flatten().map(LaneFlow::trust).max();
         let worst = self.flows().and_then(of_flows).or_else(|| Some(self.turns()?.trust)).unwrap_or(Trust::Measured);
-        self.facts.trust_on(self.cores_up(), worst)
+        self.facts.trust_on(self.plan.cores_side_by_side(self.gear), worst)
     }
 
     fn limits(&self, problem: &Problem, findings: &mut Findings) {
@@ -595,8 +607,11 @@ impl Checker<'_> {
         }
         let flow = |(lane, share): (&'a Lane, f64)| {
             let pool = self.plan.pool(&lane.pool)?;
-            let service = self.facts.service(&lane.variant, &pool.on, lane.batch)?;
-            let of = |batch: u32| self.facts.service(&lane.variant, &pool.on, batch).unwrap_or_else(|| service.clone());
+            let service = self.facts.service_on(self.plan, pool, &lane.variant, lane.batch)?;
+            let of = |batch: u32| {
+                let measured = self.facts.service_on(self.plan, pool, &lane.variant, batch);
+                measured.unwrap_or_else(|| service.clone())
+            };
             let services = (1..=lane.batch).map(of).collect();
             Some(LaneFlow { lane, service, services, servers: self.gear.replicas_of(pool), calls, share })
         };

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{Claims, Gear, Plan, Resource, Stage};
+use crate::problem::Machine;
 
 /// What changes between two plans, over all loads of either.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -65,7 +66,7 @@ pub struct Ratio {
 /// What it takes to go from one gear to another: replicas that come up and that are drained.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Move {
-    /// Replicas that come up, by variant and cores, like `cnn_m-2c`.
+    /// Replicas that come up, by variant and cores, like `cnn_m-2c`, with the kind of machine where they are on one.
     pub started: BTreeMap<String, u32>,
     /// Replicas that finish what they have and go.
     pub drained: BTreeMap<String, u32>,
@@ -203,7 +204,8 @@ fn way(
     let up = |plan: &Plan, side: Option<&Side>| {
         let mut up: BTreeMap<String, (u32, Vec<String>)> = BTreeMap::new();
         for pool in side.iter().flat_map(|_| &plan.placement) {
-            let name = format!("{}-{}", pool.hosts.join("+"), pool.on.brief());
+            let on = pool.machine.iter().map(String::as_str).chain([&*pool.on.brief()]).collect::<Vec<_>>().join("-");
+            let name = format!("{}-{on}", pool.hosts.join("+"));
             let kind = up.entry(name).or_insert_with(|| (0, pool.hosts.clone()));
             kind.0 += side.map_or(0, |side| plan.gears[side.gear].replicas_of(pool));
         }
@@ -226,7 +228,7 @@ fn way(
 /// All that a gear does and claims: what pools are and how many replicas are up, the stages, the claims.
 #[derive(PartialEq)]
 struct Content<'a> {
-    pools: BTreeMap<&'a str, (&'a Resource, &'a [String], u32)>,
+    pools: BTreeMap<&'a str, (&'a Resource, Option<&'a Machine>, &'a [String], u32)>,
     stages: &'a [Stage],
     claims: &'a Claims,
 }
@@ -234,7 +236,9 @@ struct Content<'a> {
 fn content<'a>(plan: &'a Plan, side: Option<&Side>) -> Option<Content<'a>> {
     let gear = &plan.gears[side?.gear];
     let up = plan.placement.iter().filter(|pool| gear.replicas_of(pool) > 0);
-    let pools = up.map(|pool| (pool.name.as_str(), (&pool.on, pool.hosts.as_slice(), gear.replicas_of(pool))));
+    let pools = up.map(|pool| {
+        (pool.name.as_str(), (&pool.on, plan.machine_of(pool), pool.hosts.as_slice(), gear.replicas_of(pool)))
+    });
     Some(Content { pools: pools.collect(), stages: &gear.stages, claims: &gear.claims })
 }
 

@@ -12,7 +12,9 @@ mod check;
 pub mod cycle;
 mod diff;
 pub mod estimate;
+mod head_room;
 pub mod law;
+mod packing;
 mod passage;
 pub mod response;
 mod turns;
@@ -27,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::format::Loaded;
 use crate::paths::relative;
-use crate::problem::{Problem, Room, Slo};
+use crate::problem::{Machine, Problem, Room, Slo};
 use crate::profile::{Profile, Trust};
 use crate::units::{Accuracy, Certainty, Factor, Megabytes, Millis, Rate, Share, Usd};
 
@@ -35,6 +37,7 @@ pub use accuracy::of_pipeline as pipeline_accuracy;
 pub(crate) use check::latency_claim;
 pub use check::{Tolerance, check, facts_changed, latency_ms};
 pub use diff::{GearDiff, Move, PlanDiff, Ratio, Side, diff, diff_with};
+pub use head_room::{AtPeak, HeadRoom};
 pub use passage::Passage;
 pub use turns::Turns;
 pub use walk::Walk;
@@ -59,6 +62,9 @@ pub struct Plan {
     pub name: String,
     /// The latency objective that requests are judged by.
     pub slo: Slo,
+    /// Kinds of machines that pools may be on, as the problem gives them; none where pools have resources of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<Machine>,
     /// Every pool that any gear uses.
     pub placement: Vec<Pool>,
     /// Time on the way between pools; none where not named.
@@ -83,6 +89,10 @@ pub struct Pool {
     pub name: String,
     /// What one replica runs on.
     pub on: Resource,
+    /// The kind of machine that its replicas are packed onto: its facts hold, and it is paid whole. Its own resource, at
+    /// its own price, where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
     /// Most replicas that are ever up.
     #[schemars(range(min = 1, max = 1000000))]
     pub replicas: u32,
@@ -161,6 +171,9 @@ pub struct Gear {
     /// Replicas that are up, for each pool that is not up in full; a pool left out has all its replicas up.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub replicas: BTreeMap<String, u32>,
+    /// Which replicas share a machine, for pools on machines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packing: Vec<Packed>,
     /// What a request passes through.
     pub stages: Vec<Stage>,
     /// What the plan promises for this gear at its highest rate.
@@ -169,6 +182,19 @@ pub struct Gear {
     /// How good the gear is, and how that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Certificate>,
+}
+
+/// Machines of one kind that hold the same replicas.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Packed {
+    /// The kind of machine.
+    pub machine: String,
+    /// How many hold the same.
+    #[schemars(range(min = 1))]
+    pub count: u32,
+    /// Replicas on each of them, by pool.
+    pub replicas: BTreeMap<String, u32>,
 }
 
 /// One step of a request's walk.
@@ -309,6 +335,9 @@ pub struct Claims {
     /// Cores that are up (of pools on cores and machines).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cores: Option<u32>,
+    /// Machines that are rented, by kind.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub machines: BTreeMap<String, u32>,
     /// Busy part of each pool's replicas.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub utilisation: BTreeMap<String, Share>,
@@ -403,6 +432,9 @@ pub struct Provenance {
     /// Part of each variant's capacity that was used because trials asked for a cut; all of it where not named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capacity_parts: BTreeMap<String, f64>,
+    /// What the risk that the problem chose costs; absent where it chose none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_room: Option<HeadRoom>,
     /// The problem as it was solved, after `--set`; its paths are relative to the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
@@ -468,11 +500,56 @@ impl Plan {
         self.placement.iter().find(|pool| pool.name == name)
     }
 
+    /// Returns the kind of machine that a pool is on; `None` where it has a resource of its own.
+    #[must_use]
+    pub fn machine_of(&self, pool: &Pool) -> Option<&Machine> {
+        let name = pool.machine.as_ref()?;
+        self.machines.iter().find(|kind| kind.name == *name)
+    }
+
+    /// Returns the most cores of one machine that are in use in a gear. Pools that are on no machine share one.
+    #[must_use]
+    pub fn cores_side_by_side(&self, gear: &Gear) -> u32 {
+        let cores = |pool: &Pool| match pool.on {
+            Resource::Cores { cores, .. } | Resource::Vm { cores, .. } => cores,
+            Resource::Gpu { .. } | Resource::Function { .. } => 0,
+        };
+        let own = self.placement.iter().filter(|pool| pool.machine.is_none());
+        let own: u32 = own.map(|pool| gear.replicas_of(pool) * cores(pool)).sum();
+        let on_one = |packed: &Packed| -> u32 {
+            packed.replicas.iter().map(|(name, &count)| self.pool(name).map_or(0, |pool| count * cores(pool))).sum()
+        };
+        gear.packing.iter().map(on_one).max().unwrap_or(0).max(own)
+    }
+
+    /// Returns what the machines of a gear cost for an hour.
+    #[must_use]
+    pub fn machines_usd_per_hour(&self, gear: &Gear) -> f64 {
+        let price = |name: &String| self.machines.iter().find(|kind| kind.name == *name);
+        let cost = |packed: &Packed| {
+            price(&packed.machine).map_or(0.0, |kind| f64::from(packed.count) * kind.price_usd_per_hour.get())
+        };
+        gear.packing.iter().map(cost).sum()
+    }
+
     /// Returns the index of the gear that carries `rate`: the first whose highest rate is not below it, else the last.
     #[must_use]
     pub fn gear_at(&self, rate: f64) -> usize {
         let carries = |gear: &Gear| gear.up_to_rps.get() >= rate;
         self.gears.iter().position(carries).unwrap_or(self.gears.len().saturating_sub(1))
+    }
+
+    /// Returns the most cores that are up while one gear follows its neighbour, and the lower of the two; `None` where there is
+    /// one gear only. Replicas of both are up then, but for those that both use.
+    #[must_use]
+    pub fn most_cores_in_a_change(&self) -> Option<(usize, u32)> {
+        let owned = |pool: &&Pool| matches!(pool.on, Resource::Cores { .. } | Resource::Vm { .. });
+        let both = |(index, pair): (usize, &[Gear])| {
+            let up = |pool: &Pool| pair[0].replicas_of(pool).max(pair[1].replicas_of(pool)) * pool.on.cores();
+            (index, self.placement.iter().filter(owned).map(up).sum::<u32>())
+        };
+        let changes = self.gears.windows(2).enumerate().map(both);
+        changes.reduce(|most, next| if next.1 > most.1 { next } else { most })
     }
 
     /// Returns the highest rate that any gear carries.

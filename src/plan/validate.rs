@@ -21,6 +21,7 @@ impl Plan {
         let mut findings = Findings::default();
         lists_are_not_empty(self, &mut findings);
         pools_are_unique(self, &mut findings);
+        super::packing::names_are_known(self, &mut findings);
         transfers_join_pools(self, &mut findings);
         objective_is_possible(self, &mut findings);
         gears_increase(self, &mut findings);

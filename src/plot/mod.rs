@@ -9,6 +9,7 @@
 //! text is laid out, and in PNG drawn, with two fonts inside the program, so no font of the machine plays a part.
 
 mod curves;
+mod frontier;
 pub(crate) mod page;
 mod palette;
 mod plan;
@@ -23,6 +24,7 @@ use plotters::prelude::{BitMapBackend, DrawingArea, DrawingBackend, IntoDrawingA
 use crate::error::Error;
 use crate::plan::Plan;
 use crate::profile::Profile;
+use crate::rooms::Frontiers;
 use crate::simulate::Report;
 
 pub use page::html;
@@ -42,6 +44,8 @@ pub enum Figure<'a> {
     PlansOverLoad(&'a Plan, &'a Plan),
     /// Latency against throughput for each variant of a profile.
     ProfileCurves(&'a Profile),
+    /// Accuracy against cores or cost at one or several loads, with what others would choose.
+    Frontiers(&'a Frontiers),
     /// What a trial saw, against time: rate, gear, latency, accuracy, cost.
     ReportOverTime(&'a Report),
 }
@@ -50,6 +54,7 @@ pub enum Figure<'a> {
 enum Scene {
     Stack(stack::Stack),
     Curves(curves::Curves),
+    Frontier(frontier::Frontier),
 }
 
 impl Scene {
@@ -58,6 +63,7 @@ impl Scene {
             Figure::PlanOverLoad(plan) => Self::Stack(plan::over_load(plan)),
             Figure::PlansOverLoad(before, after) => Self::Stack(plan::beside(before, after)),
             Figure::ProfileCurves(profile) => Self::Curves(curves::Curves::of(profile)),
+            Figure::Frontiers(frontiers) => Self::Frontier(frontier::Frontier::of(frontiers)),
             Figure::ReportOverTime(report) => Self::Stack(report::over_time(report)),
         }
     }
@@ -66,6 +72,7 @@ impl Scene {
         match self {
             Self::Stack(stack) => (WIDTH, stack.height()),
             Self::Curves(_) => (WIDTH, curves::HEIGHT),
+            Self::Frontier(_) => (WIDTH, frontier::HEIGHT),
         }
     }
 
@@ -74,6 +81,7 @@ impl Scene {
         match self {
             Self::Stack(stack) => stack.draw(root)?,
             Self::Curves(curves) => curves.draw(root)?,
+            Self::Frontier(frontier) => frontier.draw(root)?,
         }
         root.present()
     }

@@ -21,6 +21,7 @@ pub fn html(figure: Figure<'_>) -> Result<String, Error> {
         Figure::PlanOverLoad(plan) => (format!("Plan {}", plan.name), String::new()),
         Figure::PlansOverLoad(before, after) => (format!("Plan {} against {}", after.name, before.name), String::new()),
         Figure::ProfileCurves(profile) => (format!("Profile {}", profile.task), String::new()),
+        Figure::Frontiers(frontiers) => (format!("Frontier of {}", frontiers.name), String::new()),
         Figure::ReportOverTime(report) => (format!("Trial of {}", report.plan), tables(report)),
     };
     let (title, picture) = (escaped(&title), svg(figure)?);

@@ -2,6 +2,7 @@
 //!
 //! This file holds the nouns of `planner.problem/1`, written by hand in TOML (JSON is accepted).
 
+mod machine;
 mod pipeline;
 mod validate;
 
@@ -10,8 +11,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Accuracy, Certainty, Factor, Megabytes, Millis, Rate, Share, Usd};
+use crate::units::{Accuracy, Certainty, Factor, Millis, Rate, Share, Usd};
 
+pub use machine::Machine;
 pub use pipeline::{Combination, PipelineAccuracy, Task};
 
 /// The name and version of the problem format.
@@ -55,6 +57,14 @@ pub struct Problem {
     pub inventory: Inventory,
     /// What to make best.
     pub goal: Goal,
+    /// The probability that may be left that the SLO is broken at some load because facts were wrong; facts are taken as they
+    /// were measured where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<Share>,
+    /// `risk`: how much another profile of the same variants differs, as a standard deviation of latency relative to it, on top
+    /// of the profile's own intervals; 0 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile_error: Option<Factor>,
     /// Settings of the room `cascade`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cascade: Option<CascadeSettings>,
@@ -67,7 +77,8 @@ impl Problem {
     /// Returns the cores that the goal may use: the inventory, or less where the goal says so.
     #[must_use]
     pub fn core_budget(&self) -> u32 {
-        self.goal.cores_at_most.map_or(self.inventory.cores, |most| most.min(self.inventory.cores))
+        let all = self.inventory.all_cores();
+        self.goal.cores_at_most.map_or(all, |most| most.min(all))
     }
 
     /// Returns for each stage the indices of the stages that it waits for.
@@ -78,6 +89,21 @@ impl Problem {
     pub fn predecessors(&self) -> Vec<Vec<usize>> {
         let stages: Vec<_> = self.stages.iter().map(|stage| (stage.name.as_str(), &stage.after[..])).collect();
         crate::plan::predecessors(&stages)
+    }
+
+    /// Returns the problem with only these variants in its stages, and the accuracies of their combinations.
+    #[must_use]
+    pub fn with_variants(&self, variants: &[Vec<String>]) -> Self {
+        let mut fixed = self.clone();
+        for (stage, variants) in fixed.stages.iter_mut().zip(variants) {
+            stage.variants.clone_from(variants);
+        }
+        if let Some(PipelineAccuracy::Measured { combinations }) = &mut fixed.accuracy {
+            let fits =
+                |of: &Combination| of.variants.iter().zip(variants).all(|(name, allowed)| allowed.contains(name));
+            combinations.retain(fits);
+        }
+        fixed
     }
 
     /// Returns the problem with a budget of at least so many cores.
@@ -143,6 +169,9 @@ pub struct Workload {
     /// What the recorded rates are multiplied by; 1 where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_scale: Option<Factor>,
+    /// `risk`: how far the real peak may be from `max_rps`, as a standard deviation relative to it; 0 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast_error: Option<Factor>,
 }
 
 /// A latency objective: a quantile of the response times and its limit.
@@ -159,7 +188,8 @@ pub struct Slo {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Inventory {
-    /// Cores for all variants together.
+    /// Cores for all variants together; left out where `machines` say what there is.
+    #[serde(default, skip_serializing_if = "is_zero")]
     #[schemars(range(min = 1, max = 4096))]
     pub cores: u32,
     /// Price of one core for an hour.
@@ -169,40 +199,35 @@ pub struct Inventory {
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub min_cores_per_variant: u32,
-    /// Kinds of machines with their prices and how many there are; none where `cores` alone count.
+    /// Kinds of machines with their prices and how many there are, in place of `cores`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub machines: Vec<Machine>,
 }
 
-/// A kind of machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Machine {
-    /// The name used by pools and findings.
-    pub name: String,
-    /// The device name that profile points carry: `cpu`, or an accelerator like `cuda:0`.
-    #[serde(default = "cpu")]
-    pub device: String,
-    /// Cores of one machine; 1 for an accelerator.
-    #[schemars(range(min = 1, max = 4096))]
-    pub cores: u32,
-    /// Memory of one machine; unlimited where left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory_mb: Option<Megabytes>,
-    /// How many there are.
-    #[schemars(range(min = 1, max = 4096))]
-    pub at_most: u32,
-    /// Price of one machine for an hour.
-    #[serde(default)]
-    pub price_usd_per_hour: Usd,
-}
-
-fn cpu() -> String {
-    "cpu".to_owned()
-}
-
 fn one() -> u32 {
     1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(cores: &u32) -> bool {
+    *cores == 0
+}
+
+impl Inventory {
+    /// Returns the cores that there are: those of all machines, or those that are given without machines.
+    #[must_use]
+    pub fn all_cores(&self) -> u32 {
+        if self.machines.is_empty() { self.cores } else { self.machines.iter().map(Machine::all_cores).sum() }
+    }
+
+    /// Returns the price of everything there is for an hour.
+    #[must_use]
+    pub fn usd_per_hour(&self) -> f64 {
+        if self.machines.is_empty() {
+            return f64::from(self.cores) * self.price_usd_per_core_hour.get();
+        }
+        self.machines.iter().map(|kind| f64::from(kind.at_most) * kind.price_usd_per_hour.get()).sum()
+    }
 }
 
 /// What to make best, and the limits beside the SLO.
@@ -225,14 +250,50 @@ pub struct Goal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub cores_at_most: Option<u32>,
+    /// `lexicographic`: what is made best first, second and third.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<Criterion>,
+    /// `lexicographic`: what each level may give away for those after it; nothing where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerances: Option<Tolerances>,
     /// Most gears that the plan may have; as many as the optimum changes where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub gears_at_most: Option<u32>,
+    /// How often an hour the plan should change gear on the trace at most: the dwell is as long as that takes; 60 where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes_per_hour_at_most: Option<Factor>,
     /// How much accuracy a gear may give away below its highest load because its shares are fixed.
     #[serde(default = "one_point")]
     pub gear_loss_at_most: Factor,
 }
+
+impl Goal {
+    /// Returns the kind of goal whose value a gear's objective has: of a lexicographic goal, that of its second level.
+    #[must_use]
+    pub fn valued_as(&self) -> GoalKind {
+        match (self.kind, self.order.first()) {
+            (GoalKind::Lexicographic, Some(Criterion::Cores)) => GoalKind::MostAccurate,
+            (GoalKind::Lexicographic, _) => GoalKind::Cheapest,
+            (other, _) => other,
+        }
+    }
+
+    /// Tells whether the last level makes latency best.
+    #[must_use]
+    pub fn wants_low_latency(&self) -> bool {
+        self.kind == GoalKind::Lexicographic && self.order.contains(&Criterion::Latency)
+    }
+
+    /// Returns how often an hour the plan should change gear on the trace at most.
+    #[must_use]
+    pub fn changes_per_hour(&self) -> f64 {
+        self.changes_per_hour_at_most.map_or(CHANGES_PER_HOUR, Factor::get)
+    }
+}
+
+/// Changes of gear an hour on the trace where the problem does not say.
+const CHANGES_PER_HOUR: f64 = 60.0;
 
 fn one_point() -> Factor {
     Factor::saturating(0.01)
@@ -250,6 +311,32 @@ pub enum GoalKind {
     MostAccurate,
     /// `cascade`: the shortest response time within the devices with at least the asked accuracy; the SLO's at most.
     Fastest,
+    /// The first of `order` is made best, then the second within its tolerance, and so on.
+    Lexicographic,
+}
+
+/// What a level of a lexicographic goal makes best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Criterion {
+    /// The highest accuracy over requests.
+    Accuracy,
+    /// The fewest cores.
+    Cores,
+    /// The shortest time in which the SLO's part of the requests is answered, at the gear's highest load.
+    Latency,
+}
+
+/// What each level of a lexicographic goal may give away for those after it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tolerances {
+    /// Accuracy below the best.
+    #[serde(default)]
+    pub accuracy: Factor,
+    /// Cores above the fewest.
+    #[serde(default)]
+    pub cores: u32,
 }
 
 /// Weights of the published objective `accuracy·AA − (resource·RC + loading·LC)`.

@@ -1,8 +1,10 @@
 //! The rules that hold between the fields of a problem, each a small function.
 
+mod machines;
+
 use std::collections::BTreeSet;
 
-use super::{Combination, Formulation, GoalKind, PipelineAccuracy, Problem, Room};
+use super::{Combination, Criterion, Formulation, GoalKind, PipelineAccuracy, Problem, Room};
 use crate::finding::{Code, Finding, Findings, Severity};
 use crate::plan::Walk;
 
@@ -10,6 +12,8 @@ use crate::plan::Walk;
 const LEAST_GEAR_LOSS: f64 = 1e-4;
 /// Most calls that one request makes at a stage.
 const MOST_CALLS: f64 = 1000.0;
+/// Largest relative error of a forecast or of a profile.
+const MOST_ERROR: f64 = 1.0;
 /// Most cores at which the published line is fitted.
 const MOST_FIT_CORES: u32 = 1024;
 
@@ -21,9 +25,12 @@ impl Problem {
         lists_are_not_empty(self, &mut findings);
         variants_are_unique(self, &mut findings);
         limits_are_positive(self, &mut findings);
-        trace_can_be_scaled(self, &mut findings);
+        trace_is_there(self, &mut findings);
         goal_has_its_limits(self, &mut findings);
+        levels_have_an_order(self, &mut findings);
+        risk_can_be_taken(self, &mut findings);
         cores_fit_the_inventory(self, &mut findings);
+        machines::are_sound(self, &mut findings);
         gears_stay_countable(self, &mut findings);
         published_settings_work(self, &mut findings);
         published_pipelines_are_the_paper_s(self, &mut findings);
@@ -70,7 +77,13 @@ fn limits_are_positive(problem: &Problem, findings: &mut Findings) {
     }
 }
 
-fn trace_can_be_scaled(problem: &Problem, findings: &mut Findings) {
+fn trace_is_there(problem: &Problem, findings: &mut Findings) {
+    if problem.goal.changes_per_hour_at_most.is_some() && problem.workload.trace.is_none() {
+        let cause = "without a trace nobody knows how often gears change";
+        let action = "name one as `workload.trace`, or remove the key";
+        let finding = Finding::error(Code::NoEffect, "goal.changes_per_hour_at_most", cause, action);
+        findings.push(finding.with_severity(Severity::Warning));
+    }
     let Some(scale) = problem.workload.trace_scale else { return };
     let key = "workload.trace_scale";
     if problem.workload.trace.is_none() {
@@ -87,9 +100,12 @@ fn goal_has_its_limits(problem: &Problem, findings: &mut Findings) {
     let uses = [
         ("goal.weights", goal.weights.is_some(), GoalKind::Weighted, "weighted"),
         ("goal.cores_at_most", goal.cores_at_most.is_some(), GoalKind::MostAccurate, "most-accurate"),
+        ("goal.order", !goal.order.is_empty(), GoalKind::Lexicographic, "lexicographic"),
+        ("goal.tolerances", goal.tolerances.is_some(), GoalKind::Lexicographic, "lexicographic"),
     ];
     for (key, given, kind, name) in uses {
-        if given && goal.kind != kind {
+        let shared = key == "goal.cores_at_most" && goal.kind == GoalKind::Lexicographic;
+        if given && goal.kind != kind && !shared {
             let cause = format!("only `kind = \"{name}\"` uses this key");
             findings.push(Finding::error(Code::GoalLimit, key, cause, "remove the key or change the kind"));
         }
@@ -118,6 +134,40 @@ fn goal_has_its_limits(problem: &Problem, findings: &mut Findings) {
     if goal.kind == GoalKind::Cheapest && !has_least {
         let action = "say how accurate the plan must be, like `accuracy_at_least = 0.9`";
         findings.push(Finding::error(Code::GoalLimit, "goal.accuracy_at_least", "`cheapest` needs it", action));
+    }
+}
+
+fn levels_have_an_order(problem: &Problem, findings: &mut Findings) {
+    use Criterion::{Accuracy, Cores, Latency};
+    const ACTION: &str = "`accuracy` and `cores` in either order, then `latency` where it counts";
+    let order = problem.goal.order.as_slice();
+    let cause = match order {
+        _ if problem.goal.kind != GoalKind::Lexicographic => return,
+        [] => "`lexicographic` needs an order",
+        [Accuracy | Cores] | [Accuracy, Cores] | [Cores, Accuracy] => return,
+        [Accuracy, Cores, Latency] | [Cores, Accuracy, Latency] => return,
+        [Latency, ..] | [_, Latency, ..] => "latency changes with every load: only what comes before has exact gears",
+        _ => "a criterion is named twice",
+    };
+    findings.push(Finding::error(Code::GoalLimit, "goal.order", cause, ACTION));
+}
+
+fn risk_can_be_taken(problem: &Problem, findings: &mut Findings) {
+    let errors =
+        [("workload.forecast_error", problem.workload.forecast_error), ("profile_error", problem.profile_error)];
+    for (key, error) in errors.into_iter().filter_map(|(key, error)| Some((key, error?))) {
+        if problem.risk.is_none() {
+            let finding = Finding::error(Code::NoEffect, key, "no `risk` was chosen", "add one, like `risk = 0.05`");
+            findings.push(finding.with_severity(Severity::Warning));
+        }
+        if error.get() > MOST_ERROR {
+            let cause = format!("an error of {error} leaves nothing to plan with");
+            findings.push(Finding::error(Code::OutOfRange, key, cause, format!("at most {MOST_ERROR}")));
+        }
+    }
+    if problem.risk.is_some_and(|risk| risk.get() <= 0.0 || risk.get() >= 0.5) {
+        let action = "a part above 0 and below 0.5, like 0.05";
+        findings.push(Finding::error(Code::OutOfRange, "risk", "nothing is sure, and half is no care", action));
     }
 }
 
@@ -205,12 +255,16 @@ fn cascade_settings_work(problem: &Problem, findings: &mut Findings) {
 }
 
 fn cores_fit_the_inventory(problem: &Problem, findings: &mut Findings) {
-    let cores = problem.inventory.cores;
-    if problem.inventory.min_cores_per_variant > cores {
-        let cause = format!(
-            "{} cores for each variant, but the inventory has {cores}",
-            problem.inventory.min_cores_per_variant
-        );
+    let inventory = &problem.inventory;
+    if inventory.cores == 0 && inventory.machines.is_empty() {
+        let action = "a number of cores above 0, or [[inventory.machines]]";
+        findings.push(Finding::error(Code::OutOfRange, "inventory.cores", "nothing to run on", action));
+        return;
+    }
+    let cores = inventory.all_cores();
+    if inventory.min_cores_per_variant > cores {
+        let cause =
+            format!("{} cores for each variant, but the inventory has {cores}", inventory.min_cores_per_variant);
         findings.push(Finding::error(Code::OutOfRange, "inventory.min_cores_per_variant", cause, "ask for fewer"));
     }
     if problem.goal.cores_at_most.is_some_and(|most| most > cores) {

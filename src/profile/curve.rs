@@ -188,6 +188,18 @@ impl Curve {
         Self { measured: self.measured.clone(), holes }
     }
 
+    /// Returns the curve as slow as it may be: every law so many standard deviations of its logarithm above what is known of it.
+    /// `spread` is that of a measured (cores, batch), `error` one that all share.
+    #[must_use]
+    pub fn slower(&self, deviations: f64, error: f64, spread: impl Fn((u32, u32)) -> f64) -> Self {
+        let measured = self.times(|at| (deviations * spread(at).hypot(error)).exp()).measured;
+        let hole = |hole: &Hole| {
+            let factor = (deviations * hole.predicted.spread.hypot(error)).exp();
+            Hole { service: Service { law: hole.service.law.scaled(factor), ..hole.service }, ..hole.clone() }
+        };
+        Self { measured, holes: self.holes.iter().map(|(&at, of)| (at, hole(of))).collect() }
+    }
+
     /// Returns the curve with every measured law times a factor of its (cores, batch).
     #[must_use]
     pub fn times(&self, factor: impl Fn((u32, u32)) -> f64) -> Self {

@@ -138,6 +138,17 @@ pub struct Variant {
 }
 
 impl Variant {
+    /// Returns the memory that a replica takes while it serves such batches, at most, and whether that was measured: the
+    /// peak of the smallest measured batch that is no smaller, else the largest number that is known.
+    #[must_use]
+    pub fn memory_at(&self, batch: u32) -> (Megabytes, bool) {
+        let peaks = || self.memory_of_batches.iter();
+        let of_larger = peaks().filter(|memory| memory.batch >= batch).min_by_key(|memory| memory.batch);
+        let most = peaks().map(|memory| memory.peak_mb.get()).fold(self.memory_mb.get(), f64::max);
+        let known = of_larger.map(|memory| memory.peak_mb.get().max(self.memory_mb.get()));
+        (Megabytes::saturating(known.unwrap_or(most)), known.is_some())
+    }
+
     /// Tells whether it answers a request by itself; a later stage of a network needs those before it.
     #[must_use]
     pub fn is_whole(&self) -> bool {

@@ -4,7 +4,7 @@ use super::words::{UNKNOWN, counted, length, listed, ms, percent, quantile, rps}
 use super::{Block, Given, Table, text};
 use crate::plan::Plan;
 use crate::plot::text::{number, rounded};
-use crate::problem::{Formulation, GoalKind, PipelineAccuracy, Problem, Room};
+use crate::problem::{Criterion, Formulation, Goal, GoalKind, Machine, PipelineAccuracy, Problem, Room};
 use crate::profile::Profile;
 
 pub(super) fn blocks(given: &Given<'_>) -> Vec<Block> {
@@ -33,13 +33,7 @@ fn kept(plan: &Plan) -> String {
 }
 
 fn of_problem(problem: &Problem) -> Vec<(&'static str, String)> {
-    let inventory = &problem.inventory;
-    let price = match inventory.price_usd_per_core_hour.get() {
-        0.0 => String::new(),
-        price => format!(" at {} USD an hour each", rounded(price)),
-    };
-    let mut terms =
-        vec![("Goal", goal(problem)), ("Inventory", format!("{}{price}", counted(inventory.cores, "core")))];
+    let mut terms = vec![("Goal", goal(problem)), ("Inventory", inventory(problem))];
     if let Some(variants) = &problem.variants {
         terms.push(("Variants", listed(variants)));
     }
@@ -47,20 +41,44 @@ fn of_problem(problem: &Problem) -> Vec<(&'static str, String)> {
         terms.push(("Stages", stages(problem)));
         terms.push(("Accuracy of the whole", accuracy(problem)));
     }
+    if let Some(risk) = problem.risk {
+        terms.push(("Risk", format!("{} that facts were wrong and the objective is not kept", percent(risk.get()))));
+    }
     if problem.formulation == Formulation::Published {
         terms.push(("Formulation", "published: the paper's own model, without waiting in it".to_owned()));
     }
     terms
 }
 
+fn inventory(problem: &Problem) -> String {
+    let inventory = &problem.inventory;
+    let each = |price: f64| match price {
+        0.0 => String::new(),
+        price => format!(" at {} USD an hour each", rounded(price)),
+    };
+    if inventory.machines.is_empty() {
+        return format!("{}{}", counted(inventory.cores, "core"), each(inventory.price_usd_per_core_hour.get()));
+    }
+    let kind = |kind: &Machine| {
+        let memory = kind.memory_mb.map_or(String::new(), |memory| format!(" and {}\u{a0}MB", number(memory.get())));
+        let price = each(kind.price_usd_per_hour.get());
+        format!("up to {} {} of {}{memory}{price}", kind.at_most, kind.name, counted(kind.cores, "core"))
+    };
+    listed(&inventory.machines.iter().map(kind).collect::<Vec<_>>())
+}
+
 fn goal(problem: &Problem) -> String {
     let goal = &problem.goal;
+    if !problem.inventory.machines.is_empty() {
+        return goal_on_machines(problem);
+    }
     match goal.kind {
         GoalKind::MostAccurate => format!("most accurate on at most {}", counted(problem.core_budget(), "core")),
         GoalKind::Cheapest => {
             let least = goal.accuracy_at_least.map_or_else(|| UNKNOWN.to_owned(), |least| percent(least.get()));
             format!("fewest cores with an accuracy of at least {least} at every load")
         }
+        GoalKind::Lexicographic => levels(goal),
         GoalKind::Fastest => "shortest response time with the asked accuracy".to_owned(),
         GoalKind::Weighted => {
             let weights = goal.weights.unwrap_or_default();
@@ -70,6 +88,34 @@ fn goal(problem: &Problem) -> String {
                 number(weights.resource.get()),
                 number(weights.loading.get())
             )
+        }
+    }
+}
+
+fn levels(goal: &Goal) -> String {
+    let level = |criterion: &Criterion| match criterion {
+        Criterion::Accuracy => "the highest accuracy",
+        Criterion::Cores => "the fewest cores",
+        Criterion::Latency => "the shortest latency",
+    };
+    goal.order.iter().map(level).collect::<Vec<_>>().join(", then ")
+}
+
+/// Where machines are rented whole, money is what counts in place of cores.
+fn goal_on_machines(problem: &Problem) -> String {
+    let goal = &problem.goal;
+    match goal.kind {
+        GoalKind::MostAccurate => "most accurate on the machines there are; of those the cheapest".to_owned(),
+        GoalKind::Cheapest => {
+            let least = goal.accuracy_at_least.map_or_else(|| UNKNOWN.to_owned(), |least| percent(least.get()));
+            format!("least money with an accuracy of at least {least} at every load")
+        }
+        GoalKind::Lexicographic => levels(goal),
+        GoalKind::Fastest => "shortest response time with the asked accuracy".to_owned(),
+        GoalKind::Weighted => {
+            let weights = goal.weights.unwrap_or_default();
+            let (accuracy, resource) = (number(weights.accuracy.get()), number(weights.resource.get()));
+            format!("highest {accuracy} × accuracy − {resource} × cost as a part of that of all machines")
         }
     }
 }

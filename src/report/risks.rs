@@ -228,7 +228,7 @@ fn neighbours(plan: &Plan, facts: &Facts) -> Option<Risk> {
     };
     let most = plan.gears.iter().map(busy).max().unwrap_or(0);
     let is_unknown = |(lane, pool): &(&Lane, &Pool)| {
-        matches!(pool.on, Resource::Cores { .. }) && facts.slowdowns(&lane.variant, &pool.on).len() < 2
+        matches!(pool.on, Resource::Cores { .. }) && facts.slowdowns_on(plan, pool, &lane.variant).len() < 2
     };
     let variants: BTreeSet<&str> = lanes(plan).filter(is_unknown).map(|(lane, _)| lane.variant.as_str()).collect();
     let variants: Vec<String> = variants.into_iter().map(ToOwned::to_owned).collect();

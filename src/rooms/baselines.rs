@@ -95,6 +95,9 @@ pub fn baselines(
     facts: &Facts,
     rules: Rules,
 ) -> Result<Vec<Baseline>, Error> {
+    if kind != Kind::Static {
+        super::machines::refuse(problem, "a baseline")?;
+    }
     if problem.room == Room::Pipeline && kind != Kind::Static {
         return Err(Error::Unsupported {
             what: "single variants, cascades and switching are no baselines of a pipeline".to_owned(),
@@ -251,6 +254,7 @@ impl Maker<'_> {
         let gear = |(until, variant, way): &(f64, String, Candidate)| Gear {
             up_to_rps: Rate::saturating(*until),
             replicas: replicas(variant, way),
+            packing: Vec::new(),
             stages: vec![one_stage(vec![lane(variant, way, 1.0)])],
             claims: Claims::default(),
             certificate: None,
@@ -266,7 +270,7 @@ fn each_to_its_capacity(ways: impl IntoIterator<Item = (String, Candidate)>) -> 
 }
 
 /// Returns the variant that alone is best at a load, with the fewest cores that carry it; of equals the fewer cores.
-fn best_alone(model: &Model, load: f64) -> Option<(String, Candidate)> {
+pub(super) fn best_alone(model: &Model, load: f64) -> Option<(String, Candidate)> {
     let alone = model.candidates.iter().enumerate().filter_map(|(index, ways)| {
         let way = ways.iter().find(|way| way.capacity >= load)?;
         let mut cores = vec![0; model.candidates.len()];

@@ -1,12 +1,13 @@
 //! Why no plan exists: the smallest set of limits in conflict, and what each would have to become.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::{Conflict, ConflictingLimit};
 use crate::error::Error;
 use crate::optimize::LOAD_SLACK;
 use crate::problem::Problem;
-use crate::units::{Accuracy, Millis, Rate};
+use crate::units::{Accuracy, Megabytes, Millis, Rate};
 
 /// A room, as far as the search for conflicts needs it.
 pub(super) trait Carries {
@@ -35,6 +36,12 @@ const HARDLY_ANY_LOAD: f64 = 1e-6;
 /// Inventories this many times larger than the asked one are looked at, up to the second number of cores.
 const MORE_CORES: (f64, f64) = (8.0, 256.0);
 
+/// The same of machines of a kind.
+const MORE_MACHINES: (f64, f64) = (8.0, 64.0);
+
+/// Memory that no replica needs.
+const NO_MEMORY_LIMIT_MB: f64 = 1e9;
+
 /// A limit that can be dropped or moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Limit {
@@ -42,13 +49,28 @@ enum Limit {
     Cores,
     Latency,
     Accuracy,
+    /// How many machines of a kind there are.
+    Stock(usize),
+    /// Memory of a machine of a kind.
+    Memory(usize),
 }
 
 impl Limit {
-    const ALL: [Self; 4] = [Self::Accuracy, Self::Latency, Self::Cores, Self::Rate];
+    /// Returns the limits of a problem, in the order in which they are dropped.
+    fn all(problem: &Problem) -> Vec<Self> {
+        let kinds = 0..problem.inventory.machines.len();
+        let hardware: Vec<Self> = if kinds.is_empty() {
+            vec![Self::Cores]
+        } else {
+            kinds.clone().map(Self::Memory).chain(kinds.map(Self::Stock)).collect()
+        };
+        [Self::Accuracy, Self::Latency].into_iter().chain(hardware).chain([Self::Rate]).collect()
+    }
 
-    fn key(self, problem: &Problem) -> &'static str {
-        match self {
+    fn key(self, problem: &Problem) -> Cow<'static, str> {
+        let key = match self {
+            Self::Stock(kind) => return Cow::Owned(format!("inventory.machines[{kind}].at_most")),
+            Self::Memory(kind) => return Cow::Owned(format!("inventory.machines[{kind}].memory_mb")),
             Self::Rate => "workload.max_rps",
             Self::Cores => match problem.goal.cores_at_most.map(|most| most.cmp(&problem.inventory.cores)) {
                 None | Some(Ordering::Greater) => "inventory.cores",
@@ -56,7 +78,8 @@ impl Limit {
             },
             Self::Latency => "slo.latency_ms",
             Self::Accuracy => "goal.accuracy_at_least",
-        }
+        };
+        Cow::Borrowed(key)
     }
 
     fn asked(self, problem: &Problem) -> Option<f64> {
@@ -65,6 +88,8 @@ impl Limit {
             Self::Cores => Some(f64::from(problem.core_budget())),
             Self::Latency => Some(problem.slo.latency_ms.get()),
             Self::Accuracy => problem.goal.accuracy_at_least.map(Accuracy::get),
+            Self::Stock(kind) => Some(f64::from(problem.inventory.machines[kind].at_most)),
+            Self::Memory(kind) => problem.inventory.machines[kind].memory_mb.map(Megabytes::get),
         }
     }
 
@@ -76,6 +101,8 @@ impl Limit {
             Self::Cores => moved = moved.with_cores(value as u32),
             Self::Latency => moved.slo.latency_ms = Millis::saturating(value),
             Self::Accuracy => moved.goal.accuracy_at_least = Some(Accuracy::saturating(value)),
+            Self::Stock(kind) => moved.inventory.machines[kind].at_most = value as u32,
+            Self::Memory(kind) => moved.inventory.machines[kind].memory_mb = Some(Megabytes::saturating(value)),
         }
         moved
     }
@@ -84,7 +111,7 @@ impl Limit {
     /// variant carry at all, so the rate no longer counts either.
     fn dropped(self, problem: &Problem) -> Problem {
         let mut without = self.moved(problem, self.loosest(problem));
-        if self == Self::Cores {
+        if self.is_hardware() {
             without = Self::Rate.moved(&without, Self::Rate.loosest(problem));
         }
         without
@@ -98,7 +125,17 @@ impl Limit {
             Self::Accuracy => 0.0,
             Self::Cores => (MORE_CORES.0 * cores).min(MORE_CORES.1).max(cores),
             Self::Latency => NO_LATENCY_LIMIT_MS,
+            Self::Stock(kind) => {
+                let stock = f64::from(problem.inventory.machines[kind].at_most);
+                (MORE_MACHINES.0 * stock).min(MORE_MACHINES.1).max(stock)
+            }
+            Self::Memory(_) => NO_MEMORY_LIMIT_MB,
         }
+    }
+
+    /// Tells whether it says how much there is to run on, in whole pieces.
+    const fn is_hardware(self) -> bool {
+        matches!(self, Self::Cores | Self::Stock(_))
     }
 }
 
@@ -106,7 +143,7 @@ impl Limit {
 pub(super) fn find(problem: &Problem, room: &impl Carries) -> Result<Conflict, Error> {
     let mut reduced = problem.clone();
     let mut kept = Vec::new();
-    for limit in Limit::ALL.into_iter().filter(|limit| limit.asked(problem).is_some()) {
+    for limit in Limit::all(problem).into_iter().filter(|limit| limit.asked(problem).is_some()) {
         let without = limit.dropped(&reduced);
         if room.carries(&without)? {
             kept.push(limit);
@@ -148,12 +185,12 @@ fn nearest(limit: Limit, problem: &Problem, room: &impl Carries) -> Result<Optio
         }
     }
     let fine = |a: f64, b: f64| match limit {
-        Limit::Cores => (a - b).abs() <= 1.0,
+        limit if limit.is_hardware() => (a - b).abs() <= 1.0,
         _ => (a - b).abs() <= 1e-4 * a.abs().max(1e-3),
     };
     while !fine(refused, admitted) {
         let middle = 0.5 * (refused + admitted);
-        let middle = if limit == Limit::Cores { middle.floor() } else { middle };
+        let middle = if limit.is_hardware() { middle.floor() } else { middle };
         if room.carries(&limit.moved(problem, middle))? { admitted = middle } else { refused = middle }
     }
     Ok(Some(admitted))

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::facts::Facts;
+use crate::facts::{AtRisk, Facts};
 use crate::optimize::fill::at_load;
 use crate::optimize::{Instance, Item, Objective, Solution};
 use crate::plan::Plan;
@@ -92,6 +92,10 @@ fn explain_gears(
     facts: &Facts,
     gears: &[usize],
 ) -> Result<Vec<Result<Explanation, Error>>, Error> {
+    super::machines::refuse(problem, "an explanation")?;
+    if let Some(at_risk) = AtRisk::of(problem, facts) {
+        return explain_gears(plan, &at_risk.problem, &at_risk.facts, gears);
+    }
     match problem.room {
         Room::VariantSet => {
             let explainer = Explainer::new(plan, problem, facts)?;
@@ -243,7 +247,9 @@ impl Looser {
             accuracy_gain,
             cores_change,
             objective_gain: match self.instance.objective {
-                Objective::Cheapest { .. } => -cores_change as f64 / f64::from(old_budget),
+                Objective::Cheapest { .. } | Objective::AccuracyThenCores { .. } => {
+                    -cores_change as f64 / f64::from(old_budget)
+                }
                 _ => found.value - best.value,
             },
         }

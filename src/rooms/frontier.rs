@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::facts::Facts;
+use crate::facts::{AtRisk, Facts};
 use crate::optimize::fill::at_load;
 use crate::optimize::{Instance, Objective};
 use crate::problem::{Problem, Room};
@@ -30,6 +30,10 @@ pub struct FrontierPoint {
 /// # Errors
 /// [`Error::Unsupported`] for rooms that do not plan yet; [`Error::Input`] for missing facts.
 pub fn frontier(problem: &Problem, facts: &Facts, parts: &Parts, load_rps: f64) -> Result<Vec<FrontierPoint>, Error> {
+    super::machines::refuse(problem, "the frontier of cores")?;
+    if let Some(at_risk) = AtRisk::of(problem, facts) {
+        return frontier(&at_risk.problem, &at_risk.facts, parts, load_rps);
+    }
     match problem.room {
         Room::VariantSet => Ok(of_variants(Model::new(problem, facts, parts)?.instance, load_rps)),
         Room::Pipeline => pipeline::frontier(problem, facts, parts, load_rps),
@@ -41,7 +45,7 @@ pub fn frontier(problem: &Problem, facts: &Facts, parts: &Parts, load_rps: f64) 
 }
 
 /// Takes a core less than the last point used, again and again.
-fn of_variants(mut instance: Instance, load: f64) -> Vec<FrontierPoint> {
+pub(super) fn of_variants(mut instance: Instance, load: f64) -> Vec<FrontierPoint> {
     instance.objective = Objective::MostAccurate;
     let mut points: Vec<FrontierPoint> = Vec::new();
     while let Some(best) = at_load::solve(&instance, load) {
@@ -56,4 +60,63 @@ fn of_variants(mut instance: Instance, load: f64) -> Vec<FrontierPoint> {
     }
     points.reverse();
     points
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::of_variants;
+    use crate::optimize::{Allotment, Instance, Item, Objective, enumerate};
+
+    fn instance(dice: &mut ChaCha8Rng) -> Instance {
+        let budget = dice.random_range(2..=8);
+        let item = |index: u32, dice: &mut ChaCha8Rng| {
+            let mut capacity = 0.0;
+            let mut option = |cores: u32| {
+                capacity += dice.random_range(1.0..20.0);
+                Allotment { cores, capacity }
+            };
+            let options = (1..=budget).map(&mut option).collect();
+            let accuracy = dice.random_range(0.5..1.0);
+            Item { name: format!("m{index}"), accuracy, load_time: 1.0, current_cores: 0, options }
+        };
+        let count = dice.random_range(1..=4);
+        let items = (0..count).map(|index| item(index, dice)).collect();
+        Instance { items, budget, objective: Objective::MostAccurate }
+    }
+
+    #[test]
+    fn no_allotment_beats_the_frontier_and_every_point_is_one() {
+        let mut dice = ChaCha8Rng::seed_from_u64(42);
+        let mut points = 0;
+        for case in 0..300 {
+            let instance = instance(&mut dice);
+            let load = dice.random_range(1.0..60.0);
+            let all = RefCell::new(Vec::new());
+            let some = enumerate::best(&instance, load, |solution| {
+                all.borrow_mut().push((solution.cores.iter().sum::<u32>(), solution.accuracy));
+                true
+            });
+            let all: Vec<(u32, f64)> = all.into_inner();
+            let found = of_variants(instance, load);
+            assert_eq!(found.is_empty(), some.is_none(), "case {case}");
+            for budget in 1..=8 {
+                let most = |points: &[(u32, f64)]| {
+                    points.iter().filter(|of| of.0 <= budget).map(|of| of.1).fold(f64::NEG_INFINITY, f64::max)
+                };
+                let own: Vec<(u32, f64)> = found.iter().map(|point| (point.cores, point.accuracy)).collect();
+                let (own, truth) = (most(&own), most(&all));
+                assert!(own == truth || (own - truth).abs() < 1e-12, "case {case}, {budget} cores: {own} {truth}");
+            }
+            let strictly =
+                |pair: &[super::FrontierPoint]| pair[0].cores < pair[1].cores && pair[0].accuracy < pair[1].accuracy;
+            assert!(found.windows(2).all(strictly), "case {case}: {found:?}");
+            points += found.len();
+        }
+        assert!(points > 400, "only {points} points");
+    }
 }

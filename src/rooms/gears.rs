@@ -8,13 +8,13 @@ use super::variant_set::Candidate;
 use crate::facts::Facts;
 use crate::optimize::few;
 use crate::plan::{Gear, Lane, Plan, PlanFormat, Pool, Provenance, Resource, Switch, latency_claim};
-use crate::problem::Problem;
-use crate::units::{Millis, Share};
+use crate::problem::{Criterion, GoalKind, Problem};
+use crate::units::{Millis, Share, Usd};
 
-/// Requests that a window should see: their number is then known to about a fifth.
-const REQUESTS_TO_TELL_A_RATE: f64 = 25.0;
-/// Longest window: what changes faster is not followed.
-const LONGEST_WINDOW_MS: f64 = 30e3;
+use super::switch;
+
+/// Part of the weight that loads have which the trace does not hold: they too must be carried well.
+const UNSEEN: f64 = 1e-3;
 
 /// A gear with the pools that it needs.
 pub(super) struct Decoded {
@@ -27,7 +27,7 @@ pub(super) struct Decoded {
 /// Puts the gears together, at most as many as the goal allows: pools as large as any gear needs. What they claim of the
 /// latency is worked out here, from the walk as it is written down.
 pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) -> Plan {
-    let decoded = at_most(problem.goal.gears_at_most, decoded);
+    let decoded = worth_keeping(problem, facts, decoded);
     let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
     for (variant, way) in decoded.iter().flat_map(|gear| &gear.lanes) {
         widen(&mut pools, pool(problem, variant, way));
@@ -45,9 +45,10 @@ pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) 
         format: PlanFormat::V1,
         name: problem.name.clone(),
         slo: problem.slo,
+        machines: problem.inventory.machines.clone(),
+        switch: switch_rule(problem, facts, &placement, &gears),
         placement,
         transfers: Vec::new(),
-        switch: switch(&gears),
         proof: None,
         gears,
         provenance: Provenance {
@@ -56,6 +57,7 @@ pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) 
             seed: 0,
             inputs: Vec::new(),
             capacity_parts: BTreeMap::new(),
+            head_room: None,
             problem: None,
         },
     };
@@ -64,28 +66,119 @@ pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) 
     plan
 }
 
-/// Keeps the gears with which the goal loses least, every load counting alike. The loads of one that is left out are served by
-/// the next one kept, which carries more.
-fn at_most(most: Option<u32>, gears: Vec<Decoded>) -> Vec<Decoded> {
-    let Some(most) = most else { return gears };
-    let value = |decoded: &Decoded| decoded.gear.certificate.as_ref().map_or(0.0, |certificate| certificate.objective);
-    let ends = || gears.iter().map(|decoded| decoded.gear.up_to_rps.get());
-    let widths: Vec<f64> = std::iter::once(0.0).chain(ends()).zip(ends()).map(|(from, to)| to - from).collect();
-    let kept = few::keep(&gears.iter().map(value).collect::<Vec<_>>(), &widths, most as usize);
+/// Returns the switch rule of a plan: that of the trace, where there is one.
+pub(in crate::rooms) fn switch_rule(problem: &Problem, facts: &Facts, placement: &[Pool], gears: &[Gear]) -> Switch {
+    let changes = |pool: &&Pool| gears.windows(2).any(|pair| pair[0].replicas_of(pool) != pair[1].replicas_of(pool));
+    let starting = placement.iter().filter(changes).flat_map(|pool| &pool.hosts);
+    let load_ms = starting.map(|variant| load_ms(facts, variant)).fold(0.0, f64::max);
+    let ends: Vec<f64> = gears.iter().map(|gear| gear.up_to_rps.get()).collect();
+    let recorded = facts.recorded.as_ref().map(|trace| &trace.document);
+    switch::rule(&ends, load_ms, recorded, problem.goal.changes_per_hour())
+}
+
+/// Keeps the gears with which the goal loses least, at most as many as it allows. The loads of one that is left out are served
+/// by the next one kept, which carries more.
+///
+/// Loads count by the requests that the trace has at them, or all alike where there is none. With a trace changes have a price,
+/// so that a gear is left out where that saves more than it loses:
+///
+/// ```text
+/// price of a border an hour, in units of the goal  =  changes across it × core-seconds of a change × price of a core-second
+/// core-seconds of a change  =  cores that leave × (longest load time of what starts + SLO, the longest drain)
+/// ```
+///
+/// A change over several gears pays every border between them.
+fn worth_keeping(problem: &Problem, facts: &Facts, gears: Vec<Decoded>) -> Vec<Decoded> {
+    let most = problem.goal.gears_at_most.map_or(gears.len(), |most| most as usize);
+    let recorded = facts.recorded.as_ref().map(|trace| &trace.document);
+    if most >= gears.len() && recorded.is_none() {
+        return gears;
+    }
+    let value = |decoded: &Decoded| worth(problem, &decoded.gear);
+    let ends = ends_of(&gears);
+    let from = std::iter::once(0.0).chain(ends.iter().copied());
+    let all = ends.last().copied().unwrap_or(1.0);
+    let widths = from.zip(&ends).map(|(from, to)| (to - from) / all);
+    let weights: Vec<f64> = match recorded {
+        None => widths.collect(),
+        Some(load) => {
+            let seen = load.requests_in(&ends).into_iter();
+            seen.zip(widths).map(|(seen, width)| (1.0 - UNSEEN) * seen + UNSEEN * width).collect()
+        }
+    };
+    let crossings = recorded.map(|load| {
+        let rule = switch::rule(&ends, slowest_load_ms(facts, &gears), Some(load), problem.goal.changes_per_hour());
+        let rates = load.play(rule.window_ms.get() / 1e3, switch::SEED);
+        let across = |&end: &f64| switch::changes(&[end, f64::MAX], &rule, &rates) as f64 / load.length_s();
+        ends.iter().map(across).collect::<Vec<f64>>()
+    });
+    let price = core_price(problem);
+    let border = |low: usize, high: usize| {
+        let Some(crossings) = &crossings else { return 0.0 };
+        // As often up as down, but for one.
+        let both_ways = core_seconds(facts, problem, &gears[low], &gears[high])
+            + core_seconds(facts, problem, &gears[high], &gears[low]);
+        price * crossings[low] * 0.5 * both_ways
+    };
+    let kept = few::keep(&gears.iter().map(value).collect::<Vec<_>>(), &weights, most, border);
     gears.into_iter().enumerate().filter(|(index, _)| kept.contains(index)).map(|(_, gear)| gear).collect()
 }
 
-/// Returns the switch rule: windows of a second, or so long that some requests tell the rate of the lowest gear, and three
-/// windows of a low rate before a change down.
-pub(super) fn switch(gears: &[Gear]) -> Switch {
-    let lowest = gears.first().map_or(f64::INFINITY, |gear| gear.up_to_rps.get());
-    let usual = Switch::default();
-    let window_ms = (1e3 * REQUESTS_TO_TELL_A_RATE / lowest).clamp(usual.window_ms.get(), LONGEST_WINDOW_MS);
-    Switch {
-        window_ms: Millis::saturating(window_ms),
-        dwell_ms: Millis::saturating(usual.dwell_ms.get().max(3.0 * window_ms)),
-        ..usual
+/// Returns what a gear is worth beside others: its objective, or the first level of a lexicographic goal.
+fn worth(problem: &Problem, gear: &Gear) -> f64 {
+    let objective = gear.certificate.as_ref().map_or(0.0, |certificate| certificate.objective);
+    match problem.goal.order.first() {
+        Some(Criterion::Accuracy) => gear.claims.accuracy.map_or(objective, |claim| claim.value.get()),
+        Some(Criterion::Cores) => gear.claims.cores.map_or(objective, |cores| -f64::from(cores)),
+        _ => objective,
     }
+}
+
+fn ends_of(gears: &[Decoded]) -> Vec<f64> {
+    gears.iter().map(|decoded| decoded.gear.up_to_rps.get()).collect()
+}
+
+/// Returns what a core costs in units of the goal, as a part of its value while it is up; nothing where the goal does not price
+/// cores.
+fn core_price(problem: &Problem) -> f64 {
+    let budget = f64::from(problem.core_budget());
+    match problem.goal.kind {
+        GoalKind::MostAccurate | GoalKind::Fastest => 0.0,
+        GoalKind::Lexicographic => f64::from(u8::from(problem.goal.order.first() == Some(&Criterion::Cores))),
+        GoalKind::Cheapest => 1.0 / budget,
+        GoalKind::Weighted => problem.goal.weights.unwrap_or_default().resource.get() / budget,
+    }
+}
+
+/// Returns the core-seconds that a change of gear takes beyond the gears themselves.
+fn core_seconds(facts: &Facts, problem: &Problem, from: &Decoded, to: &Decoded) -> f64 {
+    let (before, after) = (replicas(from), replicas(to));
+    let of = |gear: &BTreeMap<String, (u32, u32)>, name: &String| gear.get(name).map_or(0, |pool| pool.0);
+    let leaving = before.iter().map(|(name, (up, cores))| up.saturating_sub(of(&after, name)) * cores).sum::<u32>();
+    let starts = |(variant, way): &&(String, Candidate)| {
+        let name = pool_name(variant, way);
+        of(&after, &name) > of(&before, &name)
+    };
+    let loading = to.lanes.iter().filter(starts).map(|(variant, _)| load_ms(facts, variant)).fold(0.0, f64::max);
+    f64::from(leaving) * (loading + problem.slo.latency_ms.get()) / 1e3
+}
+
+/// Returns the replicas of every pool that a gear uses, and the cores of each.
+fn replicas(decoded: &Decoded) -> BTreeMap<String, (u32, u32)> {
+    let mut pools = BTreeMap::new();
+    for (variant, way) in &decoded.lanes {
+        pools.entry(pool_name(variant, way)).or_insert((0, way.cores_each)).0 += way.replicas;
+    }
+    pools
+}
+
+fn load_ms(facts: &Facts, variant: &str) -> f64 {
+    facts.variant(variant).map_or(0.0, |variant| variant.load_time_ms.get())
+}
+
+fn slowest_load_ms(facts: &Facts, gears: &[Decoded]) -> f64 {
+    let lanes = gears.iter().flat_map(|gear| &gear.lanes);
+    lanes.map(|(variant, _)| load_ms(facts, variant)).fold(0.0, f64::max)
 }
 
 pub(super) fn lane(variant: &str, candidate: &Candidate, share: f64) -> Lane {
@@ -111,15 +204,33 @@ pub(super) fn level_shares(lanes: &mut [Lane]) {
 
 /// Returns the pool of a variant that runs in one way.
 pub(super) fn pool(problem: &Problem, variant: &str, candidate: &Candidate) -> Pool {
-    Pool {
-        name: pool_name(variant, candidate),
-        on: Resource::Cores {
+    let kind =
+        candidate.machine.as_ref().and_then(|name| problem.inventory.machines.iter().find(|kind| kind.name == *name));
+    let on = match kind {
+        // A machine is paid whole, so what runs on it costs nothing by itself.
+        Some(kind) if kind.device != "cpu" => {
+            Resource::Gpu { device: kind.device.clone(), price_usd_per_hour: Usd::ZERO }
+        }
+        Some(_) => Resource::Cores { cores: candidate.cores_each, price_usd_per_core_hour: Usd::ZERO },
+        None => Resource::Cores {
             cores: candidate.cores_each,
             price_usd_per_core_hour: problem.inventory.price_usd_per_core_hour,
         },
+    };
+    Pool {
+        name: pool_name(variant, candidate),
+        on,
+        machine: candidate.machine.clone(),
         replicas: candidate.replicas,
         hosts: vec![variant.to_owned()],
     }
+}
+
+/// Returns the cores that ways to run variants take together; accelerators have none.
+pub(super) fn cores_of(problem: &Problem, ways: &[(String, Candidate)]) -> u32 {
+    let on_cores =
+        |(variant, way): &&(String, Candidate)| matches!(pool(problem, variant, way).on, Resource::Cores { .. });
+    ways.iter().filter(on_cores).map(|(_, way)| way.cores()).sum()
 }
 
 /// Adds a pool, or widens the one of its name to as many replicas.
@@ -129,5 +240,8 @@ pub(super) fn widen(pools: &mut BTreeMap<String, Pool>, pool: Pool) {
 }
 
 pub(super) fn pool_name(variant: &str, candidate: &Candidate) -> String {
-    format!("{variant}-{}c", candidate.cores_each)
+    match &candidate.machine {
+        Some(kind) => format!("{variant}-{kind}-{}c", candidate.cores_each),
+        None => format!("{variant}-{}c", candidate.cores_each),
+    }
 }

@@ -5,18 +5,23 @@ pub mod cascade;
 mod conflict;
 mod explain;
 mod frontier;
+mod frontier_file;
 mod gears;
+mod head_room;
+mod machines;
 pub mod pipeline;
 mod record;
 mod relevance;
+mod schedule;
 mod static_cascade;
+mod switch;
 mod tried;
 mod variant_set;
 
 use std::collections::BTreeMap;
 
 use crate::error::Error;
-use crate::facts::Facts;
+use crate::facts::{AtRisk, Facts};
 use crate::plan::Plan;
 use crate::problem::{Formulation, Problem, Room};
 use crate::simulate::Effort;
@@ -25,9 +30,11 @@ pub use baselines::{Baseline, Kind as BaselineKind, Rules as BaselineRules, base
 pub use cascade::Cascades;
 pub use explain::{Explanation, LimitPrice, RunnerUp, explain, explain_all};
 pub use frontier::{FrontierPoint, frontier};
+pub use frontier_file::{Chooser, FrontierChoice, FrontierFormat, Frontiers};
 pub use pipeline::Pipeline;
 pub use record::record;
 pub use relevance::{Configuration, Relevance, Skipped, hopeful, relevance};
+pub use schedule::{DayTotal, Period, Schedule, ScheduleFormat};
 pub use variant_set::{Published, VariantSet, published_capacity};
 
 /// A room's answer.
@@ -48,15 +55,25 @@ pub struct Conflict {
     pub limits: Vec<ConflictingLimit>,
 }
 
+impl Conflict {
+    /// Puts the rate in the user's words, where it was planned for so many times the peak.
+    fn at_peak_of(&mut self, factor: f64) {
+        for limit in self.limits.iter_mut().filter(|limit| limit.key == "workload.max_rps") {
+            limit.asked /= factor;
+            limit.would_have_to_be = limit.would_have_to_be.map(|rate| rate / factor);
+        }
+    }
+}
+
 /// A limit in conflict with others.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ConflictingLimit {
     /// The key in the problem file.
-    pub key: &'static str,
+    pub key: std::borrow::Cow<'static, str>,
     /// What it asks for.
     pub asked: f64,
     /// The nearest value that admits a plan while all else stays; absent where no value that was looked at does (cores
-    /// are looked at up to 8 times the asked ones and up to 256).
+    /// are looked at up to 8 times the asked ones and up to 256, machines up to 64).
     pub would_have_to_be: Option<f64>,
 }
 
@@ -87,6 +104,14 @@ pub trait Planner {
 /// # Errors
 /// As [`Planner::plan`]; [`Error::Unsupported`] for rooms that do not plan yet.
 pub fn solve(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
+    if let Some(at_risk) = AtRisk::of(problem, facts) {
+        let mut answer = solve(&at_risk.problem, &at_risk.facts, context)?;
+        match &mut answer {
+            Answer::Plan(plan) => head_room::say(plan, problem, facts, context, &at_risk)?,
+            Answer::Infeasible(conflict) => conflict.at_peak_of(at_risk.peak_factor),
+        }
+        return Ok(answer);
+    }
     // CascadeServe as published has no capacities that a failing trial could cut.
     let cannot_cut = problem.room == Room::Cascade && problem.formulation == Formulation::Published;
     match context.trial.filter(|_| !cannot_cut) {

@@ -139,6 +139,7 @@ pub fn relevance(
     bound: Bound,
     context: Context<'_>,
 ) -> Result<Relevance, Error> {
+    super::machines::refuse(problem, "what need not be measured")?;
     known(problem)?;
     let hopeful = facts.at_best(asked, device, bound);
     let allowed: BTreeSet<String> = variants_of(problem, facts)?.into_iter().collect();

@@ -82,6 +82,7 @@ fn plan_of(cascade: &Cascade, plan: &Plan, problem: &Problem) -> Plan {
     let gear = Gear {
         up_to_rps: Rate::saturating(plan.max_rps()),
         replicas: std::collections::BTreeMap::new(),
+        packing: Vec::new(),
         stages: stages.to_vec(),
         claims: Claims::default(),
         certificate: None,

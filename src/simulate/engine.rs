@@ -12,6 +12,7 @@ use super::counts::Counts;
 use super::dice::Dice;
 use super::ids::{BatchId, CellId, GearId, Id, LaneId, PoolId, RequestId, Table};
 use super::pool::Pool;
+use super::rent::Rent;
 use super::servers::{Servers, Wake};
 use super::shift::Shift;
 use super::tally::Lost;
@@ -49,6 +50,7 @@ pub struct Engine<'a, S> {
     batches: Table<BatchId, Batch>,
     free_batches: Vec<BatchId>,
     shift: Shift,
+    rent: Rent,
     controller: Controller,
     counts: Counts,
 }
@@ -129,6 +131,7 @@ impl<'a, S: Servers> Engine<'a, S> {
             batches: Table::new(),
             free_batches: Vec::new(),
             shift: Shift::new(plan),
+            rent: Rent::default(),
             controller: Controller::Switch,
             counts: Counts::new(plan, gear, warmup, end),
             walk,
@@ -410,6 +413,7 @@ impl<'a, S: Servers> Engine<'a, S> {
             self.servers.hold(pool, wanted.max(state.up()));
         }
         self.shift.begins(to, self.now);
+        self.pay_rent();
         if let Some(at) = self.servers.up_at(self.now + wait) {
             self.agenda.set(at, Date::ReplicasUp);
         }
@@ -424,6 +428,7 @@ impl<'a, S: Servers> Engine<'a, S> {
 
     /// Sets every pool to what the gear wants; a pool that requests of an old gear still need keeps one replica.
     fn settle(&mut self) {
+        self.pay_rent();
         for pool in self.walk.pools.ids() {
             let needed = |gear: GearId| self.live[gear] > 0 && self.walk.gears[gear].uses[pool];
             let wanted = self.walk.gears[self.gear].replicas[pool];
@@ -440,12 +445,18 @@ impl<'a, S: Servers> Engine<'a, S> {
         }
     }
 
+    fn pay_rent(&mut self) {
+        let rent = Rent::of(&self.walk.gears, &self.walk.prices, self.gear, self.shift.next_gear());
+        self.rent.set(self.now, rent);
+    }
+
     // Counting.
 
     fn begin_counting(&mut self) {
         for pool in &mut self.pools.0 {
             pool.restart(self.now);
         }
+        self.rent.restart(self.now);
     }
 
     fn end_window(&mut self) {
@@ -455,7 +466,8 @@ impl<'a, S: Servers> Engine<'a, S> {
     }
 
     fn cost_so_far(&self) -> f64 {
-        self.pools.ids().map(|pool| self.pools[pool].cost_so_far_usd(&self.walk.pools[pool], self.now)).sum()
+        let of_pool = |pool: PoolId| self.pools[pool].cost_so_far_usd(&self.walk.pools[pool], self.now);
+        self.pools.ids().map(of_pool).sum::<f64>() + self.rent.so_far(self.now)
     }
 
     fn close(mut self) -> (Trial<'a>, S) {
@@ -469,6 +481,7 @@ impl<'a, S: Servers> Engine<'a, S> {
         for pool in &mut self.pools.0 {
             pool.close(self.end);
         }
-        (Trial { source: S::SOURCE, counts: self.counts, pools: self.pools, walk: self.walk }, self.servers)
+        let rent_usd = self.rent.so_far(self.end);
+        (Trial { source: S::SOURCE, counts: self.counts, pools: self.pools, rent_usd, walk: self.walk }, self.servers)
     }
 }

@@ -11,6 +11,7 @@
 //! - Calls in service count in full when `deadline` expects a wait.
 //! - The replicas that a next gear needs come up together, when the slowest is up; one change at a time is under way.
 //! - Down goes one gear at a time, each after its own dwell.
+//! - Machines are paid whole, by the gear; while it changes, of each kind as many as the one that needs more.
 //! - A function is paid for its cold starts; its `replicas` are the calls that it may serve at once.
 //! - Contention, where the world knows of it, is that of the moment at which a call begins; `deadline` expects none.
 //! - The same plan, world, settings and seed give the same report.
@@ -22,6 +23,7 @@ mod dice;
 pub(crate) mod engine;
 pub(crate) mod ids;
 mod pool;
+mod rent;
 mod repair;
 mod report;
 pub(crate) mod servers;

@@ -43,6 +43,9 @@ pub struct Report {
     pub intervals: Option<Intervals>,
     /// Requests by the gear under which they arrived, in the order of the plan.
     pub gears: Vec<GearReport>,
+    /// Price per hour of machines that are rented whole, averaged over the trials.
+    #[serde(default, skip_serializing_if = "is_free")]
+    pub machines_usd_per_hour: Usd,
     /// What each pool did, in the order of the placement.
     pub pools: Vec<PoolReport>,
     /// Gear changes per hour, over all trials.
@@ -232,10 +235,16 @@ pub struct Window {
     pub cost_usd_per_hour: Usd,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_free(price: &Usd) -> bool {
+    *price == Usd::ZERO
+}
+
 impl Report {
-    /// Returns the price per hour of all pools, averaged over the trial.
+    /// Returns the price per hour of all pools and machines, averaged over the trial.
     #[must_use]
     pub fn cost_usd_per_hour(&self) -> f64 {
-        self.pools.iter().map(|pool| pool.cost_usd_per_hour.get()).sum()
+        let pools: f64 = self.pools.iter().map(|pool| pool.cost_usd_per_hour.get()).sum();
+        pools + self.machines_usd_per_hour.get()
     }
 }

@@ -8,7 +8,7 @@ use super::report::{Interval, Intervals, Report, ReportFormat, Source};
 use super::tally::{Tally, millis};
 use super::walk::Walk;
 use crate::plan::Plan;
-use crate::units::{Accuracy, Millis};
+use crate::units::{Accuracy, Millis, Usd};
 
 /// What one trial, or several put together, counted.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Trial<'a> {
     pub source: Source,
     pub counts: Counts,
     pub pools: Table<PoolId, Pool>,
+    /// What machines that are paid whole have cost.
+    pub rent_usd: f64,
     pub walk: &'a Walk,
 }
 
@@ -36,6 +38,7 @@ impl Trial<'_> {
         let changes: usize = std::iter::once(&self).chain(others).map(|trial| trial.counts.changes().len()).sum();
         for other in others {
             self.counts.absorb(&other.counts);
+            self.rent_usd += other.rent_usd;
             for pool in self.pools.ids() {
                 self.pools[pool].absorb(&other.pools[pool]);
             }
@@ -53,6 +56,7 @@ impl Trial<'_> {
             whole: self.counts.whole().summary(&plan.slo, time),
             intervals: intervals(&figures),
             gears: self.counts.gear_reports(plan, trials),
+            machines_usd_per_hour: Usd::saturating(self.rent_usd * 3.6e12 / time.max(1) as f64),
             pools: self.pools.ids().map(|pool| self.pools[pool].report(&self.walk.pools[pool], time)).collect(),
             gear_changes_per_hour: changes as f64 * 3.6e12 / time.max(1) as f64,
             windows: self.counts.windows(trials),
@@ -69,7 +73,7 @@ impl Trial<'_> {
             quantiles_ms: [0.5, 0.95, 0.99].map(|q| whole.quantile(q).map_or(0.0, Millis::get)),
             violation_share: whole.late as f64 / whole.arrived.max(1) as f64,
             accuracy: Tally::accuracy(&whole).map(Accuracy::get),
-            cost_usd_per_hour: cost * 3.6e12 / time,
+            cost_usd_per_hour: (cost + self.rent_usd) * 3.6e12 / time,
         }
     }
 }

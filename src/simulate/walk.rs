@@ -19,6 +19,8 @@ pub struct Walk {
     pub expects_time: bool,
     /// Time on the way in nanoseconds: for every pool (and first, from outside) to every pool. Empty where there is none.
     transfers: Vec<u64>,
+    /// Price of a machine of each kind for an hour.
+    pub prices: Vec<f64>,
 }
 
 /// What a request of one gear passes.
@@ -31,6 +33,8 @@ pub struct GearWalk {
     pub is_followed: bool,
     pub replicas: Table<PoolId, u32>,
     pub uses: Table<PoolId, bool>,
+    /// Machines of each kind of the plan.
+    pub machines: Vec<u32>,
 }
 
 /// One stage.
@@ -115,6 +119,7 @@ impl Walk {
             lanes: Table::new(),
             pools: pools_of(plan, world),
             transfers: transfers_of(plan),
+            prices: plan.machines.iter().map(|kind| kind.price_usd_per_hour.get()).collect(),
             stride: 0,
             expects_time: stages_of(plan).any(|stage| stage.dispatch == Dispatch::Deadline),
         };
@@ -149,7 +154,11 @@ impl Walk {
         if is_followed {
             self.stride = self.stride.max(stages.len());
         }
-        self.gears.push(GearWalk { stages, first, is_followed, replicas, uses });
+        let machines = plan.machines.iter().map(|kind| {
+            let rented = gear.packing.iter().filter(|packed| packed.machine == kind.name);
+            rented.map(|packed| packed.count).sum()
+        });
+        self.gears.push(GearWalk { stages, first, is_followed, replicas, uses, machines: machines.collect() });
     }
 
     fn add_lane<W: World>(&mut self, lane: &Lane, stage: StageId, names: &Names<'_>, world: &W) {

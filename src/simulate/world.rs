@@ -93,7 +93,7 @@ impl Measured {
             if !matches!(pool.on, Resource::Cores { .. }) || !pool.hosts.iter().any(|host| host == variant) {
                 return Vec::new();
             }
-            let slowdowns = facts.slowdowns(variant, &pool.on);
+            let slowdowns = facts.slowdowns_on(plan, pool, variant);
             if slowdowns.len() < 2 {
                 let cause = format!("`{variant}` on {} cores beside a busy neighbour", pool.on.cores());
                 let action = "profile it with --co-runners 0,1, or simulate without --contention";
@@ -128,7 +128,7 @@ fn laws_of(plan: &Plan, facts: &Facts, variant: &str, findings: &mut Findings) -
         let lanes = plan.gears.iter().flat_map(|gear| &gear.stages).flat_map(|stage| &stage.lanes);
         let uses = lanes.filter(|lane| lane.variant == variant && lane.pool == pool.name);
         let batches = 1..=uses.map(|lane| lane.batch).max().unwrap_or(0);
-        let services: Vec<_> = batches.map(|batch| (batch, facts.service(variant, &pool.on, batch))).collect();
+        let services: Vec<_> = batches.map(|batch| (batch, facts.service_on(plan, pool, variant, batch))).collect();
         let missing: Vec<u32> = services.iter().filter(|(_, law)| law.is_none()).map(|(batch, _)| *batch).collect();
         if !missing.is_empty() {
             let (cores, device) = (pool.on.cores(), pool.on.device());

@@ -200,7 +200,7 @@ fn an_impossible_problem_says_why() {
         Ok(Answer::Infeasible(conflict)) => conflict,
         other => panic!("{other:?}"),
     };
-    let keys: Vec<&str> = conflict.limits.iter().map(|limit| limit.key).collect();
+    let keys: Vec<&str> = conflict.limits.iter().map(|limit| &*limit.key).collect();
     assert!(keys.contains(&"workload.max_rps") && keys.contains(&"inventory.cores"), "{conflict}");
     for limit in conflict.limits.iter().filter(|limit| limit.key == "workload.max_rps") {
         let less = limit.would_have_to_be.expect("some load is carried") * 0.999;

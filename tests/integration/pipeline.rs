@@ -205,7 +205,7 @@ fn a_refusal_names_the_smallest_conflict_and_what_would_help() {
     let mut problem = problem(&chain(), &goals()[1]);
     problem.slo.latency_ms = planner::units::Millis::saturating(0.05);
     let conflict = planned(&problem, &facts).expect_err("nothing is that fast");
-    let keys: Vec<_> = conflict.limits.iter().map(|limit| limit.key).collect();
+    let keys: Vec<_> = conflict.limits.iter().map(|limit| &*limit.key).collect();
     assert_eq!(keys, ["slo.latency_ms"]);
     let nearest = conflict.limits[0].would_have_to_be.expect("some latency admits a plan");
     problem.slo.latency_ms = planner::units::Millis::saturating(nearest);

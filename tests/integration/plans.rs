@@ -105,7 +105,7 @@ fn a_conflict_is_minimal_and_each_way_out_works() {
     for limit in &conflict.limits {
         let Some(value) = limit.would_have_to_be else { continue };
         let mut eased = refused.clone();
-        match limit.key {
+        match &*limit.key {
             "workload.max_rps" => eased.workload.max_rps = planner::units::Rate::saturating(value),
             "inventory.cores" => eased.inventory.cores = value as u32,
             "slo.latency_ms" => eased.slo.latency_ms = planner::units::Millis::saturating(value),

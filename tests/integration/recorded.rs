@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use planner::facts::Facts;
 use planner::format::load;
-use planner::plan::{InputRole, Plan, facts_changed};
+use planner::plan::{InputRole, Plan, Switch, facts_changed};
 use planner::problem::Problem;
 use planner::rooms::{Answer, Context, record, solve};
+use planner::simulate::{Arrivals, Measured, Settings, simulate};
 
 /// The shipped problem with a trace of its own, in a folder; and its plan, in another.
 fn solved(folder: &Path, trace: &str, scale: f64) -> (Facts, Plan, PathBuf) {
@@ -24,6 +26,7 @@ fn solved(folder: &Path, trace: &str, scale: f64) -> (Facts, Plan, PathBuf) {
         panic!("the shipped problem has a plan")
     };
     let beside = folder.join("plans");
+    fs::create_dir(&beside).expect("a new folder");
     record(&mut plan, &beside, &problem, &facts, None);
     (facts, *plan, beside.join("p.json"))
 }
@@ -40,6 +43,23 @@ fn a_trace_is_read_scaled_and_recorded() {
 
     let again = Facts::of_plan(&plan, &path).expect("all is there").recorded.expect("the plan names it");
     assert_eq!(again.document, recorded.document);
+}
+
+/// The switch rule is that of the trace: played on it, gears change no more often than asked, and longer dwells come of fewer.
+#[test]
+fn gears_change_no_more_often_on_the_trace_than_asked() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let day = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("traces/day.csv")).expect("shipped");
+    let (facts, plan, _) = solved(folder.path(), &day, 30_000.0);
+    assert_ne!(plan.switch, Switch::default(), "nothing was chosen from the trace");
+    let arrivals = Arrivals::of_file(&folder.path().join("load.csv")).expect("a trace").scaled(30_000.0, 1.0);
+    let duration = Duration::from_secs_f64(arrivals.length_s().expect("a recording"));
+    let settings = Settings { arrivals, duration, warmup: Duration::ZERO, seed: 1 };
+    let world = Measured::new(&plan, &facts).expect("measured");
+    let seen = simulate(&plan, &world, &settings);
+    // The day rises through all gears and falls again, in ten minutes.
+    let needed = 2.0 * (plan.gears.len() - 1) as f64 * 6.0;
+    assert!(seen.gear_changes_per_hour <= 1.2 * needed, "{} changes an hour", seen.gear_changes_per_hour);
 }
 
 #[test]

@@ -11,7 +11,7 @@ const INSTANCES: u64 = 600;
 const OTHER_SEEDS: std::ops::Range<u64> = 10_000..12_000;
 
 /// A random instance of 1 to 4 variants on 2 to 9 cores, with every objective in turn.
-fn random_instance(seed: u64) -> (Instance, Vec<f64>) {
+pub fn random_instance(seed: u64) -> (Instance, Vec<f64>) {
     random(seed, 4, 9)
 }
 

@@ -171,6 +171,20 @@ fn leaf<D: Delay>(stage: &[Alternative<D>]) -> Vec<Label<D>> {
     labels
 }
 
+/// Returns the alternatives of one stage that no other of the same blend beats, whatever the rest of the walk.
+#[must_use]
+pub fn worth_keeping<D: Delay>(stage: &[Alternative<D>]) -> Vec<usize> {
+    let blends: std::collections::BTreeSet<usize> = stage.iter().map(|of| of.blend).collect();
+    let mut kept = Vec::new();
+    for blend in blends {
+        let of_blend: Vec<usize> = (0..stage.len()).filter(|&index| stage[index].blend == blend).collect();
+        let alternatives: Vec<Alternative<D>> = of_blend.iter().map(|&index| stage[index].clone()).collect();
+        kept.extend(leaf(&alternatives).iter().map(|label| of_blend[label.trail as usize]));
+    }
+    kept.sort_unstable();
+    kept
+}
+
 /// The best whole choice so far.
 #[derive(Debug, Clone)]
 struct Incumbent {

@@ -12,6 +12,7 @@
 mod bound;
 mod delay;
 pub mod labels;
+pub mod placed;
 
 pub use crate::plan::Walk;
 pub use delay::Delay;

@@ -44,6 +44,10 @@ pub fn solve(instance: &Instance, load: f64) -> Option<Solution> {
     match instance.objective {
         Objective::Weighted { accuracy, resource, loading } => weighted(instance, load, [accuracy, resource, loading]),
         Objective::Cheapest { accuracy_at_least } => fewest_cores(instance, load, accuracy_at_least),
+        Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => {
+            let first = solve(&instance.first_level()?, load)?;
+            solve(&instance.second_level(&first), load)
+        }
         Objective::MostAccurate => {
             let best = Program::of_accuracy(instance, load).relaxed()?.best_above(f64::NEG_INFINITY)?;
             let most = instance.evaluate(&best, load)?;

@@ -20,6 +20,10 @@ pub struct Milp {
 /// # Errors
 /// [`Error::Solver`] where HiGHS stops without a proof.
 pub fn solve(instance: &Instance, load: f64) -> Result<Option<Milp>, Error> {
+    if let Some(first) = instance.first_level() {
+        let Some(first) = solve(&first, load)? else { return Ok(None) };
+        return solve(&instance.second_level(&first.solution), load);
+    }
     let mut variables = ProblemVariables::new();
     // chosen[m][o]: item m gets its option o.   share[m]: its part of the load.   longest: LC.
     let chosen: Vec<Vec<Variable>> = instance
@@ -34,8 +38,8 @@ pub fn solve(instance: &Instance, load: f64) -> Result<Option<Milp>, Error> {
     let accuracy: Expression = instance.items.iter().zip(&share).map(|(item, &share)| item.accuracy * share).sum();
     let used = cores.clone() / f64::from(instance.budget);
     let goal = match instance.objective {
-        Objective::MostAccurate => accuracy.clone(),
-        Objective::Cheapest { .. } => -used,
+        Objective::MostAccurate | Objective::CoresThenAccuracy { .. } => accuracy.clone(),
+        Objective::Cheapest { .. } | Objective::AccuracyThenCores { .. } => -used,
         Objective::Weighted { accuracy: weight, resource, loading } => {
             weight * accuracy.clone() - resource * used - loading * longest
         }

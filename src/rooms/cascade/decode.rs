@@ -14,7 +14,7 @@ use crate::plan::{
 };
 use crate::problem::Problem;
 use crate::profile::Trust;
-use crate::rooms::gears::{level_shares, switch};
+use crate::rooms::gears::{level_shares, switch_rule};
 use crate::units::{Accuracy, Certainty, Factor, Millis, Rate, Share, Usd};
 
 /// Part of a stage's calls that is not worth a lane.
@@ -24,13 +24,15 @@ const NO_SHARE: f64 = 1e-9;
 pub(super) fn plan(problem: &Problem, facts: &Facts, model: &Model, found: &Found) -> Plan {
     let names = pool_names(model, &found.counts);
     let gears: Vec<Gear> = found.steps.iter().map(|step| gear(model, found, &names, step.rated, step.up_to)).collect();
+    let placement = pools(model, &found.counts, &names, &gears);
     let mut plan = Plan {
         format: PlanFormat::V1,
         name: problem.name.clone(),
         slo: problem.slo,
-        placement: pools(model, &found.counts, &names, &gears),
+        machines: Vec::new(),
+        switch: switch_rule(problem, facts, &placement, &gears),
+        placement,
         transfers: Vec::new(),
-        switch: switch(&gears),
         gears,
         proof: None,
         provenance: Provenance {
@@ -39,6 +41,7 @@ pub(super) fn plan(problem: &Problem, facts: &Facts, model: &Model, found: &Foun
             seed: 0,
             inputs: Vec::new(),
             capacity_parts: BTreeMap::new(),
+            head_room: None,
             problem: None,
         },
     };
@@ -70,6 +73,7 @@ fn pools(model: &Model, counts: &[u32], names: &[String], gears: &[Gear]) -> Vec
         Pool {
             name: names[slot].clone(),
             on: model.devices[model.slots[slot].device].on.clone(),
+            machine: None,
             replicas: counts[slot],
             hosts: model.names.iter().filter(|variant| asks(variant)).cloned().collect(),
         }
@@ -114,6 +118,7 @@ fn gear(model: &Model, found: &Found, names: &[String], rated: usize, up_to: f64
     Gear {
         up_to_rps: Rate::saturating(up_to),
         replicas: BTreeMap::new(),
+        packing: Vec::new(),
         stages: stages.collect(),
         claims: Claims::default(),
         certificate: None,
@@ -146,6 +151,7 @@ pub(super) fn claims(plan: &Plan, gear: &Gear, facts: &Facts) -> Claims {
             .map(|turns| LatencyClaim { value_ms: Millis::saturating(turns.latency_ms), trust: trust(turns) }),
         cost_usd_per_hour: Some(Usd::saturating(price)),
         cores: Some(cores),
+        machines: BTreeMap::new(),
         utilisation: turns.map_or_else(BTreeMap::new, |turns| {
             turns.busy.iter().map(|(pool, busy)| ((*pool).to_owned(), Share::saturating(*busy))).collect()
         }),

@@ -117,5 +117,9 @@ pub(in crate::rooms) fn at_most(steps: &[Step], load: &Load, most: Option<u32>) 
     }
     let Some(most) = most else { return used };
     let values: Vec<f64> = used.iter().map(|step| step.accuracy).collect();
-    few::keep(&values, &weights(&used, load), most as usize).into_iter().map(|index| used[index]).collect()
+    if used.len() <= most as usize {
+        return used;
+    }
+    let free = |_: usize, _: usize| 0.0;
+    few::keep(&values, &weights(&used, load), most as usize, free).into_iter().map(|index| used[index]).collect()
 }

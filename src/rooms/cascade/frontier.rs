@@ -69,15 +69,18 @@ fn refined(scorer: &Scorer<'_>, mut kept: Vec<Score>, keep: impl Fn(Vec<Score>) 
 
 /// Drops the scores of one sequence that another one of it stands for, or one of the shorter cascades that it begins with.
 ///
-/// Scores come in ascending order of reach of the second member, then of the third.
+/// Scores come in ascending order of reach of the second member, then of the third. The most accurate of the sequence is kept
+/// whatever the slack.
 fn thin_sequence(scores: &mut Vec<Score>, slack: u32) {
     // The kept ones, ascending in reach of the third member and in right answers: nobody who is behind is less right.
     let mut stairs: Vec<(u32, u32)> = Vec::new();
+    let most = scores.iter().filter(|score| score.helps).map(|score| score.right).max();
     let is_kept = |score: &Score| {
         if !score.helps {
             return false;
         }
         let (reach, right) = (score.reached[2], score.right);
+        let slack = if Some(right) == most { 0 } else { slack };
         let behind = stairs.partition_point(|&(other, _)| other <= reach);
         if stairs[..behind].last().is_some_and(|&(_, best)| best + slack >= right) {
             return false;

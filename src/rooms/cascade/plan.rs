@@ -281,9 +281,9 @@ fn not_proved(problem: &Problem, least: f64, samples: usize, failed: Option<Test
     };
     let more = failed.and_then(|tested| tested.more_samples);
     let limits = vec![
-        ConflictingLimit { key, asked: least, would_have_to_be: failed.map(|tested| tested.low) },
+        ConflictingLimit { key: key.into(), asked: least, would_have_to_be: failed.map(|tested| tested.low) },
         ConflictingLimit {
-            key: "labelled samples to prove it on (`cascade.certify`)",
+            key: "labelled samples to prove it on (`cascade.certify`)".into(),
             asked: samples as f64,
             would_have_to_be: more.map(|more| (samples as u64 + more) as f64),
         },
@@ -328,6 +328,12 @@ fn is_supported(problem: &Problem, context: &Context<'_>) -> Result<(), Error> {
     if problem.goal.kind == GoalKind::Weighted {
         return refused(
             "the room `cascade` does not weigh accuracy against cores",
+            "set `goal.kind` to `cheapest`, `most-accurate` or `fastest`",
+        );
+    }
+    if problem.goal.kind == GoalKind::Lexicographic {
+        return refused(
+            "the room `cascade` has no levels of goals",
             "set `goal.kind` to `cheapest`, `most-accurate` or `fastest`",
         );
     }

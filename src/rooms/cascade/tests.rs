@@ -292,7 +292,8 @@ fn a_local_search_states_no_gap_below_the_true_one() {
             }
         }
     }
-    println!("{gaps} local optima were not the best");
+    // A test of gaps that are all 0 would say nothing.
+    assert!(gaps > 0, "every local optimum was the best");
 }
 
 #[test]

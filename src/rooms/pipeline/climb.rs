@@ -13,6 +13,7 @@ use crate::problem::{GoalKind, PipelineAccuracy, Problem};
 
 use super::Parts;
 use super::blend::{self, Bar, Portion, mixes};
+use super::machines::OnMachines;
 use super::ways::{Way, of_stage};
 
 /// Steps of the bisection for the highest load of a gear.
@@ -28,12 +29,16 @@ pub(super) struct Model<'a> {
     pub problem: &'a Problem,
     /// Ways to run each stage.
     pub ways: Vec<Vec<Way>>,
-    walk: Walk,
-    metric: Metric,
+    pub walk: Walk,
+    pub metric: Metric,
     /// Accuracy of every variant of each stage.
     pub accuracies: Vec<Vec<f64>>,
     /// Highest accuracy of the whole by stage and blend; empty where accuracies multiply.
     best_of_blends: Vec<Vec<f64>>,
+    /// What is rented; absent where cores of the inventory count.
+    pub machines: Option<OnMachines>,
+    /// The goal of a later level, in place of the problem's.
+    level: Option<Goal>,
 }
 
 /// The best choice for all loads up to one.
@@ -76,12 +81,16 @@ impl<'a> Model<'a> {
         }
         let metric = metric(problem);
         let ways = problem.stages.iter().map(|stage| of_stage(problem, facts, parts, stage));
+        let ways: Vec<Vec<Way>> = ways.collect::<Result<_, _>>()?;
+        let has_machines = !problem.inventory.machines.is_empty();
         Ok(Self {
-            ways: ways.collect::<Result<_, _>>()?,
+            machines: has_machines.then(|| OnMachines::new(problem, facts, &ways)),
+            ways,
             walk: Walk::of(&problem.predecessors()).expect("validation lets series-parallel graphs pass"),
             best_of_blends: blend::best_of_blends(&metric),
             metric,
             accuracies,
+            level: None,
             problem,
         })
     }
@@ -91,9 +100,14 @@ impl<'a> Model<'a> {
         let mut steps: Vec<Step> = Vec::new();
         let mut load = most * LOWEST;
         loop {
-            let chosen = self.best_at(load)?;
-            let up_to = self.carried(&chosen, load, most);
-            steps.push(Step { up_to, chosen });
+            let levels = self.levels(load)?;
+            // Where the best of an earlier level ends, what is best of a later one may change too.
+            let up_to = levels.iter().map(|chosen| self.carried(chosen, load, most)).fold(most, f64::min);
+            let chosen = levels.into_iter().next_back()?;
+            match steps.last_mut() {
+                Some(last) if last.chosen.stages == chosen.stages => last.up_to = up_to,
+                _ => steps.push(Step { up_to, chosen }),
+            }
             if up_to >= most {
                 return Some(steps);
             }
@@ -119,10 +133,47 @@ impl<'a> Model<'a> {
         low
     }
 
-    /// Returns the best choice at a load that keeps within the cores.
+    /// Returns the best choice at a load that keeps within the cores, or within stock; its cost is in cores, or in money.
+    pub fn best_at(&self, load: f64) -> Option<Chosen> {
+        if let Some(machines) = &self.machines {
+            return machines.best_at(self, load);
+        }
+        self.levels(load)?.into_iter().next_back()
+    }
+
+    /// Returns the best choice of every level of the goal at a load; most goals have one.
+    fn levels(&self, load: f64) -> Option<Vec<Chosen>> {
+        let goal = &self.problem.goal;
+        let first = self.best_of_level(load)?;
+        if goal.kind != GoalKind::Lexicographic {
+            return Some(vec![first]);
+        }
+        let tolerances = goal.tolerances.unwrap_or_default();
+        let next = match goal.valued_as() {
+            GoalKind::MostAccurate => {
+                let cost_at_most = first.cost + f64::from(tolerances.cores);
+                Goal::MostAccurate { cost_at_most: cost_at_most.min(f64::from(self.problem.core_budget())) }
+            }
+            _ => Goal::Cheapest { accuracy_at_least: first.accuracy - tolerances.accuracy.get() },
+        };
+        let second = self.with_goal(next).best_of_level(load)?;
+        Some(vec![first, second])
+    }
+
+    fn with_goal(&self, goal: Goal) -> Self {
+        Self { level: Some(goal), ..self.clone() }
+    }
+
+    /// Returns the cheapest choice at a load that is so accurate, within a cost.
+    pub fn cheapest(&self, load: f64, accuracy_at_least: f64, cost_at_most: f64) -> Option<Chosen> {
+        let chosen = self.with_goal(Goal::Cheapest { accuracy_at_least }).best_of_level(load)?;
+        (chosen.cost <= cost_at_most * (1.0 + SLACK)).then_some(chosen)
+    }
+
+    /// Returns the best choice of the goal's first level at a load.
     ///
     /// It is sought without mixtures first: then only mixtures that may be worth as much are looked at.
-    pub fn best_at(&self, load: f64) -> Option<Chosen> {
+    pub fn best_of_level(&self, load: f64) -> Option<Chosen> {
         let alone = self.program(load, None);
         let best = self.best_of(&alone);
         let known = best.as_ref().map(|picked| alone.chosen(picked));
@@ -263,10 +314,18 @@ impl<'a> Model<'a> {
     }
 
     pub fn goal(&self) -> Goal {
+        if let Some(level) = self.level {
+            return level;
+        }
         let goal = &self.problem.goal;
         let budget = f64::from(self.problem.core_budget());
         match goal.kind {
-            GoalKind::MostAccurate | GoalKind::Fastest => Goal::MostAccurate { cost_at_most: budget },
+            GoalKind::Lexicographic if goal.valued_as() == GoalKind::MostAccurate => {
+                Goal::Cheapest { accuracy_at_least: 0.0 }
+            }
+            GoalKind::MostAccurate | GoalKind::Fastest | GoalKind::Lexicographic => {
+                Goal::MostAccurate { cost_at_most: budget }
+            }
             GoalKind::Cheapest => {
                 Goal::Cheapest { accuracy_at_least: goal.accuracy_at_least.map_or(0.0, crate::units::Accuracy::get) }
             }
@@ -280,10 +339,13 @@ impl<'a> Model<'a> {
 
     /// Returns what a choice is worth in the words of the problem: as the room `variant-set`, without its load time.
     pub fn objective(&self, picked: &Chosen) -> f64 {
-        let used = picked.cost / f64::from(self.problem.core_budget());
-        match self.problem.goal.kind {
+        let used = match &self.machines {
+            Some(machines) => machines.part(picked.cost),
+            None => picked.cost / f64::from(self.problem.core_budget()),
+        };
+        match self.problem.goal.valued_as() {
             GoalKind::MostAccurate | GoalKind::Fastest => picked.accuracy,
-            GoalKind::Cheapest => -used,
+            GoalKind::Cheapest | GoalKind::Lexicographic => -used,
             GoalKind::Weighted => {
                 let weights = self.problem.goal.weights.unwrap_or_default();
                 weights.accuracy.get() * picked.accuracy - weights.resource.get() * used

@@ -8,12 +8,15 @@ use super::ways::Way;
 use crate::facts::Facts;
 use crate::plan::{Certificate, Claims, Dispatch, Gear, Stage, pipeline_accuracy};
 use crate::problem::Task;
-use crate::rooms::gears::{Decoded, lane, pool_name};
+use crate::rooms::gears::{Decoded, cores_of, lane, pool_name};
+use crate::rooms::variant_set::Candidate;
 use crate::units::{Rate, Share, Usd};
 
 /// What the search covers where stages may be mixtures.
 const MIXED: &str = "mixtures of two ways in a stage, by eighths of its calls";
 const METHOD: &str = "exact: labels over laws of response times on a grid of 1/256 of the SLO";
+
+const ON_MACHINES: &str = "every fleet within stock that a bound lets pass, the cheapest first, packed exactly";
 
 /// Returns the gear that a step of the ladder stands for.
 pub(super) fn gear(model: &Model<'_>, facts: &Facts, step: &Step) -> Decoded {
@@ -37,21 +40,31 @@ pub(super) fn gear(model: &Model<'_>, facts: &Facts, step: &Step) -> Decoded {
         });
     }
     let objective = model.objective(&step.chosen);
-    let method = if mixes(problem) { format!("{METHOD}; {MIXED}") } else { METHOD.to_owned() };
+    let mut method = METHOD.to_owned();
+    for (applies, what) in [(mixes(problem), MIXED), (model.machines.is_some(), ON_MACHINES)] {
+        if applies {
+            method.push_str("; ");
+            method.push_str(what);
+        }
+    }
     let certificate = Certificate { objective, bound: objective, gap: 0.0, method, trial: None };
     let mut gear = Gear {
         up_to_rps: Rate::saturating(step.up_to),
         replicas: BTreeMap::new(),
-        claims: claims(model, step),
+        packing: Vec::new(),
+        claims: claims(model, step, &lanes),
         stages,
         certificate: Some(certificate),
     };
     gear.claims.accuracy = pipeline_accuracy(&gear, problem, facts);
+    if let Some(machines) = &model.machines {
+        machines.pack(problem, &lanes).put_into(&mut gear);
+    }
     Decoded { gear, lanes }
 }
 
-fn claims(model: &Model<'_>, step: &Step) -> Claims {
-    let cores: u32 = model.all_lanes(&step.chosen).map(|(_, way)| way.candidate.cores()).sum();
+fn claims(model: &Model<'_>, step: &Step, lanes: &[(String, Candidate)]) -> Claims {
+    let cores = cores_of(model.problem, lanes);
     let price = model.problem.inventory.price_usd_per_core_hour.get();
     let used = |(stage, task): (usize, &Task)| -> Vec<(String, Share)> {
         let lanes = model.lanes(&step.chosen, stage);
@@ -67,6 +80,7 @@ fn claims(model: &Model<'_>, step: &Step) -> Claims {
         latency: None,
         cost_usd_per_hour: Some(Usd::saturating(f64::from(cores) * price)),
         cores: Some(cores),
+        machines: BTreeMap::new(),
         utilisation: utilisation.collect(),
     }
 }

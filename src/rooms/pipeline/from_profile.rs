@@ -330,12 +330,14 @@ fn gear(problem: &Problem, facts: &Facts, range: &Range) -> Decoded {
     let mut gear = Gear {
         up_to_rps: Rate::saturating(range.up_to),
         replicas: BTreeMap::new(),
+        packing: Vec::new(),
         stages,
         claims: Claims {
             accuracy: None,
             latency: None,
             cost_usd_per_hour: Some(Usd::saturating(f64::from(cores) * price)),
             cores: Some(cores),
+            machines: BTreeMap::new(),
             utilisation,
         },
         certificate: Some(Certificate {
@@ -361,6 +363,7 @@ fn candidate(facts: &Facts, deployed: &Deployed, lowest_load: f64) -> Candidate 
         hold_ms: 1e3 * f64::from(deployed.batch - 1) / lowest_load.max(f64::MIN_POSITIVE),
         capacity: 0.0,
         service: service.expect("the program only offers what was measured"),
+        machine: None,
     };
     candidate.capacity = candidate.queue().saturation_rps();
     candidate

@@ -16,6 +16,8 @@ mod climb;
 mod decode;
 mod explain;
 mod from_profile;
+mod latency;
+mod machines;
 mod published;
 mod ways;
 
@@ -55,7 +57,14 @@ impl Planner for Pipeline {
         let Some(steps) = model.climb(problem.workload.max_rps.get()) else {
             return Ok(Answer::Infeasible(conflict::find(problem, &Carries { facts, parts })?));
         };
-        let gears = steps.iter().map(|step| decode::gear(&model, facts, step)).collect();
+        let gear = |step| {
+            if !problem.goal.wants_low_latency() {
+                return Ok(decode::gear(&model, facts, &step));
+            }
+            let (tight, step) = latency::least(&model, facts, parts, step)?;
+            Ok(decode::gear(&tight, facts, &step))
+        };
+        let gears = steps.into_iter().map(gear).collect::<Result<_, Error>>()?;
         let plan: Plan = assemble(problem, facts, gears);
         Ok(Answer::Plan(Box::new(plan)))
     }
@@ -84,13 +93,29 @@ pub(super) fn frontier(
     load: f64,
 ) -> Result<Vec<FrontierPoint>, Error> {
     let model = Model::new(problem, facts, parts)?;
-    let point = |picked: Chosen| {
-        let cores =
-            |(stage, way): (usize, &Way)| (problem.stages[stage].variants[way.variant].clone(), way.candidate.cores());
-        let cores_of: Vec<(String, u32)> = model.all_lanes(&picked).map(cores).collect();
-        FrontierPoint { cores: cores_of.iter().map(|(_, cores)| cores).sum(), accuracy: picked.accuracy, cores_of }
-    };
-    Ok(model.frontier(load).into_iter().map(point).collect())
+    Ok(model.frontier(load).iter().map(|chosen| point(&model, chosen)).collect())
+}
+
+/// Returns the most accurate choice with so many replicas of every stage (RIM); `None` where none keeps within SLO and cores.
+pub(super) fn with_replicas(
+    problem: &Problem,
+    facts: &Facts,
+    parts: &Parts,
+    load: f64,
+    replicas: u32,
+) -> Result<Option<FrontierPoint>, Error> {
+    let mut model = Model::new(problem, facts, parts)?;
+    for ways in &mut model.ways {
+        ways.retain(|way| way.candidate.replicas == replicas);
+    }
+    Ok(model.frontier(load).last().map(|chosen| point(&model, chosen)))
+}
+
+fn point(model: &Model<'_>, chosen: &Chosen) -> FrontierPoint {
+    let variants = |stage: usize| &model.problem.stages[stage].variants;
+    let cores = |(stage, way): (usize, &Way)| (variants(stage)[way.variant].clone(), way.candidate.cores());
+    let cores_of: Vec<(String, u32)> = model.all_lanes(chosen).map(cores).collect();
+    FrontierPoint { cores: cores_of.iter().map(|(_, cores)| cores).sum(), accuracy: chosen.accuracy, cores_of }
 }
 
 fn is_supported(context: &Context<'_>) -> Result<(), Error> {

@@ -3,7 +3,8 @@
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::plan::law::Flow;
-use crate::problem::{Problem, Task};
+use crate::problem::{Machine, Problem, Task};
+use crate::profile::Curve;
 use crate::rooms::variant_set::{Candidate, not_measured};
 
 /// Holds that are tried, as parts of the SLO: the load then decides which is best, and what is best at a load stays
@@ -37,22 +38,51 @@ impl Way {
     }
 }
 
-/// Returns every way to run a stage within the cores.
+/// Returns every way to run a stage within the cores, or on each kind of machine within its stock.
 pub(super) fn of_stage(
     problem: &Problem,
     facts: &Facts,
     parts: &super::Parts,
     stage: &Task,
 ) -> Result<Vec<Way>, Error> {
+    let kinds: Vec<(&Machine, Facts)> = problem.inventory.machines.iter().map(|kind| (kind, facts.on(kind))).collect();
     let mut ways = Vec::new();
     for (variant, name) in stage.variants.iter().enumerate() {
-        let curve = facts.curve(name, "cpu").ok_or_else(|| not_measured(name, "any point on `cpu`"))?;
         let part = parts.get(name).copied().unwrap_or(1.0);
-        for (cores, batch) in curve.usable() {
-            let Some(service) = curve.at(cores, batch) else { continue };
+        let way = |candidate: Candidate| Way { variant, part, calls: stage.calls.get(), candidate };
+        if kinds.is_empty() {
+            let curve = facts.curve(name, "cpu").ok_or_else(|| not_measured(name, "any point on `cpu`"))?;
+            ways.extend(of_curve(problem, curve, problem.core_budget(), None).map(way));
+            continue;
+        }
+        let on_kind = kinds.iter().filter_map(|(kind, facts)| Some((*kind, facts.curve(name, &kind.device)?)));
+        let curves: Vec<(&Machine, &Curve)> = on_kind.collect();
+        if curves.is_empty() {
+            return Err(not_measured(name, "any point on a device of `inventory.machines`"));
+        }
+        for (kind, curve) in curves {
+            ways.extend(of_curve(problem, curve, kind.all_cores(), Some(kind)).map(way));
+        }
+    }
+    Ok(ways)
+}
+
+/// Returns every way to run a variant within so many cores, on one machine each where there are machines.
+fn of_curve<'a>(
+    problem: &'a Problem,
+    curve: &'a Curve,
+    all_cores: u32,
+    kind: Option<&'a Machine>,
+) -> impl Iterator<Item = Candidate> + 'a {
+    let fits = move |(cores, _): &(u32, u32)| kind.is_none_or(|kind| *cores <= kind.cores);
+    let spots = curve.usable().into_iter().filter(fits);
+    spots.filter_map(|(cores, batch)| Some((cores, batch, curve.at(cores, batch)?))).flat_map(
+        move |(cores, batch, service)| {
             let fewest = problem.inventory.min_cores_per_variant.div_ceil(cores).max(1);
-            for replicas in fewest..=problem.core_budget() / cores {
-                for hold_ms in holds(problem, batch) {
+            let holds = holds(problem, batch);
+            (fewest..=all_cores / cores).flat_map(move |replicas| {
+                let service = service.clone();
+                holds.clone().into_iter().map(move |hold_ms| {
                     let mut candidate = Candidate {
                         cores_each: cores,
                         replicas,
@@ -60,14 +90,14 @@ pub(super) fn of_stage(
                         hold_ms,
                         capacity: 0.0,
                         service: service.clone(),
+                        machine: kind.map(|kind| kind.name.clone()),
                     };
                     candidate.capacity = candidate.queue().saturation_rps();
-                    ways.push(Way { variant, part, calls: stage.calls.get(), candidate });
-                }
-            }
-        }
-    }
-    Ok(ways)
+                    candidate
+                })
+            })
+        },
+    )
 }
 
 fn holds(problem: &Problem, batch: u32) -> Vec<f64> {

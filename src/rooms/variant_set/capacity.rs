@@ -25,6 +25,8 @@ pub(in crate::rooms) struct Candidate {
     pub capacity: f64,
     /// Measured law of a full batch.
     pub service: Service,
+    /// The kind of machine that it runs on; cores of the inventory where there are no machines.
+    pub machine: Option<String>,
 }
 
 impl Candidate {
@@ -43,9 +45,9 @@ impl Candidate {
     /// Works out the capacity of a way to run a variant.
     ///
     /// The hold is the mean service time ÷ replicas: at saturation that is the time in which a batch fills.
-    fn new(service: Service, cores_each: u32, replicas: u32, batch: u32, slo: &Slo) -> Self {
+    pub(in crate::rooms) fn new(service: Service, cores_each: u32, replicas: u32, batch: u32, slo: &Slo) -> Self {
         let hold_ms = if batch > 1 { service.law.mean_ms() / f64::from(replicas) } else { 0.0 };
-        let mut candidate = Self { cores_each, replicas, batch, hold_ms, capacity: 0.0, service };
+        let mut candidate = Self { cores_each, replicas, batch, hold_ms, capacity: 0.0, service, machine: None };
         candidate.capacity = candidate.queue().capacity_rps(slo);
         candidate
     }

@@ -1,6 +1,7 @@
 //! From the ladder of optimal allotments to the gears of a plan.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::error::Error;
 use crate::facts::Facts;
@@ -11,9 +12,9 @@ use crate::problem::Problem;
 use crate::profile::Trust;
 use crate::units::{Accuracy, Factor, Rate, Share, Usd};
 
-use super::Model;
 use super::capacity::Candidate;
-use crate::rooms::gears::{Decoded, lane, level_shares};
+use super::{Model, Parts, latency};
+use crate::rooms::gears::{Decoded, cores_of, lane, level_shares};
 
 /// Name of the room's only stage.
 const STAGE: &str = "answer";
@@ -21,12 +22,14 @@ const STAGE: &str = "answer";
 /// Returns a gear for every range of loads in (from, until], cut finer where fixed shares would give away accuracy.
 pub(super) fn gears(
     problem: &Problem,
+    facts: &Facts,
+    parts: &Parts,
     model: &Model,
     ladder: &Ladder<'_>,
-    from: f64,
-    until: f64,
+    loads: Range<f64>,
     verify: bool,
 ) -> Result<Vec<Decoded>, Error> {
+    let Range { start: from, end: until } = loads;
     let mut decoded = Vec::new();
     for rung in ladder.rungs(until).iter().filter(|rung| rung.to > from * (1.0 + LOAD_SLACK)) {
         for load in borders(rung, rung.from.max(from), problem.goal.gear_loss_at_most.get()) {
@@ -38,13 +41,29 @@ pub(super) fn gears(
                 return Err(Error::Solver { solver: "own search", message });
             }
             let method = if verify { verified(ladder, load, solution.value)? } else { METHOD.to_owned() };
-            decoded.push(gear(problem, model, &solution, load, bound, method));
+            let certificate = |objective: f64, bound: f64, method: String| Certificate {
+                objective,
+                bound,
+                gap: bound - objective,
+                method,
+                trial: None,
+            };
+            if problem.goal.wants_low_latency() {
+                let (tight, solution) = latency::least(problem, facts, parts, model, &solution, load)?;
+                let certificate = certificate(solution.value, solution.value, format!("{method}{THEN_LATENCY}"));
+                decoded.push(of_solution(problem, &tight, &solution, load, certificate));
+            } else {
+                decoded.push(of_solution(problem, model, &solution, load, certificate(solution.value, bound, method)));
+            }
         }
     }
     Ok(decoded)
 }
 
 const METHOD: &str = "exact: dynamic programme over piecewise linear functions of the load";
+
+/// What the last level of a lexicographic goal adds.
+const THEN_LATENCY: &str = "; then the shortest SLO that is kept, by bisection over exact solutions";
 
 #[cfg(feature = "milp")]
 fn verified(ladder: &Ladder<'_>, load: f64, value: f64) -> Result<String, Error> {
@@ -80,29 +99,34 @@ fn borders(rung: &Rung, from: f64, loss: f64) -> Vec<f64> {
     loads
 }
 
-fn gear(problem: &Problem, model: &Model, solution: &Solution, load: f64, bound: f64, method: String) -> Decoded {
-    let mut lanes = Vec::new();
+/// Returns the gear of a solution of the program.
+fn of_solution(problem: &Problem, model: &Model, solution: &Solution, load: f64, certificate: Certificate) -> Decoded {
     let mut chosen = Vec::new();
     for (index, &cores) in solution.cores.iter().enumerate().filter(|(_, cores)| **cores > 0) {
         let found = model.candidates[index].iter().find(|candidate| candidate.cores() == cores);
         let candidate = found.expect("the program only offers candidates");
-        let name = &model.instance.items[index].name;
-        lanes.push(lane(name, candidate, solution.quotas[index] / load));
-        chosen.push((name.clone(), candidate.clone()));
+        chosen.push((model.instance.items[index].name.clone(), candidate.clone(), solution.quotas[index]));
     }
+    gear(problem, chosen, load, certificate)
+}
+
+/// Returns the gear in which these ways carry these parts of the load.
+pub(super) fn gear(
+    problem: &Problem,
+    chosen: Vec<(String, Candidate, f64)>,
+    load: f64,
+    certificate: Certificate,
+) -> Decoded {
+    let mut lanes: Vec<Lane> = chosen.iter().map(|(name, way, quota)| lane(name, way, quota / load)).collect();
+    let chosen: Vec<(String, Candidate)> = chosen.into_iter().map(|(name, way, _)| (name, way)).collect();
     level_shares(&mut lanes);
     let gear = Gear {
         up_to_rps: Rate::saturating(load),
         replicas: BTreeMap::new(),
-        claims: claims(problem, solution, &lanes, &chosen, load),
+        packing: Vec::new(),
+        claims: claims(problem, &lanes, &chosen, load),
         stages: vec![one_stage(lanes)],
-        certificate: Some(Certificate {
-            objective: solution.value,
-            bound,
-            gap: bound - solution.value,
-            method,
-            trial: None,
-        }),
+        certificate: Some(certificate),
     };
     Decoded { gear, lanes: chosen }
 }
@@ -119,10 +143,10 @@ pub(in crate::rooms) fn one_stage(lanes: Vec<Lane>) -> Stage {
     }
 }
 
-fn claims(problem: &Problem, solution: &Solution, lanes: &[Lane], chosen: &[(String, Candidate)], load: f64) -> Claims {
+fn claims(problem: &Problem, lanes: &[Lane], chosen: &[(String, Candidate)], load: f64) -> Claims {
     let share = |lane: &Lane| lane.share.map_or(0.0, f64::from);
     let queues: Vec<_> = lanes.iter().zip(chosen).map(|(lane, (_, way))| (share(lane), way.queue())).collect();
-    let cores: u32 = solution.cores.iter().sum();
+    let cores = cores_of(problem, chosen);
     let price = problem.inventory.price_usd_per_core_hour.get();
     let utilisation = lanes.iter().zip(&queues);
     Claims {
@@ -130,6 +154,7 @@ fn claims(problem: &Problem, solution: &Solution, lanes: &[Lane], chosen: &[(Str
         latency: None,
         cost_usd_per_hour: Some(Usd::saturating(f64::from(cores) * price)),
         cores: Some(cores),
+        machines: BTreeMap::new(),
         utilisation: utilisation
             .map(|(lane, (share, queue))| (lane.pool.clone(), Share::saturating(queue.utilisation(share * load))))
             .collect(),

@@ -8,6 +8,8 @@
 
 mod capacity;
 mod decode;
+mod latency;
+mod machines;
 mod published;
 
 use std::collections::BTreeMap;
@@ -47,6 +49,9 @@ impl Planner for VariantSet {
     fn plan(&self, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
         let all = Parts::new();
         let parts = context.capacity_parts.unwrap_or(&all);
+        if !problem.inventory.machines.is_empty() {
+            return on_machines(problem, facts, context, parts);
+        }
         let model = Model::new(problem, facts, parts)?;
         let max_load = problem.workload.max_rps.get();
         let mut gears = Vec::new();
@@ -54,7 +59,7 @@ impl Planner for VariantSet {
         for (until, current) in running_ranges(context.from, max_load) {
             let instance = model.instance_from(&current);
             let ladder = Ladder::between(carried, until, &instance);
-            gears.extend(decode::gears(problem, &model, &ladder, carried, until, context.verify)?);
+            gears.extend(decode::gears(problem, facts, parts, &model, &ladder, carried..until, context.verify)?);
             carried = ladder.max_load().min(until);
             if carried < until * (1.0 - LOAD_SLACK) {
                 return Ok(Answer::Infeasible(conflict::find(problem, &Carries { facts, parts })?));
@@ -65,6 +70,21 @@ impl Planner for VariantSet {
     }
 }
 
+/// Plans for machines that are rented whole.
+fn on_machines(problem: &Problem, facts: &Facts, context: Context<'_>, parts: &Parts) -> Result<Answer, Error> {
+    if context.verify {
+        super::machines::refuse(problem, "--verify (HiGHS)")?;
+    }
+    if context.from.is_some() {
+        super::machines::refuse(problem, "moving from a running plan (--from)")?;
+    }
+    let Some(mut gears) = machines::Model::new(problem, facts, parts)?.gears(problem.workload.max_rps.get()) else {
+        return Ok(Answer::Infeasible(conflict::find(problem, &Carries { facts, parts })?));
+    };
+    decode::claim_accuracy(facts, &mut gears);
+    Ok(Answer::Plan(Box::new(assemble(problem, facts, gears))))
+}
+
 /// What the room can carry under a problem that was moved.
 struct Carries<'a> {
     facts: &'a Facts,
@@ -73,6 +93,9 @@ struct Carries<'a> {
 
 impl conflict::Carries for Carries<'_> {
     fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
+        if !problem.inventory.machines.is_empty() {
+            return Ok(machines::Model::new(problem, self.facts, self.parts)?.max_load(most));
+        }
         let model = Model::new(problem, self.facts, self.parts)?;
         Ok(Ladder::between(0.0, most, &model.instance).max_load())
     }
@@ -115,9 +138,17 @@ impl Model {
     }
 }
 
-fn objective(problem: &Problem) -> Objective {
+/// Returns what the integer program makes best.
+pub(super) fn objective(problem: &Problem) -> Objective {
     match problem.goal.kind {
         GoalKind::MostAccurate | GoalKind::Fastest => Objective::MostAccurate,
+        GoalKind::Lexicographic => {
+            let tolerances = problem.goal.tolerances.unwrap_or_default();
+            match problem.goal.valued_as() {
+                GoalKind::MostAccurate => Objective::CoresThenAccuracy { tolerance: tolerances.cores },
+                _ => Objective::AccuracyThenCores { tolerance: tolerances.accuracy.get() },
+            }
+        }
         GoalKind::Cheapest => Objective::Cheapest {
             accuracy_at_least: problem.goal.accuracy_at_least.map_or(0.0, crate::units::Accuracy::get),
         },

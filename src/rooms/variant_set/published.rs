@@ -38,6 +38,7 @@ pub(super) fn candidates(problem: &Problem, facts: &Facts, variant: &str) -> Res
         hold_ms: 0.0,
         capacity: capacity(slope, intercept.min(0.0).trunc(), settings.capacity_factor.get(), n),
         service: service.clone(),
+        machine: None,
     };
     Ok(cores.map(candidate).filter(|candidate| candidate.capacity > 0.0).collect())
 }

@@ -45,7 +45,7 @@ pub fn plan(problem: &Problem, facts: &Facts, settings: &Settings) -> Result<Opt
     let counts = match problem.goal.kind {
         GoalKind::MostAccurate => most..=most,
         GoalKind::Cheapest => 1..=most,
-        GoalKind::Weighted | GoalKind::Fastest => {
+        GoalKind::Weighted | GoalKind::Fastest | GoalKind::Lexicographic => {
             return Err(refused("this goal", "set `goal.kind` to `cheapest` or `most-accurate`"));
         }
     };
@@ -120,6 +120,7 @@ fn decoded(
     let pool = |alike: &Alike| Pool {
         name: alike.name.clone(),
         on: device.on.clone(),
+        machine: None,
         replicas: alike.devices.len() as u32,
         hosts: names.iter().zip(&alike.holds).filter(|(_, held)| **held).map(|(name, _)| name.clone()).collect(),
     };
@@ -127,6 +128,7 @@ fn decoded(
         format: PlanFormat::V1,
         name: problem.name.clone(),
         slo: problem.slo,
+        machines: Vec::new(),
         placement: pools.iter().map(pool).collect(),
         transfers: Vec::new(),
         gears,
@@ -144,6 +146,7 @@ fn decoded(
             seed: 0,
             inputs: Vec::new(),
             capacity_parts: BTreeMap::new(),
+            head_room: None,
             problem: None,
         },
     };
@@ -202,6 +205,7 @@ fn gear_of(gear: &Geared, names: &[String], instance: &Instance<'_>, pools: &[Al
     Gear {
         up_to_rps: Rate::saturating(gear.up_to_rps),
         replicas: BTreeMap::new(),
+        packing: Vec::new(),
         stages: members.iter().enumerate().map(stage).collect(),
         claims: Claims::default(),
         certificate: None,

@@ -1,0 +1,143 @@
+//! Machines that are rented whole: which fleet (so many machines of each kind) is best for what is to run on it.
+//!
+//! ```text
+//! every fleet within stock, the cheapest first ─▶ may it still win? (bound) ─▶ most accurate choice within it ─▶ best
+//!                                                                                (exact, packed exactly)
+//! ```
+//!
+//! What a fleet costs is known before anything is placed on it, and more machines never make a choice less accurate. So
+//! every goal comes down to one question, asked of fleets in the order of their cost: *how accurate can it be within
+//! this fleet?* The answer comes from [`Within`]: of the room `variant-set` in [`mix`], of the room `pipeline` from
+//! [`choice`](super::choice). The enumeration is complete but for fleets that a bound rules out, so the best is proved.
+
+pub mod mix;
+pub mod shape;
+
+use super::pack::Room;
+use super::{ACCURACY_SLACK, Objective};
+
+/// A kind of machine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Kind {
+    /// What one machine has.
+    pub room: Room,
+    /// How many there are.
+    pub at_most: u32,
+    /// Price of one for an hour.
+    pub price: f64,
+}
+
+/// What can run within a fleet at the load that is planned for.
+pub trait Within {
+    /// A choice.
+    type Choice;
+
+    /// Returns an accuracy that no choice within the fleet exceeds; −∞ where none carries the load.
+    fn bound(&self, fleet: &[u32]) -> f64;
+
+    /// Returns the most accurate choice within the fleet, if its accuracy is at least `floor`.
+    fn most_accurate(&self, fleet: &[u32], floor: f64) -> Option<(f64, Self::Choice)>;
+}
+
+/// The best choice with its fleet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Best<C> {
+    /// Value of the objective; higher is better.
+    pub value: f64,
+    /// Accuracy over requests.
+    pub accuracy: f64,
+    /// Price of the fleet for an hour.
+    pub cost: f64,
+    /// Machines of each kind.
+    pub fleet: Vec<u32>,
+    /// What runs on it.
+    pub choice: C,
+}
+
+/// Why goals in levels never get to a search over fleets.
+pub(crate) const NO_LEVELS: &str = "goals in levels are refused with machines when a problem is read";
+
+/// Finds the best choice over all fleets within stock, or `None` where none carries the load.
+///
+/// The objective counts money in place of cores: its resource term is the cost ÷ the price of everything there is. Load
+/// times are not weighed. Among equals `MostAccurate` takes the cheapest fleet, `Cheapest` the most accurate choice.
+#[must_use]
+pub fn best<W: Within>(kinds: &[Kind], objective: Objective, within: &W) -> Option<Best<W::Choice>> {
+    let all: Vec<u32> = kinds.iter().map(|kind| kind.at_most).collect();
+    let whole = cost_of(kinds, &all);
+    let part = |cost: f64| if whole > 0.0 { cost / whole } else { 0.0 };
+    match objective {
+        Objective::Cheapest { accuracy_at_least } => {
+            let found = cheapest(kinds, within, accuracy_at_least)?;
+            Some(Best { value: -part(found.cost), ..found })
+        }
+        Objective::MostAccurate => {
+            let (accuracy, _) = within.most_accurate(&all, f64::NEG_INFINITY)?;
+            let found = cheapest(kinds, within, accuracy)?;
+            Some(Best { value: found.accuracy, ..found })
+        }
+        Objective::Weighted { accuracy: weight, resource, .. } => {
+            let most = within.bound(&all);
+            let mut best: Option<Best<W::Choice>> = None;
+            for (cost, fleet) in fleets(kinds) {
+                let known = best.as_ref().map_or(f64::NEG_INFINITY, |best| best.value);
+                let value = |accuracy: f64| weight * accuracy - resource * part(cost);
+                if value(most) <= known {
+                    break;
+                }
+                if value(within.bound(&fleet)) <= known {
+                    continue;
+                }
+                let floor = if weight > 0.0 { (known + resource * part(cost)) / weight } else { f64::NEG_INFINITY };
+                let found = within.most_accurate(&fleet, floor).filter(|(accuracy, _)| value(*accuracy) > known);
+                if let Some((accuracy, choice)) = found {
+                    best = Some(Best { value: value(accuracy), accuracy, cost, fleet, choice });
+                }
+            }
+            best
+        }
+        Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => unreachable!("{NO_LEVELS}"),
+    }
+}
+
+/// Returns the cheapest choice that is accurate enough; of those the most accurate.
+fn cheapest<W: Within>(kinds: &[Kind], within: &W, accuracy_at_least: f64) -> Option<Best<W::Choice>> {
+    let mut best: Option<Best<W::Choice>> = None;
+    let mut floor = accuracy_at_least - ACCURACY_SLACK;
+    for (cost, fleet) in fleets(kinds) {
+        if best.as_ref().is_some_and(|best| cost > best.cost + COST_SLACK * (1.0 + best.cost)) {
+            break;
+        }
+        if within.bound(&fleet) < floor {
+            continue;
+        }
+        let found = within.most_accurate(&fleet, floor);
+        if let Some((accuracy, choice)) = found.filter(|found| best.as_ref().is_none_or(|best| found.0 > best.accuracy))
+        {
+            floor = floor.max(accuracy);
+            best = Some(Best { value: -cost, accuracy, cost, fleet, choice });
+        }
+    }
+    best
+}
+
+/// Prices below this apart are equal, relative.
+const COST_SLACK: f64 = 1e-9;
+
+/// Returns what a fleet costs for an hour.
+#[must_use]
+pub fn cost_of(kinds: &[Kind], fleet: &[u32]) -> f64 {
+    kinds.iter().zip(fleet).map(|(kind, &machines)| f64::from(machines) * kind.price).sum()
+}
+
+/// Returns every fleet with its cost, the cheapest first, of those the smallest.
+fn fleets(kinds: &[Kind]) -> Vec<(f64, Vec<u32>)> {
+    let mut all: Vec<Vec<u32>> = vec![Vec::new()];
+    for kind in kinds {
+        let longer = |fleet: Vec<u32>| (0..=kind.at_most).map(move |machines| [fleet.clone(), vec![machines]].concat());
+        all = all.into_iter().flat_map(longer).collect();
+    }
+    let mut priced: Vec<(f64, Vec<u32>)> = all.into_iter().map(|fleet| (cost_of(kinds, &fleet), fleet)).collect();
+    priced.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.iter().sum::<u32>().cmp(&b.1.iter().sum())));
+    priced
+}

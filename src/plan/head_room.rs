@@ -1,0 +1,39 @@
+//! What a chosen risk costs, as a plan's provenance tells it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Accuracy, Rate, Share};
+
+/// What a plan keeps in hand because facts may be wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HeadRoom {
+    /// The probability that is left that the SLO is broken at some load.
+    pub risk: Share,
+    /// What the highest load was multiplied by.
+    pub peak_factor: f64,
+    /// What the laws of each variant were multiplied by: the largest factor of its points.
+    pub latency_factors: BTreeMap<String, f64>,
+    /// The last gear.
+    pub with: AtPeak,
+    /// The gear for the highest load that was asked for, of the plan that takes all facts as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without: Option<AtPeak>,
+}
+
+/// What a gear takes and gives.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AtPeak {
+    /// Its highest load.
+    pub load_rps: Rate,
+    /// Cores that are up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores: Option<u32>,
+    /// Part of requests answered rightly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Accuracy>,
+}

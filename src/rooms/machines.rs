@@ -1,0 +1,93 @@
+//! Replicas on machines: what a problem's kinds are to the search, and which replicas of a gear share a machine.
+
+use std::collections::BTreeMap;
+
+use super::gears::pool_name;
+use super::variant_set::Candidate;
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::optimize::fleet::Kind;
+use crate::optimize::pack::{self, Size};
+use crate::plan::{Gear, Packed};
+use crate::problem::{Machine, Problem, Room};
+use crate::units::Usd;
+
+/// Bytes of a megabyte.
+const MEGABYTE: f64 = 1e6;
+
+/// Returns the kinds of machines as the search sees them.
+pub(super) fn kinds(problem: &Problem) -> Vec<Kind> {
+    let kind = |kind: &Machine| Kind { room: room(kind), at_most: kind.at_most, price: kind.price_usd_per_hour.get() };
+    problem.inventory.machines.iter().map(kind).collect()
+}
+
+/// Refuses a problem with machines to pack where somebody does not act on them. A cascade's are devices, and known there.
+pub(super) fn refuse(problem: &Problem, who: &str) -> Result<(), Error> {
+    if problem.inventory.machines.is_empty() || problem.room == Room::Cascade {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        what: format!("{who} does not know machines (`inventory.machines`)"),
+        hint: "give `inventory.cores` in place of machines".to_owned(),
+    })
+}
+
+fn room(kind: &Machine) -> pack::Room {
+    // A machine never has more than it says; a replica never takes less.
+    let memory = kind.memory_mb.map_or(u64::MAX, |memory| (memory.get() * MEGABYTE).floor() as u64);
+    pack::Room { cores: kind.cores, memory }
+}
+
+/// Returns the size of a variant's replicas by the facts of their kind of machine.
+pub(super) fn size(facts: &Facts, variant: &str, candidate: &Candidate) -> Size {
+    let memory = facts.variant(variant).map_or(0.0, |variant| variant.memory_at(candidate.batch).0.get());
+    Size { cores: candidate.cores_each, memory: (memory * MEGABYTE).ceil() as u64, count: candidate.replicas }
+}
+
+/// Machines with what they hold.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Packing {
+    /// Machines that hold the same are one entry.
+    pub packed: Vec<Packed>,
+    /// Machines of each kind.
+    pub machines: BTreeMap<String, u32>,
+    /// Their price for an hour.
+    pub usd_per_hour: f64,
+}
+
+impl Packing {
+    /// Writes into a gear which replicas share a machine, and claims what that costs.
+    pub fn put_into(self, gear: &mut Gear) {
+        gear.claims.cost_usd_per_hour = Some(Usd::saturating(self.usd_per_hour));
+        gear.claims.machines = self.machines;
+        gear.packing = self.packed;
+    }
+}
+
+/// Packs the lanes of a gear onto as few machines of each kind as possible; `None` where stock does not suffice.
+///
+/// `facts_of` are the facts that hold on each kind.
+pub(super) fn pack(problem: &Problem, facts_of: &[Facts], lanes: &[(String, Candidate)]) -> Option<Packing> {
+    let mut packing = Packing { packed: Vec::new(), machines: BTreeMap::new(), usd_per_hour: 0.0 };
+    for (kind, facts) in problem.inventory.machines.iter().zip(facts_of) {
+        let here: Vec<_> = lanes.iter().filter(|(_, way)| way.machine.as_ref() == Some(&kind.name)).collect();
+        let sizes: Vec<Size> = here.iter().map(|(variant, way)| size(facts, variant, way)).collect();
+        let mut machines = pack::fewest(&sizes, room(kind), kind.at_most)?;
+        let count = u32::try_from(machines.len()).expect("within stock");
+        if count == 0 {
+            continue;
+        }
+        packing.usd_per_hour += f64::from(count) * kind.price_usd_per_hour.get();
+        packing.machines.insert(kind.name.clone(), count);
+        machines.sort_unstable_by(|a, b| b.cmp(a));
+        for same in machines.chunk_by(|a, b| a == b) {
+            let mut replicas: BTreeMap<String, u32> = BTreeMap::new();
+            for ((variant, way), &count) in here.iter().zip(&same[0]).filter(|(_, count)| **count > 0) {
+                *replicas.entry(pool_name(variant, way)).or_default() += count;
+            }
+            let count = u32::try_from(same.len()).expect("within stock");
+            packing.packed.push(Packed { machine: kind.name.clone(), count, replicas });
+        }
+    }
+    Some(packing)
+}

@@ -1,0 +1,49 @@
+//! The last level of a lexicographic goal: the shortest latency from end to end with the accuracy and the cores that the levels
+//! before leave, as the shortest SLO that some choice keeps at the load.
+
+use super::Parts;
+use super::climb::{Model, Step};
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::problem::Criterion;
+use crate::units::Millis;
+
+/// Steps of the bisection: the SLO is found to the grid of the laws, 1/256 of what was asked for.
+const STEPS: usize = 8;
+
+/// Returns the step with the choice of the shortest SLO, and the model whose ways it numbers.
+///
+/// # Errors
+/// As [`Model::new`].
+pub(super) fn least<'a>(
+    model: &Model<'a>,
+    facts: &Facts,
+    parts: &Parts,
+    step: Step,
+) -> Result<(Model<'a>, Step), Error> {
+    let problem = model.problem;
+    let first = model.best_of_level(step.up_to).unwrap_or_else(|| step.chosen.clone());
+    let tolerances = problem.goal.tolerances.unwrap_or_default();
+    let (best, fewest) = match problem.goal.order.first() {
+        Some(Criterion::Cores) => (&step.chosen, &first),
+        _ => (&first, &step.chosen),
+    };
+    let accuracy = best.accuracy - tolerances.accuracy.get();
+    let cores = (fewest.cost + f64::from(tolerances.cores)).min(f64::from(problem.core_budget()));
+    let mut moved = problem.clone();
+    let (mut low, mut high) = (0.0, problem.slo.latency_ms.get());
+    let (mut found, mut chosen) = (model.clone(), step.chosen.clone());
+    for _ in 0..STEPS {
+        let middle = 0.5 * (low + high);
+        moved.slo.latency_ms = Millis::saturating(middle);
+        let tight = Model::new(&moved, facts, parts)?;
+        match tight.cheapest(step.up_to, accuracy, cores) {
+            Some(kept) => {
+                (high, chosen) = (middle, kept);
+                found.ways = tight.ways;
+            }
+            None => low = middle,
+        }
+    }
+    Ok((found, Step { chosen, ..step }))
+}

@@ -1,0 +1,164 @@
+//! When to change gear, from the recorded load: how long to look, how much to keep in hand, how long to stay.
+//!
+//! The rate of a window is known to about `√(I ÷ (λ·Δ))` of itself, where `I` is the index of dispersion of the requests in
+//! windows of length `Δ`, taken over the time that a change needs. A short window sees too few requests, a long one is
+//! out of date when it ends: the window with the smallest spread is taken.
+//!
+//! ```text
+//! up   = 1 − z·√(I ÷ (λ·Δ))       what is measured below it is below the gear's highest rate with probability Φ(z)
+//! down = up − z·√(I ÷ (λ·Δ))      so that scatter alone does not call the gear back
+//! dwell                           the shortest with which the rule changes gear no more often than asked, on the trace, or
+//!                                 than the means of 30 s pass borders between gears: so often the load itself asks for it
+//! ```
+
+use crate::facts::RecordedLoad;
+use crate::plan::Switch;
+use crate::units::{Millis, Share};
+
+/// Requests that a window should see where nothing was recorded: their number is then known to about a fifth.
+const REQUESTS_TO_TELL_A_RATE: f64 = 25.0;
+/// Longest window: what changes faster is not followed.
+const LONGEST_WINDOW_MS: f64 = 30e3;
+/// Windows that are looked at, in seconds.
+const WINDOWS_S: [f64; 8] = [1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 30.0];
+/// Standard deviations that are kept in hand (z): one window in 44 is further off to one side.
+const DEVIATIONS: f64 = 2.0;
+/// Between these the change up lies, whatever the trace.
+const UP: (f64, f64) = (0.5, 0.95);
+/// The lowest change down.
+const LEAST_DOWN: f64 = 0.3;
+/// Dwells that are looked at, in windows.
+const DWELLS: [f64; 10] = [1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 40.0, 80.0, 160.0];
+/// Rates over so many seconds are what the load asks for; what is faster is scatter and bursts.
+const SLOW_S: f64 = 30.0;
+/// Seed of the scatter inside a window.
+pub(super) const SEED: u64 = 42;
+
+/// Returns the rule for gears that carry these rates. `load_ms` is the longest time that a change needs.
+pub(super) fn rule(highest: &[f64], load_ms: f64, recorded: Option<&RecordedLoad>, changes_per_hour: f64) -> Switch {
+    match recorded {
+        Some(load) => of_trace(highest, load_ms / 1e3, load, changes_per_hour),
+        None => usual(highest.first().copied().unwrap_or(f64::INFINITY)),
+    }
+}
+
+/// Returns windows of a second, or so long that some requests tell the rate of the lowest gear, and three windows of a low
+/// rate before a change down.
+fn usual(lowest: f64) -> Switch {
+    let usual = Switch::default();
+    let window_ms = (1e3 * REQUESTS_TO_TELL_A_RATE / lowest).clamp(usual.window_ms.get(), LONGEST_WINDOW_MS);
+    Switch {
+        window_ms: Millis::saturating(window_ms),
+        dwell_ms: Millis::saturating(usual.dwell_ms.get().max(3.0 * window_ms)),
+        ..usual
+    }
+}
+
+fn of_trace(highest: &[f64], load_s: f64, load: &RecordedLoad, changes_per_hour: f64) -> Switch {
+    let spread = |window_s: f64| {
+        let ahead = 1 + (load_s / window_s).round() as usize;
+        (load.dispersion_ahead(window_s, ahead) / window_s).sqrt() * load.mean_root_gap()
+    };
+    let fits = |window_s: &f64| *window_s * 4.0 <= load.length_s();
+    let windows = WINDOWS_S.into_iter().filter(fits).map(|window_s| (window_s, spread(window_s)));
+    let best = windows.reduce(|best, next| if next.1 < best.1 { next } else { best });
+    let (window_s, spread) = best.unwrap_or((WINDOWS_S[0], 0.0));
+    let up = (1.0 - DEVIATIONS * spread).clamp(UP.0, UP.1);
+    let down = (up - DEVIATIONS * spread).clamp(LEAST_DOWN, up);
+    let rule = Switch {
+        window_ms: Millis::saturating(1e3 * window_s),
+        up: Share::saturating(up),
+        down: Share::saturating(down),
+        ..Switch::default()
+    };
+    let rates = load.play(window_s, SEED);
+    let dwells =
+        DWELLS.into_iter().map(|windows| Switch { dwell_ms: Millis::saturating(1e3 * windows * window_s), ..rule });
+    let counted = dwells.map(|rule| (changes(highest, &rule, &rates), rule));
+    let needed = passed(highest, up, &load.windows(SLOW_S.max(window_s).min(load.length_s())));
+    let allowed = (changes_per_hour * load.length_s() / 3600.0).max(needed as f64);
+    let mut fewest: Option<(usize, Switch)> = None;
+    for (count, rule) in counted {
+        if fewest.as_ref().is_none_or(|(least, _)| count < *least) {
+            fewest = Some((count, rule));
+        }
+        if count as f64 <= allowed {
+            break;
+        }
+    }
+    fewest.map_or(rule, |(_, rule)| rule)
+}
+
+/// Returns how many borders between gears these rates pass: so many changes the load itself asks for, whatever the dwell.
+fn passed(highest: &[f64], up: f64, rates: &[f64]) -> usize {
+    let gear = |rate: f64| highest.partition_point(|&end| end < rate / up);
+    rates.windows(2).map(|pair| gear(pair[0]).abs_diff(gear(pair[1]))).sum()
+}
+
+/// Returns how often the rule changes gear under these rates, one a window, beginning in the gear of the first.
+pub(super) fn changes(highest: &[f64], rule: &Switch, rates: &[f64]) -> usize {
+    let carrying = |rate: f64| highest.partition_point(|&end| end < rate).min(highest.len().saturating_sub(1));
+    let dwell = (rule.dwell_ms.get() / rule.window_ms.get()).ceil().max(1.0) as usize;
+    let (up, down) = (rule.up.get(), rule.down.get());
+    let mut gear = rates.first().map_or(0, |rate| carrying(rate / up));
+    let (mut low, mut changes) = (0, 0);
+    for &rate in rates {
+        low = if gear > 0 && rate < down * highest[gear - 1] { low + 1 } else { 0 };
+        let next = if highest.get(gear).is_some_and(|end| rate > up * end) {
+            carrying(rate / up)
+        } else if low >= dwell {
+            gear - 1
+        } else {
+            gear
+        };
+        if next != gear {
+            (gear, low, changes) = (next, 0, changes + 1);
+        }
+    }
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{changes, rule};
+    use crate::facts::RecordedLoad;
+    use crate::plan::Switch;
+    use crate::units::Millis;
+
+    #[test]
+    fn changes_are_those_of_the_rule() {
+        let rule = Switch { dwell_ms: Millis::saturating(3e3), ..Switch::default() };
+        // Up at 90 of 100 at once; down when below 80 for three windows.
+        let rates = [50.0, 95.0, 79.0, 79.0, 81.0, 79.0, 79.0, 79.0, 50.0];
+        assert_eq!(changes(&[100.0, 200.0], &rule, &rates), 2);
+        assert_eq!(changes(&[100.0, 200.0], &rule, &rates[..7]), 1);
+        // Up over two gears is one change, down goes one at a time.
+        assert_eq!(changes(&[10.0, 100.0, 200.0], &rule, &[5.0, 150.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]), 3);
+        assert_eq!(changes(&[100.0], &rule, &rates), 0);
+    }
+
+    #[test]
+    fn more_scatter_asks_for_more_in_hand_and_longer_dwells() {
+        let highest = [100.0, 200.0, 400.0];
+        let rough = |by: f64| {
+            let rate = |k: i32| 150.0 + 100.0 * (f64::from(k) / 300.0).sin() + if k % 2 == 0 { by } else { -by };
+            RecordedLoad::of_rates((0..3600).map(rate).collect(), 1.0)
+        };
+        let of = |by: f64| rule(&highest, 0.0, Some(&rough(by)), 30.0);
+        let (calm, rough) = (of(0.0), of(40.0));
+        assert!(rough.up < calm.up || rough.window_ms > calm.window_ms, "{calm:?} {rough:?}");
+        for rule in [calm, rough] {
+            assert!(rule.down < rule.up && rule.dwell_ms >= rule.window_ms, "{rule:?}");
+        }
+        // Fewer changes allowed, no shorter dwell.
+        let load = RecordedLoad::of_rates((0..3600).map(|k| if k / 60 % 2 == 0 { 50.0 } else { 150.0 }).collect(), 1.0);
+        let dwell = |most: f64| rule(&highest, 0.0, Some(&load), most).dwell_ms.get();
+        assert!(dwell(1e3) < dwell(5.0), "{} {}", dwell(1e3), dwell(5.0));
+    }
+
+    #[test]
+    fn without_a_trace_the_rule_is_the_usual_one() {
+        assert_eq!(rule(&[1000.0], 0.0, None, 60.0), Switch::default());
+        assert_eq!(rule(&[2.5], 0.0, None, 60.0).window_ms.get(), 1e4);
+    }
+}

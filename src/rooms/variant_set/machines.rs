@@ -1,0 +1,243 @@
+//! The room on machines: variants on kinds that are rented whole, from the highest load down, one gear at a time.
+//!
+//! ```text
+//! (variant, kind) × cores × batch × replicas ─▶ best fleet at the highest load ─▶ gear ─▶ highest load below at which a
+//!                                                        ▲                        better or cheaper choice exists ─┐
+//!                                                        └────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Every gear is proved best at its highest load. Less load never makes the best worse, so the border to the next gear is
+//! found by bisection: below it a choice is cheaper, or better by more than the goal's `gear_loss_at_most`.
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use crate::error::Error;
+use crate::facts::Facts;
+use crate::optimize::fleet::mix::{Item, Mix, Squad, worth_keeping};
+use crate::optimize::fleet::{self, Best, NO_LEVELS, Within};
+use crate::optimize::{LOAD_SLACK, Objective};
+use crate::plan::Certificate;
+use crate::problem::{Machine, Problem};
+use crate::rooms::gears::Decoded;
+use crate::rooms::machines::{kinds, pack, size};
+
+use super::capacity::{Candidate, not_measured};
+use super::{Parts, decode, objective, variants_of};
+
+/// Steps of the bisection for a border.
+const STEPS: usize = 32;
+/// The lowest load that is planned for, as a part of the highest.
+const LOWEST: f64 = 1e-3;
+/// Differences of values below this are rounding.
+const CLOSE: f64 = 1e-9;
+
+const METHOD: &str =
+    "exact: every fleet within stock that a bound lets pass, the cheapest first; labels over variants; packed exactly";
+
+/// A problem on machines with its facts worked in.
+pub(super) struct Model<'a> {
+    problem: &'a Problem,
+    /// The facts that hold on each kind.
+    facts: Vec<Facts>,
+    /// For each item its variant and the candidates that its options stand for.
+    items: Vec<(String, Vec<Candidate>)>,
+    mix: Mix,
+    objective: Objective,
+}
+
+type Found = Best<Vec<usize>>;
+
+impl<'a> Model<'a> {
+    pub fn new(problem: &'a Problem, facts: &Facts, parts: &Parts) -> Result<Self, Error> {
+        let names = variants_of(problem, facts)?;
+        let of_kinds: Vec<Facts> = problem.inventory.machines.iter().map(|kind| facts.on(kind)).collect();
+        let (mut items, mut options) = (Vec::new(), Vec::new());
+        for name in &names {
+            let accuracy = facts.variant(name).map_or(0.0, |variant| variant.accuracy.value.get());
+            let part = parts.get(name).copied().unwrap_or(1.0);
+            let mut is_known = false;
+            for (index, (kind, facts)) in problem.inventory.machines.iter().zip(&of_kinds).enumerate() {
+                is_known |= facts.curve(name, &kind.device).is_some();
+                let ways = ways(problem, facts, kind, name, part);
+                let (squads, candidates): (Vec<Squad>, Vec<Candidate>) = ways.into_iter().unzip();
+                if !squads.is_empty() {
+                    options.push(Item { accuracy, kind: index, options: squads });
+                    items.push((name.clone(), candidates));
+                }
+            }
+            if !is_known {
+                return Err(not_measured(name, "any point on a device of `inventory.machines`"));
+            }
+        }
+        let mix = Mix::new(options, kinds(problem));
+        Ok(Self { problem, facts: of_kinds, items, mix, objective: objective(problem) })
+    }
+
+    /// Returns the best choice at a load.
+    pub fn best_at(&self, load: f64) -> Option<Found> {
+        fleet::best(self.mix.kinds(), self.objective, &self.mix.at(load))
+    }
+
+    /// Returns about the highest load up to `most` that can be carried with the accuracy that the goal asks for.
+    pub fn max_load(&self, most: f64) -> f64 {
+        let all: Vec<u32> = self.mix.kinds().iter().map(|kind| kind.at_most).collect();
+        let floor = match self.objective {
+            Objective::Cheapest { accuracy_at_least } => accuracy_at_least,
+            _ => f64::NEG_INFINITY,
+        };
+        let carries = |load: f64| self.mix.at(load).most_accurate(&all, floor).is_some();
+        let asked = self.problem.workload.max_rps.get();
+        let mut high = if most.is_finite() { most } else { asked };
+        if most.is_finite() && carries(most) {
+            return most;
+        }
+        while most.is_infinite() && carries(high) {
+            high *= 2.0;
+        }
+        let mut low = 0.0;
+        while high - low > 1e-6 * high && high > 1e-9 * asked {
+            let middle = 0.5 * (low + high);
+            if carries(middle) { low = middle } else { high = middle }
+        }
+        low
+    }
+
+    /// Returns the gears up to a load, or `None` where it cannot be carried.
+    pub fn gears(&self, most: f64) -> Option<Vec<Decoded>> {
+        let mut gears = Vec::new();
+        let (mut load, mut found) = (most, self.best_at(most)?);
+        loop {
+            gears.push(self.gear(load, &found));
+            let Some((border, next)) = self.next_below(load, &found, most * LOWEST) else { break };
+            (load, found) = (border, next);
+        }
+        gears.reverse();
+        Some(gears)
+    }
+
+    /// Returns the highest load below one at which another gear is worth it, with the best choice there; `None` where
+    /// none is down to the lowest load.
+    fn next_below(&self, load: f64, found: &Found, lowest: f64) -> Option<(f64, Found)> {
+        let better = |at: f64| self.best_at(at).filter(|other| self.is_worth_a_gear(other, found));
+        if load <= lowest {
+            return None;
+        }
+        let mut low = (lowest, better(lowest)?);
+        let mut high = load;
+        for _ in 0..STEPS {
+            // What is better here stays so up to the highest load that it carries.
+            let until = self.stays_worth(&low.1, found, low.0, high);
+            low.0 = until;
+            if high - low.0 <= 1e-6 * high {
+                break;
+            }
+            // Mostly nothing is better right beyond; then the border is exact.
+            let just = (low.0 * (1.0 + 1e-7)).min(high);
+            let Some(beyond) = better(just) else { break };
+            let middle = 0.5 * (just + high);
+            if let Some(other) = better(middle) {
+                low = (middle, other);
+            } else {
+                high = middle;
+                low = (just, beyond);
+            }
+        }
+        let at_border = self.best_at(low.0).filter(|best| self.is_worth_a_gear(best, found)).unwrap_or(low.1);
+        Some((low.0, at_border))
+    }
+
+    /// Returns the highest load up to `most` at which a choice is still worth a gear of its own.
+    fn stays_worth(&self, other: &Found, found: &Found, from: f64, most: f64) -> f64 {
+        let holds = |load: f64| self.revalued(other, load).is_some_and(|other| self.is_worth_a_gear(&other, found));
+        let (mut low, mut high) = (from, most);
+        for _ in 0..48 {
+            let middle = 0.5 * (low + high);
+            if holds(middle) { low = middle } else { high = middle }
+        }
+        low
+    }
+
+    /// Returns a choice at another load.
+    fn revalued(&self, of: &Found, load: f64) -> Option<Found> {
+        let (accuracy, _) = self.mix.evaluate(&of.choice, load)?;
+        let value = match self.objective {
+            Objective::Cheapest { accuracy_at_least } if accuracy < accuracy_at_least - CLOSE => return None,
+            Objective::Cheapest { .. } => of.value,
+            Objective::MostAccurate => accuracy,
+            Objective::Weighted { accuracy: weight, .. } => of.value + weight * (accuracy - of.accuracy),
+            Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => unreachable!("{NO_LEVELS}"),
+        };
+        Some(Found { value, accuracy, ..of.clone() })
+    }
+
+    /// Tells whether another choice is cheaper as the goal sees it, or better by more than the goal lets pass.
+    fn is_worth_a_gear(&self, other: &Found, found: &Found) -> bool {
+        let loss = self.problem.goal.gear_loss_at_most.get();
+        let cheaper = other.cost < found.cost * (1.0 - CLOSE);
+        match self.objective {
+            Objective::Cheapest { .. } => {
+                cheaper || (other.cost <= found.cost * (1.0 + CLOSE) && other.accuracy > found.accuracy + loss)
+            }
+            Objective::MostAccurate => {
+                other.accuracy > found.accuracy + loss || (other.accuracy >= found.accuracy - CLOSE && cheaper)
+            }
+            Objective::Weighted { accuracy, resource, .. } => {
+                other.value > found.value + (accuracy * loss).min(0.5 * resource * self.smallest_part()) + CLOSE
+            }
+            Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => unreachable!("{NO_LEVELS}"),
+        }
+    }
+
+    /// Returns the price of the cheapest machine that costs anything ÷ the price of everything there is.
+    fn smallest_part(&self) -> f64 {
+        let prices = self.mix.kinds().iter().map(|kind| kind.price).filter(|price| *price > 0.0);
+        prices.fold(f64::INFINITY, f64::min) / self.problem.inventory.usd_per_hour()
+    }
+
+    fn gear(&self, load: f64, found: &Found) -> Decoded {
+        let (_, quotas) = self.mix.evaluate(&found.choice, load).expect("it carries the load");
+        let mut chosen = Vec::new();
+        for (index, &pick) in found.choice.iter().enumerate().filter(|(_, pick)| **pick > 0) {
+            let (variant, candidates) = &self.items[index];
+            chosen.push((variant.clone(), candidates[pick - 1].clone(), quotas[index]));
+        }
+        // A variant that is given nothing to do is not brought up.
+        chosen.retain(|(_, _, quota)| *quota > 0.0);
+        let certificate = Certificate {
+            objective: found.value,
+            bound: found.value,
+            gap: 0.0,
+            method: METHOD.to_owned(),
+            trial: None,
+        };
+        let mut decoded = decode::gear(self.problem, chosen, load, certificate);
+        let packing = pack(self.problem, &self.facts, &decoded.lanes).expect("only what packs is chosen");
+        packing.put_into(&mut decoded.gear);
+        decoded
+    }
+}
+
+/// Returns what may run of a variant on a kind, with the candidates.
+fn ways(problem: &Problem, facts: &Facts, kind: &Machine, variant: &str, part: f64) -> Vec<(Squad, Candidate)> {
+    let Some(curve) = facts.curve(variant, &kind.device) else { return Vec::new() };
+    let highest = problem.workload.max_rps.get();
+    let usable: Vec<(u32, u32)> = curve.usable().into_iter().filter(|(cores, _)| *cores <= kind.cores).collect();
+    let of_spot = |(cores, batch): (u32, u32)| {
+        let mut ways: Vec<(Squad, Candidate)> = Vec::new();
+        let Some(service) = curve.at(cores, batch) else { return ways };
+        let fewest = problem.inventory.min_cores_per_variant.div_ceil(cores).max(1);
+        for replicas in fewest..=kind.all_cores() / cores {
+            let mut candidate = Candidate::new(service.clone(), cores, replicas, batch, &problem.slo);
+            candidate.capacity *= part;
+            candidate.machine = Some(kind.name.clone());
+            let squad = Squad { size: size(facts, variant, &candidate), capacity: candidate.capacity };
+            let is_enough = candidate.capacity >= highest * (1.0 + LOAD_SLACK);
+            ways.push((squad, candidate));
+            if is_enough {
+                break;
+            }
+        }
+        ways
+    };
+    worth_keeping(usable.into_par_iter().flat_map_iter(of_spot).collect())
+}

@@ -1,0 +1,220 @@
+//! Lexicographic goals: level after level by enumeration and by HiGHS, and the plans of both rooms against their frontiers.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use planner::facts::Facts;
+use planner::format::from_value;
+use planner::optimize::fill::{Ladder, at_load};
+use planner::optimize::{Instance, Objective, enumerate};
+use planner::plan::{Plan, Tolerance, check};
+use planner::problem::Problem;
+use planner::rooms::{Answer, Context, FrontierPoint, frontier, solve};
+use serde_json::{Value, json};
+
+use crate::variant_set::random_instance;
+
+const SLACK: f64 = 1e-9;
+
+fn cores(cores: &[u32]) -> u32 {
+    cores.iter().sum()
+}
+
+/// The random instances of the room's own tests, under both orders and several tolerances.
+fn lexicographic(seed: u64) -> (Instance, Vec<f64>) {
+    let (instance, loads) = random_instance(seed);
+    let objective = match seed % 5 {
+        0 => Objective::AccuracyThenCores { tolerance: 0.0 },
+        1 => Objective::AccuracyThenCores { tolerance: 0.013 },
+        2 => Objective::AccuracyThenCores { tolerance: 0.08 },
+        3 => Objective::CoresThenAccuracy { tolerance: 0 },
+        _ => Objective::CoresThenAccuracy { tolerance: 2 },
+    };
+    (Instance { objective, ..instance }, loads)
+}
+
+/// What both levels come to, straight from their definition: every allotment is looked at twice.
+fn by_definition(instance: &Instance, load: f64) -> Option<(f64, u32)> {
+    let accurate = Instance { objective: Objective::MostAccurate, ..instance.clone() };
+    let all = RefCell::new(Vec::new());
+    enumerate::best(&accurate, load, |solution| {
+        all.borrow_mut().push((solution.accuracy, cores(&solution.cores)));
+        true
+    })?;
+    let all: Vec<(f64, u32)> = all.into_inner();
+    let most = all.iter().map(|of| of.0).fold(f64::NEG_INFINITY, f64::max);
+    let fewest = all.iter().map(|of| of.1).min()?;
+    match instance.objective {
+        Objective::AccuracyThenCores { tolerance } => {
+            let near = all.iter().filter(|of| of.0 >= most - tolerance - 1e-12);
+            near.copied().min_by(|a, b| a.1.cmp(&b.1).then(b.0.total_cmp(&a.0)))
+        }
+        Objective::CoresThenAccuracy { tolerance } => {
+            let near = all.iter().filter(|of| of.1 <= fewest + tolerance);
+            near.copied().max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)))
+        }
+        _ => unreachable!("only lexicographic instances are made"),
+    }
+}
+
+#[test]
+fn level_after_level_equals_enumeration_at_every_load() {
+    let mut feasible = 0;
+    for seed in 0..600 {
+        let (instance, loads) = lexicographic(seed);
+        let ladder = Ladder::solve(&instance);
+        for load in loads {
+            let name = format!("seed {seed} load {load}");
+            let truth = by_definition(&instance, load);
+            for found in [at_load::solve(&instance, load), ladder.at(load)] {
+                let Some((accuracy, fewest)) = truth else {
+                    assert_eq!(found, None, "{name}");
+                    continue;
+                };
+                let found = found.unwrap_or_else(|| panic!("{name}: enumeration finds one"));
+                match instance.objective {
+                    Objective::AccuracyThenCores { .. } => assert_eq!(cores(&found.cores), fewest, "{name}"),
+                    _ => assert!((found.accuracy - accuracy).abs() <= SLACK, "{name}: {found:?} {accuracy}"),
+                }
+                feasible += 1;
+            }
+        }
+    }
+    assert!(feasible > 1_500, "only {feasible} feasible cases");
+}
+
+/// Inside every range the range's cores are those of the definition: the breakpoints are exact.
+#[test]
+fn breakpoints_of_levels_are_exact() {
+    for seed in 0..150 {
+        let (instance, _) = lexicographic(seed);
+        let ladder = Ladder::solve(&instance);
+        for rung in ladder.rungs(f64::INFINITY) {
+            for part in [0.002, 0.4, 0.99] {
+                let load = rung.from + part * (rung.to - rung.from);
+                let (accuracy, fewest) = by_definition(&instance, load).expect("inside the ladder");
+                let kept = instance.evaluate(&rung.solution.cores, load).expect("less load always fits");
+                match instance.objective {
+                    Objective::AccuracyThenCores { .. } => {
+                        assert_eq!(cores(&kept.cores), fewest, "seed {seed} load {load}");
+                    }
+                    _ => assert!((kept.accuracy - accuracy).abs() <= SLACK, "seed {seed} load {load}"),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(feature = "milp")]
+#[test]
+fn highs_agrees_level_after_level() {
+    for seed in 0..200 {
+        let (instance, loads) = lexicographic(seed);
+        let highs = planner::optimize::milp::solve(&instance, loads[0]).expect("HiGHS answers");
+        let ours = at_load::solve(&instance, loads[0]);
+        let (highs, ours) = (highs.map(|milp| milp.solution.value), ours.map(|solution| solution.value));
+        match (highs, ours) {
+            (Some(highs), Some(ours)) => assert!((highs - ours).abs() <= 1e-9, "seed {seed}: {highs} {ours}"),
+            (highs, ours) => assert_eq!(highs, ours, "seed {seed}"),
+        }
+    }
+}
+
+fn facts() -> Facts {
+    Facts::load(&[Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/digits.json")]).expect("shipped")
+}
+
+fn problem(room: &str, order: &Value, tolerances: &Value) -> Problem {
+    let mut value = json!({
+        "format": "planner.problem/1", "name": "test", "room": room, "profiles": ["x"],
+        "workload": { "max_rps": 600.0 }, "slo": { "quantile": 0.99, "latency_ms": 12.0 },
+        "inventory": { "cores": 6, "price_usd_per_core_hour": 0.05 },
+        "goal": { "kind": "lexicographic", "order": order, "tolerances": tolerances }
+    });
+    if room == "pipeline" {
+        value["stages"] = json!([
+            { "name": "detect", "variants": ["mlp_s", "mlp_m"] },
+            { "name": "classify", "variants": ["cnn_s", "cnn_m", "cnn_l"], "calls": 2.0 }
+        ]);
+    } else {
+        value["workload"]["max_rps"] = json!(9000.0);
+    }
+    from_value(value).expect("a good problem").0
+}
+
+fn planned(problem: &Problem, facts: &Facts) -> Plan {
+    match solve(problem, facts, Context::default()).expect("solvable") {
+        Answer::Plan(plan) => *plan,
+        Answer::Infeasible(conflict) => panic!("{conflict}"),
+    }
+}
+
+/// What a lexicographic goal takes of a frontier.
+fn picked<'a>(points: &'a [FrontierPoint], first: &str, tolerances: (f64, u32)) -> &'a FrontierPoint {
+    let most = points.iter().map(|point| point.accuracy).fold(0.0, f64::max);
+    let fewest = points.iter().map(|point| point.cores).min().expect("not empty");
+    if first == "accuracy" {
+        let near = points.iter().filter(|point| point.accuracy >= most - tolerances.0 - SLACK);
+        near.min_by_key(|point| point.cores).expect("the most accurate is one")
+    } else {
+        let near = points.iter().filter(|point| point.cores <= fewest + tolerances.1);
+        near.max_by(|a, b| a.accuracy.total_cmp(&b.accuracy)).expect("the cheapest is one")
+    }
+}
+
+#[test]
+fn plans_of_both_rooms_are_points_of_the_frontier() {
+    let facts = facts();
+    for room in ["variant-set", "pipeline"] {
+        for (order, tolerances) in
+            [("accuracy", (0.0, 0)), ("accuracy", (0.02, 0)), ("cores", (0.0, 0)), ("cores", (0.0, 2))]
+        {
+            let other = if order == "accuracy" { "cores" } else { "accuracy" };
+            let given = json!({ "accuracy": tolerances.0, "cores": tolerances.1 });
+            let problem = problem(room, &json!([order, other]), &given);
+            let plan = planned(&problem, &facts);
+            let findings = check(&plan, &facts, Some(&problem), Tolerance::default());
+            assert!(!findings.has_errors(), "{room} {order} {tolerances:?}: {findings}");
+            for (index, gear) in plan.gears.iter().enumerate() {
+                let name = format!("{room} {order} {tolerances:?} gear {index}");
+                let load = gear.up_to_rps.get() * (1.0 - 1e-7);
+                let points = frontier(&problem, &facts, &BTreeMap::new(), load).expect("both rooms have one");
+                let wanted = picked(&points, order, tolerances);
+                assert_eq!(gear.claims.cores, Some(wanted.cores), "{name}");
+                let claimed = gear.claims.accuracy.expect("claimed").value.get();
+                assert!((claimed - wanted.accuracy).abs() < 1e-6, "{name}: {claimed} {wanted:?}");
+            }
+        }
+    }
+}
+
+/// What latency may cost.
+const TOLERANCE: f64 = 0.01;
+
+/// A last level of latency keeps accuracy and cores within the tolerances, and no claim is slower than without it.
+#[test]
+fn the_last_level_makes_latency_shorter() {
+    let facts = facts();
+    for room in ["variant-set", "pipeline"] {
+        let given = json!({ "accuracy": TOLERANCE, "cores": 1 });
+        let without = planned(&problem(room, &json!(["accuracy", "cores"]), &given), &facts);
+        let asked = problem(room, &json!(["accuracy", "cores", "latency"]), &given);
+        let with = planned(&asked, &facts);
+        let findings = check(&with, &facts, Some(&asked), Tolerance::default());
+        assert!(!findings.has_errors(), "{room}: {findings}");
+        assert_eq!(with.gears.len(), without.gears.len(), "{room}");
+        let mut gained = 0;
+        for (index, (with, without)) in with.gears.iter().zip(&without.gears).enumerate() {
+            let name = format!("{room} gear {index}");
+            let cores = |gear: &planner::plan::Gear| gear.claims.cores.expect("claimed");
+            assert!(cores(with) <= cores(without) + 1, "{name}: {} {}", cores(with), cores(without));
+            let accuracy = |gear: &planner::plan::Gear| gear.claims.accuracy.expect("claimed").value.get();
+            assert!(accuracy(with) >= accuracy(without) - TOLERANCE - 1e-9, "{name}");
+            let latency = |gear: &planner::plan::Gear| gear.claims.latency.expect("claimed").value_ms.get();
+            assert!(latency(with) <= latency(without) + 0.06, "{name}: {} {}", latency(with), latency(without));
+            gained += usize::from(latency(with) < latency(without) * 0.999);
+        }
+        assert!(gained > 0, "{room}: latency is never shorter: the level does nothing");
+    }
+}

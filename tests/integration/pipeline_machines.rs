@@ -1,0 +1,192 @@
+//! The room `pipeline` on machines: the search within a fleet against enumeration, and the best fleet against trying each.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use planner::facts::Facts;
+use planner::format::from_value;
+use planner::optimize::choice::placed::{Placed, Site};
+use planner::optimize::choice::{Alternative, Choice, Goal, Metric, Walk, enumerate, labels};
+use planner::optimize::fleet::Kind;
+use planner::optimize::fleet::shape::Shapes;
+use planner::optimize::pack::{Room, Size};
+use planner::plan::estimate::Queue;
+use planner::plan::law::Law;
+use planner::plan::{Gear, Plan, Tolerance, check};
+use planner::problem::Problem;
+use planner::profile::Distribution;
+use planner::rooms::{Answer, Context, solve};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+
+/// A small instance: up to three stages, replicas of a few sizes on up to two kinds.
+fn instance(dice: &mut ChaCha8Rng) -> Choice<Placed> {
+    let kinds: Vec<Kind> = (0..dice.random_range(1..=2))
+        .map(|_| Kind {
+            room: Room {
+                cores: dice.random_range(2..=4),
+                memory: if dice.random_bool(0.5) { dice.random_range(3..=7) } else { u64::MAX },
+            },
+            at_most: 9,
+            price: 1.0,
+        })
+        .collect();
+    let size = |dice: &mut ChaCha8Rng| {
+        let kind = dice.random_range(0..kinds.len());
+        (kind, Size { cores: dice.random_range(1..=3), memory: dice.random_range(0..=4), count: 0 })
+    };
+    let classes: Vec<(usize, Size)> = (0..4).map(|_| size(dice)).collect();
+    let shapes = Shapes::new(&classes, &kinds);
+    let fleet = kinds.iter().map(|_| dice.random_range(0..=3)).collect();
+    let site = Arc::new(Site { classes, kinds, fleet, shapes });
+    let alternative = |dice: &mut ChaCha8Rng| {
+        let service = Distribution::constant(dice.random_range(1.0..40.0));
+        let servers = dice.random_range(1..=3);
+        let queue = Queue { service: &service, servers, batch: 1, hold_ms: 0.0 };
+        let law = Law::of_queue(&queue, 10.0, 100.0);
+        Alternative {
+            accuracy: dice.random_range(0.5..1.0),
+            cost: dice.random_range(0.0..4.0),
+            delay: Placed::new(law, &[(dice.random_range(0..4), servers)], Arc::clone(&site)),
+            blend: 0,
+        }
+    };
+    let stages = dice.random_range(1..=3);
+    let stage = |dice: &mut ChaCha8Rng| (0..dice.random_range(1..=6)).map(|_| alternative(dice)).collect();
+    Choice {
+        stages: (0..stages).map(|_| stage(dice)).collect(),
+        walk: Walk::chain(stages),
+        metric: Metric::Product,
+        goal: match dice.random_range(0..3) {
+            0 => Goal::Weighted { accuracy: dice.random_range(1.0..20.0) },
+            1 => Goal::Cheapest { accuracy_at_least: dice.random_range(0.2..0.8) },
+            _ => Goal::MostAccurate { cost_at_most: dice.random_range(1.0..12.0) },
+        },
+        limit: dice.random_range(0.8..0.999),
+    }
+}
+
+#[test]
+fn labels_that_must_pack_find_what_enumeration_finds() {
+    let mut dice = ChaCha8Rng::seed_from_u64(11);
+    let mut solved = 0;
+    for round in 0..800 {
+        let choice = instance(&mut dice);
+        let kept: Vec<Vec<usize>> = choice.stages.iter().map(|stage| labels::worth_keeping(stage)).collect();
+        let pruned = Choice {
+            stages: choice
+                .stages
+                .iter()
+                .zip(&kept)
+                .map(|(stage, kept)| kept.iter().map(|&index| stage[index].clone()).collect())
+                .collect(),
+            ..choice.clone()
+        };
+        let truth = enumerate(&choice).map(|found| found.value);
+        for found in [labels::solve(&choice), labels::solve(&pruned)] {
+            let found = found.map(|found| found.value);
+            match (found, truth) {
+                (None, None) => {}
+                (Some(found), Some(truth)) => assert!((found - truth).abs() < 1e-9, "{round}: {found} for {truth}"),
+                other => panic!("{round}: {other:?}"),
+            }
+        }
+        solved += u32::from(truth.is_some());
+    }
+    assert!(solved > 200, "{solved}");
+}
+
+fn facts() -> Facts {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Facts::load(&[root.join("profiles/digits.json")]).expect("the shipped profile loads")
+}
+
+fn problem(stock: [u32; 2], max_rps: f64, goal: &Value) -> Problem {
+    let machines = [
+        json!({ "name": "small", "cores": 2, "memory_mb": 7, "at_most": stock[0], "price_usd_per_hour": 0.1 }),
+        json!({ "name": "large", "cores": 3, "at_most": stock[1], "price_usd_per_hour": 0.13 }),
+    ];
+    let machines: Vec<&Value> =
+        machines.iter().zip(stock).filter(|(_, stock)| *stock > 0).map(|(kind, _)| kind).collect();
+    let value = json!({
+        "format": "planner.problem/1", "name": "test", "room": "pipeline", "profiles": ["x/digits.json"],
+        "stages": [
+            { "name": "detect", "variants": ["mlp_s", "mlp_m"] },
+            { "name": "classify", "variants": ["cnn_s", "cnn_m"], "calls": 2.0 }
+        ],
+        "workload": { "max_rps": max_rps }, "slo": { "quantile": 0.99, "latency_ms": 8.0 },
+        "inventory": { "machines": machines }, "goal": goal
+    });
+    from_value(value).expect("a good problem").0
+}
+
+fn last_gear(problem: &Problem, facts: &Facts) -> Option<Gear> {
+    match solve(problem, facts, Context::default()).expect("a proof") {
+        Answer::Plan(plan) => plan.gears.last().cloned(),
+        Answer::Infeasible(_) => None,
+    }
+}
+
+fn accuracy(gear: &Gear) -> f64 {
+    gear.claims.accuracy.expect("claimed").value.get()
+}
+
+fn cost(gear: &Gear) -> f64 {
+    gear.claims.cost_usd_per_hour.expect("claimed").get()
+}
+
+/// Every fleet by itself, as the whole stock of the goal `most-accurate`: the cheapest that is accurate enough must be what
+/// `cheapest` finds, and the best by value what `weighted` finds.
+#[test]
+fn the_best_fleet_is_that_of_trying_each() {
+    let facts = facts();
+    let (stock, max_rps) = ([2, 2], 2_500.0);
+    let most_accurate = json!({ "kind": "most-accurate" });
+    let mut fleets = Vec::new();
+    for small in 0..=stock[0] {
+        for large in 0..=stock[1] {
+            let price = f64::from(small) * 0.1 + f64::from(large) * 0.13;
+            if small + large > 0
+                && let Some(gear) = last_gear(&problem([small, large], max_rps, &most_accurate), &facts)
+            {
+                assert!(cost(&gear) <= price + 1e-9, "pays for more than there is");
+                fleets.push((price, accuracy(&gear)));
+            }
+        }
+    }
+    assert!(fleets.len() > 2, "{fleets:?}");
+    let least: f64 = fleets.iter().map(|fleet| fleet.1).fold(f64::INFINITY, f64::min);
+    let most: f64 = fleets.iter().map(|fleet| fleet.1).fold(0.0, f64::max);
+    for accuracy_at_least in [least, 0.5 * (least + most), most - 1e-6] {
+        let goal = json!({ "kind": "cheapest", "accuracy_at_least": accuracy_at_least });
+        let found = last_gear(&problem(stock, max_rps, &goal), &facts).expect("feasible");
+        let able = fleets.iter().filter(|fleet| fleet.1 >= accuracy_at_least - 1e-9).map(|fleet| fleet.0);
+        let truth = able.fold(f64::INFINITY, f64::min);
+        assert!((cost(&found) - truth).abs() < 1e-9, "{accuracy_at_least}: {} for {truth}", cost(&found));
+    }
+    for resource in [0.02, 0.2, 1.0] {
+        let goal = json!({ "kind": "weighted", "weights": { "accuracy": 1.0, "resource": resource, "loading": 0.0 } });
+        let found = last_gear(&problem(stock, max_rps, &goal), &facts).expect("feasible");
+        let value = |fleet: &(f64, f64)| fleet.1 - resource * fleet.0 / (2.0 * 0.1 + 2.0 * 0.13);
+        let truth = fleets.iter().map(value).fold(f64::NEG_INFINITY, f64::max);
+        let objective = found.certificate.expect("certified").objective;
+        assert!((objective - truth).abs() < 1e-9, "{resource}: {objective} for {truth}");
+    }
+}
+
+#[test]
+fn every_plan_of_a_pipeline_on_machines_passes_its_check() {
+    let facts = facts();
+    for goal in [json!({ "kind": "cheapest", "accuracy_at_least": 0.6 }), json!({ "kind": "most-accurate" })] {
+        let problem = problem([2, 2], 2_500.0, &goal);
+        let Answer::Plan(mut plan) = solve(&problem, &facts, Context::default()).expect("a proof") else {
+            panic!("{goal}: infeasible")
+        };
+        plan.provenance.problem = Some(problem.clone());
+        let plan: Plan = *plan;
+        let findings = check(&plan, &facts, Some(&problem), Tolerance::default());
+        assert!(!findings.has_errors(), "{goal}: {findings}");
+        assert!(plan.gears.iter().all(|gear| !gear.packing.is_empty()));
+    }
+}

@@ -1,0 +1,128 @@
+//! A risk is kept: with facts drawn as wrong as they may be, the SLO breaks no more often than was chosen.
+
+use std::path::Path;
+
+use planner::facts::{AtRisk, Facts};
+use planner::format::from_value;
+use planner::plan::estimate::Queue;
+use planner::plan::{Gear, Plan, Tolerance, check};
+use planner::problem::Problem;
+use planner::rooms::{Answer, Context, solve};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+use serde_json::json;
+
+const PROFILE_ERROR: f64 = 0.08;
+const FORECAST_ERROR: f64 = 0.05;
+const PEAK: f64 = 9_000.0;
+
+fn facts() -> Facts {
+    Facts::load(&[Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/digits.json")]).expect("shipped")
+}
+
+fn problem(risk: Option<f64>) -> Problem {
+    let mut value = json!({
+        "format": "planner.problem/1", "name": "risky", "room": "variant-set", "profiles": ["x"],
+        "workload": { "max_rps": PEAK }, "slo": { "quantile": 0.99, "latency_ms": 10.0 },
+        "inventory": { "cores": 8, "price_usd_per_core_hour": 0.05 },
+        "goal": { "kind": "most-accurate", "cores_at_most": 6 }
+    });
+    if let Some(risk) = risk {
+        value["risk"] = json!(risk);
+        value["profile_error"] = json!(PROFILE_ERROR);
+        value["workload"]["forecast_error"] = json!(FORECAST_ERROR);
+    }
+    from_value(value).expect("a good problem").0
+}
+
+fn planned(problem: &Problem, facts: &Facts) -> Plan {
+    match solve(problem, facts, Context::default()).expect("solvable") {
+        Answer::Plan(plan) => *plan,
+        Answer::Infeasible(conflict) => panic!("{conflict}"),
+    }
+}
+
+/// Tells whether a gear keeps the SLO at a rate where the laws of its variants are so many times what was measured.
+fn keeps(plan: &Plan, gear: &Gear, facts: &Facts, rate: f64, mut scale: impl FnMut(&str) -> f64) -> bool {
+    let late = gear.stages[0].lanes.iter().map(|lane| {
+        let pool = plan.pool(&lane.pool).expect("valid");
+        let law =
+            facts.service(&lane.variant, &pool.on, lane.batch).expect("measured").law.scaled(scale(&lane.variant));
+        let servers = gear.replicas_of(pool);
+        let queue = Queue { service: &law, servers, batch: lane.batch, hold_ms: lane.hold_ms.get() };
+        let share = lane.share.expect("a share").get();
+        share * queue.tail(share * rate, plan.slo.latency_ms.get())
+    });
+    late.sum::<f64>() <= 1.0 - plan.slo.quantile.get() + 1e-9
+}
+
+/// Returns the part of draws in which the gear for the peak breaks the SLO. Intervals of points are within the campaign's error.
+fn failures(plan: &Plan, facts: &Facts) -> f64 {
+    let mut dice = ChaCha8Rng::seed_from_u64(42);
+    let gear = &plan.gears[plan.gear_at(PEAK)];
+    let draws = 4_000;
+    let mut failed = 0;
+    for _ in 0..draws {
+        let rate = PEAK * (1.0 + FORECAST_ERROR * dice.sample::<f64, _>(StandardNormal));
+        // Beyond the peak that is planned for the last gear must do.
+        let gear = if rate > gear.up_to_rps.get() { &plan.gears[plan.gear_at(rate)] } else { gear };
+        let scale = |_: &str| (PROFILE_ERROR * dice.sample::<f64, _>(StandardNormal)).exp();
+        failed += u32::from(!keeps(plan, gear, facts, rate, scale));
+    }
+    f64::from(failed) / f64::from(draws)
+}
+
+#[test]
+fn true_facts_break_the_slo_no_more_often_than_was_chosen() {
+    let facts = facts();
+    for risk in [0.02, 0.1, 0.3] {
+        let problem = problem(Some(risk));
+        let plan = planned(&problem, &facts);
+        let findings = check(&plan, &facts, Some(&problem), Tolerance::default());
+        assert!(!findings.has_errors(), "{risk}: {findings}");
+        let failed = failures(&plan, &facts);
+        assert!(failed <= risk, "{risk}: {failed}");
+    }
+    // Without a risk the very same facts break it far more often: the test can fail.
+    let careless = failures(&planned(&problem(None), &facts), &facts);
+    assert!(careless > 0.3, "{careless}");
+}
+
+#[test]
+fn head_room_is_told_and_grows_as_the_risk_shrinks() {
+    let facts = facts();
+    let mut before: Option<(f64, f64)> = None;
+    for risk in [0.4, 0.1, 0.01] {
+        let plan = planned(&problem(Some(risk)), &facts);
+        let room = plan.provenance.head_room.as_ref().expect("a risk was chosen");
+        let slowest = room.latency_factors.values().copied().fold(0.0, f64::max);
+        assert!(room.peak_factor > 1.0 && slowest > 1.0, "{room:?}");
+        assert!((plan.max_rps() / (PEAK * room.peak_factor) - 1.0).abs() < 1e-9);
+        if let Some((peak, slow)) = before.replace((room.peak_factor, slowest)) {
+            assert!(room.peak_factor > peak && slowest > slow, "{risk}");
+        }
+        let without = room.without.expect("there is a plan without it too");
+        let (with, without) = (room.with.accuracy.expect("claimed"), without.accuracy.expect("claimed"));
+        assert!(with <= without, "care makes nothing more accurate: {with} {without}");
+    }
+    assert!(planned(&problem(None), &facts).provenance.head_room.is_none());
+}
+
+#[test]
+fn every_law_is_at_its_bound() {
+    let facts = facts();
+    let at_risk = AtRisk::of(&problem(Some(0.05)), &facts).expect("a risk was chosen");
+    assert_eq!(at_risk.problem.risk, None, "nothing is worked in twice");
+    for variant in facts.variants() {
+        let (curve, slower) = (facts.curve(&variant.name, "cpu"), at_risk.facts.curve(&variant.name, "cpu"));
+        let (curve, slower) = (curve.expect("measured"), slower.expect("still there"));
+        let most = at_risk.latency_factors[&variant.name];
+        for (cores, batch) in curve.measured() {
+            let median =
+                |curve: &planner::profile::Curve| curve.at(cores, batch).expect("measured").law.quantile_ms(0.5);
+            let factor = median(slower) / median(curve);
+            assert!(factor >= (2.5 * PROFILE_ERROR).exp() && factor <= most + 1e-9, "{}: {factor}", variant.name);
+        }
+    }
+}
