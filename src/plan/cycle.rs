@@ -50,8 +50,7 @@ impl Visit {
 pub struct Cycle {
     /// How long it takes, in milliseconds (R).
     pub length_ms: f64,
-    /// Busy part of the replica, at most: a replica that is free serves whoever comes alone, and only one that is never free
-    /// finds companions waiting. The turn is an upper bound too, so batches of a whole turn's calls would say too little.
+    /// Busy part of the replica at most: as if every call were served alone.
     pub busy: f64,
 }
 
@@ -74,8 +73,8 @@ pub fn cycle(queues: &[(Visit, f64)]) -> Option<Cycle> {
             (!full[index] && rate / 1e3 * length_ms > f64::from(visit.batch)).then_some(index)
         };
         let Some(index) = queues.iter().enumerate().find_map(overflows) else {
-            let alone: f64 = used().map(|(visit, rate)| rate / 1e3 * visit.first_ms).sum();
-            return Some(Cycle { length_ms, busy: alone.min(1.0) });
+            let alone = |(visit, rate): &(Visit, f64)| rate / 1e3 * visit.first_ms;
+            return Some(Cycle { length_ms, busy: used().map(alone).sum::<f64>().min(1.0) });
         };
         full[index] = true;
     }

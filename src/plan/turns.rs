@@ -12,7 +12,7 @@ use crate::profile::Trust;
 pub struct Turns<'a> {
     /// Response time on the longest way, in milliseconds: two turns on every pool that a request moves to.
     pub latency_ms: f64,
-    /// Busy part of the replicas of each pool that is used.
+    /// Busy part of the replicas of each pool that is used, at most.
     pub busy: BTreeMap<&'a str, f64>,
     /// The least trusted service time.
     pub trust: Trust,

@@ -8,9 +8,6 @@ use super::placement::Rated;
 use crate::facts::RecordedLoad;
 use crate::optimize::{LOAD_SLACK, few};
 
-/// Accuracies that differ by no more are the same count of samples, summed up in another order.
-const ALIKE: f64 = 1e-12;
-
 /// What is asked: rates, and the part of all requests that comes at each.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::rooms) struct Load {
@@ -91,10 +88,8 @@ pub(in crate::rooms) fn steps(rated: &[Rated], load: &Load, most: impl Fn(&Rated
         }
         let capacity = most(cascade).min(max);
         if capacity > carried * (1.0 + LOAD_SLACK) {
-            // Of equally accurate cascades the one that carries most is enough.
-            if steps.last().is_some_and(|last| last.accuracy - cascade.accuracy <= ALIKE) {
-                steps.pop();
-            }
+            // Of equally accurate ones that which carries more serves alone.
+            steps.pop_if(|last| last.accuracy <= cascade.accuracy + 1e-12);
             steps.push(Step { rated: index, up_to: capacity, accuracy: cascade.accuracy });
         }
     }
