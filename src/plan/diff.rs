@@ -225,10 +225,13 @@ fn way(
     Move { drained: more(&new, &old), load_ms: load_ms.filter(|_| !started.is_empty()), started }
 }
 
+/// What is up of a pool: its resource, the kind of machine that it is packed onto, its hosts, and how many replicas.
+type Up<'a> = (&'a Resource, Option<&'a Machine>, &'a [String], u32);
+
 /// All that a gear does and claims: what pools are and how many replicas are up, the stages, the claims.
 #[derive(PartialEq)]
 struct Content<'a> {
-    pools: BTreeMap<&'a str, (&'a Resource, Option<&'a Machine>, &'a [String], u32)>,
+    pools: BTreeMap<&'a str, Up<'a>>,
     stages: &'a [Stage],
     claims: &'a Claims,
 }
