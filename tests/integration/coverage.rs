@@ -144,10 +144,10 @@ fn intervals_of_a_thousand_profiles_hold_the_truth() {
             let holds = holds(&family, law, seed, 0.04 * early as f64);
             held[early as usize].iter_mut().zip(holds).for_each(|(held, holds)| *held += u64::from(holds));
         }
-        eprintln!("{}: whole budget and early end, each p50 and p99: {held:?} of {}", law.name, each / 2);
+        let apart = format!("whole budget and early end, each p50 and p99: {held:?} of {}", each / 2);
         let held = [0, 1].map(|which| held[0][which] + held[1][which]);
         // 455 of 500 is 4.1 standard deviations below what 95 % would give.
-        assert!(held.iter().all(|&held| held >= each * 91 / 100), "{}: {held:?} of {each}", law.name);
+        assert!(held.iter().all(|&held| held >= each * 91 / 100), "{}: {held:?} of {each}; {apart}", law.name);
         all.iter_mut().zip(held).for_each(|(all, held)| *all += held);
     }
     let right = each * 4 * 93 / 100..=each * 4 * 97 / 100;
