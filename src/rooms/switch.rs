@@ -141,7 +141,7 @@ mod tests {
     fn more_scatter_asks_for_more_in_hand_and_longer_dwells() {
         let highest = [100.0, 200.0, 400.0];
         let rough = |by: f64| {
-            let rate = |k: i32| 150.0 + 100.0 * (f64::from(k) / 300.0).sin() + if k % 2 == 0 { by } else { -by };
+            let rate = |k: i32| 150.0 + 100.0 * (f64::from(k) / 300.0).sin() + if k / 17 % 2 == 0 { by } else { -by };
             RecordedLoad::of_rates((0..3600).map(rate).collect(), 1.0)
         };
         let of = |by: f64| rule(&highest, 0.0, Some(&rough(by)), 30.0);
