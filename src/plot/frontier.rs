@@ -109,7 +109,7 @@ impl Frontier {
 
     fn draw_legend<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Drawn<DB> {
         area.draw_text("line: exact frontier", &text::small(), (8, 14))?;
-        area.draw_text("rings: others' choices", &text::small(), (8, 32))?;
+        area.draw_text("rings: others, at the last load", &text::small(), (8, 32))?;
         let mut y = 60;
         for (index, line) in self.lines.iter().enumerate() {
             let (colour, _) = series(index);

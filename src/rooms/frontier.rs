@@ -117,6 +117,6 @@ mod tests {
             assert!(found.windows(2).all(strictly), "case {case}: {found:?}");
             points += found.len();
         }
-        assert!(points > 400, "only {points} points");
+        assert!(points > 350, "only {points} points: the instances test nothing");
     }
 }

@@ -72,13 +72,18 @@ fn of_trace(highest: &[f64], load_s: f64, load: &RecordedLoad, changes_per_hour:
         ..Switch::default()
     };
     let rates = load.play(window_s, SEED);
-    let dwells =
-        DWELLS.into_iter().map(|windows| Switch { dwell_ms: Millis::saturating(1e3 * windows * window_s), ..rule });
-    let counted = dwells.map(|rule| (changes(highest, &rule, &rates), rule));
     let needed = passed(highest, up, &load.windows(SLOW_S.max(window_s).min(load.length_s())));
     let allowed = (changes_per_hour * load.length_s() / 3600.0).max(needed as f64);
+    with_dwell(highest, rule, &rates, allowed)
+}
+
+/// Returns the rule with the shortest dwell with which it changes gear no more often than allowed; where none does, with the
+/// shortest of those with which it changes least.
+fn with_dwell(highest: &[f64], rule: Switch, rates: &[f64], allowed: f64) -> Switch {
     let mut fewest: Option<(usize, Switch)> = None;
-    for (count, rule) in counted {
+    for windows in DWELLS {
+        let rule = Switch { dwell_ms: Millis::saturating(windows * rule.window_ms.get()), ..rule };
+        let count = changes(highest, &rule, rates);
         if fewest.as_ref().is_none_or(|(least, _)| count < *least) {
             fewest = Some((count, rule));
         }
@@ -120,7 +125,7 @@ pub(super) fn changes(highest: &[f64], rule: &Switch, rates: &[f64]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{changes, rule};
+    use super::{changes, rule, with_dwell};
     use crate::facts::RecordedLoad;
     use crate::plan::Switch;
     use crate::units::Millis;
@@ -141,7 +146,7 @@ mod tests {
     fn more_scatter_asks_for_more_in_hand_and_longer_dwells() {
         let highest = [100.0, 200.0, 400.0];
         let rough = |by: f64| {
-            let rate = |k: i32| 150.0 + 100.0 * (f64::from(k) / 300.0).sin() + if k % 2 == 0 { by } else { -by };
+            let rate = |k: i32| 150.0 + 100.0 * (f64::from(k) / 300.0).sin() + if k / 17 % 2 == 0 { by } else { -by };
             RecordedLoad::of_rates((0..3600).map(rate).collect(), 1.0)
         };
         let of = |by: f64| rule(&highest, 0.0, Some(&rough(by)), 30.0);
@@ -150,10 +155,10 @@ mod tests {
         for rule in [calm, rough] {
             assert!(rule.down < rule.up && rule.dwell_ms >= rule.window_ms, "{rule:?}");
         }
-        // Fewer changes allowed, no shorter dwell.
-        let load = RecordedLoad::of_rates((0..3600).map(|k| if k / 60 % 2 == 0 { 50.0 } else { 150.0 }).collect(), 1.0);
-        let dwell = |most: f64| rule(&highest, 0.0, Some(&load), most).dwell_ms.get();
-        assert!(dwell(1e3) < dwell(5.0), "{} {}", dwell(1e3), dwell(5.0));
+        // Five windows of a high rate, then five of a low one: a dwell of more than five stays up.
+        let rates: Vec<f64> = (0..3600).map(|k| if k / 5 % 2 == 0 { 50.0 } else { 150.0 }).collect();
+        let dwell = |allowed: f64| with_dwell(&highest, Switch::default(), &rates, allowed).dwell_ms.get();
+        assert_eq!((dwell(1e3), dwell(5.0)), (1e3, 8e3));
     }
 
     #[test]
