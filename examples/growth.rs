@@ -12,7 +12,7 @@ use plotters::coord::Shift;
 use plotters::prelude::{
     ChartBuilder, Circle, DrawingArea, IntoDrawingArea, IntoLogRange, LineSeries, RGBColor, SVGBackend, WHITE,
 };
-use plotters::style::Color;
+use plotters::style::{Color, FontStyle, register_font};
 
 const BLUE: RGBColor = RGBColor(0, 114, 178);
 const ORANGE: RGBColor = RGBColor(213, 94, 0);
@@ -157,6 +157,8 @@ fn variant_set(variants: u32, budget: u32) -> Instance {
 }
 
 fn draw(file: &str, panels: &[Panel]) -> Result<(), Box<dyn std::error::Error>> {
+    let font = include_bytes!("../assets/fonts/DejaVuSans.ttf");
+    register_font("sans-serif", FontStyle::Normal, font).map_err(|_| "the font cannot be read")?;
     let root = SVGBackend::new(file, (960, 700)).into_drawing_area();
     root.fill(&WHITE)?;
     let title =
