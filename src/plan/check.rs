@@ -128,7 +128,7 @@ fn of_role(plan: &Plan, role: InputRole) -> Option<(usize, &Input)> {
 }
 
 /// Returns the response time of a gear at its highest rate and the SLO's quantile, in milliseconds; `None` where no closed
-/// form covers the walk or a fact is missing. Infinite beyond [`SPAN`] times the SLO.
+/// form covers the walk or a fact is missing. Infinite beyond twice the SLO.
 ///
 /// # Panics
 /// Where the plan has no gear of that number.

@@ -11,9 +11,9 @@
 //! `chain` solves what one replica that is c times as fast leaves behind whenever it begins a batch, for Poisson requests
 //! of several calls each; `wait` follows a request from when it comes, so the size of its batch is known with its wait, and
 //! with it the law of its service. With c replicas fewer requests find all of them busy than find the fast one busy:
-//! M^[X]/M/c at the same use says how many, and the others only wait for companions.
+//! `M^[X]`/M/c at the same use says how many, and the others only wait for companions.
 //!
-//! Exact but for the grid of 1,024 steps and the few atoms that stand for a law: M/G/1, M^[X]/G/1, batches on one replica
+//! Exact but for the grid of 1,024 steps and the few atoms that stand for a law: M/G/1, `M^[X]`/G/1, batches on one replica
 //! without a hold, and M/M/c. Approximations: the fast replica for c > 1 (exact decay of the tail, as in Neuts and
 //! Takahashi), the age of calls left by a full batch (gaps of a Poisson stream), leftovers beyond four batches (which fade
 //! geometrically in the limit).
