@@ -509,7 +509,7 @@ mod tests {
         bad["workload"]["max_rps"] = json!(-1);
         bad["slo"]["quantile"] = json!("high");
         bad["inventory"]["cors"] = json!(3);
-        bad["goal"]["kind"] = json!("fastest");
+        bad["goal"]["kind"] = json!("quickest");
         bad.as_object_mut().expect("a table").remove("name");
         let findings = from_value::<Problem>(bad).expect_err("five mistakes");
         let mut seen: Vec<_> = findings.0.iter().map(|f| (f.code.as_str(), f.key.as_str())).collect();

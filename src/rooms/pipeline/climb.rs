@@ -135,14 +135,14 @@ impl<'a> Model<'a> {
 
     /// Returns the best choice at a load that keeps within the cores, or within stock; its cost is in cores, or in money.
     pub fn best_at(&self, load: f64) -> Option<Chosen> {
-        if let Some(machines) = &self.machines {
-            return machines.best_at(self, load);
-        }
         self.levels(load)?.into_iter().next_back()
     }
 
     /// Returns the best choice of every level of the goal at a load; most goals have one.
     fn levels(&self, load: f64) -> Option<Vec<Chosen>> {
+        if let Some(machines) = &self.machines {
+            return machines.best_at(self, load).map(|chosen| vec![chosen]);
+        }
         let goal = &self.problem.goal;
         let first = self.best_of_level(load)?;
         if goal.kind != GoalKind::Lexicographic {
