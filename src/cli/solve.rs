@@ -214,8 +214,10 @@ fn summary(plan: &Plan) -> String {
 
 /// Says where more cores are up than there are, while one gear follows another.
 fn beyond(plan: &Plan, gear: usize, up: u32) -> String {
-    let cores = plan.provenance.problem.as_ref().map_or(u32::MAX, |problem| problem.inventory.cores);
-    if up <= cores {
+    let inventory = plan.provenance.problem.as_ref().map(|problem| &problem.inventory);
+    let cores = inventory.map_or(u32::MAX, |inventory| inventory.cores);
+    // Machines are counted otherwise: their kinds say how many there are.
+    if up <= cores || inventory.is_some_and(|inventory| !inventory.machines.is_empty()) {
         return String::new();
     }
     format!("\nup to {up} cores are up while gears {gear} and {} follow each other, {cores} are there", gear + 1)
