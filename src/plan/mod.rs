@@ -440,6 +440,22 @@ pub struct Provenance {
     pub problem: Option<Problem>,
 }
 
+impl Provenance {
+    /// Returns that this program planned it in a room; the caller records from what.
+    #[must_use]
+    pub fn of_room(room: Room) -> Self {
+        Self {
+            tool: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
+            room,
+            seed: 0,
+            inputs: Vec::new(),
+            capacity_parts: BTreeMap::new(),
+            head_room: None,
+            problem: None,
+        }
+    }
+}
+
 /// A file that a plan was made from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

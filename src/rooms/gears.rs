@@ -51,15 +51,7 @@ pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) 
         transfers: Vec::new(),
         proof: None,
         gears,
-        provenance: Provenance {
-            tool: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
-            room: problem.room,
-            seed: 0,
-            inputs: Vec::new(),
-            capacity_parts: BTreeMap::new(),
-            head_room: None,
-            problem: None,
-        },
+        provenance: Provenance::of_room(problem.room),
     };
     let claims: Vec<_> = (0..plan.gears.len()).into_par_iter().map(|gear| latency_claim(&plan, gear, facts)).collect();
     plan.gears.iter_mut().zip(claims).for_each(|(gear, claim)| gear.claims.latency = claim);

@@ -99,17 +99,8 @@ fn planned(
     let parts = vec![1.0; names.len()];
     let model = Model::new(problem, facts, names, cascades, &parts)?;
     let max_rps = problem.workload.max_rps.get();
-    let found = model.solve(problem, &Load::of(&facts.load_up_to(max_rps), max_rps), aim_of(problem));
+    let found = model.solve(problem, &Load::of(&facts.load_up_to(max_rps), max_rps), Aim::of(problem));
     Ok(found.map(|found| decode::plan(problem, facts, &model, &found)))
-}
-
-fn aim_of(problem: &Problem) -> Aim {
-    match problem.goal.kind {
-        GoalKind::Cheapest => {
-            Aim::Cheapest { accuracy_at_least: problem.goal.mean_accuracy_at_least.map_or(0.0, Accuracy::get) }
-        }
-        _ => Aim::MostAccurate,
-    }
 }
 
 fn alone(problem: &Problem, facts: &Facts, variant: &str) -> Result<Model, Error> {

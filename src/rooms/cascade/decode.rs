@@ -35,15 +35,7 @@ pub(super) fn plan(problem: &Problem, facts: &Facts, model: &Model, found: &Foun
         transfers: Vec::new(),
         gears,
         proof: None,
-        provenance: Provenance {
-            tool: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
-            room: problem.room,
-            seed: 0,
-            inputs: Vec::new(),
-            capacity_parts: BTreeMap::new(),
-            head_room: None,
-            problem: None,
-        },
+        provenance: Provenance::of_room(problem.room),
     };
     let claims: Vec<Claims> = plan.gears.iter().map(|gear| claims(&plan, gear, facts)).collect();
     plan.gears.iter_mut().zip(claims).for_each(|(gear, claims)| gear.claims = claims);

@@ -105,10 +105,7 @@ impl<'a> Room<'a> {
     /// Returns the best placement for the goals that a placement decides.
     fn best(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
         let model = self.model(problem)?;
-        let aim = match problem.goal.kind {
-            GoalKind::MostAccurate => Aim::MostAccurate,
-            _ => Aim::Cheapest { accuracy_at_least: problem.goal.mean_accuracy_at_least.map_or(0.0, Accuracy::get) },
-        };
+        let aim = Aim::of(problem);
         let found = model.solve(problem, load, aim);
         Ok(found.map(|found| {
             let (objective, bound) = match aim {

@@ -8,6 +8,8 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::envelope::{self, Load, Step};
 use super::placement::{Rated, Slot, used};
+use crate::problem::{GoalKind, Problem};
+use crate::units::Accuracy;
 
 /// Vectors of counts that are scored one by one.
 const MOST_VECTORS: f64 = 1e6;
@@ -26,6 +28,18 @@ pub(in crate::rooms) enum Aim {
     },
     /// The highest accuracy over requests; among equals the lower price, then fewer devices.
     MostAccurate,
+}
+
+impl Aim {
+    /// Returns what a problem's goal makes best where a placement decides it.
+    pub(in crate::rooms) fn of(problem: &Problem) -> Self {
+        match problem.goal.kind {
+            GoalKind::Cheapest => {
+                Self::Cheapest { accuracy_at_least: problem.goal.mean_accuracy_at_least.map_or(0.0, Accuracy::get) }
+            }
+            _ => Self::MostAccurate,
+        }
+    }
 }
 
 /// What is searched.

@@ -140,15 +140,7 @@ fn decoded(
             dwell_ms: Millis::saturating(DWELL_MS),
             drain: Drain::OwnGear,
         },
-        provenance: Provenance {
-            tool: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
-            room: problem.room,
-            seed: 0,
-            inputs: Vec::new(),
-            capacity_parts: BTreeMap::new(),
-            head_room: None,
-            problem: None,
-        },
+        provenance: Provenance::of_room(problem.room),
     };
     let claims: Vec<Claims> = plan.gears.iter().map(|gear| decode::claims(&plan, gear, facts)).collect();
     plan.gears.iter_mut().zip(claims).for_each(|(gear, claims)| gear.claims = claims);
