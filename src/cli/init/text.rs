@@ -130,10 +130,20 @@ room = "variant-set"
 profiles = ["{PROFILE}"]
 # Variants that may be used; all of the profiles where left out.
 # variants = [{variants}]
+# The probability that may be left that the SLO is broken because facts were wrong; facts are taken as measured where left out.
+# risk = 0.05
+# With risk: how much another profile of the same variants differs, as a standard deviation relative to its latency.
+# profile_error = 0.08
 
 [workload]
 # The highest rate that the plan must carry, in requests per second.
 max_rps = 100
+# A recorded load, relative to this file: how often each rate is asked for, and how fast rates change.
+# trace = "trace.csv"
+# What the recorded rates are multiplied by.
+# trace_scale = 1.0
+# With risk: how far the real peak may be from max_rps, as a standard deviation relative to it.
+# forecast_error = 0.05
 
 [slo]
 # The part of requests that must be answered in time, 0 to 1.
@@ -148,18 +158,29 @@ cores = {cores}
 # price_usd_per_core_hour = 0.04
 # Fewest cores that a deployed variant gets; 1 where left out.
 # min_cores_per_variant = 1
+# In place of cores: kinds of machines, rented whole, with what they have, how many there are and what one costs for an hour.
+# machines = [
+#   {{ name = "small", device = "cpu", cores = 4, memory_mb = 16000, at_most = 3, price_usd_per_hour = 0.17, profiles = ["{PROFILE}"] }},
+# ]
 
 [goal]
-# What to make best: most-accurate, cheapest or weighted.
+# What to make best: most-accurate, cheapest, weighted or lexicographic; in the room cascade also fastest.
 kind = "most-accurate"
 # With most-accurate: the most cores that may be used; the whole inventory where left out.
 # cores_at_most = {cores}
 # With cheapest: the least accuracy over requests, 0 to 1.
 # accuracy_at_least = 0.9
+# In the room cascade: the least accuracy over the requests of all loads together.
+# mean_accuracy_at_least = 0.9
+# With lexicographic: what is made best first, second and third, and what each level may give away for those after it.
+# order = ["accuracy", "cores", "latency"]
+# tolerances = {{ accuracy = 0.001, cores = 0 }}
 # With weighted: how much accuracy, cores in use and load times count.
 # weights = {{ accuracy = 1.0, resource = 0.05, loading = 0.001 }}
 # Most gears that the plan may have; as many as the optimum changes where left out.
 # gears_at_most = 8
+# With a trace: how often an hour the plan should change gear at most.
+# changes_per_hour_at_most = 60
 # How much accuracy a gear may give away below its highest load because its shares are fixed.
 # gear_loss_at_most = 0.01
 
@@ -167,6 +188,12 @@ kind = "most-accurate"
 # [published]
 # capacity_factor = 0.8
 # fit_cores = [1, 2, 4, 8, 16]
+# In the room pipeline: the rate that a replica's base cores must sustain, and the weight of a sample in a batch.
+# base_rps = 4
+# batch_weight = 1e-6
+# In the room cascade: the highest threshold that is tried, and the number of ranges of load.
+# highest_threshold = 1.0
+# load_ranges = 10
 
 # With room = "pipeline": what a request passes through (docs/formats/problem.md), in place of variants above.
 # [[stages]]
@@ -174,10 +201,17 @@ kind = "most-accurate"
 # variants = [{variants}]
 # after = []
 # calls = 1.0
+# lanes_at_most = 1
 
 # With room = "pipeline": how accurate the whole is; the product of its stages, or measured from end to end.
 # [accuracy]
 # kind = "product"
+
+# With room = "cascade": whether accuracy is proved on half of the samples, how sure, and the most models of a cascade.
+# [cascade]
+# certify = true
+# delta = 0.05
+# max_length = 3
 "#
     )
 }
@@ -240,7 +274,18 @@ mod tests {
         let value = serde_json::to_value(table).expect("JSON");
         assert!(from_value::<Problem>(value).is_ok());
         let schema = planner::format::schema::<Problem>();
-        let tables = ["Workload", "Slo", "Inventory", "Goal", "Published", "Task", "Weights"];
+        let tables = [
+            "Workload",
+            "Slo",
+            "Inventory",
+            "Goal",
+            "Published",
+            "Task",
+            "Weights",
+            "Machine",
+            "CascadeSettings",
+            "Tolerances",
+        ];
         let tables = tables.iter().map(|name| &schema["$defs"][name]).chain([&schema]);
         for key in tables.flat_map(|table| table["properties"].as_object().expect("a table").keys()) {
             let is_there = |line: &str| line.trim_start_matches("# ").trim_start_matches('[').starts_with(key.as_str());
