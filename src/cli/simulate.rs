@@ -241,7 +241,7 @@ fn verdict(report: &Report) -> String {
     let slo = report.slo;
     let in_time = 100.0 * (1.0 - report.whole.violation_share.get());
     format!(
-        "{} {word} its SLO under {}: {in_time:.3} % within {} ms, {:.2} % asked{}; {:.0} gear changes an hour; {:.4} USD/h{}",
+        "{} {word} its SLO under {}: {in_time:.3} % within {} ms, {:.2} % asked{}; {:.0} gear changes an hour; {:.4} USD/h{}{}",
         report.plan,
         report.arrivals,
         slo.latency_ms,
@@ -250,7 +250,27 @@ fn verdict(report: &Report) -> String {
         report.gear_changes_per_hour,
         report.cost_usd_per_hour(),
         certainty(report),
+        drift(report),
     )
+}
+
+/// Returns a line for each stage that sent on another part of its requests than the plan expects; nothing where none did.
+fn drift(report: &Report) -> String {
+    let mut lines = String::new();
+    for (gear, seen) in report.gears.iter().enumerate().flat_map(|(at, gear)| gear.drift.iter().map(move |of| (at, of)))
+    {
+        let Some(onward) = seen.onward.filter(|_| seen.window_alarms + seen.sum_alarms > 0) else { continue };
+        lines += &format!(
+            "\ndrift: gear {gear} sends {:.1} % on after `{}`, {:.1} % expected: {} of {} windows and {} cumulative sums raised an alarm",
+            100.0 * onward.get(),
+            seen.stage,
+            100.0 * seen.expected.get(),
+            seen.window_alarms,
+            seen.windows,
+            seen.sum_alarms,
+        );
+    }
+    lines
 }
 
 /// Returns who was turned away; nothing where nobody was.

@@ -202,11 +202,14 @@ fn summary(plan: &Plan) -> String {
     let cut = if cut.is_empty() { String::new() } else { format!("\ncapacity used after trials: {}", cut.join(", ")) };
     let changing = plan.most_cores_in_a_change().map(|(gear, up)| beyond(plan, gear, up)).unwrap_or_default();
     let head_room = plan.provenance.head_room.as_ref().map(kept_in_hand).unwrap_or_default();
-    let proof = plan.proof.map_or_else(String::new, |proof| {
+    let proof = plan.proof.as_ref().map_or_else(String::new, |proof| {
         let (low, sure) = (proof.low.get(), 100.0 * (1.0 - proof.delta.get()));
         let samples = proof.samples;
+        let against = proof.against.as_ref().map_or_else(String::new, |against| {
+            format!(" and at most {:.4} below `{}`", (-against.difference_low).max(0.0), against.variant)
+        });
         format!(
-            "\naccuracy over requests: at least {low:.4}, {sure:.0} % sure, by {samples} samples that chose nothing"
+            "\naccuracy over requests: at least {low:.4}{against}, {sure:.0} % sure, by {samples} samples that chose nothing"
         )
     });
     format!("{rows}\n{proved}{tried}{cut}{proof}{head_room}{changing}\n")

@@ -17,9 +17,11 @@ use super::estimate::{Queue, mixture_quantile_ms};
 use super::law::{Flow, Law};
 use super::packing;
 use super::passage::Passage;
+use super::proof;
 use super::response::{Response, Station};
 use super::turns::Turns;
-use super::{Gear, Input, InputRole, Lane, LatencyClaim, Plan, Resource, Stage, Walk, pipeline_accuracy};
+use super::watch;
+use super::{Gear, Lane, LatencyClaim, Plan, Resource, Stage, Walk, pipeline_accuracy};
 
 /// Where the grid of response times ends, in parts of the SLO.
 const SPAN: f64 = 2.0;
@@ -58,6 +60,7 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
         checker.cost(&mut findings);
         checker.cores(&mut findings);
         packing::check(plan, gear, facts, &checker.key, &mut findings);
+        watch::check(plan, index, facts, tolerance.absolute, &mut findings);
         checker.utilisation(&mut findings);
         checker.trust(&mut findings);
         checker.certificate(&mut findings);
@@ -68,63 +71,11 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
     if let Some(problem) = problem {
         packing::kinds_agree(plan, problem, &mut findings);
         load_is_covered(plan, problem, &mut findings);
-        proof_is_kept(plan, problem, &mut findings);
-        mean_accuracy_is_kept(plan, facts, problem, tolerance, &mut findings);
+        proof::check(plan, facts, problem, tolerance, &mut findings);
         objectives_agree(plan, problem, &mut findings);
     }
     latencies_were_measured(plan, facts, &mut findings);
     findings
-}
-
-/// Compares the profiles and the trace that the plan was made from, as its provenance records them, with those of today: the
-/// bytes, the host that measured and the model files.
-#[must_use]
-pub fn facts_changed(plan: &Plan, facts: &Facts) -> Findings {
-    let mut findings = Findings::default();
-    let inputs = plan.provenance.inputs.iter().enumerate();
-    let recorded = inputs.filter(|(_, input)| input.role == InputRole::Profile && !input.sha256.is_empty());
-    for (index, input) in recorded {
-        if facts.profiles.iter().any(|profile| profile.sha256 == input.sha256) {
-            continue;
-        }
-        let key = format!("provenance.inputs[{index}]");
-        let mut changed = |cause: String| {
-            let finding = Finding::error(Code::FactsChanged, &key, cause, "solve again, or restore the profile");
-            findings.push(finding.with_severity(Severity::Warning));
-        };
-        changed(format!("{} has changed since the plan was made", input.path.display()));
-        let Some(today) = facts.profiles.iter().find(|profile| profile.path.file_name() == input.path.file_name())
-        else {
-            continue;
-        };
-        if let (Some(then), Some(now)) = (&input.host, today.document.host.brief())
-            && *then != now
-        {
-            changed(format!("the plan is for {then}; the profile was measured on {now}"));
-        }
-        let now = |name: &str| today.document.variant(name).map(|variant| variant.sha256.as_str());
-        let other = input.models.iter().filter(|(name, then)| now(name).is_some_and(|now| now != then.as_str()));
-        let names: Vec<String> = other.map(|(name, _)| format!("`{name}`")).collect();
-        if !names.is_empty() {
-            let are = if names.len() == 1 { "is another model file" } else { "are other model files" };
-            changed(format!("{} {are} than the plan was made with", names.join(", ")));
-        }
-    }
-    if let (Some((index, then)), Some(now)) = (of_role(plan, InputRole::Trace), &facts.recorded)
-        && then.sha256 != now.sha256
-    {
-        let cause = format!("{} has changed since the plan was made", then.path.display());
-        let key = format!("provenance.inputs[{index}]");
-        let finding = Finding::error(Code::FactsChanged, key, cause, "solve again, or restore the trace");
-        findings.push(finding.with_severity(Severity::Warning));
-    }
-    findings
-}
-
-/// Returns the first input of a role that has a digest, with its place.
-fn of_role(plan: &Plan, role: InputRole) -> Option<(usize, &Input)> {
-    let mut inputs = plan.provenance.inputs.iter().enumerate();
-    inputs.find(|(_, input)| input.role == role && !input.sha256.is_empty())
 }
 
 /// Returns the response time of a gear at its highest rate and the SLO's quantile, in milliseconds; `None` where no closed
@@ -184,34 +135,6 @@ fn load_is_covered(plan: &Plan, problem: &Problem, findings: &mut Findings) {
     }
 }
 
-/// Recomputes the accuracy over the requests of all loads together, where the problem asks for some.
-fn mean_accuracy_is_kept(plan: &Plan, facts: &Facts, problem: &Problem, tolerance: Tolerance, findings: &mut Findings) {
-    let Some(least) = problem.goal.mean_accuracy_at_least.map(crate::units::Accuracy::get) else { return };
-    let ends: Vec<f64> = plan.gears.iter().map(|gear| gear.up_to_rps.get()).collect();
-    let parts = facts.load_up_to(problem.workload.max_rps.get()).requests_in(&ends);
-    let of_gear = |(gear, part): (&Gear, &f64)| {
-        let checker = Checker { plan, gear, facts, problem: Some(problem), tolerance, key: String::new() };
-        Some(part * checker.expected_accuracy()?)
-    };
-    let truth: Option<f64> = plan.gears.iter().zip(&parts).map(of_gear).sum();
-    if let Some(truth) = truth.filter(|truth| *truth < least - tolerance.absolute) {
-        let cause = format!("accuracy over the requests of all loads is {truth:.4}, at least {least} was asked for");
-        findings.push(Finding::error(Code::LimitBroken, "gears", cause, "solve again"));
-    }
-}
-
-/// A proof must agree with itself and with the problem; only `solve` can prove it again.
-fn proof_is_kept(plan: &Plan, problem: &Problem, findings: &mut Findings) {
-    let Some(proof) = &plan.proof else { return };
-    let asked = problem.goal.mean_accuracy_at_least.or(problem.goal.accuracy_at_least);
-    for (what, least) in [("what it is to prove", proof.accuracy_at_least), ("what was asked for", asked)] {
-        if let Some(least) = least.filter(|least| proof.low < *least) {
-            let cause = format!("{} is proved, {least} is {what}", proof.low);
-            findings.push(Finding::error(Code::LimitBroken, "proof.low", cause, "solve again"));
-        }
-    }
-}
-
 /// Says which latency claims are honest about resting on more than measurements.
 fn latencies_were_measured(plan: &Plan, facts: &Facts, findings: &mut Findings) {
     let causes = [
@@ -231,13 +154,14 @@ fn latencies_were_measured(plan: &Plan, facts: &Facts, findings: &mut Findings) 
     }
 }
 
-struct Checker<'a> {
-    plan: &'a Plan,
-    gear: &'a Gear,
-    facts: &'a Facts,
-    problem: Option<&'a Problem>,
-    tolerance: Tolerance,
-    key: String,
+/// A gear that is checked.
+pub(super) struct Checker<'a> {
+    pub plan: &'a Plan,
+    pub gear: &'a Gear,
+    pub facts: &'a Facts,
+    pub problem: Option<&'a Problem>,
+    pub tolerance: Tolerance,
+    pub key: String,
 }
 
 /// A lane with what it is given at the gear's highest rate.
@@ -376,7 +300,7 @@ impl Checker<'_> {
     }
 
     /// Counts answers sample by sample through a chain of stages; a lone stage needs only the variants' accuracies.
-    fn expected_accuracy(&self) -> Option<f64> {
+    pub(super) fn expected_accuracy(&self) -> Option<f64> {
         if self.turns_away() {
             return None;
         }

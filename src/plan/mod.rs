@@ -8,7 +8,9 @@
 //! of `planner.plan/1`; each verb is a sibling file.
 
 mod accuracy;
+mod changed;
 mod check;
+mod claims;
 pub mod cycle;
 mod diff;
 pub mod estimate;
@@ -16,32 +18,35 @@ mod head_room;
 pub mod law;
 mod packing;
 mod passage;
+mod proof;
+mod provenance;
 pub mod response;
 mod turns;
 mod validate;
 mod walk;
+mod watch;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::format::Loaded;
-use crate::paths::relative;
-use crate::problem::{Machine, Problem, Room, Slo};
-use crate::profile::{Profile, Trust};
-use crate::units::{Accuracy, Certainty, Factor, Megabytes, Millis, Rate, Share, Usd};
+use crate::problem::{Machine, Slo};
+use crate::units::{Certainty, Factor, Megabytes, Millis, Rate, Share, Usd};
 
 pub use accuracy::of_pipeline as pipeline_accuracy;
+pub use changed::facts_changed;
 pub(crate) use check::latency_claim;
-pub use check::{Tolerance, check, facts_changed, latency_ms};
+pub use check::{Tolerance, check, latency_ms};
+pub use claims::{AccuracyClaim, Against, Certificate, Claims, GearTried, LatencyClaim, Proof};
 pub use diff::{GearDiff, Move, PlanDiff, Ratio, Side, diff, diff_with};
 pub use head_room::{AtPeak, HeadRoom};
 pub use passage::Passage;
+pub use provenance::{Input, InputRole, Provenance};
 pub use turns::Turns;
 pub use walk::Walk;
 pub(crate) use walk::predecessors;
+pub use watch::Watch;
 
 /// The name and version of the plan format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -174,6 +179,11 @@ pub struct Gear {
     /// Which replicas share a machine, for pools on machines.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packing: Vec<Packed>,
+    /// Requests under way, of whatever gear, beyond which the next gear is called at once whatever the rate; nobody looks at
+    /// them where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub under_way_at_most: Option<u32>,
     /// What a request passes through.
     pub stages: Vec<Stage>,
     /// What the plan promises for this gear at its highest rate.
@@ -216,6 +226,10 @@ pub struct Stage {
     /// Who leaves after this stage; nobody leaves early where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
+    /// What part of the requests is expected to go on, and when to worry that the inputs have changed; nobody watches where
+    /// left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
 }
 
 fn one_call() -> Factor {
@@ -281,8 +295,9 @@ pub struct Exit {
 
 /// When to change gear.
 ///
-/// Every `window_ms` the rate of the window is measured. Up: at once, to the gear that carries the rate ÷ `up`.
-/// Down: when the rate has stayed below `down` × the lower gear's highest rate for `dwell_ms`.
+/// Every `window_ms` the rate of the window is measured. Up: at once, to the gear that carries the rate ÷ `up`; and in the
+/// middle of a window when more requests are under way than the gear allows. Down: when the rate has stayed below `down` ×
+/// the lower gear's highest rate for `dwell_ms`, and no more requests are under way than that gear allows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Switch {
@@ -317,196 +332,6 @@ impl Default for Switch {
 pub enum Drain {
     /// They finish under the gear they started with.
     OwnGear,
-}
-
-/// What a gear promises at its highest rate. A claim left out is not made.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Claims {
-    /// Part of requests answered rightly.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accuracy: Option<AccuracyClaim>,
-    /// Response time at the SLO's quantile.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latency: Option<LatencyClaim>,
-    /// Price of the gear at its highest rate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cost_usd_per_hour: Option<Usd>,
-    /// Cores that are up (of pools on cores and machines).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cores: Option<u32>,
-    /// Machines that are rented, by kind.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub machines: BTreeMap<String, u32>,
-    /// Busy part of each pool's replicas.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub utilisation: BTreeMap<String, Share>,
-}
-
-/// A claimed accuracy.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AccuracyClaim {
-    /// Expected part of requests answered rightly.
-    pub value: Accuracy,
-    /// Lower end of the 95 % interval, from the labelled samples.
-    pub low: Accuracy,
-    /// Upper end of the 95 % interval.
-    pub high: Accuracy,
-    /// The least trusted number it rests on.
-    pub trust: Trust,
-}
-
-/// A claimed response time at the SLO's quantile.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LatencyClaim {
-    /// The response time.
-    pub value_ms: Millis,
-    /// The least trusted number it rests on.
-    pub trust: Trust,
-}
-
-/// An accuracy over requests that was proved on labelled samples which played no part in the choice of the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Proof {
-    /// What was to be proved; absent where the problem asks for no accuracy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accuracy_at_least: Option<Accuracy>,
-    /// What the accuracy exceeds with confidence 1 − δ.
-    pub low: Accuracy,
-    /// Probability that it is below all the same (δ), over the draw of the samples.
-    pub delta: Share,
-    /// Samples that the proof rests on.
-    pub samples: u64,
-}
-
-/// How good a gear is, and how that is known.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Certificate {
-    /// Value of the goal at the gear's highest rate; higher is better.
-    pub objective: f64,
-    /// No plan of this problem can be better than this at that rate.
-    pub bound: f64,
-    /// bound − objective.
-    pub gap: f64,
-    /// The search that proved it.
-    pub method: String,
-    /// What a simulation of the gear at its highest rate saw; absent where none was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trial: Option<GearTried>,
-}
-
-/// What a simulation of a gear, alone at its highest rate, saw.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct GearTried {
-    /// Requests over all trials.
-    pub requests: u64,
-    /// Independent trials.
-    pub trials: u32,
-    /// Seed of the first trial.
-    pub seed: u64,
-    /// Share of violations.
-    pub violation_share: Share,
-    /// Upper end of its 95 % interval.
-    pub violation_high: Share,
-    /// What the SLO allows less that upper end.
-    pub margin: Share,
-}
-
-/// How a plan was found, and from what. The only place for facts about the making.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Provenance {
-    /// Program and version, or `by hand`.
-    pub tool: String,
-    /// The room that planned it.
-    pub room: Room,
-    /// Seed of whatever was random.
-    pub seed: u64,
-    /// Files that it was made from, relative to the plan.
-    pub inputs: Vec<Input>,
-    /// Part of each variant's capacity that was used because trials asked for a cut; all of it where not named.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub capacity_parts: BTreeMap<String, f64>,
-    /// What the risk that the problem chose costs; absent where it chose none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub head_room: Option<HeadRoom>,
-    /// The problem as it was solved, after `--set`; its paths are relative to the plan.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub problem: Option<Problem>,
-}
-
-impl Provenance {
-    /// Returns that this program planned it in a room; the caller records from what.
-    #[must_use]
-    pub fn of_room(room: Room) -> Self {
-        Self {
-            tool: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
-            room,
-            seed: 0,
-            inputs: Vec::new(),
-            capacity_parts: BTreeMap::new(),
-            head_room: None,
-            problem: None,
-        }
-    }
-}
-
-/// A file that a plan was made from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Input {
-    /// What it is.
-    pub role: InputRole,
-    /// Where it is, relative to the plan.
-    pub path: PathBuf,
-    /// SHA-256 of the file, in hexadecimal; empty in plans written by hand.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub sha256: String,
-    /// The host that measured a profile, in brief.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
-    /// SHA-256 of the model file of each variant of a profile, in hexadecimal.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub models: BTreeMap<String, String>,
-}
-
-impl Input {
-    /// Returns a problem, a trace or a plan as an input of a plan that lies in `folder`.
-    #[must_use]
-    pub fn of<T>(role: InputRole, loaded: &Loaded<T>, folder: &Path) -> Self {
-        let path = relative(&loaded.path, folder);
-        Self { role, path, sha256: loaded.sha256.clone(), host: None, models: BTreeMap::new() }
-    }
-
-    /// Returns a profile as an input of a plan that lies in `folder`.
-    #[must_use]
-    pub fn of_profile(loaded: &Loaded<Profile>, folder: &Path) -> Self {
-        let known = loaded.document.variants.iter().filter(|variant| !variant.sha256.is_empty());
-        Self {
-            host: loaded.document.host.brief(),
-            models: known.map(|variant| (variant.name.clone(), variant.sha256.clone())).collect(),
-            ..Self::of(InputRole::Profile, loaded, folder)
-        }
-    }
-}
-
-/// What an input of a plan is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum InputRole {
-    /// A planning problem.
-    Problem,
-    /// Measured facts.
-    Profile,
-    /// The recorded load.
-    Trace,
-    /// The running plan that this one was planned to follow.
-    Plan,
 }
 
 impl Plan {

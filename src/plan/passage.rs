@@ -62,6 +62,12 @@ impl Passage {
         Some(Self { reach, right, samples: samples as u64, is_certain })
     }
 
+    /// Returns the number of samples.
+    #[must_use]
+    pub const fn samples(&self) -> u64 {
+        self.samples
+    }
+
     /// Returns the part of the samples that is answered rightly.
     #[must_use]
     pub fn accuracy(&self) -> f64 {

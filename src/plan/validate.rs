@@ -29,6 +29,7 @@ impl Plan {
             let key = format!("gears[{index}]");
             replicas_fit_the_placement(self, gear, &key, &mut findings);
             stage_names_are_unique(gear, &key, &mut findings);
+            super::watch::validate(gear, &key, &mut findings);
             for (index, stage) in gear.stages.iter().enumerate() {
                 let key = format!("{key}.stages[{index}]");
                 stages_wait_for_earlier_ones(gear, index, &key, &mut findings);
@@ -114,6 +115,10 @@ fn gears_increase(plan: &Plan, findings: &mut Findings) {
             findings.push(Finding::error(Code::Order, format!("gears[{index}].up_to_rps"), cause, action));
         }
         before = rate;
+        if gear.under_way_at_most.is_some() && index + 1 == plan.gears.len() {
+            let key = format!("gears[{index}].under_way_at_most");
+            findings.push(Finding::error(Code::NoEffect, key, "there is no next gear to call", "remove it"));
+        }
     }
 }
 

@@ -378,10 +378,11 @@ impl Default for Weights {
 }
 
 /// Settings of the room `cascade`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CascadeSettings {
-    /// Whether the accuracy over requests is proved, on half of the labelled samples; the search has the other half.
+    /// Whether the accuracy over requests is proved, on samples that the search does not see: those that the profile does not keep
+    /// apart for calibration, or a half drawn by chance where it keeps none apart.
     #[serde(default = "yes")]
     pub certify: bool,
     /// Probability of a wrong proof (δ).
@@ -391,11 +392,25 @@ pub struct CascadeSettings {
     #[serde(default = "three")]
     #[schemars(range(min = 1, max = 4))]
     pub max_length: u32,
+    /// The variant that accuracy is measured against, in place of a least accuracy in numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// How much less accurate than the reference the plan may be over the requests of all loads (ε); not at all where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_at_most: Option<Share>,
+}
+
+impl CascadeSettings {
+    /// Returns how much less accurate than the reference a plan may be.
+    #[must_use]
+    pub fn loss(&self) -> f64 {
+        self.loss_at_most.map_or(0.0, Share::get)
+    }
 }
 
 impl Default for CascadeSettings {
     fn default() -> Self {
-        Self { certify: yes(), delta: one_in_twenty(), max_length: three() }
+        Self { certify: yes(), delta: one_in_twenty(), max_length: three(), reference: None, loss_at_most: None }
     }
 }
 

@@ -4,8 +4,9 @@ mod machines;
 
 use std::collections::BTreeSet;
 
-use super::{Combination, Criterion, Formulation, GoalKind, PipelineAccuracy, Problem, Room};
+use super::{CascadeSettings, Combination, Criterion, Formulation, GoalKind, PipelineAccuracy, Problem, Room};
 use crate::finding::{Code, Finding, Findings, Severity};
+use crate::near;
 use crate::plan::Walk;
 
 /// Below this the number of gears grows without end.
@@ -130,7 +131,8 @@ fn goal_has_its_limits(problem: &Problem, findings: &mut Findings) {
         let action = "use `accuracy_at_least`, which holds at every load";
         findings.push(Finding::error(Code::GoalLimit, "goal.mean_accuracy_at_least", cause, action));
     }
-    let has_least = goal.accuracy_at_least.is_some() || goal.mean_accuracy_at_least.is_some();
+    let has_reference = problem.cascade.as_ref().is_some_and(|settings| settings.reference.is_some());
+    let has_least = goal.accuracy_at_least.is_some() || goal.mean_accuracy_at_least.is_some() || has_reference;
     if goal.kind == GoalKind::Cheapest && !has_least {
         let action = "say how accurate the plan must be, like `accuracy_at_least = 0.9`";
         findings.push(Finding::error(Code::GoalLimit, "goal.accuracy_at_least", "`cheapest` needs it", action));
@@ -251,6 +253,31 @@ fn cascade_settings_work(problem: &Problem, findings: &mut Findings) {
     if !(1..=4).contains(&settings.max_length) {
         let cause = format!("cascades of {} models are not scored", settings.max_length);
         findings.push(Finding::error(Code::OutOfRange, "cascade.max_length", cause, "1 to 4"));
+    }
+    the_reference_is_one(problem, settings, findings);
+}
+
+fn the_reference_is_one(problem: &Problem, settings: &CascadeSettings, findings: &mut Findings) {
+    let Some(reference) = &settings.reference else {
+        if settings.loss_at_most.is_some() {
+            let action = "name the variant as `cascade.reference`, or remove the key";
+            findings.push(Finding::error(Code::NoEffect, "cascade.loss_at_most", "there is no reference", action));
+        }
+        return;
+    };
+    if problem.goal.mean_accuracy_at_least.is_some() {
+        let cause = "the reference says already how accurate the plan must be";
+        let action = "remove it, or `cascade.reference`";
+        findings.push(Finding::error(Code::NoEffect, "goal.mean_accuracy_at_least", cause, action));
+    }
+    if problem.formulation == Formulation::Published {
+        let action = "remove the key, or `formulation`";
+        findings.push(Finding::error(Code::NoEffect, "cascade.reference", "the paper has no reference", action));
+    }
+    if let Some(variants) = problem.variants.as_ref().filter(|variants| !variants.contains(reference)) {
+        let cause = format!("`{reference}` is not among `variants`");
+        let action = near::hint(reference, variants.iter().map(String::as_str), "name it there too".to_owned());
+        findings.push(Finding::error(Code::UnknownName, "cascade.reference", cause, action));
     }
 }
 

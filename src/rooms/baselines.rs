@@ -143,13 +143,14 @@ impl Maker<'_> {
         let mut problem = self.problem.clone();
         problem.workload.max_rps = Rate::saturating(self.plan.max_rps());
         let (facts, overloaded) = (self.facts, self.rules.overloaded);
-        let named = |name: String, plan: Plan, switch: Switch, controller: Controller| {
-            let plan = Plan { switch, provenance: self.plan.provenance.clone(), ..plan };
+        // Each changes gear by the rule that suits its own gears.
+        let named = |name: String, plan: Plan, controller: Controller| {
+            let plan = Plan { provenance: self.plan.provenance.clone(), ..plan };
             Baseline { name, plan, controller }
         };
-        let (usual, switch) = (Controller::Switch, self.plan.switch);
+        let usual = Controller::Switch;
         let one = |name: &str, plan: Option<Plan>| {
-            Ok(plan.map(|plan| named(name.to_owned(), plan, switch, usual)).into_iter().collect())
+            Ok(plan.map(|plan| named(name.to_owned(), plan, usual)).into_iter().collect())
         };
         match kind {
             Kind::Switching => return one("switching", cascade::baselines::switching(&problem, facts)?),
@@ -159,15 +160,18 @@ impl Maker<'_> {
         }
         let mut found = Vec::new();
         for variant in variants_of(&problem, facts)? {
-            let (word, plan, switch, controller) = match kind {
-                Kind::AutoscaledOracle => ("oracle", true, switch, Controller::Lookahead(self.rules.look_ahead)),
-                Kind::AutoscaledReactive => ("reactive", true, switch, usual),
-                Kind::AutoscaledThreshold => ("threshold", true, threshold(switch), usual),
-                _ => ("single", false, switch, usual),
+            let (word, scales, controller) = match kind {
+                Kind::AutoscaledOracle => ("oracle", true, Controller::Lookahead(self.rules.look_ahead)),
+                Kind::AutoscaledReactive => ("reactive", true, usual),
+                Kind::AutoscaledThreshold => ("threshold", true, usual),
+                _ => ("single", false, usual),
             };
-            let make = if plan { cascade::baselines::autoscaled } else { cascade::baselines::single };
-            let plan = make(&problem, facts, &variant, overloaded)?;
-            found.extend(plan.map(|plan| named(format!("{word} {variant}"), plan, switch, controller)));
+            let make = if scales { cascade::baselines::autoscaled } else { cascade::baselines::single };
+            let Some(mut plan) = make(&problem, facts, &variant, overloaded)? else { continue };
+            if kind == Kind::AutoscaledThreshold {
+                plan.switch = threshold(plan.switch);
+            }
+            found.push(named(format!("{word} {variant}"), plan, controller));
         }
         Ok(found)
     }
@@ -255,6 +259,7 @@ impl Maker<'_> {
             up_to_rps: Rate::saturating(*until),
             replicas: replicas(variant, way),
             packing: Vec::new(),
+            under_way_at_most: None,
             stages: vec![one_stage(vec![lane(variant, way, 1.0)])],
             claims: Claims::default(),
             certificate: None,

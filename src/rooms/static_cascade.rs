@@ -83,6 +83,7 @@ fn plan_of(cascade: &Cascade, plan: &Plan, problem: &Problem) -> Plan {
         up_to_rps: Rate::saturating(plan.max_rps()),
         replicas: std::collections::BTreeMap::new(),
         packing: Vec::new(),
+        under_way_at_most: None,
         stages: stages.to_vec(),
         claims: Claims::default(),
         certificate: None,

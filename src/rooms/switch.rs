@@ -32,7 +32,7 @@ const DWELLS: [f64; 10] = [1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 40.0, 80.0, 160.
 /// Rates over so many seconds are what the load asks for; what is faster is scatter and bursts.
 const SLOW_S: f64 = 30.0;
 /// Seed of the scatter inside a window.
-pub(super) const SEED: u64 = 42;
+pub(in crate::rooms) const SEED: u64 = 42;
 
 /// Returns the rule for gears that carry these rates. `load_ms` is the longest time that a change needs.
 pub(super) fn rule(highest: &[f64], load_ms: f64, recorded: Option<&RecordedLoad>, changes_per_hour: f64) -> Switch {

@@ -1,7 +1,7 @@
 //! Everything that is counted after the warm-up.
 
 use super::ids::{CellId, GearId, Id, Table};
-use super::report::{Change, GearReport, Window};
+use super::report::{Change, DriftReport, GearReport, Window};
 use super::tally::{Lost, Tally, millis};
 use crate::plan::Plan;
 use crate::units::{Rate, Share, Usd};
@@ -179,12 +179,18 @@ impl Counts {
     }
 
     /// Returns what the gears did, over `trials` trials.
-    pub fn gear_reports(&self, plan: &Plan, trials: u32) -> Vec<GearReport> {
+    pub fn gear_reports(
+        &self,
+        plan: &Plan,
+        trials: u32,
+        drift: impl Fn(GearId) -> Vec<DriftReport>,
+    ) -> Vec<GearReport> {
         let time = self.time_ns() * u64::from(trials);
         let report = |gear: GearId| GearReport {
             up_to_rps: plan.gears[gear.index()].up_to_rps,
             time_share: Share::saturating(self.gear_time[gear] as f64 / time.max(1) as f64),
             summary: self.of_gear(plan, gear).summary(&plan.slo, time),
+            drift: drift(gear),
         };
         self.gear_time.ids().map(report).collect()
     }

@@ -10,7 +10,8 @@ use super::agenda::{Agenda, Date, Event};
 use super::arrivals::{Arrivals, Source};
 use super::counts::Counts;
 use super::dice::Dice;
-use super::ids::{BatchId, CellId, GearId, Id, LaneId, PoolId, RequestId, Table};
+use super::drift::Drift;
+use super::ids::{BatchId, CellId, GearId, Id, LaneId, PoolId, RequestId, StageId, Table};
 use super::pool::Pool;
 use super::rent::Rent;
 use super::servers::{Servers, Wake};
@@ -37,6 +38,10 @@ pub struct Engine<'a, S> {
     gear: GearId,
     /// Requests under way, by the gear under which they arrived.
     live: Table<GearId, u32>,
+    /// All of them.
+    under_way: u32,
+    /// What is watched at the stages of the plan.
+    drift: Table<StageId, Drift>,
     requests: Table<RequestId, Request>,
     free_requests: Vec<RequestId>,
     /// For every request slot, `stride` stages; only looked at where a stage joins or fans out.
@@ -121,6 +126,8 @@ impl<'a, S: Servers> Engine<'a, S> {
             slo_ns: nanos(plan.slo.latency_ms.duration()),
             gear,
             live: plan.gears.iter().map(|_| 0).collect(),
+            under_way: 0,
+            drift: walk.stages.ids().map(|_| Drift::default()).collect(),
             requests: Table::new(),
             free_requests: Vec::new(),
             progress: Vec::new(),
@@ -209,6 +216,7 @@ impl<'a, S: Servers> Engine<'a, S> {
     fn arrive(&mut self, arrived: u64) {
         self.shift.arrivals += 1;
         self.live[self.gear] += 1;
+        self.under_way += 1;
         let gear = &self.walk.gears[self.gear];
         let id = self.new_request(arrived, gear);
         let (first, others) = gear.first.split_first().expect("the first stage of a gear waits for no other");
@@ -218,6 +226,7 @@ impl<'a, S: Servers> Engine<'a, S> {
                 self.start(id, &self.walk.stages[stage]);
             }
         }
+        self.looks_at_backlog();
     }
 
     fn new_request(&mut self, arrived: u64, gear: &GearWalk) -> RequestId {
@@ -332,6 +341,9 @@ impl<'a, S: Servers> Engine<'a, S> {
         request.stages_left -= 1;
         request.right = answer.map(|(_, right)| right).or(request.right);
         let certain = matches!((stage.exit_at, answer), (Some(least), Some((certainty, _))) if certainty >= least);
+        if let Some(watch) = stage.watch.as_ref().filter(|_| answer.is_some() && self.now >= self.counts.from()) {
+            self.drift[stage.id].sees(watch, !certain);
+        }
         if certain || request.stages_left == 0 {
             if request.stages_left > 0 {
                 self.counts.exits(request.cell, stage.position);
@@ -365,6 +377,7 @@ impl<'a, S: Servers> Engine<'a, S> {
             self.free_requests.push(id);
         }
         self.live[gear] -= 1;
+        self.under_way -= 1;
         if self.live[gear] == 0 && gear != self.gear {
             self.settle();
         }
@@ -385,10 +398,21 @@ impl<'a, S: Servers> Engine<'a, S> {
 
     // Gears.
 
+    /// More requests are under way than the gear allows: the next one is called, whatever the rate.
+    #[inline]
+    fn looks_at_backlog(&mut self) {
+        if self.under_way > self.walk.gears[self.gear].under_way_at_most
+            && self.shift.is_quiet()
+            && matches!(self.controller, Controller::Switch)
+        {
+            self.prepare(GearId::of(self.gear.index() + 1));
+        }
+    }
+
     fn rate_known(&mut self) {
         self.agenda.set(self.now + self.shift.window_ns, Date::RateKnown);
         let to = match self.controller {
-            Controller::Switch => self.shift.decide(self.plan, self.gear, self.now),
+            Controller::Switch => self.shift.decide(self.plan, self.gear, self.under_way, self.now),
             Controller::Lookahead(far) => {
                 let seen = self.shift.foresee(self.plan, self.law, self.now, far);
                 (seen != self.gear && self.shift.is_quiet()).then_some(seen)
@@ -482,6 +506,7 @@ impl<'a, S: Servers> Engine<'a, S> {
             pool.close(self.end);
         }
         let rent_usd = self.rent.so_far(self.end);
-        (Trial { source: S::SOURCE, counts: self.counts, pools: self.pools, rent_usd, walk: self.walk }, self.servers)
+        let Self { counts, drift, pools, walk, servers, .. } = self;
+        (Trial { source: S::SOURCE, counts, drift, pools, rent_usd, walk }, servers)
     }
 }

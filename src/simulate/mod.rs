@@ -20,6 +20,7 @@ mod agenda;
 mod arrivals;
 mod counts;
 mod dice;
+mod drift;
 pub(crate) mod engine;
 pub(crate) mod ids;
 mod pool;
@@ -46,7 +47,8 @@ pub use dice::Dice;
 pub use ids::{Id, PoolId, VariantId};
 pub use repair::{Effort, GearTrial, repair, try_gear};
 pub use report::{
-    Change, GearReport, Interval, Intervals, PoolReport, Report, ReportFormat, ResponseTimes, Source, Summary, Window,
+    Change, DriftReport, GearReport, Interval, Intervals, PoolReport, Report, ReportFormat, ResponseTimes, Source,
+    Summary, Window,
 };
 pub use world::{CallTimes, Measured, Textbook, TextbookLaw, World, variants_of};
 

@@ -165,6 +165,28 @@ pub struct GearReport {
     pub time_share: Share,
     /// Its requests.
     pub summary: Summary,
+    /// What was seen at the stages that the plan watches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<DriftReport>,
+}
+
+/// What was seen at a watched stage: whether as many requests went on as the plan expects.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DriftReport {
+    /// Name of the stage.
+    pub stage: String,
+    /// Part of its requests that the plan expects to go on.
+    pub expected: Share,
+    /// Part that went on; absent where no request passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onward: Option<Share>,
+    /// Full windows that passed.
+    pub windows: u64,
+    /// Windows whose part was outside the plan's limits.
+    pub window_alarms: u64,
+    /// Times that a cumulative sum went beyond its limit; it begins anew then.
+    pub sum_alarms: u64,
 }
 
 /// What one pool did.

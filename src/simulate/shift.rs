@@ -31,8 +31,9 @@ impl Shift {
         }
     }
 
-    /// Returns the gear to change to at the end of a window. Down goes one gear at a time, each after its own dwell.
-    pub fn decide(&mut self, plan: &Plan, gear: GearId, now: u64) -> Option<GearId> {
+    /// Returns the gear to change to at the end of a window. Down goes one gear at a time, each after its own dwell, and not
+    /// while more requests are under way than the lower gear allows.
+    pub fn decide(&mut self, plan: &Plan, gear: GearId, under_way: u32, now: u64) -> Option<GearId> {
         let rate = self.arrivals as f64 * 1e9 / self.window_ns as f64;
         self.arrivals = 0;
         let index = gear.index();
@@ -51,7 +52,8 @@ impl Shift {
             return (to > index).then(|| GearId::of(to));
         }
         let rested = self.low_since.is_some_and(|since| now - since >= self.dwell_ns);
-        rested.then(|| GearId::of(index - 1))
+        let allows = |lower: usize| plan.gears[lower].under_way_at_most.is_none_or(|most| under_way <= most);
+        (rested && allows(index - 1)).then(|| GearId::of(index - 1))
     }
 
     /// Returns the gear for the highest rate from now until `far` ahead, as an oracle would take it.

@@ -2,9 +2,10 @@
 
 use super::Settings;
 use super::counts::Counts;
-use super::ids::{PoolId, Table};
+use super::drift::{self, Drift};
+use super::ids::{GearId, Id, PoolId, StageId, Table};
 use super::pool::Pool;
-use super::report::{Interval, Intervals, Report, ReportFormat, Source};
+use super::report::{DriftReport, Interval, Intervals, Report, ReportFormat, Source};
 use super::tally::{Tally, millis};
 use super::walk::Walk;
 use crate::plan::Plan;
@@ -15,6 +16,7 @@ use crate::units::{Accuracy, Millis, Usd};
 pub struct Trial<'a> {
     pub source: Source,
     pub counts: Counts,
+    pub drift: Table<StageId, Drift>,
     pub pools: Table<PoolId, Pool>,
     /// What machines that are paid whole have cost.
     pub rent_usd: f64,
@@ -42,6 +44,9 @@ impl Trial<'_> {
             for pool in self.pools.ids() {
                 self.pools[pool].absorb(&other.pools[pool]);
             }
+            for stage in self.drift.ids() {
+                self.drift[stage].absorb(&other.drift[stage]);
+            }
         }
         let time = self.counts.time_ns() * u64::from(trials);
         Report {
@@ -55,13 +60,18 @@ impl Trial<'_> {
             slo: plan.slo,
             whole: self.counts.whole().summary(&plan.slo, time),
             intervals: intervals(&figures),
-            gears: self.counts.gear_reports(plan, trials),
+            gears: self.counts.gear_reports(plan, trials, |gear| self.drift_of(plan, gear)),
             machines_usd_per_hour: Usd::saturating(self.rent_usd * 3.6e12 / time.max(1) as f64),
             pools: self.pools.ids().map(|pool| self.pools[pool].report(&self.walk.pools[pool], time)).collect(),
             gear_changes_per_hour: changes as f64 * 3.6e12 / time.max(1) as f64,
             windows: self.counts.windows(trials),
             changes: self.counts.changes().to_vec(),
         }
+    }
+
+    fn drift_of(&self, plan: &Plan, gear: GearId) -> Vec<DriftReport> {
+        let stages = self.walk.gears[gear].stages.iter().map(|&stage| &self.drift[stage]);
+        drift::reports(&plan.gears[gear.index()], stages)
     }
 
     fn figures(&self) -> Figures {

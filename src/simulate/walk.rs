@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::ids::{GearId, Id, LaneId, PoolId, StageId, Table, VariantId};
 use super::world::{World, variants_of};
-use crate::plan::{Dispatch, Gear, Lane, Plan, Resource, Stage};
+use crate::plan::{Dispatch, Gear, Lane, Plan, Resource, Stage, Watch};
 
 /// The whole plan.
 #[derive(Debug)]
@@ -35,11 +35,14 @@ pub struct GearWalk {
     pub uses: Table<PoolId, bool>,
     /// Machines of each kind of the plan.
     pub machines: Vec<u32>,
+    /// Requests under way beyond which the next gear is called; the last has none.
+    pub under_way_at_most: u32,
 }
 
 /// One stage.
 #[derive(Debug)]
 pub struct StageWalk {
+    pub id: StageId,
     /// Position in its gear.
     pub position: usize,
     pub waits_for: u32,
@@ -52,6 +55,7 @@ pub struct StageWalk {
     /// Shares of the lanes, summed up from the first.
     pub shares: Vec<f64>,
     pub exit_at: Option<f32>,
+    pub watch: Option<Watch>,
 }
 
 /// One lane.
@@ -134,7 +138,7 @@ impl Walk {
         let first = self.stages.0.len();
         let before = gear.predecessors();
         for (position, stage) in gear.stages.iter().enumerate() {
-            let mut walk = stage_walk(stage, position);
+            let mut walk = stage_walk(stage, StageId::of(self.stages.0.len()), position);
             walk.waits_for = u32::try_from(before[position].len()).expect("few stages");
             let follows = |later: &usize| before[*later].contains(&position);
             walk.then = (0..before.len()).filter(follows).map(|later| StageId::of(first + later)).collect();
@@ -158,7 +162,10 @@ impl Walk {
             let rented = gear.packing.iter().filter(|packed| packed.machine == kind.name);
             rented.map(|packed| packed.count).sum()
         });
-        self.gears.push(GearWalk { stages, first, is_followed, replicas, uses, machines: machines.collect() });
+        let has_next = self.gears.0.len() + 1 < plan.gears.len();
+        let under_way_at_most = gear.under_way_at_most.filter(|_| has_next).unwrap_or(u32::MAX);
+        let machines = machines.collect();
+        self.gears.push(GearWalk { stages, first, is_followed, replicas, uses, machines, under_way_at_most });
     }
 
     fn add_lane<W: World>(&mut self, lane: &Lane, stage: StageId, names: &Names<'_>, world: &W) {
@@ -228,13 +235,14 @@ impl<'a> Names<'a> {
     }
 }
 
-fn stage_walk(stage: &Stage, position: usize) -> StageWalk {
+fn stage_walk(stage: &Stage, id: StageId, position: usize) -> StageWalk {
     let mut sum = 0.0;
     let mut summed = |share: f64| {
         sum += share;
         sum
     };
     StageWalk {
+        id,
         position,
         waits_for: 0,
         then: Vec::new(),
@@ -244,6 +252,7 @@ fn stage_walk(stage: &Stage, position: usize) -> StageWalk {
         lanes: Vec::new(),
         shares: stage.lanes.iter().map(|lane| summed(lane.share.map_or(0.0, f64::from))).collect(),
         exit_at: stage.exit.map(|exit| exit.certainty_at_least.get() as f32),
+        watch: stage.watch,
     }
 }
 

@@ -149,7 +149,7 @@ fn an_accuracy_is_proved_or_the_samples_that_it_takes_are_named() {
         ..problem(3000.0, 10.0, &cores(4), &json!({ "kind": "cheapest", "mean_accuracy_at_least": least }))
     };
     let plan = planned(&asked(0.9), &facts).expect("0.9 is far below the best");
-    let proof = plan.proof.expect("a proof");
+    let proof = plan.proof.as_ref().expect("a proof");
     assert!(proof.low.get() >= 0.9 && proof.samples == 1000, "{proof:?}");
     let findings = check(&plan, &facts, Some(&asked(0.9)), Tolerance::default());
     assert!(!findings.has_errors(), "{findings}");

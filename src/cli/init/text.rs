@@ -207,11 +207,14 @@ kind = "most-accurate"
 # [accuracy]
 # kind = "product"
 
-# With room = "cascade": whether accuracy is proved on half of the samples, how sure, and the most models of a cascade.
+# With room = "cascade": whether accuracy is proved on samples that the search does not see, how sure, the most models of a
+# cascade, and a variant that accuracy is measured against in place of a number, with how much less is allowed.
 # [cascade]
 # certify = true
 # delta = 0.05
 # max_length = 3
+# reference = "cnn_l"
+# loss_at_most = 0.01
 "#
     )
 }

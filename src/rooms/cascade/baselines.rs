@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::facts::Facts;
 use crate::plan::{Gear, Plan};
 use crate::problem::{GoalKind, Problem};
+use crate::rooms::gears::switch_rule;
 use crate::rooms::variant_set::variants_of;
 use crate::units::{Accuracy, Rate};
 
@@ -61,7 +62,9 @@ pub(in crate::rooms) fn autoscaled(
         replicas: [(pool.name.clone(), replicas)].into(),
         ..gear.clone()
     };
-    let gears = (1..=pool.replicas).map(with).collect();
+    let gears: Vec<Gear> = (1..=pool.replicas).map(with).collect();
+    // Devices load a variant when they come up: the house's rule reckons with that.
+    plan.switch = switch_rule(problem, facts, &plan.placement, &gears);
     plan.gears = gears;
     Ok(Some(plan))
 }
@@ -85,7 +88,7 @@ pub(in crate::rooms) fn switching_plus(problem: &Problem, facts: &Facts) -> Resu
 pub(in crate::rooms) fn static_cascade(problem: &Problem, facts: &Facts) -> Result<Option<Plan>, Error> {
     let names = variants_of(problem, facts)?;
     let records = Records::of_facts(facts, &names)?;
-    let longest = problem.cascade.unwrap_or_default().max_length as usize;
+    let longest = problem.cascade.clone().unwrap_or_default().max_length as usize;
     let cascades = frontier(&records, Search { longest, ..Search::default() }, loss(&records));
     planned(&most_accurate(problem, Some(1)), facts, names, cascades)
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::Cascade;
+use super::envelope::Step;
 use super::model::Model;
 use super::placement::Rated;
 use super::search::Found;
+use super::switching::{self, Runner};
 use crate::facts::Facts;
 use crate::optimize::LOAD_SLACK;
 use crate::plan::{
@@ -14,7 +16,7 @@ use crate::plan::{
 };
 use crate::problem::Problem;
 use crate::profile::Trust;
-use crate::rooms::gears::{level_shares, switch_rule};
+use crate::rooms::gears::level_shares;
 use crate::units::{Accuracy, Certainty, Factor, Millis, Rate, Share, Usd};
 
 /// Part of a stage's calls that is not worth a lane.
@@ -23,14 +25,23 @@ const NO_SHARE: f64 = 1e-9;
 /// Returns the plan of a placement.
 pub(super) fn plan(problem: &Problem, facts: &Facts, model: &Model, found: &Found) -> Plan {
     let names = pool_names(model, &found.counts);
-    let gears: Vec<Gear> = found.steps.iter().map(|step| gear(model, found, &names, step.rated, step.up_to)).collect();
+    let mut gears: Vec<Gear> =
+        found.steps.iter().map(|step| gear(model, found, &names, step.rated, step.up_to)).collect();
     let placement = pools(model, &found.counts, &names, &gears);
+    let runners: Vec<Runner> = found.steps.iter().map(|step| runner(model, found, step)).collect();
+    let calls_the_next = gears.len().saturating_sub(1);
+    for (gear, runner) in gears.iter_mut().zip(&runners).take(calls_the_next) {
+        gear.under_way_at_most = Some(runner.under_way_at_most(&problem.slo));
+    }
+    gears.iter_mut().for_each(|gear| gear.watch(facts));
+    let recorded = facts.recorded.as_ref().map(|trace| &trace.document);
+    let changes = problem.goal.changes_per_hour_at_most.map(f64::from);
     let mut plan = Plan {
         format: PlanFormat::V1,
         name: problem.name.clone(),
         slo: problem.slo,
         machines: Vec::new(),
-        switch: switch_rule(problem, facts, &placement, &gears),
+        switch: switching::rule(&runners, &problem.slo, recorded, changes),
         placement,
         transfers: Vec::new(),
         gears,
@@ -40,6 +51,12 @@ pub(super) fn plan(problem: &Problem, facts: &Facts, model: &Model, found: &Foun
     let claims: Vec<Claims> = plan.gears.iter().map(|gear| claims(&plan, gear, facts)).collect();
     plan.gears.iter_mut().zip(claims).for_each(|(gear, claims)| gear.claims = claims);
     plan
+}
+
+/// Returns a step of the envelope as the rule of switching sees it.
+fn runner(model: &Model, found: &Found, step: &Step) -> Runner {
+    let keeps_up_rps = model.rated[step.rated].keeps_up(&found.counts).max(step.up_to);
+    Runner { up_to_rps: step.up_to, keeps_up_rps, accuracy: step.accuracy }
 }
 
 /// Names the pools after their devices; several patterns on one kind of device are numbered.
@@ -105,12 +122,14 @@ fn gear(model: &Model, found: &Found, names: &[String], rated: usize, up_to: f64
             dispatch: if follows { Dispatch::Stay } else { Dispatch::Share },
             lanes,
             exit: member.exit_at.map(|least| Exit { certainty_at_least: Certainty::saturating(least) }),
+            watch: None,
         }
     });
     Gear {
         up_to_rps: Rate::saturating(up_to),
         replicas: BTreeMap::new(),
         packing: Vec::new(),
+        under_way_at_most: None,
         stages: stages.collect(),
         claims: Claims::default(),
         certificate: None,

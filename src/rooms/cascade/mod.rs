@@ -17,22 +17,22 @@ mod latency;
 mod model;
 mod placement;
 mod plan;
+mod prove;
 pub mod published;
 mod read;
 mod rules;
 mod score;
 mod search;
 mod survival;
+mod switching;
 #[cfg(test)]
 mod tests;
-mod watch;
 
 pub use certify::{Certified, Mixture, Target, Tested, certify, certify_mixtures, spaced, split, test_mixture};
 pub use frontier::{beaten_as_last, frontier, path, work};
 pub use plan::Cascades;
 pub use rules::{Bits, Gate, Rule, through};
 pub use score::{LONGEST, Score, Scorer, Search};
-pub use watch::{Watch, Watchfulness, watch};
 
 /// What every model of a family answered to the same samples, in the same order.
 #[derive(Debug, Clone, Default, PartialEq)]

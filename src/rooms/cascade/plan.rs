@@ -2,24 +2,22 @@
 
 use super::envelope::{self, Load, Step};
 use super::model::Model;
+use super::prove::{self, Proving, target};
+use super::rules::recount;
 use super::search::{Aim, Found};
 use super::survival::{Runner, survivors};
-use super::{Cascade, Mixture, Records, Search, Target, Tested, decode, frontier, published, split, test_mixture};
+use super::{Cascade, Records, Search, decode, frontier, published};
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::optimize::LOAD_SLACK;
-use crate::plan::{Certificate, Plan, Proof, Turns};
+use crate::plan::{Certificate, Plan, Turns};
 use crate::problem::{CascadeSettings, Formulation, GoalKind, Problem};
 use crate::rooms::variant_set::variants_of;
-use crate::rooms::{Answer, Conflict, ConflictingLimit, Context, Planner, conflict};
+use crate::rooms::{Answer, Context, Planner, conflict};
 use crate::units::{Accuracy, Millis};
 
-/// Part of the samples that is searched on where the accuracy is proved; the proof has the others.
-const SEARCH_PART: f64 = 0.5;
 /// Seed of the halves.
 const SEED: u64 = 42;
-/// Accuracy above the target that plans of the path to be proved aim at, the most accurate first.
-const MARGINS: [f64; 10] = [0.05, 0.04, 0.03, 0.02, 0.015, 0.01, 0.0075, 0.005, 0.0025, 0.0];
 /// Part of an accuracy's standard error that thinning the cascades may cost.
 const THINNED: f64 = 0.5;
 /// How exactly the lowest response time is found.
@@ -36,38 +34,41 @@ impl Planner for Cascades {
             return as_published(problem, facts);
         }
         let room = Room::new(problem, facts, &context)?;
+        let problem = &room.asked;
         let load = room.load(problem.workload.max_rps.get());
         let best = match problem.goal.kind {
             GoalKind::Fastest => room.fastest(problem, &load)?,
             _ => room.best(problem, &load)?,
         };
         let Some(best) = best else { return Ok(Answer::Infeasible(conflict::find(problem, &room)?)) };
-        let best = match (&room.proof_on, target(problem)) {
-            (Some(proof_on), Some(least)) => match room.proved(problem, &load, best, proof_on, least)? {
+        let best = match &room.proving {
+            Some(proving) => match room.proved(problem, &load, best, proving)? {
                 Ok(best) => best,
                 Err(conflict) => return Ok(Answer::Infeasible(conflict)),
             },
-            _ => best,
+            None => best,
         };
         Ok(Answer::Plan(Box::new(room.decoded(problem, &load, &best))))
     }
 }
 
 /// What there is to plan with.
-struct Room<'a> {
+pub(super) struct Room<'a> {
     facts: &'a Facts,
+    /// The problem with accuracies in numbers.
+    asked: Problem,
     names: Vec<String>,
     parts: Vec<f64>,
     cascades: Vec<Cascade>,
-    /// Samples that played no part in the choice of cascades; absent where nothing is to be proved.
-    proof_on: Option<Records>,
-    settings: CascadeSettings,
+    /// Absent where nothing is to be proved.
+    pub(super) proving: Option<Proving>,
+    pub(super) settings: CascadeSettings,
 }
 
 /// A placement with the model that it was found in, and how good it is.
-struct Best {
-    model: Model,
-    found: Found,
+pub(super) struct Best {
+    pub(super) model: Model,
+    pub(super) found: Found,
     objective: f64,
     bound: f64,
 }
@@ -78,20 +79,22 @@ impl<'a> Room<'a> {
         let part = |name: &String| context.capacity_parts.and_then(|parts| parts.get(name)).copied().unwrap_or(1.0);
         let parts = names.iter().map(part).collect();
         let records = Records::of_facts(facts, &names)?;
-        let settings = problem.cascade.unwrap_or_default();
+        let settings = problem.cascade.clone().unwrap_or_default();
         let (search_on, proof_on) = if settings.certify {
-            let (search_on, proof_on) = split(&records, SEARCH_PART, SEED);
+            let (search_on, proof_on) = Records::halves(facts, &names, SEED)?;
             (search_on, Some(proof_on))
         } else {
             (records.clone(), None)
         };
+        let asked = prove::asked(problem, &settings, &search_on)?;
+        let proving = proof_on.map(|proof_on| Proving::new(&asked, &settings, proof_on)).transpose()?;
         let search = Search { longest: settings.max_length as usize, ..Search::default() };
         let mut cascades = frontier(&search_on, search, loss(&search_on));
-        // How many get to a stage needs no labels: all samples tell.
-        for cascade in &mut cascades {
-            cascade.reach = records.evaluate(&cascade.members).reach;
+        if settings.certify {
+            // How many get to a stage needs no labels: all samples tell.
+            recount(&records, &mut cascades);
         }
-        Ok(Self { facts, names, parts, cascades, proof_on, settings })
+        Ok(Self { facts, asked, names, parts, cascades, proving, settings })
     }
 
     fn load(&self, max_rps: f64) -> Load {
@@ -103,7 +106,7 @@ impl<'a> Room<'a> {
     }
 
     /// Returns the best placement for the goals that a placement decides.
-    fn best(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
+    pub(super) fn best(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
         let model = self.model(problem)?;
         let aim = Aim::of(problem);
         let found = model.solve(problem, load, aim);
@@ -117,7 +120,7 @@ impl<'a> Room<'a> {
     }
 
     /// Returns the most accurate placement within the shortest response time in which the asked accuracy can be had.
-    fn fastest(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
+    pub(super) fn fastest(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
         let least = problem.goal.mean_accuracy_at_least.map_or(0.0, Accuracy::get);
         let within = |latency_ms: f64| -> Result<Option<(Model, Found)>, Error> {
             let mut faster = problem.clone();
@@ -136,54 +139,6 @@ impl<'a> Room<'a> {
             }
         }
         Ok(Some(Best { model: best.0, found: best.1, objective: -kept, bound: -refused }))
-    }
-
-    /// Walks from plans that aim above the target down to the target itself and returns the last whose accuracy over requests
-    /// is proved on the samples kept for that; the limits in conflict where not even the first is.
-    fn proved(
-        &self,
-        problem: &Problem,
-        load: &Load,
-        best: Best,
-        proof_on: &Records,
-        least: f64,
-    ) -> Result<Result<Best, Conflict>, Error> {
-        let (mut proved, mut failed): (Option<Best>, Option<Tested>) = (None, None);
-        for margin in MARGINS {
-            let mut higher = problem.clone();
-            higher.goal.mean_accuracy_at_least = Some(Accuracy::saturating(least + margin));
-            let next = match (problem.goal.kind, margin) {
-                (_, 0.0) => None,
-                (GoalKind::Fastest, _) => self.fastest(&higher, load)?,
-                _ => self.best(&higher, load)?,
-            };
-            let Some(next) = next else { continue };
-            let tested = self.test(&next, load, proof_on, least);
-            if !tested.holds {
-                failed = Some(tested);
-                break;
-            }
-            proved = Some(next);
-        }
-        if failed.is_none() {
-            let tested = self.test(&best, load, proof_on, least);
-            if tested.holds {
-                return Ok(Ok(best));
-            }
-            failed = Some(tested);
-        }
-        Ok(proved.ok_or_else(|| not_proved(problem, least, proof_on.samples(), failed)))
-    }
-
-    /// Tests the accuracy over requests of a placement's gears as the one quantity that it is.
-    fn test(&self, best: &Best, load: &Load, proof_on: &Records, least: f64) -> Tested {
-        let steps = &best.found.steps;
-        let weights = envelope::weights(steps, load);
-        let of_step =
-            |(step, weight): (&Step, &f64)| (*weight, &best.model.cascades[best.model.rated[step.rated].cascade]);
-        let mixture: Vec<(f64, &Cascade)> = steps.iter().zip(&weights).map(of_step).collect();
-        let mixture: &Mixture<'_> = &mixture;
-        test_mixture(mixture, proof_on, Target::Accuracy(least), self.settings.delta.get())
     }
 
     fn decoded(&self, problem: &Problem, load: &Load, best: &Best) -> Plan {
@@ -218,17 +173,8 @@ impl<'a> Room<'a> {
                 trial: None,
             });
         }
-        let least = target(problem);
-        plan.proof = self.proof_on.as_ref().zip(least).map(|(proof_on, least)| {
-            let survivors = Best { model: best.model.clone(), found: found.clone(), objective: 0.0, bound: 0.0 };
-            let tested = self.test(&survivors, load, proof_on, least);
-            Proof {
-                accuracy_at_least: Some(Accuracy::saturating(least)),
-                low: Accuracy::saturating(tested.low),
-                delta: self.settings.delta,
-                samples: proof_on.samples() as u64,
-            }
-        });
+        let served = Best { model: best.model.clone(), found, objective: 0.0, bound: 0.0 };
+        plan.proof = self.proof(&served, load);
         plan
     }
 
@@ -241,11 +187,6 @@ impl<'a> Room<'a> {
         };
         Ok(found.is_some())
     }
-}
-
-/// Returns the accuracy over requests that the goal asks for.
-fn target(problem: &Problem) -> Option<f64> {
-    problem.goal.mean_accuracy_at_least.or(problem.goal.accuracy_at_least).map(Accuracy::get)
 }
 
 /// Returns the accuracy that thinning may cost: half of what chance leaves open at the best model's accuracy.
@@ -267,25 +208,6 @@ fn runners(plan: &Plan, model: &Model, found: &Found, facts: &Facts) -> Vec<Runn
         latency_ms: Turns::of(plan, gear, facts).map_or(f64::INFINITY, |turns| turns.latency_ms),
     };
     found.steps.iter().zip(&plan.gears).map(of_step).collect()
-}
-
-/// Says what would have to change so that an accuracy can be proved.
-fn not_proved(problem: &Problem, least: f64, samples: usize, failed: Option<Tested>) -> Conflict {
-    let key = if problem.goal.mean_accuracy_at_least.is_some() {
-        "goal.mean_accuracy_at_least"
-    } else {
-        "goal.accuracy_at_least"
-    };
-    let more = failed.and_then(|tested| tested.more_samples);
-    let limits = vec![
-        ConflictingLimit { key: key.into(), asked: least, would_have_to_be: failed.map(|tested| tested.low) },
-        ConflictingLimit {
-            key: "labelled samples to prove it on (`cascade.certify`)".into(),
-            asked: samples as f64,
-            would_have_to_be: more.map(|more| (samples as u64 + more) as f64),
-        },
-    ];
-    Conflict { limits }
 }
 
 impl conflict::Carries for Room<'_> {

@@ -3,7 +3,12 @@
 //! `Y` are the samples that a member answers rightly, `F` those that go on; 64 samples a machine word. With three members the
 //! right answers are `|(Y1 \ F1) ∪ (Y2 ∩ F1 \ F2) ∪ (Y3 ∩ F1 ∩ F2)|`.
 
-use super::Records;
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+
+use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
+
+use super::{Cascade, Member, Records};
 
 /// When a sample leaves at a member.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,13 +83,13 @@ impl Records {
 
 /// Returns the samples answered rightly, and those that get to each member; all leave at the last, whatever its rule.
 #[must_use]
-pub fn through(gates: &[Gate], samples: u64) -> (u64, Vec<u64>) {
-    let words = gates.first().map_or(0, |gate| gate.right.words.len());
+pub fn through<G: Borrow<Gate>>(gates: &[G], samples: u64) -> (u64, Vec<u64>) {
+    let words = gates.first().map_or(0, |gate| gate.borrow().right.words.len());
     let (mut right, mut reached) = (0_u64, vec![0_u64; gates.len()]);
     for word in 0..words {
         let in_word = (samples - 64 * word as u64).min(64);
         let mut here = if in_word == 64 { u64::MAX } else { (1 << in_word) - 1 };
-        for (place, (gate, reached)) in gates.iter().zip(&mut reached).enumerate() {
+        for (place, (gate, reached)) in gates.iter().map(Borrow::borrow).zip(&mut reached).enumerate() {
             *reached += u64::from(here.count_ones());
             let goes_on = if place + 1 < gates.len() { gate.goes_on.words[word] } else { 0 };
             right += u64::from((here & gate.right.words[word] & !goes_on).count_ones());
@@ -94,11 +99,34 @@ pub fn through(gates: &[Gate], samples: u64) -> (u64, Vec<u64>) {
     (right, reached)
 }
 
+/// Counts again, on other samples than those that they were scored on, how many get to each member of cascades. O(samples ÷ 64)
+/// a cascade.
+pub(super) fn recount(records: &Records, cascades: &mut [Cascade]) {
+    let mut gates: BTreeMap<(usize, u64), Gate> = BTreeMap::new();
+    for member in cascades.iter().flat_map(|cascade| &cascade.members) {
+        let rule = member.exit_at.map_or(Rule::Always, Rule::AtLeast);
+        gates.entry(key(*member)).or_insert_with(|| records.gate(member.model, &rule));
+    }
+    let samples = records.samples() as u64;
+    cascades.par_iter_mut().for_each(|cascade| {
+        let gates: Vec<&Gate> = cascade.members.iter().map(|member| &gates[&key(*member)]).collect();
+        let reached = through(&gates, samples).1;
+        cascade.reach.iter_mut().zip(reached).skip(1).for_each(|(reach, count)| {
+            *reach = count as f64 / samples.max(1) as f64;
+        });
+    });
+}
+
+/// Certainties are compared as they are: what is no number leaves always.
+fn key(member: Member) -> (usize, u64) {
+    (member.model, member.exit_at.map_or(u64::MAX, f64::to_bits))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::Member;
     use super::super::score::tests::by_chance;
-    use super::{Rule, through};
+    use super::super::{Member, Search, frontier};
+    use super::{Rule, recount, through};
     use crate::simulate::Dice;
 
     #[test]
@@ -117,6 +145,17 @@ mod tests {
                 (part(right), reached.into_iter().map(part).collect::<Vec<_>>()),
                 (wanted.accuracy, wanted.reach)
             );
+        }
+    }
+
+    #[test]
+    fn counting_again_is_counting_sample_by_sample() {
+        let mut dice = Dice::new(16, 0);
+        let (search_on, records) = (by_chance(&mut dice, 3, 200, 50), by_chance(&mut dice, 3, 333, 50));
+        let mut cascades = frontier(&search_on, Search { quantiles: 5, ..Search::default() }, 0.0);
+        recount(&records, &mut cascades);
+        for cascade in &cascades {
+            assert_eq!(cascade.reach, records.evaluate(&cascade.members).reach, "{cascade:?}");
         }
     }
 

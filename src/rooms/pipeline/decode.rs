@@ -37,6 +37,7 @@ pub(super) fn gear(model: &Model<'_>, facts: &Facts, step: &Step) -> Decoded {
             dispatch: Dispatch::Share,
             lanes: of_stage,
             exit: None,
+            watch: None,
         });
     }
     let objective = model.objective(&step.chosen);
@@ -52,6 +53,7 @@ pub(super) fn gear(model: &Model<'_>, facts: &Facts, step: &Step) -> Decoded {
         up_to_rps: Rate::saturating(step.up_to),
         replicas: BTreeMap::new(),
         packing: Vec::new(),
+        under_way_at_most: None,
         claims: claims(model, step, &lanes),
         stages,
         certificate: Some(certificate),

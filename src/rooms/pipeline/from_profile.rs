@@ -322,6 +322,7 @@ fn gear(problem: &Problem, facts: &Facts, range: &Range) -> Decoded {
             dispatch: Dispatch::Share,
             lanes: vec![lane],
             exit: None,
+            watch: None,
         });
         lanes.push((deployed.variant.clone(), way));
     }
@@ -331,6 +332,7 @@ fn gear(problem: &Problem, facts: &Facts, range: &Range) -> Decoded {
         up_to_rps: Rate::saturating(range.up_to),
         replicas: BTreeMap::new(),
         packing: Vec::new(),
+        under_way_at_most: None,
         stages,
         claims: Claims {
             accuracy: None,

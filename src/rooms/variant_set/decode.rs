@@ -124,6 +124,7 @@ pub(super) fn gear(
         up_to_rps: Rate::saturating(load),
         replicas: BTreeMap::new(),
         packing: Vec::new(),
+        under_way_at_most: None,
         claims: claims(problem, &lanes, &chosen, load),
         stages: vec![one_stage(lanes)],
         certificate: Some(certificate),
@@ -140,6 +141,7 @@ pub(in crate::rooms) fn one_stage(lanes: Vec<Lane>) -> Stage {
         dispatch: Dispatch::Share,
         lanes,
         exit: None,
+        watch: None,
     }
 }
 

@@ -192,12 +192,14 @@ fn gear_of(gear: &Geared, names: &[String], instance: &Instance<'_>, pools: &[Al
             dispatch: if stays { Dispatch::Stay } else { Dispatch::Share },
             lanes,
             exit: member.exit_at.map(|least| Exit { certainty_at_least: Certainty::saturating(least) }),
+            watch: None,
         }
     };
     Gear {
         up_to_rps: Rate::saturating(gear.up_to_rps),
         replicas: BTreeMap::new(),
         packing: Vec::new(),
+        under_way_at_most: None,
         stages: members.iter().enumerate().map(stage).collect(),
         claims: Claims::default(),
         certificate: None,

@@ -1,0 +1,122 @@
+//! What a plan promises, and how that is known.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::profile::Trust;
+use crate::units::{Accuracy, Millis, Share, Usd};
+
+/// What a gear promises at its highest rate. A claim left out is not made.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Claims {
+    /// Part of requests answered rightly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<AccuracyClaim>,
+    /// Response time at the SLO's quantile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<LatencyClaim>,
+    /// Price of the gear at its highest rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd_per_hour: Option<Usd>,
+    /// Cores that are up (of pools on cores and machines).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores: Option<u32>,
+    /// Machines that are rented, by kind.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub machines: BTreeMap<String, u32>,
+    /// Busy part of each pool's replicas.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub utilisation: BTreeMap<String, Share>,
+}
+
+/// A claimed accuracy.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccuracyClaim {
+    /// Expected part of requests answered rightly.
+    pub value: Accuracy,
+    /// Lower end of the 95 % interval, from the labelled samples.
+    pub low: Accuracy,
+    /// Upper end of the 95 % interval.
+    pub high: Accuracy,
+    /// The least trusted number it rests on.
+    pub trust: Trust,
+}
+
+/// A claimed response time at the SLO's quantile.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LatencyClaim {
+    /// The response time.
+    pub value_ms: Millis,
+    /// The least trusted number it rests on.
+    pub trust: Trust,
+}
+
+/// An accuracy over requests that was proved on labelled samples which played no part in the choice of the plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Proof {
+    /// What was to be proved; absent where the problem asks for no accuracy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy_at_least: Option<Accuracy>,
+    /// The variant that the accuracy was measured against; absent where it was measured by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<Against>,
+    /// What the accuracy exceeds with confidence 1 − δ.
+    pub low: Accuracy,
+    /// Probability that it is below all the same (δ), over the draw of the samples.
+    pub delta: Share,
+    /// Samples that the proof rests on.
+    pub samples: u64,
+}
+
+/// An accuracy that was proved relative to that of a variant which answers everything.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Against {
+    /// The variant.
+    pub variant: String,
+    /// How much less accurate the plan may be (ε).
+    pub loss_at_most: Share,
+    /// What the difference of the accuracies, plan less variant, exceeds with confidence 1 − δ.
+    pub difference_low: f64,
+}
+
+/// How good a gear is, and how that is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// Value of the goal at the gear's highest rate; higher is better.
+    pub objective: f64,
+    /// No plan of this problem can be better than this at that rate.
+    pub bound: f64,
+    /// bound − objective.
+    pub gap: f64,
+    /// The search that proved it.
+    pub method: String,
+    /// What a simulation of the gear at its highest rate saw; absent where none was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<GearTried>,
+}
+
+/// What a simulation of a gear, alone at its highest rate, saw.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GearTried {
+    /// Requests over all trials.
+    pub requests: u64,
+    /// Independent trials.
+    pub trials: u32,
+    /// Seed of the first trial.
+    pub seed: u64,
+    /// Share of violations.
+    pub violation_share: Share,
+    /// Upper end of its 95 % interval.
+    pub violation_high: Share,
+    /// What the SLO allows less that upper end.
+    pub margin: Share,
+}

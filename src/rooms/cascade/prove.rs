@@ -1,0 +1,175 @@
+//! From the best placement to one whose accuracy over requests is proved.
+//!
+//! The search aims above the target by less and less, so that its plans are a path from accurate to cheap that was fixed
+//! before anybody looked at the samples of the proof; the last whose proof holds is taken (§5.6).
+
+use super::envelope::{self, Load, Step};
+use super::plan::{Best, Room};
+use super::{Cascade, Mixture, Records, Target, Tested, test_mixture};
+use crate::error::Error;
+use crate::finding::Findings;
+use crate::plan::{Against, Proof};
+use crate::problem::{CascadeSettings, GoalKind, Problem};
+use crate::rooms::{Conflict, ConflictingLimit};
+use crate::units::{Accuracy, Share};
+
+/// Accuracy above the target that plans of the path to be proved aim at, the most accurate first.
+const MARGINS: [f64; 10] = [0.05, 0.04, 0.03, 0.02, 0.015, 0.01, 0.0075, 0.005, 0.0025, 0.0];
+
+/// Samples to prove on, and what is to be proved.
+pub(super) struct Proving {
+    /// Samples that played no part in the choice of cascades.
+    pub records: Records,
+    /// What is to be proved; absent where the problem asks for no accuracy.
+    target: Option<Target>,
+    /// The accuracy in numbers that the search aims at.
+    least: f64,
+}
+
+impl Proving {
+    /// Returns what a problem wants proved; its accuracies are those of [`asked`].
+    ///
+    /// # Errors
+    /// A finding where nobody knows the reference.
+    pub(super) fn new(problem: &Problem, settings: &CascadeSettings, records: Records) -> Result<Self, Findings> {
+        let absolute = target(problem);
+        let target = match &settings.reference {
+            Some(name) => Some(Target::Within { reference: records.index_of(name)?, loss: settings.loss() }),
+            None => absolute.map(Target::Accuracy),
+        };
+        Ok(Self { records, target, least: absolute.unwrap_or(0.0) })
+    }
+}
+
+/// Returns the accuracy over requests that a problem asks for in numbers.
+pub(super) fn target(problem: &Problem) -> Option<f64> {
+    problem.goal.mean_accuracy_at_least.or(problem.goal.accuracy_at_least).map(Accuracy::get)
+}
+
+/// Returns a problem that asks in numbers for what it asks for relative to a reference: what that is right in on the samples of
+/// the search, less the allowed loss.
+///
+/// # Errors
+/// A finding where nobody knows the reference.
+pub(super) fn asked(problem: &Problem, settings: &CascadeSettings, search_on: &Records) -> Result<Problem, Findings> {
+    let mut asked = problem.clone();
+    if let Some(name) = &settings.reference {
+        let right = &search_on.models[search_on.index_of(name)?].right;
+        let accuracy = right.iter().filter(|right| **right).count() as f64 / right.len().max(1) as f64;
+        if problem.goal.kind != GoalKind::MostAccurate {
+            asked.goal.mean_accuracy_at_least = Some(Accuracy::saturating(accuracy - settings.loss()));
+        }
+    }
+    Ok(asked)
+}
+
+impl Room<'_> {
+    /// Walks from plans that aim above the target down to the target itself and returns the last whose accuracy over requests
+    /// is proved on the samples kept for that; the limits in conflict where not even the first is.
+    pub(super) fn proved(
+        &self,
+        problem: &Problem,
+        load: &Load,
+        best: Best,
+        proving: &Proving,
+    ) -> Result<Result<Best, Conflict>, Error> {
+        let Some(target) = proving.target else { return Ok(Ok(best)) };
+        let (mut proved, mut failed): (Option<Best>, Option<Tested>) = (None, None);
+        // The most accurate plan has none above it.
+        let margins: &[f64] = if problem.goal.kind == GoalKind::MostAccurate { &[] } else { &MARGINS };
+        for margin in margins {
+            let mut higher = problem.clone();
+            higher.goal.mean_accuracy_at_least = Some(Accuracy::saturating(proving.least + margin));
+            let next = match (problem.goal.kind, *margin) {
+                (_, 0.0) => None,
+                (GoalKind::Fastest, _) => self.fastest(&higher, load)?,
+                _ => self.best(&higher, load)?,
+            };
+            let Some(next) = next else { continue };
+            let tested = self.test(&next, load, &proving.records, target);
+            if !tested.holds {
+                failed = Some(tested);
+                break;
+            }
+            proved = Some(next);
+        }
+        if failed.is_none() {
+            let tested = self.test(&best, load, &proving.records, target);
+            if tested.holds {
+                return Ok(Ok(best));
+            }
+            failed = Some(tested);
+        }
+        Ok(proved.ok_or_else(|| not_proved(problem, &self.settings, target, proving.records.samples(), failed)))
+    }
+
+    /// Returns what is proved of a placement's gears: what was asked for, and the accuracy over requests in numbers.
+    pub(super) fn proof(&self, best: &Best, load: &Load) -> Option<Proof> {
+        let Proving { records, target, .. } = self.proving.as_ref()?;
+        let low_of = |target: Target| self.test(best, load, records, target).low;
+        let against = match target {
+            Some(Target::Within { reference, loss }) => Some(Against {
+                variant: records.models[*reference].name.clone(),
+                loss_at_most: Share::saturating(*loss),
+                difference_low: low_of(Target::Within { reference: *reference, loss: *loss }),
+            }),
+            _ => None,
+        };
+        let asked = match target {
+            Some(Target::Accuracy(least)) => Some(*least),
+            _ => None,
+        };
+        // Without a number to prove, the bet is on what was seen.
+        let wanted = asked.unwrap_or_else(|| self.test(best, load, records, Target::Accuracy(0.0)).estimate);
+        Some(Proof {
+            accuracy_at_least: asked.map(Accuracy::saturating),
+            against,
+            low: Accuracy::saturating(low_of(Target::Accuracy(wanted))),
+            delta: self.settings.delta,
+            samples: records.samples() as u64,
+        })
+    }
+
+    /// Tests the accuracy over requests of a placement's gears as the one quantity that it is.
+    fn test(&self, best: &Best, load: &Load, proof_on: &Records, target: Target) -> Tested {
+        let steps = &best.found.steps;
+        let weights = envelope::weights(steps, load);
+        let of_step =
+            |(step, weight): (&Step, &f64)| (*weight, &best.model.cascades[best.model.rated[step.rated].cascade]);
+        let mixture: Vec<(f64, &Cascade)> = steps.iter().zip(&weights).map(of_step).collect();
+        let mixture: &Mixture<'_> = &mixture;
+        test_mixture(mixture, proof_on, target, self.settings.delta.get())
+    }
+}
+
+/// Says what would have to change so that an accuracy can be proved.
+fn not_proved(
+    problem: &Problem,
+    settings: &CascadeSettings,
+    target: Target,
+    samples: usize,
+    failed: Option<Tested>,
+) -> Conflict {
+    let low = failed.map(|tested| tested.low);
+    let accuracy = match target {
+        Target::Within { loss, .. } => {
+            let key = if settings.loss_at_most.is_some() { "cascade.loss_at_most" } else { "cascade.reference" };
+            ConflictingLimit { key: key.into(), asked: loss, would_have_to_be: low.map(|low| -low) }
+        }
+        Target::Accuracy(least) => {
+            let key = if problem.goal.mean_accuracy_at_least.is_some() {
+                "goal.mean_accuracy_at_least"
+            } else {
+                "goal.accuracy_at_least"
+            };
+            ConflictingLimit { key: key.into(), asked: least, would_have_to_be: low }
+        }
+    };
+    let more = failed.and_then(|tested| tested.more_samples);
+    let samples = ConflictingLimit {
+        key: "labelled samples to prove it on (`cascade.certify`)".into(),
+        asked: samples as f64,
+        would_have_to_be: more.map(|more| (samples as u64 + more) as f64),
+    };
+    Conflict { limits: vec![accuracy, samples] }
+}
