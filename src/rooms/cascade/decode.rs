@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::Cascade;
-use super::envelope::Step;
 use super::model::Model;
 use super::placement::Rated;
 use super::search::Found;
@@ -28,7 +27,7 @@ pub(super) fn plan(problem: &Problem, facts: &Facts, model: &Model, found: &Foun
     let mut gears: Vec<Gear> =
         found.steps.iter().map(|step| gear(model, found, &names, step.rated, step.up_to)).collect();
     let placement = pools(model, &found.counts, &names, &gears);
-    let runners: Vec<Runner> = found.steps.iter().map(|step| runner(model, found, step)).collect();
+    let runners: Vec<Runner> = found.steps.iter().map(Runner::of).collect();
     let calls_the_next = gears.len().saturating_sub(1);
     for (gear, runner) in gears.iter_mut().zip(&runners).take(calls_the_next) {
         gear.under_way_at_most = Some(runner.under_way_at_most(&problem.slo));
@@ -51,12 +50,6 @@ pub(super) fn plan(problem: &Problem, facts: &Facts, model: &Model, found: &Foun
     let claims: Vec<Claims> = plan.gears.iter().map(|gear| claims(&plan, gear, facts)).collect();
     plan.gears.iter_mut().zip(claims).for_each(|(gear, claims)| gear.claims = claims);
     plan
-}
-
-/// Returns a step of the envelope as the rule of switching sees it.
-fn runner(model: &Model, found: &Found, step: &Step) -> Runner {
-    let keeps_up_rps = model.rated[step.rated].keeps_up(&found.counts).max(step.up_to);
-    Runner { up_to_rps: step.up_to, keeps_up_rps, accuracy: step.accuracy }
 }
 
 /// Names the pools after their devices; several patterns on one kind of device are numbered.

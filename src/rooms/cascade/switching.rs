@@ -3,18 +3,18 @@
 //! What to fear is the time until a rise is noticed, and requests that pile up meanwhile; what to gain is that accurate gears
 //! serve until just below their highest rate. So the rule is tried on the recorded load before it is written down: windows from
 //! 100 ms on, changes up and down at several parts of the borders, several dwells. Each is *played*, the rate as it was, what is
-//! measured of it with its Poisson scatter, the backlog as a fluid:
+//! measured of it with its Poisson scatter, and what comes beyond the highest rate q of a gear as a fluid that piles up:
 //!
 //! ```text
-//! B ← (B + (λ − μ_g) Δ)⁺     late: all where B ÷ μ_g > SLO ÷ 2, else the part (λ − q_g) ÷ (μ_g − q_g) of those beyond q_g
+//! B ← (B + (λ − q_g) Δ)⁺     late: all requests while B ÷ q_g > SLO ÷ 4
 //! ```
 //!
-//! with q_g the highest rate of a gear and μ_g the rate at which its devices are always busy. Of the rules that are late in at
-//! most half of the cases that the objective allows, that with the highest accuracy over requests is taken. Simulation has
-//! the last word.
+//! That is on the safe side: devices are not yet always busy at q. Of the rules that are late in at most half of the cases that
+//! the objective allows, that with the highest accuracy over requests is taken. Simulation has the last word.
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
+use super::envelope::Step;
 use crate::facts::RecordedLoad;
 use crate::plan::Switch;
 use crate::problem::Slo;
@@ -37,6 +37,8 @@ const MOST_WINDOWS: usize = 20_000;
 const PIECE: usize = 1_000;
 /// Part of the violations that the objective allows which changes of gear may cause.
 const LATE: f64 = 0.5;
+/// Part of the SLO's time that what piles up may cost before requests count as late.
+const SLACK: f64 = 0.25;
 /// Accuracy that is not worth more changes.
 const ALIKE: f64 = 2e-5;
 /// Requests that a window should see where nothing was recorded: their number is then known to about a tenth.
@@ -54,13 +56,16 @@ const UNDER_WAY: f64 = 0.75;
 pub(super) struct Runner {
     /// The highest rate that it carries in time (q).
     pub up_to_rps: f64,
-    /// The rate at which its devices are always busy (μ).
-    pub keeps_up_rps: f64,
     /// Part of requests that it answers rightly.
     pub accuracy: f64,
 }
 
 impl Runner {
+    /// Returns a step of the envelope.
+    pub(super) const fn of(step: &Step) -> Self {
+        Self { up_to_rps: step.up_to, accuracy: step.accuracy }
+    }
+
     /// Returns the requests under way beyond which the next gear is called.
     pub(super) fn under_way_at_most(&self, slo: &Slo) -> u32 {
         let within = self.up_to_rps * slo.latency_ms.get() / 1e3;
@@ -220,8 +225,8 @@ impl Rates {
         let mut left_s = self.window_s;
         let (mut accuracy, mut late) = (0.0, 0.0);
         while left_s > 0.0 {
-            let Runner { up_to_rps, keeps_up_rps, .. } = runners[gear];
-            let grows = rate - keeps_up_rps;
+            let Runner { up_to_rps, .. } = runners[gear];
+            let grows = rate - up_to_rps;
             // What is under way beside the backlog is what the rate brings in half the SLO's time.
             let room = limits[gear] - 0.5 * rate * slo_s - *backlog;
             let until_called_s = if gear + 1 == runners.len() {
@@ -235,15 +240,9 @@ impl Rates {
             };
             let here_s = left_s.min(until_called_s);
             *backlog = (*backlog + grows * here_s).max(0.0);
-            let is_late = if *backlog > 0.5 * slo_s * keeps_up_rps {
-                1.0
-            } else if rate > up_to_rps && keeps_up_rps > up_to_rps {
-                ((rate - up_to_rps) / (keeps_up_rps - up_to_rps)).min(1.0)
-            } else {
-                f64::from(u8::from(rate > up_to_rps))
-            };
-            accuracy += runners[gear].accuracy * here_s / self.window_s;
-            late += is_late * here_s / self.window_s;
+            let part = here_s / self.window_s;
+            accuracy += runners[gear].accuracy * part;
+            late += if *backlog > SLACK * slo_s * up_to_rps { part } else { 0.0 };
             left_s -= here_s;
             if left_s > 0.0 {
                 gear += 1;
@@ -260,10 +259,8 @@ mod tests {
     use crate::problem::Slo;
     use crate::units::{Millis, Share};
 
-    const RUNNERS: [Runner; 2] = [
-        Runner { up_to_rps: 1000.0, keeps_up_rps: 1100.0, accuracy: 0.9 },
-        Runner { up_to_rps: 4000.0, keeps_up_rps: 4400.0, accuracy: 0.8 },
-    ];
+    const RUNNERS: [Runner; 2] =
+        [Runner { up_to_rps: 1000.0, accuracy: 0.9 }, Runner { up_to_rps: 4000.0, accuracy: 0.8 }];
 
     fn slo() -> Slo {
         Slo { quantile: Share::saturating(0.95), latency_ms: Millis::saturating(200.0) }
