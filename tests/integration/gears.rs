@@ -8,7 +8,7 @@ use planner::format::{from_value, load, to_bytes};
 use planner::plan::{Dispatch, Plan, Tolerance, check};
 use planner::problem::Problem;
 use planner::rooms::{Answer, Context, solve};
-use planner::simulate::{Arrivals, Measured, Settings, simulate};
+use planner::simulate::{Arrivals, Measured, Settings, Trace, simulate};
 use serde_json::{Value, json};
 
 fn facts() -> Facts {
@@ -168,6 +168,12 @@ fn keys_that_the_room_does_not_act_on_are_refused() {
         (json!({ "cascade": { "max_length": 9 } }), "max_length"),
         (json!({ "goal": { "kind": "most-accurate", "mean_accuracy_at_least": 0.9 } }), "goal.mean_accuracy_at_least"),
         (json!({ "goal": { "kind": "cheapest" } }), "goal.accuracy_at_least"),
+        (json!({ "cascade": { "loss_at_most": 0.1 } }), "cascade.loss_at_most"),
+        (json!({ "cascade": { "reference": "cnn_x" } }), "cascade.reference"),
+        (
+            json!({ "cascade": { "reference": "cnn_l" }, "goal": { "kind": "cheapest", "mean_accuracy_at_least": 0.9 } }),
+            "goal.mean_accuracy_at_least",
+        ),
     ];
     for (change, key) in cases {
         let mut value = serde_json::to_value(problem(1.0, 10.0, &cores(1), &most_accurate())).expect("a problem");
@@ -222,4 +228,103 @@ fn the_shipped_plan_is_what_its_problem_gives() {
     };
     assert_eq!((gears(&again), &again.placement), (gears(&shipped), &shipped.placement));
     assert_eq!(again.switch, shipped.switch);
+}
+
+/// Asks for accuracy relative to a variant.
+fn relative(loss: f64) -> Problem {
+    let mut value = serde_json::to_value(problem(3000.0, 10.0, &cores(4), &most_accurate())).expect("a problem");
+    value["goal"] = json!({ "kind": "cheapest" });
+    value["cascade"] = json!({ "reference": "cnn_l", "loss_at_most": loss });
+    from_value(value).expect("a good problem").0
+}
+
+#[test]
+fn an_accuracy_is_proved_against_a_reference() {
+    let facts = facts();
+    let asked = relative(0.02);
+    let plan = planned(&asked, &facts).expect("2 points are much");
+    let proof = plan.proof.clone().expect("a proof");
+    let against = proof.against.clone().expect("it is relative");
+    assert!(against.variant == "cnn_l" && against.difference_low >= -0.02, "{against:?}");
+    assert!(proof.accuracy_at_least.is_none() && proof.low.get() > 0.85, "{proof:?}");
+    let found = |plan: &Plan| check(plan, &facts, Some(&asked), Tolerance::default());
+    assert!(!found(&plan).has_errors(), "{}", found(&plan));
+    let mut forged = plan.clone();
+    forged.proof.as_mut().and_then(|proof| proof.against.as_mut()).expect("it is relative").difference_low = -0.03;
+    assert!(found(&forged).to_string().contains("difference_low"), "{}", found(&forged));
+    forged.proof = None;
+    assert!(!found(&forged).has_errors(), "nothing is said of what is not claimed");
+    // Fewer disagreements make a sharper test than the number by itself.
+    let reference = facts.variant("cnn_l").expect("it is there").accuracy.value.get();
+    let absolute = Problem {
+        cascade: None,
+        ..problem(3000.0, 10.0, &cores(4), &json!({ "kind": "cheapest", "mean_accuracy_at_least": reference - 0.01 }))
+    };
+    assert!(planned(&relative(0.01), &facts).is_some() && planned(&absolute, &facts).is_none());
+    // What nobody can prove is told with what it takes.
+    match solve(&relative(0.0), &facts, Context::default()).expect("facts are there") {
+        Answer::Infeasible(conflict) => assert!(conflict.to_string().contains("cascade."), "{conflict}"),
+        Answer::Plan(plan) => assert!(plan.proof.expect("a proof").against.expect("one").difference_low >= 0.0),
+    }
+}
+
+/// Returns the facts with every certainty multiplied.
+fn less_certain(by: f32) -> Facts {
+    let facts = facts();
+    let mut answers = facts.answers("cnn_l").expect("they were recorded").clone();
+    let all = answers.variants.iter_mut().flat_map(|(_, of)| of);
+    all.for_each(|answer| answer.certainty *= by);
+    Facts::of(vec![(facts.profiles[0].clone(), Some(answers))]).expect("names are unique")
+}
+
+#[test]
+fn inputs_that_have_changed_raise_alarms_and_others_none() {
+    let facts = facts();
+    let plan = planned(&problem(5000.0, 10.0, &cores(2), &most_accurate()), &facts).expect("a plan");
+    let alarms = |facts: &Facts| {
+        let world = Measured::new(&plan, facts).expect("all was measured");
+        let settings = Settings {
+            arrivals: Arrivals::Poisson { rate_rps: 3000.0 },
+            duration: Duration::from_secs(20),
+            warmup: Duration::ZERO,
+            seed: 42,
+        };
+        let report = simulate(&plan, &world, &settings);
+        let seen = report.gears.iter().flat_map(|gear| &gear.drift);
+        seen.fold((0, 0, 0), |sum, of| (sum.0 + of.windows, sum.1 + of.window_alarms, sum.2 + of.sum_alarms))
+    };
+    let (windows, in_windows, sums) = alarms(&facts);
+    assert!(windows >= 50 && in_windows == 0 && sums == 0, "{windows} windows, {in_windows} and {sums} alarms");
+    let (windows, in_windows, sums) = alarms(&less_certain(0.7));
+    assert!(in_windows * 2 > windows && sums > 50, "{windows} windows, {in_windows} and {sums} alarms");
+    let mut forged = plan.clone();
+    let stages = forged.gears.iter_mut().flat_map(|gear| &mut gear.stages);
+    let watch = stages.filter_map(|stage| stage.watch.as_mut()).next().expect("stages with exits are watched");
+    watch.onward = watch.high;
+    let found = check(&forged, &facts, None, Tolerance::default()).to_string();
+    assert!(found.contains("watch.onward"), "{found}");
+}
+
+#[test]
+fn a_backlog_calls_the_next_gear_in_the_middle_of_a_window() {
+    let facts = facts();
+    let mut plan = planned(&problem(5000.0, 10.0, &cores(1), &most_accurate()), &facts).expect("a plan");
+    assert!(plan.gears.len() > 1, "one gear changes nothing");
+    plan.switch.window_ms = planner::units::Millis::saturating(5e3);
+    let late = |plan: &Plan| {
+        let world = Measured::new(plan, &facts).expect("all was measured");
+        let rates = [plan.gears[0].up_to_rps.get() * 0.8, plan.max_rps() * 0.95];
+        let rates = (0..40).map(|second| rates[usize::from(second % 20 >= 10)]).collect();
+        let settings = Settings {
+            arrivals: Arrivals::Trace(Trace::new("steps", rates)),
+            duration: Duration::from_secs(40),
+            warmup: Duration::ZERO,
+            seed: 42,
+        };
+        simulate(plan, &world, &settings).whole.violation_share.get()
+    };
+    let with = late(&plan);
+    plan.gears.iter_mut().for_each(|gear| gear.under_way_at_most = None);
+    let without = late(&plan);
+    assert!(with < 0.02 && without > 0.1, "{with} and {without} late");
 }
