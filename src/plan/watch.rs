@@ -139,7 +139,7 @@ pub(super) fn validate(gear: &Gear, key: &str, findings: &mut Findings) {
             let cause = format!("{} is not between {} and {}", watch.onward, watch.low, watch.high);
             findings.push(Finding::error(Code::Order, key.clone(), cause, "low, onward and high ascend"));
         }
-        if watch.requests == 0 || !(watch.sum_at_most > 0.0) {
+        if watch.requests == 0 || watch.sum_at_most <= 0.0 {
             let action = "at least 1 request, and a sum above 0";
             findings.push(Finding::error(Code::OutOfRange, key, "an alarm at all times", action));
         }
