@@ -26,6 +26,8 @@ mod cli;
 mod compare;
 #[path = "integration/coverage.rs"]
 mod coverage;
+#[path = "integration/drawn.rs"]
+mod drawn;
 #[path = "integration/engines/mod.rs"]
 mod engines;
 #[path = "integration/errors_page.rs"]
