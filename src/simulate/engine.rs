@@ -131,7 +131,7 @@ impl<'a, S: Servers> Engine<'a, S> {
             batches: Table::new(),
             free_batches: Vec::new(),
             shift: Shift::new(plan),
-            rent: Rent::default(),
+            rent: Rent::at(Rent::of(&walk.gears, &walk.prices, gear, None)),
             controller: Controller::Switch,
             counts: Counts::new(plan, gear, warmup, end),
             walk,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use planner::facts::Facts;
 use planner::format::from_value;
@@ -14,6 +15,7 @@ use planner::problem::Problem;
 use planner::rooms::{
     Answer, BaselineKind, BaselineRules, Chooser, Conflict, Context, Frontiers, baselines, explain, frontier, solve,
 };
+use planner::simulate::{Arrivals, Measured, Settings, simulate};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -253,6 +255,25 @@ fn every_plan_on_machines_packs_and_passes_its_check() {
             let again = planned(&problem, &facts).expect("as before");
             assert_eq!(plan, again, "{goal}: another plan the second time");
         }
+    }
+}
+
+/// A gear that nothing takes the plan out of costs in simulation what its machines cost.
+#[test]
+fn a_gear_that_stays_pays_the_rent_that_it_claims() {
+    let facts = facts();
+    let plan = planned(&problem(20_000.0, &two_kinds(), &goals()[0]), &facts).expect("feasible");
+    for gear in &plan.gears {
+        let alone = Plan { gears: vec![gear.clone()], ..plan.clone() };
+        let settings = Settings {
+            arrivals: Arrivals::Constant { rate_rps: gear.up_to_rps.get() },
+            duration: Duration::from_secs(1),
+            warmup: Duration::from_millis(100),
+            seed: 1,
+        };
+        let report = simulate(&alone, &Measured::new(&alone, &facts).expect("measured"), &settings);
+        let claimed = gear.claims.cost_usd_per_hour.expect("claimed").get();
+        assert!(claimed > 0.0 && (report.cost_usd_per_hour() / claimed - 1.0).abs() < 1e-9, "{claimed}: {report:?}");
     }
 }
 
