@@ -33,9 +33,9 @@ fn main() -> Result<ExitCode> {
                 code = ExitCode::FAILURE;
             }
             say(&format!(
-                "| {name} | {gear} | {} | {} | {:.4} | {:.4} to {:.4} | {} | {:.3} to {:.3} % | {} | {} |",
+                "| {name} | {gear} | {:.2} | {} | {:.2} | {:.2} to {:.2} | {} | {:.3} to {:.3} % | {} | {} |",
                 tried.rate_rps,
-                tried.claimed_ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms:.4}")),
+                tried.claimed_ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms:.2}")),
                 tried.simulated_ms,
                 tried.interval_ms.low,
                 tried.interval_ms.high,

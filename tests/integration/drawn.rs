@@ -353,7 +353,7 @@ fn published_variant_sets_are_worth_what_enumeration_finds() {
 
 #[test]
 fn pipelines_are_worth_what_enumeration_finds() {
-    are_both(agrees("pipeline", "tail-aware", 500), 500);
+    are_both(agrees("pipeline", "tail-aware", 300), 300);
 }
 
 #[test]
