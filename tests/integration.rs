@@ -48,6 +48,8 @@ mod init;
 mod load;
 #[path = "integration/machines.rs"]
 mod machines;
+#[path = "integration/machines_compared.rs"]
+mod machines_compared;
 #[path = "integration/measure_less.rs"]
 mod measure_less;
 #[path = "integration/ocr.rs"]

@@ -1,6 +1,5 @@
 //! Machines that are rented whole: the search against trying everything, laws, and plans from the shipped profile.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,18 +9,16 @@ use planner::optimize::Objective;
 use planner::optimize::fleet::mix::{Item, Mix, Squad};
 use planner::optimize::fleet::{Kind, best};
 use planner::optimize::pack::{Size, Space};
-use planner::plan::{Gear, Plan, Tolerance, check};
+use planner::plan::{Plan, Tolerance, check};
 use planner::problem::Problem;
-use planner::rooms::{
-    Answer, BaselineKind, BaselineRules, Chooser, Conflict, Context, Frontiers, baselines, explain, frontier, solve,
-};
+use planner::rooms::{Answer, Conflict, Context, solve};
 use planner::simulate::{Arrivals, Measured, Settings, simulate};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 /// A small instance: items, kinds and a load.
-fn instance(dice: &mut ChaCha8Rng) -> (Vec<Item>, Vec<Kind>, f64) {
+pub fn instance(dice: &mut ChaCha8Rng) -> (Vec<Item>, Vec<Kind>, f64) {
     let kinds: Vec<Kind> = (0..dice.random_range(1..=2))
         .map(|_| Kind {
             space: Space {
@@ -77,7 +74,7 @@ fn machines_for(items: &[Item], picks: &[usize], index: usize, kind: &Kind) -> O
 }
 
 /// The oracle: every pick of every item, packed by trying every place. Returns (value, accuracy, cost).
-fn try_everything(items: &[Item], kinds: &[Kind], objective: Objective, load: f64) -> Option<(f64, f64, f64)> {
+pub fn try_everything(items: &[Item], kinds: &[Kind], objective: Objective, load: f64) -> Option<(f64, f64, f64)> {
     let whole: f64 = kinds.iter().map(|kind| f64::from(kind.at_most) * kind.price).sum();
     let mut order: Vec<usize> = (0..items.len()).collect();
     order.sort_by(|&a, &b| items[b].accuracy.total_cmp(&items[a].accuracy));
@@ -205,12 +202,12 @@ fn more_machines_and_lower_prices_never_hurt() {
     }
 }
 
-fn facts() -> Facts {
+pub fn facts() -> Facts {
     let profile = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/digits.json");
     Facts::load(&[profile]).expect("the shipped profile loads")
 }
 
-fn problem(max_rps: f64, inventory: &Value, goal: &Value) -> Problem {
+pub fn problem(max_rps: f64, inventory: &Value, goal: &Value) -> Problem {
     let value = json!({
         "format": "planner.problem/1", "name": "test", "room": "variant-set", "profiles": ["x/digits.json"],
         "workload": { "max_rps": max_rps }, "slo": { "quantile": 0.99, "latency_ms": 10 },
@@ -219,14 +216,14 @@ fn problem(max_rps: f64, inventory: &Value, goal: &Value) -> Problem {
     from_value(value).expect("a good problem").0
 }
 
-fn two_kinds() -> Value {
+pub fn two_kinds() -> Value {
     json!({ "machines": [
         { "name": "small", "cores": 2, "memory_mb": 7, "at_most": 3, "price_usd_per_hour": 0.09 },
         { "name": "large", "cores": 4, "at_most": 1, "price_usd_per_hour": 0.16 },
     ] })
 }
 
-fn goals() -> [Value; 3] {
+pub fn goals() -> [Value; 3] {
     [
         json!({ "kind": "weighted", "weights": { "accuracy": 1.0, "resource": 0.05, "loading": 0.0 } }),
         json!({ "kind": "cheapest", "accuracy_at_least": 0.93 }),
@@ -234,7 +231,7 @@ fn goals() -> [Value; 3] {
     ]
 }
 
-fn planned(problem: &Problem, facts: &Facts) -> Result<Plan, Conflict> {
+pub fn planned(problem: &Problem, facts: &Facts) -> Result<Plan, Conflict> {
     match solve(problem, facts, Context::default()).expect("a proof") {
         Answer::Plan(plan) => Ok(*plan),
         Answer::Infeasible(conflict) => Err(conflict),
@@ -399,70 +396,8 @@ fn each_way_out_works(refused: &Problem, conflict: &Conflict, facts: &Facts) {
     }
 }
 
-/// Every price that an explanation names is that of solving again, one more machine among them; the runner-up gives up something that
-/// the gear has, and is worth no more.
-#[test]
-fn explanations_on_machines_say_what_solving_again_gives() {
-    let facts = facts();
-    let mut priced = 0;
-    for goal in goals() {
-        let problem = problem(20_000.0, &two_kinds(), &goal);
-        let plan = planned(&problem, &facts).expect("feasible");
-        for (index, gear) in plan.gears.iter().enumerate() {
-            let why = explain(&plan, &problem, &facts, index).expect("it is what its problem gives");
-            let objective = gear.certificate.as_ref().expect("proved").objective;
-            assert!((why.objective - objective).abs() < 1e-9, "{goal} gear {index}: {why:?}");
-            let usd = |gear: &Gear| gear.claims.cost_usd_per_hour.expect("claimed").get();
-            let own = why.cost_usd_per_hour.expect("rented");
-            assert!((own - usd(gear)).abs() < 1e-9 && Some(why.cores) == gear.claims.cores, "{goal} gear {index}");
-            let keys: Vec<&str> = why.limits.iter().map(|limit| &*limit.key).collect();
-            assert_eq!(
-                keys[..4],
-                [
-                    "inventory.machines[0].at_most",
-                    "inventory.machines[0].memory_mb",
-                    "inventory.machines[1].at_most",
-                    "slo.latency_ms"
-                ]
-            );
-            for limit in &why.limits {
-                let mut moved = problem.clone();
-                moved.workload.max_rps = gear.up_to_rps;
-                eased(&mut moved, &limit.key, limit.loosened_to);
-                // A larger stock makes the same machines look cheaper to a weighted goal: prices stay those of the problem.
-                if let Some(weights) = &mut moved.goal.weights {
-                    let whole = moved.inventory.usd_per_hour() / problem.inventory.usd_per_hour();
-                    weights.resource = planner::units::Factor::saturating(weights.resource.get() * whole);
-                }
-                let context = Context { capacity_parts: Some(&plan.provenance.capacity_parts), ..Context::default() };
-                let Answer::Plan(again) = solve(&moved, &facts, context).expect("solved") else {
-                    panic!("looser limits never refuse")
-                };
-                let best = again.gears.last().expect("a gear");
-                let change = limit.cost_change_usd_per_hour.expect("rented");
-                let accuracy = best.claims.accuracy.expect("claimed").value.get();
-                let weighs = goal["kind"] == "weighted";
-                assert!(weighs || (usd(best) - own - change).abs() < 1e-9, "{goal} gear {index}: {limit:?}");
-                let gain = accuracy - why.accuracy - limit.accuracy_gain;
-                assert!(weighs || gain.abs() < 1e-9, "{goal} gear {index}: {limit:?} {gain}");
-                let objective = best.certificate.as_ref().expect("proved").objective;
-                let is_priced = goal["kind"] == "cheapest" && limit.key.ends_with("at_most");
-                assert!(
-                    is_priced || (objective - why.objective - limit.objective_gain).abs() < 1e-9,
-                    "{goal} gear {index}: {limit:?}"
-                );
-                priced += usize::from(limit.binds);
-            }
-            if let Some(second) = &why.runner_up {
-                assert!(second.objective <= why.objective + 1e-9, "{goal} gear {index}: {second:?}");
-            }
-        }
-    }
-    assert!(priced > 3, "{priced} limits bind");
-}
-
 /// Moves a limit of a problem, by its key.
-fn eased(problem: &mut Problem, key: &str, value: f64) {
+pub fn eased(problem: &mut Problem, key: &str, value: f64) {
     match key {
         "workload.max_rps" => problem.workload.max_rps = planner::units::Rate::saturating(value),
         "slo.latency_ms" => problem.slo.latency_ms = planner::units::Millis::saturating(value),
@@ -476,91 +411,6 @@ fn eased(problem: &mut Problem, key: &str, value: f64) {
         }
         other => panic!("no such limit: {other}"),
     }
-}
-
-/// The frontier of price and accuracy is what trying everything leaves: of drawn instances, and of a problem, whose plans are on it.
-#[test]
-fn the_frontier_on_machines_is_what_nothing_beats() {
-    let mut dice = ChaCha8Rng::seed_from_u64(3);
-    let mut points = 0;
-    for round in 0..300 {
-        let (items, kinds, load) = instance(&mut dice);
-        let mix = Mix::new(items.clone(), kinds.clone());
-        let found = planner::optimize::fleet::frontier(&kinds, &mix.at(load));
-        let whole: f64 = kinds.iter().map(|kind| f64::from(kind.at_most) * kind.price).sum();
-        for pair in found.windows(2) {
-            assert!(pair[0].cost < pair[1].cost && pair[0].accuracy < pair[1].accuracy, "round {round}: {pair:?}");
-        }
-        let most = try_everything(&items, &kinds, Objective::MostAccurate, load);
-        assert_eq!(found.last().map(|best| best.accuracy).is_some(), most.is_some(), "round {round}");
-        let Some((accuracy, ..)) = most else { continue };
-        assert!((found[found.len() - 1].accuracy - accuracy).abs() < 1e-9, "round {round}");
-        // Each point is the cheapest of its accuracy, and nothing cheaper than the next is more accurate than this one.
-        for (index, best) in found.iter().enumerate() {
-            let objective = Objective::Cheapest { accuracy_at_least: best.accuracy - 1e-9 };
-            let (_, _, cost) = try_everything(&items, &kinds, objective, load).expect("it is one");
-            assert!((cost - best.cost).abs() < 1e-9, "round {round}: {cost} for {best:?}");
-            if let Some(next) = found.get(index + 1) {
-                let objective = Objective::Cheapest { accuracy_at_least: best.accuracy + 1e-8 };
-                let (_, _, cost) = try_everything(&items, &kinds, objective, load).expect("the next is one");
-                assert!((cost - next.cost).abs() < 1e-9 || whole == 0.0, "round {round}: {cost} for {next:?}");
-            }
-        }
-        points += found.len();
-    }
-    assert!(points > 250, "{points} points");
-    let facts = facts();
-    for goal in &goals()[1..] {
-        let problem = problem(20_000.0, &two_kinds(), goal);
-        let plan = planned(&problem, &facts).expect("feasible");
-        let parts = &plan.provenance.capacity_parts;
-        let points = frontier(&problem, &facts, parts, 20_000.0).expect("the room has one");
-        let claims = &plan.gears.last().expect("a gear").claims;
-        let (usd, accuracy) =
-            (claims.cost_usd_per_hour.expect("claimed").get(), claims.accuracy.expect("claimed").value);
-        let is_on_it = points.iter().any(|point| {
-            (point.cost_usd_per_hour.expect("rented") - usd).abs() < 1e-9
-                && (point.accuracy - accuracy.get()).abs() < 1e-9
-                && point.machines == claims.machines
-        });
-        assert!(is_on_it, "{goal}: {usd} {accuracy} is not on {points:?}");
-    }
-}
-
-/// Everybody who chooses from the same machines is beaten or met by the frontier, and every baseline carries the peak on machines
-/// that there are.
-#[test]
-fn others_on_machines_pack_and_do_not_beat_the_frontier() {
-    let facts = facts();
-    let problem = problem(9_000.0, &two_kinds(), &goals()[0]);
-    let found = Frontiers::of(&problem, &facts, &BTreeMap::new(), &[9_000.0]).expect("the room has one");
-    let own = |usd: f64| {
-        let within = found.choices.iter().filter(|choice| choice.by == Chooser::Frontier);
-        let within = within.filter(|choice| choice.cost_usd_per_hour.get() <= usd + 1e-9);
-        within.map(|choice| choice.accuracy.get()).fold(0.0, f64::max)
-    };
-    let others = || found.choices.iter().filter(|choice| choice.by != Chooser::Frontier);
-    assert!(others().any(|choice| choice.by == Chooser::MsPlus) && others().count() > 3, "{found:?}");
-    for choice in others() {
-        assert!(!choice.machines.is_empty(), "{choice:?}");
-        assert!(own(choice.cost_usd_per_hour.get()) >= choice.accuracy.get() - 1e-9, "{choice:?} beats the frontier");
-    }
-    let mut plan = planned(&problem, &facts).expect("feasible");
-    plan.provenance.problem = Some(problem.clone());
-    let rules = BaselineRules { look_ahead: std::time::Duration::from_secs(60), overloaded: false };
-    let mut seen = 0;
-    for kind in BaselineKind::of(&problem) {
-        for baseline in baselines(kind, &plan, &problem, &facts, rules).expect("facts are there") {
-            let findings = check(&baseline.plan, &facts, None, Tolerance::default());
-            let packs = findings.0.iter().all(|finding| !finding.to_string().contains("machine"));
-            assert!(packs && !baseline.plan.validate().has_errors(), "{}: {findings}", baseline.name);
-            assert!(baseline.plan.max_rps() >= 9_000.0 * (1.0 - 1e-5), "{} carries the peak", baseline.name);
-            assert!(baseline.plan.gears.iter().all(|gear| !gear.packing.is_empty()), "{}", baseline.name);
-            seen += 1;
-        }
-    }
-    assert!(seen > 10, "{seen} baselines");
-    assert!(baselines(BaselineKind::StaticCascade, &plan, &problem, &facts, rules).is_err(), "refused, and says so");
 }
 
 /// Two kinds of CPU with a profile each of the same variants: a pool's times are those of its kind.
