@@ -1,48 +1,27 @@
 //! Speed of the variant-set search: `cargo bench --bench variant_set`.
 
+#[path = "instances/variant_sets.rs"]
+mod variant_sets;
+
+use planner::optimize::Objective;
 use planner::optimize::fill::{Ladder, at_load};
-use planner::optimize::{Allotment, Instance, Item, Objective};
+use variant_sets::{highest, variant_set};
 
 fn main() {
     divan::main();
 }
 
-/// Variants like InfAdapter's ResNets: dearer ones are more accurate and scale worse.
-fn instance(variants: u32, budget: u32) -> Instance {
-    let item = |index: u32| {
-        let weight = f64::from(index + 1);
-        let capacity = |cores: u32| f64::from(cores) * 25.0 / weight - 0.37 * weight;
-        Item {
-            name: format!("m{index}"),
-            accuracy: 0.65 + 0.3 * weight / f64::from(variants + 1),
-            load_time: 6.0 + 0.5 * weight,
-            current_cores: if index == 1 { 4 } else { 0 },
-            options: (1..=budget)
-                .map(|cores| Allotment { cores, capacity: capacity(cores) })
-                .filter(|option| option.capacity > 0.0)
-                .collect(),
-        }
-    };
-    let objective = Objective::Weighted { accuracy: 1.0, resource: 0.05, loading: 0.001 };
-    Instance { items: (0..variants).map(item).collect(), budget, objective }
-}
-
-/// The highest load: all cores for the lightest variant.
-fn highest(instance: &Instance) -> f64 {
-    instance.items[0].options.last().map_or(0.0, |option| option.capacity)
-}
-
 /// All loads at once, from nothing: the dynamic programme with its load-time levels.
 #[divan::bench(args = [(5, 20), (8, 20), (12, 64)])]
 fn every_load(bencher: divan::Bencher<'_, '_>, (variants, budget): (u32, u32)) {
-    let instance = instance(variants, budget);
+    let instance = variant_set(variants, budget);
     bencher.bench_local(|| Ladder::solve(divan::black_box(&instance)).max_load());
 }
 
 /// One load, from nothing, at 10, 50 and 98 % of the highest. Asked: 5 × 20 in 0.2 ms, 12 × 64 in 20 ms.
 #[divan::bench(args = [(5, 20), (12, 64)], consts = [10, 50, 98])]
 fn one_load<const PERCENT: u32>(bencher: divan::Bencher<'_, '_>, (variants, budget): (u32, u32)) {
-    let instance = instance(variants, budget);
+    let instance = variant_set(variants, budget);
     let load = highest(&instance) * f64::from(PERCENT) / 100.0;
     bencher.bench_local(|| at_load::solve(divan::black_box(&instance), load));
 }
@@ -50,7 +29,7 @@ fn one_load<const PERCENT: u32>(bencher: divan::Bencher<'_, '_>, (variants, budg
 /// The hardest of a hundred loads, found before it is timed.
 #[divan::bench(args = [(5, 20), (12, 64)])]
 fn one_load_hardest(bencher: divan::Bencher<'_, '_>, (variants, budget): (u32, u32)) {
-    let instance = instance(variants, budget);
+    let instance = variant_set(variants, budget);
     let time_of = |load: f64| {
         let once = || {
             let start = std::time::Instant::now();
@@ -67,7 +46,7 @@ fn one_load_hardest(bencher: divan::Bencher<'_, '_>, (variants, budget): (u32, u
 /// Growth at half of the highest load: with the variants on 32 cores, and with the cores of 8 variants.
 #[divan::bench(args = [(2, 32), (4, 32), (8, 32), (12, 32), (16, 32), (8, 8), (8, 16), (8, 64), (8, 128)])]
 fn one_load_growth(bencher: divan::Bencher<'_, '_>, (variants, budget): (u32, u32)) {
-    let instance = instance(variants, budget);
+    let instance = variant_set(variants, budget);
     let load = highest(&instance) / 2.0;
     bencher.bench_local(|| at_load::solve(divan::black_box(&instance), load));
 }
@@ -75,7 +54,7 @@ fn one_load_growth(bencher: divan::Bencher<'_, '_>, (variants, budget): (u32, u3
 /// One load by each goal: 12 variants on 64 cores, half of the highest load.
 #[divan::bench(args = ["weighted", "cheapest", "most accurate"])]
 fn one_load_12x64_by_goal(bencher: divan::Bencher<'_, '_>, goal: &str) {
-    let mut instance = instance(12, 64);
+    let mut instance = variant_set(12, 64);
     let load = highest(&instance) / 2.0;
     instance.objective = match goal {
         "cheapest" => Objective::Cheapest { accuracy_at_least: 0.68 },
@@ -88,7 +67,7 @@ fn one_load_12x64_by_goal(bencher: divan::Bencher<'_, '_>, goal: &str) {
 /// The same by the dynamic programme over whole functions, cut to the one load.
 #[divan::bench(args = [(5, 20), (12, 64)], consts = [10, 50, 98])]
 fn one_load_by_ladder<const PERCENT: u32>(bencher: divan::Bencher<'_, '_>, (variants, budget): (u32, u32)) {
-    let instance = instance(variants, budget);
+    let instance = variant_set(variants, budget);
     let load = highest(&instance) * f64::from(PERCENT) / 100.0;
     bencher.bench_local(|| Ladder::between(load, load, divan::black_box(&instance)).at(load));
 }
@@ -96,7 +75,7 @@ fn one_load_by_ladder<const PERCENT: u32>(bencher: divan::Bencher<'_, '_>, (vari
 /// A ladder of a thousand loads, from nothing: each load solved to its plan.
 #[divan::bench]
 fn thousand_loads_5x20(bencher: divan::Bencher<'_, '_>) {
-    let instance = instance(5, 20);
+    let instance = variant_set(5, 20);
     bencher.bench_local(|| {
         let ladder = Ladder::solve(divan::black_box(&instance));
         let top = ladder.max_load();

@@ -3,19 +3,28 @@
 //! Times one solution, from nothing, for more and more stages, variants, batches and cores, and draws the median and the worst
 //! of several instances. The instances are those of the benches `choice` and `variant_set`.
 
+#[path = "../benches/instances/pipelines.rs"]
+mod pipelines;
+#[path = "../benches/instances/variant_sets.rs"]
+mod variant_sets;
+
 use std::time::Instant;
 
-use planner::optimize::choice::{Alternative, Choice, Goal, Metric, Walk, labels};
+use pipelines::{pipeline_at, size};
+use planner::optimize::choice::{Metric, labels};
 use planner::optimize::fill::at_load;
-use planner::optimize::{Allotment, Instance, Item, Objective};
 use plotters::coord::Shift;
 use plotters::prelude::{
     ChartBuilder, Circle, DrawingArea, IntoDrawingArea, IntoLogRange, LineSeries, RGBColor, SVGBackend, WHITE,
 };
 use plotters::style::{Color, FontStyle, register_font};
+use variant_sets::{highest, variant_set};
 
 const BLUE: RGBColor = RGBColor(0, 114, 178);
 const ORANGE: RGBColor = RGBColor(213, 94, 0);
+
+/// The load of the pipelines, in requests per second.
+const LOAD: f64 = 20.0;
 
 /// Times of one size in milliseconds, sorted.
 struct Timed {
@@ -84,7 +93,7 @@ fn pipelines(stages: u32, variants: u32, batches: u32) -> Vec<f64> {
     let mut ms: Vec<f64> = tightness
         .iter()
         .map(|&tightness| {
-            let choice = pipeline(stages, variants, batches, tightness);
+            let choice = pipeline_at(LOAD, size(stages, variants, batches), Metric::Sum, tightness);
             timed(|| labels::solve(&choice))
         })
         .collect();
@@ -94,66 +103,11 @@ fn pipelines(stages: u32, variants: u32, batches: u32) -> Vec<f64> {
 
 fn variants_on(cores: u32) -> Vec<f64> {
     let instance = variant_set(12, cores);
-    let highest = instance.items[0].options.last().map_or(0.0, |option| option.capacity);
+    let highest = highest(&instance);
     let mut ms: Vec<f64> =
         (1..=25).map(|part| timed(|| at_load::solve(&instance, highest * f64::from(part) / 25.5))).collect();
     ms.sort_by(f64::total_cmp);
     ms
-}
-
-/// A number from 0 to 1 that looks random and is the same every time.
-fn noise(seed: u32) -> f64 {
-    let mixed = seed.wrapping_mul(2_654_435_761) ^ (seed >> 3).wrapping_mul(40_503);
-    f64::from(mixed.wrapping_mul(2_246_822_519) >> 8) / f64::from(1 << 24)
-}
-
-/// A pipeline at 20 requests/s: dearer variants are more accurate, larger batches slower and leaner.
-fn pipeline(stages: u32, variants: u32, batches: u32, tightness: f64) -> Choice<f64> {
-    const LOAD: f64 = 20.0;
-    let alternative = |stage: u32, variant: u32, batch: u32| {
-        let weight = f64::from(variant + 1) * (0.8 + 0.4 * noise(977 * stage + 31 * variant + 7));
-        let samples = f64::from(1 << batch);
-        let latency = 0.03 * weight * (0.3 + 0.7 * samples) * (0.95 + 0.1 * noise(stage + 13 * batch + variant));
-        let cores = f64::from(1 + variant / 3);
-        let replicas = (LOAD * latency / samples).ceil();
-        let accuracy = f64::from(variant) / f64::from(variants.max(2) - 1);
-        let delay = latency + (samples - 1.0) / LOAD;
-        Alternative { accuracy, cost: 0.5 * replicas * cores + 1e-6 * samples, delay, blend: 0 }
-    };
-    let stage = |stage: u32| {
-        let pairs = (0..variants).flat_map(|variant| (0..batches).map(move |batch| (variant, batch)));
-        pairs.map(|(variant, batch)| alternative(stage, variant, batch)).collect::<Vec<_>>()
-    };
-    let stages: Vec<Vec<Alternative<f64>>> = (0..stages).map(stage).collect();
-    let ends = |of: fn(f64, f64) -> f64, start: f64| {
-        stages.iter().map(|stage| stage.iter().map(|a| a.delay).fold(start, of)).sum::<f64>()
-    };
-    let (least, most) = (ends(f64::min, f64::INFINITY), ends(f64::max, 0.0));
-    Choice {
-        walk: Walk::chain(stages.len()),
-        stages,
-        metric: Metric::Sum,
-        goal: Goal::Weighted { accuracy: 10.0 },
-        limit: least + tightness * (most - least),
-    }
-}
-
-/// Variants like InfAdapter's ResNets: dearer ones are more accurate and scale worse.
-fn variant_set(variants: u32, budget: u32) -> Instance {
-    let item = |index: u32| {
-        let weight = f64::from(index + 1);
-        let capacity = |cores: u32| f64::from(cores) * 25.0 / weight - 0.37 * weight;
-        let options = (1..=budget).map(|cores| Allotment { cores, capacity: capacity(cores) });
-        Item {
-            name: format!("m{index}"),
-            accuracy: 0.65 + 0.3 * weight / f64::from(variants + 1),
-            load_time: 6.0 + 0.5 * weight,
-            current_cores: if index == 1 { 4 } else { 0 },
-            options: options.filter(|option| option.capacity > 0.0).collect(),
-        }
-    };
-    let objective = Objective::Weighted { accuracy: 1.0, resource: 0.05, loading: 0.001 };
-    Instance { items: (0..variants).map(item).collect(), budget, objective }
 }
 
 fn draw(file: &str, panels: &[Panel]) -> Result<(), Box<dyn std::error::Error>> {

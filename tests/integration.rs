@@ -26,6 +26,8 @@ mod cli;
 mod compare;
 #[path = "integration/coverage.rs"]
 mod coverage;
+#[path = "integration/drawn.rs"]
+mod drawn;
 #[path = "integration/engines/mod.rs"]
 mod engines;
 #[path = "integration/errors_page.rs"]
@@ -46,6 +48,8 @@ mod init;
 mod load;
 #[path = "integration/machines.rs"]
 mod machines;
+#[path = "integration/machines_compared.rs"]
+mod machines_compared;
 #[path = "integration/measure_less.rs"]
 mod measure_less;
 #[path = "integration/ocr.rs"]

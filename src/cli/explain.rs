@@ -51,9 +51,11 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
 /// Says in a sentence what loosening a limit buys.
 fn price(limit: &LimitPrice) -> String {
     let step = limit.loosened_to - limit.value;
-    let step = match limit.key {
+    let step = match &*limit.key {
         "slo.latency_ms" => format!("{step:.2} ms more ({})", limit.key),
         "goal.accuracy_at_least" => format!("{:.2} points less ({})", -100.0 * step, limit.key),
+        key if key.ends_with("memory_mb") => format!("{step:.2} MB more ({key})"),
+        key if key.ends_with("at_most") => format!("a machine more ({key})"),
         _ => format!("{step} more ({})", limit.key),
     };
     let accuracy = (limit.accuracy_gain.abs() >= 5e-5).then(|| {
@@ -67,26 +69,41 @@ fn price(limit: &LimitPrice) -> String {
         let word = if limit.cores_change < 0 { "saves" } else { "takes" };
         format!("{word} {} core{}", limit.cores_change.abs(), if limit.cores_change.abs() == 1 { "" } else { "s" })
     });
-    let both: Vec<String> = accuracy.into_iter().chain(cores).collect();
+    let money = limit.cost_change_usd_per_hour.filter(|change| change.abs() >= 5e-5);
+    let money =
+        money.map(|change| format!("{} {:.4} USD/h", if change < 0.0 { "saves" } else { "takes" }, change.abs()));
+    // What is paid where machines are rented is the machines.
+    let taken = if limit.cost_change_usd_per_hour.is_some() { money } else { cores };
+    let both: Vec<String> = accuracy.into_iter().chain(taken).collect();
     format!("{step} {}", if both.is_empty() { "buys less than 0.01 points".to_owned() } else { both.join(" and ") })
 }
 
 fn describe(explanation: &Explanation) -> String {
+    let usd = |usd: Option<f64>| usd.map_or_else(String::new, |usd| format!(" for {usd:.4} USD/h"));
     let mut text = format!(
-        "gear {} at {:.1} requests/s: accuracy {:.4} on {} cores, objective {:.6}\n\n",
-        explanation.gear, explanation.load_rps, explanation.accuracy, explanation.cores, explanation.objective
+        "gear {} at {:.1} requests/s: accuracy {:.4} on {} cores{}, objective {:.6}\n\n",
+        explanation.gear,
+        explanation.load_rps,
+        explanation.accuracy,
+        explanation.cores,
+        usd(explanation.cost_usd_per_hour),
+        explanation.objective
     );
-    let mut rows = table(&["limit", "is", "at", "binds", "accuracy", "cores", "objective"]);
+    let rented = explanation.cost_usd_per_hour.is_some();
+    let heads = ["limit", "is", "at", "binds", "accuracy", "cores", "objective"];
+    let mut rows = table(&if rented { [&heads[..6], &["USD/h"], &heads[6..]].concat() } else { heads.to_vec() });
     for limit in &explanation.limits {
-        rows.add_row([
-            limit.key.to_owned(),
+        let mut row = vec![
+            limit.key.to_string(),
             limit.value.to_string(),
             format!("{:.4}", limit.loosened_to),
             if limit.binds { "yes" } else { "no" }.to_owned(),
             format!("{:+.4}", limit.accuracy_gain),
             format!("{:+}", limit.cores_change),
-            format!("{:+.6}", limit.objective_gain),
-        ]);
+        ];
+        row.extend(limit.cost_change_usd_per_hour.map(|change| format!("{change:+.4}")));
+        row.push(format!("{:+.6}", limit.objective_gain));
+        rows.add_row(row);
     }
     text.push_str(&format!("{rows}\n\n"));
     for limit in explanation.limits.iter().filter(|limit| limit.binds) {
@@ -96,9 +113,10 @@ fn describe(explanation: &Explanation) -> String {
         Some(second) => {
             let cores: Vec<_> = second.cores.iter().map(|(name, cores)| format!("{name} on {cores}")).collect();
             text.push_str(&format!(
-                "runner-up without one of the chosen allotments: {}; accuracy {:.4}, objective {:.6} ({:+.6})\n",
+                "runner-up without one of the chosen allotments: {}; accuracy {:.4}{}, objective {:.6} ({:+.6})\n",
                 cores.join(", "),
                 second.accuracy,
+                usd(second.cost_usd_per_hour),
                 second.objective,
                 second.objective - explanation.objective
             ));

@@ -16,7 +16,7 @@ pub fn write(problem: &Problem, facts: &Facts, loads: &[f64], output: &Output) -
     let loads = if loads.is_empty() { &highest } else { loads };
     let frontiers = Frontiers::of(problem, facts, &BTreeMap::new(), loads)?;
     if frontiers.choices.is_empty() {
-        print(b"infeasible: nothing carries the load within the SLO on these cores\n")?;
+        print(b"infeasible: nothing carries the load within the SLO on what there is\n")?;
         return Ok(Answer::No);
     }
     let is_csv = output.output.extension().is_some_and(|extension| extension == "csv");
@@ -31,17 +31,24 @@ pub fn write(problem: &Problem, facts: &Facts, loads: &[f64], output: &Output) -
 }
 
 fn shown(frontiers: &Frontiers) -> String {
-    let mut rows = table(&["rps", "by", "cores", "usd/h", "accuracy", "cores of each"]);
+    let each = |of: &BTreeMap<String, u32>| {
+        of.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+    };
+    let rented = frontiers.choices.iter().any(|choice| !choice.machines.is_empty());
+    let heads = ["rps", "by", "cores", "usd/h", "accuracy", "cores of each", "machines"];
+    let mut rows = table(if rented { &heads } else { &heads[..6] });
     for choice in &frontiers.choices {
-        let of: Vec<String> = choice.cores_of.iter().map(|(name, cores)| format!("{name} {cores}")).collect();
-        rows.add_row([
+        let mut row = vec![
             format!("{:.1}", choice.load_rps.get()),
             choice.by.as_str().to_owned(),
             choice.cores.to_string(),
             format!("{:.4}", choice.cost_usd_per_hour.get()),
             format!("{:.4}", choice.accuracy.get()),
-            of.join(", "),
-        ]);
+            each(&choice.cores_of),
+        ];
+        row.extend(rented.then(|| each(&choice.machines)));
+        rows.add_row(row);
     }
-    format!("{rows}\nevery point of the frontier is proved: no choice on so few cores is more accurate\n")
+    let so_few = if rented { "machines as cheap" } else { "so few cores" };
+    format!("{rows}\nevery point of the frontier is proved: no choice on {so_few} is more accurate\n")
 }

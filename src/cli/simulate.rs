@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -10,8 +11,9 @@ use planner::facts::Facts;
 use planner::finding::Findings;
 use planner::format::{Loaded, load, to_bytes};
 use planner::plan::{Plan, facts_changed};
-use planner::rooms::{BaselineKind as Kind, BaselineRules, baselines};
-use planner::simulate::{Interval, Measured, Report, Settings, Summary, replicate, replicate_under};
+use planner::problem::Problem;
+use planner::rooms::{BaselineKind as Kind, BaselineRules, Schedule, baselines};
+use planner::simulate::{Controller, Interval, Measured, Report, Settings, Summary, replicate, replicate_under};
 use planner::units::Millis;
 
 use super::load::{Load, Usual};
@@ -42,6 +44,9 @@ pub struct Args {
     /// Also compare single variants that cannot carry the plan's peak, on all cores
     #[arg(long, requires = "baseline")]
     overloaded: bool,
+    /// Print this schedule (`planner.schedule/1`) beside the plan, followed period by period from the begin of the load
+    #[arg(long, value_name = "FILE")]
+    schedule: Option<PathBuf>,
     /// The problem, for --baseline; the one kept in the plan where left out
     #[arg(long, value_name = "FILE", requires = "baseline")]
     problem: Option<PathBuf>,
@@ -73,22 +78,31 @@ enum Baseline {
     Cascade,
     /// The plan's last gear at every load
     Static,
-    /// All of these
+    /// Of a pipeline: the least accurate variant of each stage, with the fewest cores that carry the load (FA2-low)
+    Fa2Low,
+    /// Of a pipeline: the most accurate variant of each stage, with the fewest cores that carry the load (FA2-high)
+    Fa2High,
+    /// Of a pipeline: 1 to 4 replicas of each stage, with the most accurate variants that carry the load (RIM)
+    Rim,
+    /// All of these that the problem has
     All,
 }
 
 impl Baseline {
-    const fn kinds(self) -> &'static [Kind] {
+    fn kinds(self, problem: &Problem) -> Vec<Kind> {
         match self {
-            Self::Single => &[Kind::Single],
-            Self::Oracle => &[Kind::AutoscaledOracle],
-            Self::Reactive => &[Kind::AutoscaledReactive],
-            Self::Threshold => &[Kind::AutoscaledThreshold],
-            Self::Switching => &[Kind::Switching],
-            Self::MsPlus => &[Kind::SwitchingPlus],
-            Self::Cascade => &[Kind::StaticCascade],
-            Self::Static => &[Kind::Static],
-            Self::All => &Kind::ALL,
+            Self::Single => vec![Kind::Single],
+            Self::Oracle => vec![Kind::AutoscaledOracle],
+            Self::Reactive => vec![Kind::AutoscaledReactive],
+            Self::Threshold => vec![Kind::AutoscaledThreshold],
+            Self::Switching => vec![Kind::Switching],
+            Self::MsPlus => vec![Kind::SwitchingPlus],
+            Self::Cascade => vec![Kind::StaticCascade],
+            Self::Static => vec![Kind::Static],
+            Self::Fa2Low => vec![Kind::Fa2Low],
+            Self::Fa2High => vec![Kind::Fa2High],
+            Self::Rim => vec![Kind::Rim],
+            Self::All => Kind::of(problem),
         }
     }
 }
@@ -111,14 +125,16 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     if !args.output.is_stdout() {
         args.output.write(&to_bytes(&report))?;
     }
-    let others = others(args, &plan, &facts, &settings)?;
+    let mut others = others(args, &plan, &facts, &settings)?;
+    others.extend(scheduled(args, &plan.document, &facts, &settings)?);
+    let own = Tried::of(report.plan.clone(), &plan.document, report);
     match (args.format, args.output.is_stdout()) {
-        (Layout::Json, true) if others.is_empty() => print(&to_bytes(&report))?,
-        (Layout::Json, _) if !others.is_empty() => print(&to_bytes(&side_by_side_json(&report, &others)))?,
+        (Layout::Json, true) if others.is_empty() => print(&to_bytes(&own.report))?,
+        (Layout::Json, _) if !others.is_empty() => print(&to_bytes(&side_by_side_json(&own, &others)))?,
         (Layout::Json, _) => {}
-        (Layout::Table, _) => print(format!("{}{}", text(&report), side_by_side(&report, &others)).as_bytes())?,
+        (Layout::Table, _) => print(format!("{}{}", text(&own.report), side_by_side(&own, &others)).as_bytes())?,
     }
-    Ok(if report.whole.slo_met { Answer::Yes } else { Answer::No })
+    Ok(if own.report.whole.slo_met { Answer::Yes } else { Answer::No })
 }
 
 fn world(args: &Args, plan: &Plan, facts: &Facts) -> Result<Measured, Findings> {
@@ -126,27 +142,63 @@ fn world(args: &Args, plan: &Plan, facts: &Facts) -> Result<Measured, Findings> 
     if args.contention { world.with_contention(plan, facts) } else { Ok(world) }
 }
 
-/// Tries the baselines that were asked for, each with its name.
-fn others(
-    args: &Args,
-    plan: &Loaded<Plan>,
-    facts: &Facts,
-    settings: &Settings,
-) -> Result<Vec<(String, Report)>, Error> {
+/// A plan that was tried, as it stands beside others.
+struct Tried {
+    name: String,
+    report: Report,
+    /// What its gears claim, by the requests that came in each: what is known of pipelines, whose answers nobody counted.
+    claimed_accuracy: Option<f64>,
+}
+
+impl Tried {
+    fn of(name: String, plan: &Plan, report: Report) -> Self {
+        let claimed = plan.gears.iter().zip(&report.gears).map(|(gear, seen)| {
+            let requests = seen.summary.arrived as f64;
+            // Nobody needs to know of a gear that was never in.
+            if requests == 0.0 { Some(0.0) } else { Some(gear.claims.accuracy?.value.get() * requests) }
+        });
+        let right: Option<f64> = claimed.sum();
+        let claimed_accuracy = right.map(|right| right / report.whole.arrived.max(1) as f64);
+        Self { name, report, claimed_accuracy }
+    }
+
+    /// Returns the accuracy in words: counted, or else claimed.
+    fn accuracy(&self) -> String {
+        match (self.report.whole.accuracy, self.claimed_accuracy) {
+            (Some(counted), _) => format!("{:.4}", counted.get()),
+            (None, Some(claimed)) => format!("{claimed:.4} claimed"),
+            (None, None) => "–".to_owned(),
+        }
+    }
+}
+
+/// Tries the baselines that were asked for.
+fn others(args: &Args, plan: &Loaded<Plan>, facts: &Facts, settings: &Settings) -> Result<Vec<Tried>, Error> {
     let Some(problem) = problem_of(plan, args.problem.as_deref())?.filter(|_| !args.baseline.is_empty()) else {
         return if args.baseline.is_empty() { Ok(Vec::new()) } else { Err(no_problem()) };
     };
-    let kinds: BTreeSet<Kind> = args.baseline.iter().flat_map(|baseline| baseline.kinds()).copied().collect();
+    let kinds: BTreeSet<Kind> = args.baseline.iter().flat_map(|baseline| baseline.kinds(&problem)).collect();
     let rules = BaselineRules { look_ahead: Duration::from_secs(args.look_ahead_s), overloaded: args.overloaded };
     let mut reports = Vec::new();
     for kind in kinds {
         for baseline in baselines(kind, &plan.document, &problem, facts, rules)? {
             let world = world(args, &baseline.plan, facts)?;
             let report = replicate_under(baseline.controller, &baseline.plan, &world, settings, args.replications);
-            reports.push((baseline.name, report));
+            reports.push(Tried::of(baseline.name, &baseline.plan, report));
         }
     }
     Ok(reports)
+}
+
+/// Tries the schedule that was asked for.
+fn scheduled(args: &Args, plan: &Plan, facts: &Facts, settings: &Settings) -> Result<Option<Tried>, Error> {
+    let Some(path) = &args.schedule else { return Ok(None) };
+    let schedule = load::<Schedule>(path)?.document;
+    let (plan, timetable) = schedule.as_plan(plan);
+    let world = world(args, &plan, facts)?;
+    let controller = Controller::Timetable(Arc::new(timetable));
+    let report = replicate_under(controller, &plan, &world, settings, args.replications);
+    Ok(Some(Tried::of(plan.name.clone(), &plan, report)))
 }
 
 fn no_problem() -> Error {
@@ -157,19 +209,19 @@ fn no_problem() -> Error {
 }
 
 /// Returns the plan beside its baselines; nothing where there are none.
-fn side_by_side(report: &Report, others: &[(String, Report)]) -> String {
+fn side_by_side(own: &Tried, others: &[Tried]) -> String {
     if others.is_empty() {
         return String::new();
     }
     let mut rows = table(&["", "accuracy", "late", "p99 ms", "USD/h", "against plan", "changes/h"]);
-    let ours = report.cost_usd_per_hour();
-    for (name, other) in std::iter::once((&report.plan, report)).chain(others.iter().map(|(name, other)| (name, other)))
-    {
+    let ours = own.report.cost_usd_per_hour();
+    for tried in std::iter::once(own).chain(others) {
+        let other = &tried.report;
         let p99 = other.whole.latency.map_or_else(|| "–".to_owned(), |times| format!("{:.2}", times.p99_ms.get()));
         let verdict = if other.whole.slo_met { "" } else { " breaks" };
         rows.add_row([
-            name.clone(),
-            other.whole.accuracy.map_or_else(|| "–".to_owned(), |accuracy| format!("{:.4}", accuracy.get())),
+            tried.name.clone(),
+            tried.accuracy(),
             format!("{:.3} %{verdict}", other.whole.violation_share.get() * 100.0),
             p99,
             format!("{:.4}", other.cost_usd_per_hour()),
@@ -184,9 +236,11 @@ fn side_by_side(report: &Report, others: &[(String, Report)]) -> String {
     format!("\n{rows}\n")
 }
 
-fn side_by_side_json(report: &Report, others: &[(String, Report)]) -> serde_json::Value {
-    let named = |(name, report): &(String, Report)| serde_json::json!({ "name": name, "report": report });
-    serde_json::json!({ "report": report, "baselines": others.iter().map(named).collect::<Vec<_>>() })
+fn side_by_side_json(own: &Tried, others: &[Tried]) -> serde_json::Value {
+    let claimed = |tried: &Tried| tried.claimed_accuracy;
+    let named = |tried: &Tried| serde_json::json!({ "name": tried.name, "report": tried.report, "claimed_accuracy": claimed(tried) });
+    let baselines: Vec<_> = others.iter().map(named).collect();
+    serde_json::json!({ "report": own.report, "claimed_accuracy": claimed(own), "baselines": baselines })
 }
 
 pub fn text(report: &Report) -> String {

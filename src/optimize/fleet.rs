@@ -121,8 +121,38 @@ fn cheapest<W: Within>(kinds: &[Kind], within: &W, accuracy_at_least: f64) -> Op
     best
 }
 
+/// Returns the choices that no fleet as cheap beats in accuracy, the cheapest first; nothing where none carries the load.
+///
+/// Goes through all fleets within stock but for those that a bound rules out, so every point is proved.
+#[must_use]
+pub fn frontier<W: Within>(kinds: &[Kind], within: &W) -> Vec<Best<W::Choice>> {
+    let all: Vec<u32> = kinds.iter().map(|kind| kind.at_most).collect();
+    let most = within.bound(&all);
+    let mut points: Vec<Best<W::Choice>> = Vec::new();
+    for (cost, fleet) in fleets(kinds) {
+        let known = points.last().map_or(f64::NEG_INFINITY, |point| point.accuracy);
+        if most <= known + MORE_ACCURATE {
+            break;
+        }
+        if within.bound(&fleet) <= known + MORE_ACCURATE {
+            continue;
+        }
+        let found = within.most_accurate(&fleet, known).filter(|(accuracy, _)| *accuracy > known + MORE_ACCURATE);
+        let Some((accuracy, choice)) = found else { continue };
+        // Of fleets at one price the most accurate.
+        if points.last().is_some_and(|point| cost <= point.cost + COST_SLACK * (1.0 + point.cost)) {
+            points.pop();
+        }
+        points.push(Best { value: accuracy, accuracy, cost, fleet, choice });
+    }
+    points
+}
+
 /// Prices below this apart are equal, relative.
 const COST_SLACK: f64 = 1e-9;
+
+/// A point of the frontier is more accurate than the one before by more than this, which rounding may make.
+const MORE_ACCURATE: f64 = 1e-9;
 
 /// Returns what a fleet costs for an hour.
 #[must_use]

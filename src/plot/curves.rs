@@ -5,19 +5,19 @@ use std::ops::Range;
 use plotters::coord::Shift;
 use plotters::coord::combinators::{BindKeyPoints, LogCoord, WithKeyPoints};
 use plotters::prelude::{
-    ChartBuilder, Circle, DrawingArea, DrawingBackend, EmptyElement, IntoLogRange, LineSeries, PathElement, Text,
+    Circle, DrawingArea, DrawingBackend, EmptyElement, IntoLogRange, LineSeries, PathElement, Text,
 };
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, ShapeStyle};
 
-use super::palette::{GRID, INK, PAPER, series};
-use super::text::{number, rounded};
-use super::{Drawn, WIDTH, text};
+use super::chart::{axes, begun, framed};
+use super::palette::{PAPER, series};
+use super::text::rounded;
+use super::{Drawn, text};
 use crate::profile::{Point, Profile};
 
 /// The height of the picture in pixels.
 pub const HEIGHT: u32 = 600;
-const HEAD: u32 = 62;
 const LEGEND: u32 = 170;
 
 /// A picture of latency against throughput.
@@ -62,32 +62,15 @@ impl Curves {
 
     /// Draws the title, the lines and the legend.
     pub fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Drawn<DB> {
-        root.draw_text(&self.title, &text::title(), (16, 12))?;
-        root.draw_text(&self.note, &text::small(), (16, 38))?;
-        let (_, below) = root.split_vertically(HEAD);
-        let (left, right) = below.split_horizontally(WIDTH - LEGEND);
+        let (left, right) = framed(root, (&self.title, &self.note), LEGEND)?;
         self.draw_lines(&left)?;
         self.draw_legend(&right)
     }
 
     fn draw_lines<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Drawn<DB> {
-        let mut chart =
-            ChartBuilder::on(area).margin(10).x_label_area_size(46).y_label_area_size(74).build_cartesian_2d(
-                log_axis(self.range(|mark| mark.throughput)),
-                log_axis(self.range(|mark| mark.latency)),
-            )?;
-        chart
-            .configure_mesh()
-            .light_line_style(plotters::style::TRANSPARENT)
-            .bold_line_style(GRID)
-            .axis_style(INK)
-            .label_style(text::small())
-            .axis_desc_style(text::label())
-            .x_desc("throughput of one replica, samples/s")
-            .y_desc("median latency of a call, ms")
-            .x_label_formatter(&|value| number(*value))
-            .y_label_formatter(&|value| number(*value))
-            .draw()?;
+        let (x, y) = (self.range(|mark| mark.throughput), self.range(|mark| mark.latency));
+        let mut chart = begun(area).build_cartesian_2d(log_axis(x), log_axis(y))?;
+        axes(&mut chart, "throughput of one replica, samples/s", "median latency of a call, ms")?;
         for (index, line) in self.lines.iter().enumerate() {
             let (colour, filled) = series(index);
             let at = |mark: &Mark| (mark.throughput, mark.latency);

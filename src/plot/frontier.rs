@@ -3,17 +3,17 @@
 use std::ops::Range;
 
 use plotters::coord::Shift;
-use plotters::prelude::{ChartBuilder, Circle, DrawingArea, DrawingBackend, LineSeries, PathElement};
+use plotters::prelude::{Circle, DrawingArea, DrawingBackend, LineSeries, PathElement};
 use plotters::style::{Color, RGBColor};
 
-use super::palette::{GRID, INK, series};
+use super::chart::{axes, begun, framed};
+use super::palette::series;
 use super::text::{number, rounded};
-use super::{Drawn, WIDTH, text};
+use super::{Drawn, text};
 use crate::rooms::{Chooser, FrontierChoice, Frontiers};
 
 /// The height of the picture in pixels.
 pub const HEIGHT: u32 = 560;
-const HEAD: u32 = 62;
 const LEGEND: u32 = 200;
 
 /// A picture of frontiers.
@@ -69,33 +69,15 @@ impl Frontier {
 
     /// Draws the title, the lines and the legend.
     pub fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Drawn<DB> {
-        root.draw_text(&self.title, &text::title(), (16, 12))?;
-        root.draw_text(&self.note, &text::small(), (16, 38))?;
-        let (_, below) = root.split_vertically(HEAD);
-        let (left, right) = below.split_horizontally(WIDTH - LEGEND);
+        let (left, right) = framed(root, (&self.title, &self.note), LEGEND)?;
         self.draw_lines(&left)?;
         self.draw_legend(&right)
     }
 
     fn draw_lines<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Drawn<DB> {
         let spent = self.range(|mark| mark.0);
-        let mut chart = ChartBuilder::on(area)
-            .margin(10)
-            .x_label_area_size(46)
-            .y_label_area_size(74)
-            .build_cartesian_2d(0.0..spent.end, self.range(|mark| mark.1))?;
-        chart
-            .configure_mesh()
-            .light_line_style(plotters::style::TRANSPARENT)
-            .bold_line_style(GRID)
-            .axis_style(INK)
-            .label_style(text::small())
-            .axis_desc_style(text::label())
-            .x_desc(self.axis)
-            .y_desc("accuracy")
-            .x_label_formatter(&|value| number(*value))
-            .y_label_formatter(&|value| number(*value))
-            .draw()?;
+        let mut chart = begun(area).build_cartesian_2d(0.0..spent.end, self.range(|mark| mark.1))?;
+        axes(&mut chart, self.axis, "accuracy")?;
         for (index, line) in self.lines.iter().enumerate() {
             let (colour, _) = series(index);
             if line.is_frontier {
@@ -147,6 +129,18 @@ fn title(frontiers: &Frontiers, load: f64) -> String {
     let mut own = frontiers.choices.iter().filter(of);
     let at = format!("{} at {} requests/s", frontiers.name, rounded(load));
     match (own.next(), own.next_back()) {
+        (Some(few), Some(many)) if !few.machines.is_empty() => format!(
+            "{at}: machines for {} to {} USD/h buy an accuracy of {:.3} to {:.3}",
+            number(few.cost_usd_per_hour.get()),
+            number(many.cost_usd_per_hour.get()),
+            few.accuracy.get(),
+            many.accuracy.get()
+        ),
+        (Some(only), None) if !only.machines.is_empty() => format!(
+            "{at}: machines for {} USD/h give an accuracy of {:.3}, more buy none",
+            number(only.cost_usd_per_hour.get()),
+            only.accuracy.get()
+        ),
         (Some(few), Some(many)) => format!(
             "{at}: {} to {} cores buy an accuracy of {:.3} to {:.3}",
             few.cores,

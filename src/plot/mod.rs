@@ -8,6 +8,7 @@
 //! A picture is first plain data and then drawn by one function for all backends. The same input gives the same bytes:
 //! text is laid out, and in PNG drawn, with two fonts inside the program, so no font of the machine plays a part.
 
+mod chart;
 mod curves;
 mod frontier;
 pub(crate) mod page;

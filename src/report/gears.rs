@@ -218,18 +218,25 @@ fn bound(limit: &LimitPrice) -> String {
     } else if limit.accuracy_gain < -1e-9 {
         gains.push(format!("lower the accuracy by {}", points(-limit.accuracy_gain)));
     }
-    match limit.cores_change {
-        0 => {}
-        change if change < 0 => gains.push(format!("save {}", counted(change.unsigned_abs(), "core"))),
-        change => gains.push(format!("take {} more", counted(change.unsigned_abs(), "core"))),
-    }
-    let hardly = if limit.accuracy_gain < HARDLY && limit.cores_change >= 0 { ", but hardly" } else { "" };
+    // Where machines are rented, what is saved is their price.
+    let saves = match (limit.cost_change_usd_per_hour, limit.cores_change) {
+        (Some(change), _) if change < -1e-9 => Some(format!("save {}", usd(-change))),
+        (Some(change), _) if change > 1e-9 => Some(format!("take {} more", usd(change))),
+        (Some(_), _) | (None, 0) => None,
+        (None, change) if change < 0 => Some(format!("save {}", counted(change.unsigned_abs(), "core"))),
+        (None, change) => Some(format!("take {} more", counted(change.unsigned_abs(), "core"))),
+    };
+    let is_saving = limit.cost_change_usd_per_hour.map_or(limit.cores_change < 0, |change| change < -1e-9);
+    gains.extend(saves);
+    let hardly = if limit.accuracy_gain < HARDLY && !is_saving { ", but hardly" } else { "" };
     format!("{} binds{hardly}: {} would {}.", sentence(&named(limit)), loosened(limit), listed(&gains))
 }
 
 /// Returns a limit in words.
 fn named(limit: &LimitPrice) -> String {
-    match limit.key {
+    match &*limit.key {
+        key if key.ends_with("at_most") => format!("the stock of {} ({key})", counted(limit.value as u64, "machine")),
+        key if key.ends_with("memory_mb") => format!("the memory of {} MB a machine ({key})", rounded(limit.value)),
         "slo.latency_ms" => format!("the SLO of {}", ms(limit.value)),
         "goal.accuracy_at_least" => format!("the least accuracy of {}", percent(limit.value)),
         _ => format!("the budget of {}", counted(limit.value as u64, "core")),
@@ -238,7 +245,9 @@ fn named(limit: &LimitPrice) -> String {
 
 /// Returns in words what was tried in place of a limit.
 fn loosened(limit: &LimitPrice) -> String {
-    match limit.key {
+    match &*limit.key {
+        key if key.ends_with("at_most") => format!("one machine more ({key})"),
+        key if key.ends_with("memory_mb") => format!("{} MB a machine ({key})", rounded(limit.loosened_to)),
         "slo.latency_ms" => format!("{} in place of {}", ms(limit.loosened_to), ms(limit.value)),
         "goal.accuracy_at_least" => format!("an accuracy of {}", percent(limit.loosened_to)),
         _ => "one core more".to_owned(),
@@ -259,7 +268,13 @@ fn runner_up(why: &Explanation, second: &RunnerUp) -> String {
         more if more > 0 => format!("on {} more", counted(more.unsigned_abs(), "core")),
         fewer => format!("on {} fewer", counted(fewer.unsigned_abs(), "core")),
     };
-    format!("What came second was {}: {accuracy}, {cores_more}.", listed(&cores))
+    let price = match second.cost_usd_per_hour.zip(why.cost_usd_per_hour).map(|(second, own)| second - own) {
+        None => String::new(),
+        Some(more) if more > 1e-9 => format!(" and for {} more", usd(more)),
+        Some(less) if less < -1e-9 => format!(" and for {} less", usd(-less)),
+        Some(_) => " and for the same price".to_owned(),
+    };
+    format!("What came second was {}: {accuracy}, {cores_more}{price}.", listed(&cores))
 }
 
 /// Returns every pool that is up in a gear, in words.

@@ -11,7 +11,8 @@
 //! - *ms+*: one variant at a time with the fewest cores that carry the load, the best by the problem's own goal (model
 //!   switching plus, InfAdapter's strongest rival);
 //! - *cascade*: the best cascade of two variants that carries the peak, all day;
-//! - *static*: the plan's last gear, all day.
+//! - *static*: the plan's last gear, all day;
+//! - *fa2-low*, *fa2-high*, *rim*: a pipeline's, see [`replanned`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::units::{Millis, Rate, Share};
 
 use super::cascade;
 use super::gears::{lane, pool, pool_name, widen};
+use super::replanned;
 use super::static_cascade::static_cascade;
 use super::variant_set::{Candidate, Model, Parts, candidates, one_stage, variants_of};
 
@@ -47,11 +49,16 @@ pub enum Kind {
     StaticCascade,
     /// The plan's last gear at every load.
     Static,
+    /// `pipeline`: the least accurate variant of each stage, with the fewest cores that carry the load (FA2-low).
+    Fa2Low,
+    /// `pipeline`: the most accurate variant of each stage, with the fewest cores that carry the load (FA2-high).
+    Fa2High,
+    /// `pipeline`: so many replicas of each stage, with the most accurate variants that carry the load (RIM).
+    Rim,
 }
 
 impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::Single,
         Self::AutoscaledOracle,
         Self::AutoscaledReactive,
@@ -60,7 +67,26 @@ impl Kind {
         Self::SwitchingPlus,
         Self::StaticCascade,
         Self::Static,
+        Self::Fa2Low,
+        Self::Fa2High,
+        Self::Rim,
     ];
+
+    /// Returns every kind that a problem has.
+    #[must_use]
+    pub fn of(problem: &Problem) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|kind| kind.is_of(problem)).collect()
+    }
+
+    fn is_of(self, problem: &Problem) -> bool {
+        let packs = problem.room != Room::Cascade && !problem.inventory.machines.is_empty();
+        match self {
+            Self::Static => true,
+            Self::Fa2Low | Self::Fa2High | Self::Rim => problem.room == Room::Pipeline,
+            Self::StaticCascade if packs => false,
+            _ => problem.room != Room::Pipeline,
+        }
+    }
 }
 
 /// A plan to compare with, and who changes its gears.
@@ -95,19 +121,25 @@ pub fn baselines(
     facts: &Facts,
     rules: Rules,
 ) -> Result<Vec<Baseline>, Error> {
-    if kind != Kind::Static {
-        super::machines::refuse(problem, "a baseline")?;
-    }
-    if problem.room == Room::Pipeline && kind != Kind::Static {
-        return Err(Error::Unsupported {
-            what: "single variants, cascades and switching are no baselines of a pipeline".to_owned(),
-            hint: "`static` is one; `cargo run --example published` has FA2 and RIM".to_owned(),
-        });
+    if !kind.is_of(problem) {
+        let (what, hint) = match problem.room {
+            Room::Pipeline => (
+                "single variants, cascades and switching are no baselines of a pipeline",
+                "`static`, `fa2-low`, `fa2-high` and `rim` are",
+            ),
+            _ if matches!(kind, Kind::StaticCascade) => {
+                ("the cascade of two does not know machines (`inventory.machines`)", "leave it out, or ask for `all`")
+            }
+            _ => ("FA2 and RIM are baselines of a pipeline", "leave them out, or ask for `all`"),
+        };
+        return Err(Error::Unsupported { what: what.to_owned(), hint: hint.to_owned() });
     }
     let maker = Maker { plan, problem, facts, rules };
     match kind {
         Kind::Static => Ok(vec![maker.fixed()]),
         _ if problem.room == Room::Cascade => maker.on_devices(kind),
+        _ if problem.room == Room::Pipeline => replanned::pipelines(kind, plan, problem, facts),
+        _ if !problem.inventory.machines.is_empty() => replanned::on_machines(kind, plan, (problem, facts), rules),
         Kind::Switching => Ok(vec![maker.switching()?]),
         Kind::SwitchingPlus => Ok(maker.switching_plus()?.into_iter().collect()),
         Kind::StaticCascade => Ok(maker.cascade()?.into_iter().collect()),
@@ -147,9 +179,9 @@ impl Maker<'_> {
             let plan = Plan { switch, provenance: self.plan.provenance.clone(), ..plan };
             Baseline { name, plan, controller }
         };
-        let (usual, switch) = (Controller::Switch, self.plan.switch);
+        let switch = self.plan.switch;
         let one = |name: &str, plan: Option<Plan>| {
-            Ok(plan.map(|plan| named(name.to_owned(), plan, switch, usual)).into_iter().collect())
+            Ok(plan.map(|plan| named(name.to_owned(), plan, switch, Controller::Switch)).into_iter().collect())
         };
         match kind {
             Kind::Switching => return one("switching", cascade::baselines::switching(&problem, facts)?),
@@ -161,9 +193,9 @@ impl Maker<'_> {
         for variant in variants_of(&problem, facts)? {
             let (word, plan, switch, controller) = match kind {
                 Kind::AutoscaledOracle => ("oracle", true, switch, Controller::Lookahead(self.rules.look_ahead)),
-                Kind::AutoscaledReactive => ("reactive", true, switch, usual),
-                Kind::AutoscaledThreshold => ("threshold", true, threshold(switch), usual),
-                _ => ("single", false, switch, usual),
+                Kind::AutoscaledReactive => ("reactive", true, switch, Controller::Switch),
+                Kind::AutoscaledThreshold => ("threshold", true, threshold(switch), Controller::Switch),
+                _ => ("single", false, switch, Controller::Switch),
             };
             let make = if plan { cascade::baselines::autoscaled } else { cascade::baselines::single };
             let plan = make(&problem, facts, &variant, overloaded)?;
@@ -282,7 +314,7 @@ pub(super) fn best_alone(model: &Model, load: f64) -> Option<(String, Candidate)
 }
 
 /// Kubernetes' horizontal pod autoscaler: a look every 15 s, down after 300 s; 80 % is what people ask of it.
-fn threshold(switch: Switch) -> Switch {
+pub(super) fn threshold(switch: Switch) -> Switch {
     Switch {
         window_ms: Millis::saturating(15e3),
         up: Share::saturating(0.8),

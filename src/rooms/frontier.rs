@@ -1,5 +1,7 @@
 //! What accuracy each number of cores buys at one load: the Pareto frontier that the chosen plan is a point of.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::error::Error;
@@ -9,32 +11,42 @@ use crate::optimize::{Instance, Objective};
 use crate::problem::{Problem, Room};
 
 use super::pipeline;
-use super::variant_set::{Model, Parts};
+use super::variant_set::{Found, Model, OnMachines, Parts};
 
-/// A choice that no other beats in both cores and accuracy.
+/// A choice that no other beats in both cores and accuracy; where machines are rented, in both money and accuracy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FrontierPoint {
     /// Cores in use.
     pub cores: u32,
+    /// Price of the machines for an hour, where they are rented.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_usd_per_hour: Option<f64>,
+    /// Machines of each kind, where they are rented.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub machines: BTreeMap<String, u32>,
     /// Accuracy over requests.
     pub accuracy: f64,
-    /// Cores of each variant in use, in the order of the facts or of the stages.
+    /// Cores of each variant in use, in the order of the facts or of the stages; where machines are rented, of each variant on
+    /// each kind, called like `cnn_m-small`.
     pub cores_of: Vec<(String, u32)>,
 }
 
-/// Returns the frontier of a problem at a load, the fewest cores first; `parts` as in [`Context`](super::Context).
+/// Returns the frontier of a problem at a load, the fewest cores, or the cheapest machines, first; `parts` as in
+/// [`Context`](super::Context).
 ///
 /// Neither the problem's goal nor its least accuracy plays a part, only its inventory and SLO. Every point is proved: it is
-/// the most accurate choice within its cores.
+/// the most accurate choice within its cores, or within its money.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for rooms that do not plan yet; [`Error::Input`] for missing facts.
 pub fn frontier(problem: &Problem, facts: &Facts, parts: &Parts, load_rps: f64) -> Result<Vec<FrontierPoint>, Error> {
-    super::machines::refuse(problem, "the frontier of cores")?;
     if let Some(at_risk) = AtRisk::of(problem, facts) {
         return frontier(&at_risk.problem, &at_risk.facts, parts, load_rps);
     }
     match problem.room {
+        Room::VariantSet if !problem.inventory.machines.is_empty() => {
+            Ok(on_machines(&OnMachines::new(problem, facts, parts)?, load_rps))
+        }
         Room::VariantSet => Ok(of_variants(Model::new(problem, facts, parts)?.instance, load_rps)),
         Room::Pipeline => pipeline::frontier(problem, facts, parts, load_rps),
         other => Err(Error::Unsupported {
@@ -52,7 +64,7 @@ pub(super) fn of_variants(mut instance: Instance, load: f64) -> Vec<FrontierPoin
         let cores: u32 = best.cores.iter().sum();
         let used = instance.items.iter().zip(&best.cores).filter(|(_, cores)| **cores > 0);
         let cores_of = used.map(|(item, cores)| (item.name.clone(), *cores)).collect();
-        points.push(FrontierPoint { cores, accuracy: best.accuracy, cores_of });
+        points.push(FrontierPoint::on_cores(cores, best.accuracy, cores_of));
         if cores <= 1 {
             break;
         }
@@ -60,6 +72,29 @@ pub(super) fn of_variants(mut instance: Instance, load: f64) -> Vec<FrontierPoin
     }
     points.reverse();
     points
+}
+
+impl FrontierPoint {
+    /// Returns a choice on cores of the inventory.
+    pub(super) const fn on_cores(cores: u32, accuracy: f64, cores_of: Vec<(String, u32)>) -> Self {
+        Self { cores, cost_usd_per_hour: None, machines: BTreeMap::new(), accuracy, cores_of }
+    }
+}
+
+fn on_machines(model: &OnMachines<'_>, load: f64) -> Vec<FrontierPoint> {
+    model.frontier(load).iter().map(|found| of_fleet(model, found, load)).collect()
+}
+
+/// Returns a choice on machines.
+pub(super) fn of_fleet(model: &OnMachines<'_>, found: &Found, load: f64) -> FrontierPoint {
+    let cores_of = model.cores_of(found, load);
+    FrontierPoint {
+        cores: cores_of.iter().map(|(_, cores)| cores).sum(),
+        cost_usd_per_hour: Some(found.cost),
+        machines: model.machines_of(found),
+        accuracy: found.accuracy,
+        cores_of,
+    }
 }
 
 #[cfg(test)]

@@ -7,17 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::FrontierPoint;
 use super::baselines::best_alone;
-use super::frontier::{frontier, of_variants};
+use super::frontier::{frontier, of_fleet, of_variants};
 use super::pipeline;
-use super::variant_set::{Model, Parts};
+use super::replanned::RIM_REPLICAS;
+use super::variant_set::{Model, OnMachines, Parts, variants_of};
 use crate::error::Error;
 use crate::facts::{AtRisk, Facts};
 use crate::finding::{Code, Finding, Findings};
-use crate::problem::{Formulation, Problem, Room, Slo};
+use crate::problem::{Formulation, GoalKind, Problem, Room, Slo};
 use crate::units::{Accuracy, Rate, Usd};
-
-/// Replicas of every stage that RIM is tried with.
-const RIM_REPLICAS: std::ops::RangeInclusive<u32> = 1..=4;
 
 /// The name and version of the format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -52,8 +50,11 @@ pub struct FrontierChoice {
     pub by: Chooser,
     /// Cores in use.
     pub cores: u32,
-    /// What they cost.
+    /// What they cost; where machines are rented, what those cost.
     pub cost_usd_per_hour: Usd,
+    /// Machines of each kind, where they are rented.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub machines: BTreeMap<String, u32>,
     /// Accuracy over requests.
     pub accuracy: Accuracy,
     /// Cores of each variant in use.
@@ -112,13 +113,17 @@ impl Frontiers {
             let own = frontier(problem, facts, parts, load)?.into_iter().map(|point| (Chooser::Frontier, point));
             let others = match problem.room {
                 Room::Pipeline => of_pipelines(problem, facts, parts, load)?,
-                _ => of_single_variants(problem, facts, parts, load)?,
+                _ if problem.inventory.machines.is_empty() => of_single_variants(problem, facts, parts, load)?,
+                _ => of_variants_on_machines(problem, facts, parts, load)?,
             };
             choices.extend(own.chain(others).map(|(by, point)| FrontierChoice {
                 load_rps: Rate::saturating(load),
                 by,
                 cores: point.cores,
-                cost_usd_per_hour: Usd::saturating(f64::from(point.cores) * price),
+                cost_usd_per_hour: Usd::saturating(
+                    point.cost_usd_per_hour.unwrap_or_else(|| f64::from(point.cores) * price),
+                ),
+                machines: point.machines,
                 accuracy: Accuracy::saturating(point.accuracy),
                 cores_of: point.cores_of.into_iter().collect(),
             }));
@@ -147,16 +152,19 @@ impl Frontiers {
     /// Returns the choices as CSV with a header.
     #[must_use]
     pub fn to_csv(&self) -> String {
-        let mut text = "load_rps,by,cores,cost_usd_per_hour,accuracy,cores_of\n".to_owned();
+        let mut text = "load_rps,by,cores,cost_usd_per_hour,accuracy,cores_of,machines\n".to_owned();
         for choice in &self.choices {
-            let of: Vec<String> = choice.cores_of.iter().map(|(name, cores)| format!("{name}:{cores}")).collect();
+            let each = |of: &BTreeMap<String, u32>| {
+                of.iter().map(|(name, count)| format!("{name}:{count}")).collect::<Vec<_>>().join(" ")
+            };
             let row = [
                 choice.load_rps.to_string(),
                 choice.by.as_str().to_owned(),
                 choice.cores.to_string(),
                 choice.cost_usd_per_hour.to_string(),
                 choice.accuracy.to_string(),
-                of.join(" "),
+                each(&choice.cores_of),
+                each(&choice.machines),
             ];
             text.push_str(&row.join(","));
             text.push('\n');
@@ -172,10 +180,8 @@ fn of_single_variants(
     load: f64,
 ) -> Result<Vec<(Chooser, FrontierPoint)>, Error> {
     let model = Model::new(problem, facts, parts)?;
-    let point = |name: &str, cores: u32, accuracy: f64| FrontierPoint {
-        cores,
-        accuracy,
-        cores_of: vec![(name.to_owned(), cores)],
+    let point = |name: &str, cores: u32, accuracy: f64| {
+        FrontierPoint::on_cores(cores, accuracy, vec![(name.to_owned(), cores)])
     };
     let mut found = Vec::new();
     let asked = Problem { formulation: Formulation::Published, ..problem.clone() };
@@ -199,20 +205,41 @@ fn of_single_variants(
     Ok(found)
 }
 
+/// Each variant alone on the cheapest fleet, and the one that is best by the goal; the published formulation knows cores only.
+fn of_variants_on_machines(
+    problem: &Problem,
+    facts: &Facts,
+    parts: &Parts,
+    load: f64,
+) -> Result<Vec<(Chooser, FrontierPoint)>, Error> {
+    let mut found = Vec::new();
+    let mut best: Option<(f64, FrontierPoint)> = None;
+    for variant in variants_of(problem, facts)? {
+        let mut alone = Problem { variants: Some(vec![variant]), ..problem.clone() };
+        let own = OnMachines::new(&alone, facts, parts)?;
+        if let Some(chosen) = own.best_at(load)
+            && best.as_ref().is_none_or(|(value, _)| chosen.value > *value)
+        {
+            best = Some((chosen.value, of_fleet(&own, &chosen, load)));
+        }
+        alone.goal.kind = GoalKind::Cheapest;
+        alone.goal.accuracy_at_least = None;
+        let cheapest = OnMachines::new(&alone, facts, parts)?;
+        found.extend(cheapest.best_at(load).map(|chosen| (Chooser::Single, of_fleet(&cheapest, &chosen, load))));
+    }
+    found.extend(best.map(|(_, point)| (Chooser::MsPlus, point)));
+    Ok(found)
+}
+
 fn of_pipelines(
     problem: &Problem,
     facts: &Facts,
     parts: &Parts,
     load: f64,
 ) -> Result<Vec<(Chooser, FrontierPoint)>, Error> {
-    let accuracy = |name: &String| facts.variant(name).map_or(0.0, |variant| variant.accuracy.value.get());
     let mut found = Vec::new();
-    for (chooser, sign) in [(Chooser::Fa2Low, -1.0), (Chooser::Fa2High, 1.0)] {
-        let best = |names: &[String]| {
-            names.iter().max_by(|a, b| (sign * accuracy(a)).total_cmp(&(sign * accuracy(b)))).cloned()
-        };
-        let fixed: Vec<Vec<String>> =
-            problem.stages.iter().map(|stage| best(&stage.variants).into_iter().collect()).collect();
+    for (chooser, most) in [(Chooser::Fa2Low, false), (Chooser::Fa2High, true)] {
+        let fixed = pipeline::one_each(problem, facts, most);
         let cheapest = pipeline::frontier(&problem.with_variants(&fixed), facts, parts, load)?.into_iter().next();
         found.extend(cheapest.map(|point| (chooser, point)));
     }

@@ -12,6 +12,7 @@ mod machines;
 pub mod pipeline;
 mod record;
 mod relevance;
+mod replanned;
 mod schedule;
 mod static_cascade;
 mod switch;

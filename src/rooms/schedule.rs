@@ -24,8 +24,9 @@ use crate::error::Error;
 use crate::facts::{Facts, RecordedLoad};
 use crate::finding::{Code, Finding, Findings};
 use crate::optimize::path;
-use crate::plan::{Gear, Plan, Pool};
+use crate::plan::{Gear, Plan, Pool, Switch};
 use crate::problem::{GoalKind, Problem, Slo};
+use crate::simulate::Timetable;
 use crate::units::{Accuracy, Millis, Rate};
 
 /// What a core counts where the goal does not price it: among equally accurate days the one with fewer core-hours is best.
@@ -109,6 +110,7 @@ impl Schedule {
     /// # Errors
     /// As [`solve`]; [`Error::Unsupported`] for goals that have no value over a day.
     pub fn of(problem: &Problem, facts: &Facts, day: &RecordedLoad, period_s: f64) -> Result<Option<Self>, Error> {
+        super::machines::refuse(problem, "a schedule")?;
         let weights = Weighing::of(problem)?;
         let options = options(problem, facts, day.peak_rps())?;
         let spans = spans(day, period_s);
@@ -192,10 +194,31 @@ impl Schedule {
         })
     }
 
+    /// Returns the schedule's gears as a plan that another one stands beside, with the timetable that changes them.
+    ///
+    /// Gears of a schedule need not increase in what they carry, so that the plan is for simulation only.
+    #[must_use]
+    pub fn as_plan(&self, beside: &Plan) -> (Plan, Timetable) {
+        let plan = Plan {
+            name: format!("schedule of {}", self.name),
+            slo: self.slo,
+            placement: self.placement.clone(),
+            transfers: Vec::new(),
+            gears: self.gears.clone(),
+            switch: Switch::default(),
+            ..beside.clone()
+        };
+        let period = self.period_ms.duration();
+        (plan, Timetable { period, gears: self.periods.iter().map(|period| period.gear).collect() })
+    }
+
     /// Returns everything that is wrong between the fields.
     #[must_use]
     pub fn validate(&self) -> Findings {
         let mut findings = Findings::default();
+        if self.periods.is_empty() {
+            findings.push(Finding::error(Code::Empty, "periods", "there is no period", "at least one"));
+        }
         for (index, period) in self.periods.iter().enumerate() {
             let key = format!("periods[{index}]");
             match self.gears.get(period.gear) {

@@ -17,6 +17,8 @@ use crate::units::{Millis, Share};
 
 /// Requests that a window should see where nothing was recorded: their number is then known to about a fifth.
 const REQUESTS_TO_TELL_A_RATE: f64 = 25.0;
+/// Gears below this part of the highest rate need not be told apart: taking a higher one costs little, being late in a burst much.
+const TOLD_APART: f64 = 0.1;
 /// Longest window: what changes faster is not followed.
 const LONGEST_WINDOW_MS: f64 = 30e3;
 /// Windows that are looked at, in seconds.
@@ -38,15 +40,17 @@ pub(super) const SEED: u64 = 42;
 pub(super) fn rule(highest: &[f64], load_ms: f64, recorded: Option<&RecordedLoad>, changes_per_hour: f64) -> Switch {
     match recorded {
         Some(load) => of_trace(highest, load_ms / 1e3, load, changes_per_hour),
-        None => usual(highest.first().copied().unwrap_or(f64::INFINITY)),
+        None => usual(highest),
     }
 }
 
-/// Returns windows of a second, or so long that some requests tell the rate of the lowest gear, and three windows of a low
-/// rate before a change down.
-fn usual(lowest: f64) -> Switch {
+/// Returns windows of a second, or so long that some requests tell the rate of the lowest gear that matters, and three windows
+/// of a low rate before a change down.
+fn usual(highest: &[f64]) -> Switch {
     let usual = Switch::default();
-    let window_ms = (1e3 * REQUESTS_TO_TELL_A_RATE / lowest).clamp(usual.window_ms.get(), LONGEST_WINDOW_MS);
+    let (lowest, most) = (highest.first().copied(), highest.last().copied());
+    let told = lowest.zip(most).map_or(f64::INFINITY, |(lowest, most)| lowest.max(TOLD_APART * most));
+    let window_ms = (1e3 * REQUESTS_TO_TELL_A_RATE / told).clamp(usual.window_ms.get(), LONGEST_WINDOW_MS);
     Switch {
         window_ms: Millis::saturating(window_ms),
         dwell_ms: Millis::saturating(usual.dwell_ms.get().max(3.0 * window_ms)),
@@ -165,5 +169,8 @@ mod tests {
     fn without_a_trace_the_rule_is_the_usual_one() {
         assert_eq!(rule(&[1000.0], 0.0, None, 60.0), Switch::default());
         assert_eq!(rule(&[2.5], 0.0, None, 60.0).window_ms.get(), 1e4);
+        // A tenth of the highest is what must be told.
+        assert_eq!(rule(&[2.5, 50.0], 0.0, None, 60.0).window_ms.get(), 5e3);
+        assert_eq!(rule(&[2.5, 300.0], 0.0, None, 60.0).window_ms.get(), 1e3);
     }
 }

@@ -131,7 +131,7 @@ impl<'a, S: Servers> Engine<'a, S> {
             batches: Table::new(),
             free_batches: Vec::new(),
             shift: Shift::new(plan),
-            rent: Rent::default(),
+            rent: Rent::at(Rent::of(&walk.gears, &walk.prices, gear, None)),
             controller: Controller::Switch,
             counts: Counts::new(plan, gear, warmup, end),
             walk,
@@ -140,9 +140,14 @@ impl<'a, S: Servers> Engine<'a, S> {
 
     /// Puts somebody else in charge of the gears, from before the first request.
     pub fn under(mut self, controller: Controller) -> Self {
+        let first = match &controller {
+            Controller::Switch => None,
+            Controller::Lookahead(far) => Some(self.shift.foresee(self.plan, self.law, 0, *far)),
+            Controller::Timetable(table) => Some(self.shift.of_timetable(self.plan, table, 0, 0)),
+        };
         self.controller = controller;
-        if let Controller::Lookahead(far) = controller {
-            self.gear = self.shift.foresee(self.plan, self.law, 0, far);
+        if let Some(first) = first {
+            self.gear = first;
             self.settle();
         }
         self
@@ -387,11 +392,14 @@ impl<'a, S: Servers> Engine<'a, S> {
 
     fn rate_known(&mut self) {
         self.agenda.set(self.now + self.shift.window_ns, Date::RateKnown);
-        let to = match self.controller {
+        let another = |gear: GearId| (gear != self.gear && self.shift.is_quiet()).then_some(gear);
+        let to = match &self.controller {
             Controller::Switch => self.shift.decide(self.plan, self.gear, self.now),
-            Controller::Lookahead(far) => {
-                let seen = self.shift.foresee(self.plan, self.law, self.now, far);
-                (seen != self.gear && self.shift.is_quiet()).then_some(seen)
+            Controller::Lookahead(far) => another(self.shift.foresee(self.plan, self.law, self.now, *far)),
+            Controller::Timetable(table) => {
+                let loading = self.walk.pools.ids().map(|pool| self.walk.pools[pool].ready_ns).max().unwrap_or(0);
+                let ahead = self.shift.window_ns + loading;
+                another(self.shift.of_timetable(self.plan, table, self.now, ahead))
             }
         };
         if let Some(to) = to {

@@ -18,6 +18,7 @@
 
 mod agenda;
 mod arrivals;
+mod claim;
 mod counts;
 mod dice;
 pub(crate) mod engine;
@@ -34,6 +35,7 @@ pub(crate) mod trial;
 pub(crate) mod walk;
 mod world;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -42,6 +44,7 @@ use crate::plan::Plan;
 use walk::Walk;
 
 pub use arrivals::{Arrivals, MmppState, Source as ArrivalTimes, Timestamps, Trace};
+pub use claim::{ClaimTried, Sureness, try_claim};
 pub use dice::Dice;
 pub use ids::{Id, PoolId, VariantId};
 pub use repair::{Effort, GearTrial, repair, try_gear};
@@ -63,8 +66,17 @@ pub struct Settings {
     pub seed: u64,
 }
 
+/// Which gear in which period of a known day; the last one stays after its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timetable {
+    /// Length of a period.
+    pub period: Duration,
+    /// Index of the gear of each period.
+    pub gears: Vec<usize>,
+}
+
 /// Who changes gears.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Controller {
     /// The plan's own switch rule.
     #[default]
@@ -72,6 +84,8 @@ pub enum Controller {
     /// An oracle that looks, at the end of every switch window, so far ahead and takes the gear for the highest rate
     /// that it sees, up or down at once.
     Lookahead(Duration),
+    /// A timetable: what a period needs is brought up before it begins, by the longest load time and a switch window.
+    Timetable(Arc<Timetable>),
 }
 
 /// Tries a plan, which must have been validated, in a world.
@@ -105,7 +119,7 @@ pub fn replicate_under<W: World + Sync>(
     let walk = Walk::new(plan, world);
     let run = |seed| {
         let engine = engine::Engine::new(plan, &walk, servers::Simulated(world), settings, seed);
-        engine.under(controller).run().0
+        engine.under(controller.clone()).run().0
     };
     let mut trials: Vec<trial::Trial<'_>> = seeds.collect::<Vec<_>>().into_par_iter().map(run).collect();
     let first = trials.remove(0);

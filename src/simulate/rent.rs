@@ -7,7 +7,7 @@ const NS_PER_HOUR: f64 = 3.6e12;
 
 /// Rent from the beginning of counting on. Of every kind as many machines are paid as the gear needs; while a change is
 /// under way, as many as the one of the two gears that needs more.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rent {
     usd_per_hour: f64,
     since: u64,
@@ -20,6 +20,11 @@ impl Rent {
         let needs = |gear: GearId, kind: usize| gears[gear].machines[kind];
         let most = |kind: usize| next.map_or(0, |next| needs(next, kind)).max(needs(now, kind));
         prices.iter().enumerate().map(|(kind, price)| f64::from(most(kind)) * price).sum()
+    }
+
+    /// Begins with so much for an hour, at time 0.
+    pub fn at(usd_per_hour: f64) -> Self {
+        Self { usd_per_hour, since: 0, usd: 0.0 }
     }
 
     /// Pays so much from now on.

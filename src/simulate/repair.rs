@@ -61,7 +61,7 @@ pub fn try_gear<W: World + Sync>(plan: &Plan, gear: &Gear, world: &W, effort: Ef
 }
 
 /// Returns the plan as if this gear were its only one; pools keep their places, for the sake of the world.
-fn alone(plan: &Plan, gear: &Gear) -> Plan {
+pub(super) fn alone(plan: &Plan, gear: &Gear) -> Plan {
     Plan { gears: vec![gear.clone()], ..plan.clone() }
 }
 

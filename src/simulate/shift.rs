@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Timetable;
 use super::arrivals::Arrivals;
 use super::ids::{GearId, Id};
 use super::walk::nanos;
@@ -59,6 +60,17 @@ impl Shift {
         let from = now as f64 / 1e9;
         let rate = arrivals.highest_rate(from, from + far.as_secs_f64());
         GearId::of(plan.gear_at(rate / plan.switch.up.get()))
+    }
+
+    /// Returns the gear of a timetable that carries most from now until so far ahead; of equals that of the earliest period.
+    pub fn of_timetable(&self, plan: &Plan, table: &Timetable, now: u64, ahead_ns: u64) -> GearId {
+        let period = |at: u64| (at / nanos(table.period).max(1)) as usize;
+        let last = table.gears.len() - 1;
+        let (from, to) = (period(now).min(last), period(now.saturating_add(ahead_ns)).min(last));
+        let gears = table.gears[from..=to].iter().copied();
+        let carries = |gear: usize| plan.gears[gear].up_to_rps;
+        let most = gears.reduce(|most, next| if carries(next) > carries(most) { next } else { most });
+        GearId::of(most.expect("a timetable has a period"))
     }
 
     /// A change was decided.

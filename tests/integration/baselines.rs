@@ -39,7 +39,7 @@ impl Bench {
         let world = Measured::new(&baseline.plan, &self.facts).expect("measured");
         let settings =
             Settings { arrivals, duration: Duration::from_secs(seconds), warmup: Duration::from_secs(2), seed: 7 };
-        replicate_under(baseline.controller, &baseline.plan, &world, &settings, 2)
+        replicate_under(baseline.controller.clone(), &baseline.plan, &world, &settings, 2)
     }
 }
 
@@ -47,7 +47,7 @@ impl Bench {
 fn every_baseline_is_a_sound_plan_within_the_cores() {
     let bench = bench();
     let mut seen = 0;
-    for baseline in Kind::ALL.into_iter().flat_map(|kind| bench.all(kind)) {
+    for baseline in Kind::of(&bench.problem).into_iter().flat_map(|kind| bench.all(kind)) {
         assert!(baseline.plan.validate().0.is_empty(), "{}: {}", baseline.name, baseline.plan.validate());
         for gear in &baseline.plan.gears {
             let cores = |pool: &planner::plan::Pool| pool.on.cores() * gear.replicas_of(pool);
@@ -183,7 +183,7 @@ fn baselines_of_a_cascade_run_on_its_devices() {
     };
     let ours = try_out(&bench.plan).whole.accuracy.expect("known").get();
     let mut seen = 0;
-    for kind in Kind::ALL {
+    for kind in Kind::of(&bench.problem) {
         for baseline in bench.all(kind) {
             let findings = baseline.plan.validate();
             assert!(findings.0.is_empty(), "{}: {findings}", baseline.name);

@@ -1,6 +1,7 @@
 //! Machines that are rented whole: the search against trying everything, laws, and plans from the shipped profile.
 
 use std::path::Path;
+use std::time::Duration;
 
 use planner::facts::Facts;
 use planner::format::from_value;
@@ -11,12 +12,13 @@ use planner::optimize::pack::{Size, Space};
 use planner::plan::{Plan, Tolerance, check};
 use planner::problem::Problem;
 use planner::rooms::{Answer, Conflict, Context, solve};
+use planner::simulate::{Arrivals, Measured, Settings, simulate};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 /// A small instance: items, kinds and a load.
-fn instance(dice: &mut ChaCha8Rng) -> (Vec<Item>, Vec<Kind>, f64) {
+pub fn instance(dice: &mut ChaCha8Rng) -> (Vec<Item>, Vec<Kind>, f64) {
     let kinds: Vec<Kind> = (0..dice.random_range(1..=2))
         .map(|_| Kind {
             space: Space {
@@ -72,7 +74,7 @@ fn machines_for(items: &[Item], picks: &[usize], index: usize, kind: &Kind) -> O
 }
 
 /// The oracle: every pick of every item, packed by trying every place. Returns (value, accuracy, cost).
-fn try_everything(items: &[Item], kinds: &[Kind], objective: Objective, load: f64) -> Option<(f64, f64, f64)> {
+pub fn try_everything(items: &[Item], kinds: &[Kind], objective: Objective, load: f64) -> Option<(f64, f64, f64)> {
     let whole: f64 = kinds.iter().map(|kind| f64::from(kind.at_most) * kind.price).sum();
     let mut order: Vec<usize> = (0..items.len()).collect();
     order.sort_by(|&a, &b| items[b].accuracy.total_cmp(&items[a].accuracy));
@@ -200,12 +202,12 @@ fn more_machines_and_lower_prices_never_hurt() {
     }
 }
 
-fn facts() -> Facts {
+pub fn facts() -> Facts {
     let profile = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/digits.json");
     Facts::load(&[profile]).expect("the shipped profile loads")
 }
 
-fn problem(max_rps: f64, inventory: &Value, goal: &Value) -> Problem {
+pub fn problem(max_rps: f64, inventory: &Value, goal: &Value) -> Problem {
     let value = json!({
         "format": "planner.problem/1", "name": "test", "room": "variant-set", "profiles": ["x/digits.json"],
         "workload": { "max_rps": max_rps }, "slo": { "quantile": 0.99, "latency_ms": 10 },
@@ -214,14 +216,14 @@ fn problem(max_rps: f64, inventory: &Value, goal: &Value) -> Problem {
     from_value(value).expect("a good problem").0
 }
 
-fn two_kinds() -> Value {
+pub fn two_kinds() -> Value {
     json!({ "machines": [
         { "name": "small", "cores": 2, "memory_mb": 7, "at_most": 3, "price_usd_per_hour": 0.09 },
         { "name": "large", "cores": 4, "at_most": 1, "price_usd_per_hour": 0.16 },
     ] })
 }
 
-fn goals() -> [Value; 3] {
+pub fn goals() -> [Value; 3] {
     [
         json!({ "kind": "weighted", "weights": { "accuracy": 1.0, "resource": 0.05, "loading": 0.0 } }),
         json!({ "kind": "cheapest", "accuracy_at_least": 0.93 }),
@@ -229,7 +231,7 @@ fn goals() -> [Value; 3] {
     ]
 }
 
-fn planned(problem: &Problem, facts: &Facts) -> Result<Plan, Conflict> {
+pub fn planned(problem: &Problem, facts: &Facts) -> Result<Plan, Conflict> {
     match solve(problem, facts, Context::default()).expect("a proof") {
         Answer::Plan(plan) => Ok(*plan),
         Answer::Infeasible(conflict) => Err(conflict),
@@ -250,6 +252,25 @@ fn every_plan_on_machines_packs_and_passes_its_check() {
             let again = planned(&problem, &facts).expect("as before");
             assert_eq!(plan, again, "{goal}: another plan the second time");
         }
+    }
+}
+
+/// A gear that nothing takes the plan out of costs in simulation what its machines cost.
+#[test]
+fn a_gear_that_stays_pays_the_rent_that_it_claims() {
+    let facts = facts();
+    let plan = planned(&problem(20_000.0, &two_kinds(), &goals()[0]), &facts).expect("feasible");
+    for gear in &plan.gears {
+        let alone = Plan { gears: vec![gear.clone()], ..plan.clone() };
+        let settings = Settings {
+            arrivals: Arrivals::Constant { rate_rps: gear.up_to_rps.get() },
+            duration: Duration::from_secs(1),
+            warmup: Duration::from_millis(100),
+            seed: 1,
+        };
+        let report = simulate(&alone, &Measured::new(&alone, &facts).expect("measured"), &settings);
+        let claimed = gear.claims.cost_usd_per_hour.expect("claimed").get();
+        assert!(claimed > 0.0 && (report.cost_usd_per_hour() / claimed - 1.0).abs() < 1e-9, "{claimed}: {report:?}");
     }
 }
 
@@ -369,20 +390,26 @@ fn stock_and_memory_are_limits_in_conflict() {
 fn each_way_out_works(refused: &Problem, conflict: &Conflict, facts: &Facts) {
     for limit in &conflict.limits {
         let Some(value) = limit.would_have_to_be else { continue };
-        let mut eased = refused.clone();
-        match &*limit.key {
-            "workload.max_rps" => eased.workload.max_rps = planner::units::Rate::saturating(value),
-            "slo.latency_ms" => eased.slo.latency_ms = planner::units::Millis::saturating(value),
-            "goal.accuracy_at_least" => {
-                eased.goal.accuracy_at_least = Some(planner::units::Accuracy::saturating(value));
-            }
-            "inventory.machines[0].at_most" => eased.inventory.machines[0].at_most = value as u32,
-            "inventory.machines[0].memory_mb" => {
-                eased.inventory.machines[0].memory_mb = Some(planner::units::Megabytes::saturating(value));
-            }
-            other => panic!("no such limit: {other}"),
+        let mut moved = refused.clone();
+        eased(&mut moved, &limit.key, value);
+        assert!(planned(&moved, facts).is_ok(), "{} = {value} does not help", limit.key);
+    }
+}
+
+/// Moves a limit of a problem, by its key.
+pub fn eased(problem: &mut Problem, key: &str, value: f64) {
+    match key {
+        "workload.max_rps" => problem.workload.max_rps = planner::units::Rate::saturating(value),
+        "slo.latency_ms" => problem.slo.latency_ms = planner::units::Millis::saturating(value),
+        "goal.accuracy_at_least" => {
+            problem.goal.accuracy_at_least = Some(planner::units::Accuracy::saturating(value));
         }
-        assert!(planned(&eased, facts).is_ok(), "{} = {value} does not help", limit.key);
+        "inventory.machines[0].at_most" => problem.inventory.machines[0].at_most = value as u32,
+        "inventory.machines[1].at_most" => problem.inventory.machines[1].at_most = value as u32,
+        "inventory.machines[0].memory_mb" => {
+            problem.inventory.machines[0].memory_mb = Some(planner::units::Megabytes::saturating(value));
+        }
+        other => panic!("no such limit: {other}"),
     }
 }
 

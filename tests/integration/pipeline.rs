@@ -314,7 +314,7 @@ fn explanations_say_what_solving_again_gives() {
         for limit in &why.limits {
             let mut moved = problem.clone();
             moved.workload.max_rps = gear.up_to_rps;
-            match limit.key {
+            match &*limit.key {
                 "inventory.cores" => moved.inventory.cores += 1,
                 "slo.latency_ms" => moved.slo.latency_ms = Millis::saturating(limit.loosened_to),
                 _ => moved.goal.accuracy_at_least = Some(Accuracy::saturating(limit.loosened_to)),

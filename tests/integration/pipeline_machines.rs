@@ -1,5 +1,6 @@
 //! The room `pipeline` on machines: the search within a fleet against enumeration, and the best fleet against trying each.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use planner::plan::law::Law;
 use planner::plan::{Gear, Plan, Tolerance, check};
 use planner::problem::Problem;
 use planner::profile::Distribution;
-use planner::rooms::{Answer, Context, solve};
+use planner::rooms::{Answer, BaselineKind, BaselineRules, Chooser, Context, Frontiers, baselines, explain, solve};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -188,5 +189,62 @@ fn every_plan_of_a_pipeline_on_machines_passes_its_check() {
         let findings = check(&plan, &facts, Some(&problem), Tolerance::default());
         assert!(!findings.has_errors(), "{goal}: {findings}");
         assert!(plan.gears.iter().all(|gear| !gear.packing.is_empty()));
+    }
+}
+
+/// What an explanation says of one more machine, or of a looser SLO, is what solving with it gives; the frontier holds the plan; and FA2
+/// and RIM are plans that carry the peak and are no better than the frontier.
+#[test]
+fn pipelines_on_machines_are_explained_and_compared() {
+    let facts = facts();
+    for goal in [json!({ "kind": "cheapest", "accuracy_at_least": 0.7 }), json!({ "kind": "most-accurate" })] {
+        let problem = problem([2, 2], 2_500.0, &goal);
+        let Answer::Plan(mut plan) = solve(&problem, &facts, Context::default()).expect("a proof") else {
+            panic!("{goal}: infeasible")
+        };
+        plan.provenance.problem = Some(problem.clone());
+        let last = plan.gears.len() - 1;
+        let gear = &plan.gears[last];
+        let why = explain(&plan, &problem, &facts, last).expect("it is what its problem gives");
+        assert!((why.cost_usd_per_hour.expect("rented") - cost(gear)).abs() < 1e-9, "{goal}: {why:?}");
+        assert_eq!(Some(why.cores), gear.claims.cores, "{goal}");
+        assert!(why.runner_up.as_ref().is_none_or(|second| second.objective <= why.objective + 1e-9), "{why:?}");
+        for limit in &why.limits {
+            let mut moved = problem.clone();
+            match &*limit.key {
+                "inventory.machines[0].at_most" => moved.inventory.machines[0].at_most += 1,
+                "inventory.machines[1].at_most" => moved.inventory.machines[1].at_most += 1,
+                "inventory.machines[0].memory_mb" => {
+                    moved.inventory.machines[0].memory_mb =
+                        Some(planner::units::Megabytes::saturating(limit.loosened_to));
+                }
+                "slo.latency_ms" => moved.slo.latency_ms = planner::units::Millis::saturating(limit.loosened_to),
+                _ => moved.goal.accuracy_at_least = Some(planner::units::Accuracy::saturating(limit.loosened_to)),
+            }
+            let found = last_gear(&moved, &facts).expect("looser limits never refuse");
+            let change = limit.cost_change_usd_per_hour.expect("rented");
+            assert!((cost(&found) - cost(gear) - change).abs() < 1e-9, "{goal}: {limit:?}");
+            assert!((accuracy(&found) - accuracy(gear) - limit.accuracy_gain).abs() < 1e-9, "{goal}: {limit:?}");
+        }
+        let found = Frontiers::of(&problem, &facts, &BTreeMap::new(), &[2_500.0]).expect("the room has one");
+        let own = |usd: f64| {
+            let within = found.choices.iter().filter(|choice| choice.by == Chooser::Frontier);
+            let within = within.filter(|choice| choice.cost_usd_per_hour.get() <= usd + 1e-9);
+            within.map(|choice| choice.accuracy.get()).fold(0.0, f64::max)
+        };
+        assert!((own(cost(gear)) - accuracy(gear)).abs() < 1e-9, "{goal}: the plan is on the frontier");
+        for choice in &found.choices {
+            assert!(own(choice.cost_usd_per_hour.get()) >= choice.accuracy.get() - 1e-9, "{choice:?} beats it");
+        }
+        let rules = BaselineRules { look_ahead: std::time::Duration::from_secs(60), overloaded: false };
+        let mut names = Vec::new();
+        for kind in BaselineKind::of(&problem) {
+            for baseline in baselines(kind, &plan, &problem, &facts, rules).expect("facts are there") {
+                assert!(!baseline.plan.validate().has_errors(), "{}", baseline.plan.validate());
+                assert!(baseline.plan.max_rps() >= 2_500.0 - 1e-6, "{} carries the peak", baseline.name);
+                names.push(baseline.name);
+            }
+        }
+        assert!(names.contains(&"fa2-low".to_owned()) && names.iter().any(|name| name.starts_with("rim")), "{names:?}");
     }
 }

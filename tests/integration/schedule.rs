@@ -5,8 +5,8 @@ use std::path::Path;
 use planner::facts::{Facts, RecordedLoad};
 use planner::format::{from_value, to_bytes};
 use planner::problem::Problem;
-use planner::rooms::Schedule;
-use planner::simulate::Arrivals;
+use planner::rooms::{Answer, Context, Schedule, solve};
+use planner::simulate::{Arrivals, Controller, Measured, Settings, replicate_under};
 use serde_json::{Value, json};
 
 fn root() -> &'static Path {
@@ -59,6 +59,40 @@ fn a_schedule_is_worth_no_less_than_greedy_or_one_gear() {
         let again = Schedule::of(&problem(goal), &facts(load_time), &day, 20.0).expect("solvable").expect("carried");
         assert_eq!(to_bytes(&again), to_bytes(&schedule), "twice the same");
     }
+}
+
+/// A simulation follows the timetable: as many changes as the schedule has, and every period's gear in time.
+#[test]
+fn a_schedule_is_followed_in_simulation() {
+    let (problem, facts, day) = (
+        problem(&json!({ "kind": "weighted", "weights": { "accuracy": 1.0, "resource": 0.05 } })),
+        facts(Some(10e3)),
+        day(),
+    );
+    let schedule = Schedule::of(&problem, &facts, &day, 20.0).expect("solvable").expect("carried");
+    let Answer::Plan(beside) = solve(&problem, &facts, Context::default()).expect("solvable") else {
+        panic!("the peak is carried")
+    };
+    let (plan, timetable) = schedule.as_plan(&beside);
+    let settings = Settings {
+        arrivals: Arrivals::of_file(&root().join("traces/day.csv")).expect("shipped").scaled(9_000.0, 1.0),
+        duration: std::time::Duration::from_secs_f64(day.length_s()),
+        warmup: std::time::Duration::ZERO,
+        seed: 5,
+    };
+    let world = Measured::new(&plan, &facts).expect("measured");
+    let controller = Controller::Timetable(std::sync::Arc::new(timetable));
+    let report = replicate_under(controller, &plan, &world, &settings, 2);
+    assert_eq!(report.changes.len(), schedule.total.changes, "{:?}", report.changes);
+    assert!(schedule.total.changes > 0, "nothing is followed where nothing changes");
+    assert!(report.whole.slo_met, "{} late", report.whole.violation_share);
+    let accuracy = report
+        .gears
+        .iter()
+        .zip(&schedule.gears)
+        .map(|(seen, gear)| gear.claims.accuracy.expect("claimed").value.get() * seen.summary.arrived as f64);
+    let seen = accuracy.sum::<f64>() / report.whole.arrived as f64;
+    assert!((seen - schedule.total.accuracy.get()).abs() < 2e-3, "{seen} for {}", schedule.total.accuracy);
 }
 
 #[test]

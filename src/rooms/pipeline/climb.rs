@@ -10,6 +10,7 @@ use crate::optimize::LOAD_SLACK;
 use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SLACK, Table, Walk, labels};
 use crate::plan::law::Law;
 use crate::problem::{GoalKind, PipelineAccuracy, Problem};
+use crate::rooms::gears::cores_of;
 
 use super::Parts;
 use super::blend::{self, Bar, Portion, mixes};
@@ -93,6 +94,13 @@ impl<'a> Model<'a> {
             level: None,
             problem,
         })
+    }
+
+    /// Leaves only ways with so many replicas.
+    pub fn keep_replicas(&mut self, replicas: u32) {
+        for ways in &mut self.ways {
+            ways.retain(|way| way.candidate.replicas == replicas);
+        }
     }
 
     /// Returns the best choices for all loads up to `most`, or `None` where some load cannot be carried.
@@ -212,8 +220,27 @@ impl<'a> Model<'a> {
         valued.reduce(best)
     }
 
-    /// Returns the choices at a load that no other beats in both cores and accuracy, the fewest cores first.
+    /// Returns the cores of each stage's lanes with their variants; where machines are rented, of each variant on each kind, called
+    /// like `cnn_m-small`. Accelerators have none.
+    pub fn cores_of(&self, chosen: &Chosen) -> Vec<(String, u32)> {
+        let of_lane = |(stage, way): (usize, &Way)| {
+            let variant = &self.problem.stages[stage].variants[way.variant];
+            let lane = (variant.clone(), way.candidate.clone());
+            let name = match &way.candidate.machine {
+                Some(kind) => format!("{variant}-{kind}"),
+                None => variant.clone(),
+            };
+            (name, cores_of(self.problem, std::slice::from_ref(&lane)))
+        };
+        self.all_lanes(chosen).map(of_lane).collect()
+    }
+
+    /// Returns the choices at a load that no other beats in both cores (money, where machines are rented) and accuracy, the
+    /// fewest cores first.
     pub fn frontier(&self, load: f64) -> Vec<Chosen> {
+        if let Some(machines) = &self.machines {
+            return machines.frontier(self, load);
+        }
         let budget = f64::from(self.problem.core_budget());
         let alone = self.program(load, None);
         let points = labels::frontier(&alone.choice, budget);

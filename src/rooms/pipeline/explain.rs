@@ -3,12 +3,9 @@
 use super::climb::{Chosen, Model};
 use crate::error::Error;
 use crate::facts::Facts;
-use crate::plan::Plan;
-use crate::problem::{GoalKind, Problem};
-use crate::rooms::explain::{Explanation, LimitPrice, Moved, RunnerUp, loosened, not_what_it_gives};
-
-/// How far a gear's objective and accuracy may be from those that are found again.
-const CLOSE: f64 = 1e-9;
+use crate::plan::{Gear, Plan};
+use crate::problem::Problem;
+use crate::rooms::explain::{CLOSE, Comes, Explanation, Moved, RunnerUp, loosened, not_what_it_gives};
 
 /// Explains gears, each by itself; the facts are worked in once.
 pub(in crate::rooms) fn explain(
@@ -18,7 +15,7 @@ pub(in crate::rooms) fn explain(
     gears: &[usize],
 ) -> Result<Vec<Result<Explanation, Error>>, Error> {
     let parts = &plan.provenance.capacity_parts;
-    let moved: Vec<Moved> = loosened(problem).into_iter().map(|moved| priced_alike(problem, moved)).collect();
+    let moved = loosened(problem);
     let looser = moved.iter().map(|moved| Ok((moved, Model::new(&moved.problem, facts, parts)?)));
     let looser: Vec<(&Moved, Model<'_>)> = looser.collect::<Result<_, Error>>()?;
     let model = Model::new(problem, facts, parts)?;
@@ -33,47 +30,47 @@ fn explained(
 ) -> Result<Explanation, Error> {
     let gear = &plan.gears[index];
     let load = gear.up_to_rps.get();
-    let claimed = (gear.claims.accuracy.map(|claim| claim.value.get()), gear.claims.cores);
-    let is_gear = |best: &Chosen| {
-        claimed.0.is_none_or(|accuracy| (accuracy - best.accuracy).abs() <= CLOSE)
-            && claimed.1.is_none_or(|cores| (f64::from(cores) - best.cost).abs() <= CLOSE)
+    let best = model.best_at(load).filter(|best| is_gear(gear, comes(model, best)));
+    let best = best.ok_or_else(|| not_what_it_gives(index, load))?;
+    let own = comes(model, &best);
+    let price = |(moved, looser): &(&Moved, Model<'_>)| {
+        let found = looser.best_at(load).map_or(own, |found| Comes {
+            // By the prices and the goal of the problem that is explained.
+            objective: model.objective(&found),
+            ..comes(looser, &found)
+        });
+        moved.price(own, found)
     };
-    let best = model.best_at(load).filter(is_gear).ok_or_else(|| not_what_it_gives(index, load))?;
     Ok(Explanation {
         gear: index,
         load_rps: load,
-        objective: model.objective(&best),
-        accuracy: best.accuracy,
-        cores: best.cost.round() as u32,
-        limits: looser.iter().map(|(moved, looser)| price(model, moved, looser, load, &best)).collect(),
+        objective: own.objective,
+        accuracy: own.accuracy,
+        cores: own.cores,
+        cost_usd_per_hour: own.usd_per_hour,
+        limits: looser.iter().map(price).collect(),
         runner_up: runner_up(model, load, &best),
     })
 }
 
-/// A larger budget must not make the same cores look cheaper.
-fn priced_alike(problem: &Problem, mut moved: Moved) -> Moved {
-    let scale = f64::from(moved.problem.core_budget()) / f64::from(problem.core_budget());
-    if problem.goal.kind == GoalKind::Weighted {
-        let mut weights = problem.goal.weights.unwrap_or_default();
-        weights.resource = crate::units::Factor::saturating(weights.resource.get() * scale);
-        moved.problem.goal.weights = Some(weights);
-    }
-    moved
+/// Tells whether a gear claims what a choice comes to.
+fn is_gear(gear: &Gear, comes: Comes) -> bool {
+    let close = |claimed: f64, found: f64| (claimed - found).abs() <= CLOSE;
+    let accuracy = gear.claims.accuracy.map(|claim| claim.value.get());
+    let is_as_accurate = accuracy.is_none_or(|claimed| close(claimed, comes.accuracy));
+    let costs_as_much = match comes.usd_per_hour {
+        Some(usd) => gear.claims.cost_usd_per_hour.is_none_or(|claimed| close(claimed.get(), usd)),
+        None => gear.claims.cores.is_none_or(|claimed| claimed == comes.cores),
+    };
+    is_as_accurate && costs_as_much
 }
 
-/// Returns what a looser limit would buy beside the best choice within the limits as they are.
-fn price(model: &Model<'_>, moved: &Moved, looser: &Model<'_>, load: f64, best: &Chosen) -> LimitPrice {
-    let found = looser.best_at(load).unwrap_or_else(|| best.clone());
-    let accuracy_gain = found.accuracy - best.accuracy;
-    let cores_change = (found.cost - best.cost).round() as i64;
-    LimitPrice {
-        key: moved.key,
-        value: moved.value,
-        loosened_to: moved.loosened_to,
-        binds: accuracy_gain > CLOSE || cores_change < 0,
-        accuracy_gain,
-        cores_change,
-        objective_gain: model.objective(&found) - model.objective(best),
+fn comes(model: &Model<'_>, chosen: &Chosen) -> Comes {
+    Comes {
+        accuracy: chosen.accuracy,
+        cores: model.cores_of(chosen).iter().map(|(_, cores)| cores).sum(),
+        usd_per_hour: model.machines.is_some().then_some(chosen.cost),
+        objective: model.objective(chosen),
     }
 }
 
@@ -84,10 +81,13 @@ fn runner_up(model: &Model<'_>, load: f64, best: &Chosen) -> Option<RunnerUp> {
         let mut without = model.clone();
         without.ways[stage].retain(|way| way.variant != variant || way.candidate.cores() != cores);
         let picked = without.best_at(load)?;
-        let cores = without
-            .all_lanes(&picked)
-            .map(|(stage, way)| (model.problem.stages[stage].variants[way.variant].clone(), way.candidate.cores()));
-        Some(RunnerUp { cores: cores.collect(), accuracy: picked.accuracy, objective: model.objective(&picked) })
+        let second = comes(&without, &picked);
+        Some(RunnerUp {
+            cores: without.cores_of(&picked),
+            accuracy: second.accuracy,
+            cost_usd_per_hour: second.usd_per_hour,
+            objective: second.objective,
+        })
     });
     seconds.max_by(|a, b| a.objective.total_cmp(&b.objective).then(a.accuracy.total_cmp(&b.accuracy)))
 }

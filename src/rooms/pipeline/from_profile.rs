@@ -21,12 +21,11 @@ use crate::facts::Facts;
 use crate::finding::{Code, Finding};
 use crate::optimize::LOAD_SLACK;
 use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SLACK, Walk, labels};
-use crate::plan::{self, Certificate, Claims, Dispatch, Gear, LatencyClaim, Plan, Stage, pipeline_accuracy};
+use crate::plan::{Certificate, Claims, Dispatch, Gear, Plan, Stage, pipeline_accuracy};
 use crate::problem::{Problem, Published, Task};
-use crate::profile::Trust;
 use crate::rooms::gears::{Decoded, assemble, lane};
 use crate::rooms::variant_set::{Candidate, not_measured};
-use crate::units::{Millis, Rate, Share, Usd};
+use crate::units::{Rate, Share, Usd};
 
 const METHOD: &str = "exact: labels over the published program, range by range of the load";
 
@@ -54,15 +53,7 @@ pub(super) fn plan(problem: &Problem, facts: &Facts, parts: &Parts) -> Result<Op
         return Ok(None);
     }
     let decoded = program.ladder(most).iter().map(|range| gear(problem, facts, range)).collect();
-    let mut plan = assemble(problem, facts, decoded);
-    // What the gear really takes, in our words: the paper's row adds mean times up, and claims nothing of a tail.
-    for index in 0..plan.gears.len() {
-        let takes = plan::latency_ms(&plan, index, facts).filter(|ms| ms.is_finite());
-        let cores = plan.gears[index].claims.cores.unwrap_or(0);
-        let trust = facts.trust_on(cores, Trust::Measured);
-        plan.gears[index].claims.latency = takes.map(|ms| LatencyClaim { value_ms: Millis::saturating(ms), trust });
-    }
-    Ok(Some(plan))
+    Ok(Some(assemble(problem, facts, decoded)))
 }
 
 /// The published program of a problem, without its load.

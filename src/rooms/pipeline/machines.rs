@@ -6,7 +6,7 @@ use crate::facts::Facts;
 use crate::optimize::choice::placed::{Placed, Site};
 use crate::optimize::choice::{Alternative, Choice, Goal, labels};
 use crate::optimize::fleet::shape::Shapes;
-use crate::optimize::fleet::{self, Kind, Within, cost_of};
+use crate::optimize::fleet::{self, Best, Kind, Within, cost_of};
 use crate::optimize::pack::Size;
 use crate::problem::Problem;
 use crate::rooms::machines::{self, Packing, kinds, size};
@@ -78,10 +78,19 @@ impl OnMachines {
     /// Returns the best choice at a load, with the price of its machines.
     pub fn best_at(&self, model: &Model<'_>, load: f64) -> Option<Chosen> {
         let at_load = AtLoad::new(self, model, load)?;
-        let best = fleet::best(&self.kinds, objective(model.problem), &at_load)?;
-        let stages = best.choice.iter().map(|&way| vec![Portion { way, share: 1.0 }]).collect();
-        Some(Chosen { value: best.value, accuracy: best.accuracy, cost: best.cost, stages })
+        fleet::best(&self.kinds, objective(model.problem), &at_load).map(chosen)
     }
+
+    /// Returns the choices at a load that no fleet as cheap beats in accuracy, the cheapest first.
+    pub fn frontier(&self, model: &Model<'_>, load: f64) -> Vec<Chosen> {
+        let at_load = AtLoad::new(self, model, load);
+        at_load.iter().flat_map(|at_load| fleet::frontier(&self.kinds, at_load)).map(chosen).collect()
+    }
+}
+
+fn chosen(best: Best<Vec<usize>>) -> Chosen {
+    let stages = best.choice.iter().map(|&way| vec![Portion { way, share: 1.0 }]).collect();
+    Chosen { value: best.value, accuracy: best.accuracy, cost: best.cost, stages }
 }
 
 /// The program at one load.

@@ -21,6 +21,8 @@ mod machines;
 mod published;
 mod ways;
 
+use std::collections::BTreeMap;
+
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::plan::Plan;
@@ -28,7 +30,7 @@ use crate::problem::{Formulation, Problem};
 
 use super::conflict;
 use super::gears::assemble;
-use super::variant_set::Parts;
+use super::variant_set::{Candidate, Parts};
 use super::{Answer, Context, FrontierPoint, Planner};
 use climb::{Chosen, Model};
 pub(super) use explain::explain;
@@ -70,6 +72,24 @@ impl Planner for Pipeline {
     }
 }
 
+/// Returns the plan with so many replicas of every stage at every load (RIM); `None` where they do not carry the peak.
+pub(super) fn plan_with_replicas(problem: &Problem, facts: &Facts, replicas: u32) -> Result<Option<Plan>, Error> {
+    let mut model = Model::new(problem, facts, &Parts::new())?;
+    model.keep_replicas(replicas);
+    let Some(steps) = model.climb(problem.workload.max_rps.get()) else { return Ok(None) };
+    let gears = steps.iter().map(|step| decode::gear(&model, facts, step)).collect();
+    Ok(Some(assemble(problem, facts, gears)))
+}
+
+/// Returns for each stage its most or its least accurate variant, alone.
+pub(super) fn one_each(problem: &Problem, facts: &Facts, most: bool) -> Vec<Vec<String>> {
+    let accuracy = |name: &String| facts.variant(name).map_or(0.0, |variant| variant.accuracy.value.get());
+    let sign = if most { 1.0 } else { -1.0 };
+    let best =
+        |names: &[String]| names.iter().max_by(|a, b| (sign * accuracy(a)).total_cmp(&(sign * accuracy(b)))).cloned();
+    problem.stages.iter().map(|stage| best(&stage.variants).into_iter().collect()).collect()
+}
+
 /// What the room can carry under a problem that was moved.
 struct Carries<'a> {
     facts: &'a Facts,
@@ -105,17 +125,29 @@ pub(super) fn with_replicas(
     replicas: u32,
 ) -> Result<Option<FrontierPoint>, Error> {
     let mut model = Model::new(problem, facts, parts)?;
-    for ways in &mut model.ways {
-        ways.retain(|way| way.candidate.replicas == replicas);
-    }
+    model.keep_replicas(replicas);
     Ok(model.frontier(load).last().map(|chosen| point(&model, chosen)))
 }
 
 fn point(model: &Model<'_>, chosen: &Chosen) -> FrontierPoint {
+    let cores_of = model.cores_of(chosen);
+    let machines = match &model.machines {
+        Some(machines) => machines.pack(model.problem, &lanes(model, chosen)).machines,
+        None => BTreeMap::new(),
+    };
+    FrontierPoint {
+        cores: cores_of.iter().map(|(_, cores)| cores).sum(),
+        cost_usd_per_hour: model.machines.is_some().then_some(chosen.cost),
+        machines,
+        accuracy: chosen.accuracy,
+        cores_of,
+    }
+}
+
+fn lanes(model: &Model<'_>, chosen: &Chosen) -> Vec<(String, Candidate)> {
     let variants = |stage: usize| &model.problem.stages[stage].variants;
-    let cores = |(stage, way): (usize, &Way)| (variants(stage)[way.variant].clone(), way.candidate.cores());
-    let cores_of: Vec<(String, u32)> = model.all_lanes(chosen).map(cores).collect();
-    FrontierPoint { cores: cores_of.iter().map(|(_, cores)| cores).sum(), accuracy: chosen.accuracy, cores_of }
+    let lane = |(stage, way): (usize, &Way)| (variants(stage)[way.variant].clone(), way.candidate.clone());
+    model.all_lanes(chosen).map(lane).collect()
 }
 
 fn is_supported(context: &Context<'_>) -> Result<(), Error> {

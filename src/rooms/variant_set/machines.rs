@@ -9,6 +9,8 @@
 //! Every gear is proved best at its highest load. Less load never makes the best worse, so the border to the next gear is
 //! found by bisection: below it a choice is cheaper, or better by more than the goal's `gear_loss_at_most`.
 
+use std::collections::BTreeMap;
+
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::error::Error;
@@ -16,7 +18,7 @@ use crate::facts::Facts;
 use crate::optimize::fleet::mix::{Item, Mix, Squad, worth_keeping};
 use crate::optimize::fleet::{self, Best, NO_LEVELS, Within};
 use crate::optimize::{ACCURACY_SLACK, LOAD_SLACK, Objective};
-use crate::plan::Certificate;
+use crate::plan::{Certificate, Gear, Plan};
 use crate::problem::{Machine, Problem};
 use crate::rooms::gears::Decoded;
 use crate::rooms::machines::{kinds, pack, size};
@@ -31,11 +33,14 @@ const LOWEST: f64 = 1e-3;
 /// Differences of values below this are rounding.
 const CLOSE: f64 = 1e-9;
 
+/// The device whose replicas take cores.
+const CPU: &str = "cpu";
+
 const METHOD: &str =
     "exact: every fleet within stock that a bound lets pass, the cheapest first; labels over variants; packed exactly";
 
 /// A problem on machines with its facts worked in.
-pub(super) struct Model<'a> {
+pub(in crate::rooms) struct Model<'a> {
     problem: &'a Problem,
     /// The facts that hold on each kind.
     facts: Vec<Facts>,
@@ -45,7 +50,8 @@ pub(super) struct Model<'a> {
     objective: Objective,
 }
 
-type Found = Best<Vec<usize>>;
+/// A choice: for each item 0 where it is left out, else the index of its option plus one.
+pub(in crate::rooms) type Found = Best<Vec<usize>>;
 
 impl<'a> Model<'a> {
     pub fn new(problem: &'a Problem, facts: &Facts, parts: &Parts) -> Result<Self, Error> {
@@ -100,6 +106,92 @@ impl<'a> Model<'a> {
             if carries(middle) { low = middle } else { high = middle }
         }
         low
+    }
+
+    /// Returns the best choice at a load that does not give an item so many cores as this option has.
+    pub fn best_without(&self, item: usize, pick: usize, load: f64) -> Option<Found> {
+        let mut items = self.mix.items().to_vec();
+        let options = &self.mix.items()[item].options;
+        let cores = |option: &Squad| option.size.cores * option.size.count;
+        let given_up = cores(&options[pick - 1]);
+        let kept: Vec<usize> = (0..options.len()).filter(|&index| cores(&options[index]) != given_up).collect();
+        items[item].options = kept.iter().map(|&index| options[index]).collect();
+        let mix = Mix::new(items, self.mix.kinds().to_vec());
+        let mut found = fleet::best(mix.kinds(), self.objective, &mix.at(load))?;
+        if let Some(pick) = found.choice[item].checked_sub(1) {
+            found.choice[item] = kept[pick] + 1;
+        }
+        Some(found)
+    }
+
+    /// Returns the choices at a load that no fleet as cheap beats in accuracy, the cheapest first.
+    pub fn frontier(&self, load: f64) -> Vec<Found> {
+        fleet::frontier(self.mix.kinds(), &self.mix.at(load))
+    }
+
+    /// Returns the choice that a gear of a plan is, at a load; `None` where it is none of these or does not carry the load.
+    pub fn of_gear(&self, plan: &Plan, gear: &Gear, load: f64) -> Option<Found> {
+        let mut choice = vec![0; self.items.len()];
+        for lane in gear.stages.iter().flat_map(|stage| &stage.lanes) {
+            let pool = plan.pool(&lane.pool)?;
+            let runs = |way: &Candidate| {
+                let size = (way.cores_each, way.replicas, way.batch);
+                way.machine == pool.machine && size == (pool.on.cores(), gear.replicas_of(pool), lane.batch)
+            };
+            let of_item = |(item, (variant, ways)): (usize, &(String, Vec<Candidate>))| {
+                let pick = ways.iter().position(runs).filter(|_| *variant == lane.variant)?;
+                Some((item, pick + 1))
+            };
+            let (item, pick) = self.items.iter().enumerate().find_map(of_item)?;
+            choice[item] = pick;
+        }
+        let (accuracy, _) = self.mix.evaluate(&choice, load)?;
+        let kinds = self.mix.kinds().iter().enumerate();
+        let machines =
+            |(kind, of): (usize, &fleet::Kind)| Some(self.mix.packed(&choice, kind, of.at_most)?.len() as u32);
+        let fleet: Vec<u32> = kinds.map(machines).collect::<Option<_>>()?;
+        let cost = fleet::cost_of(self.mix.kinds(), &fleet);
+        Some(Best { value: self.value(accuracy, cost), accuracy, cost, fleet, choice })
+    }
+
+    /// Returns what an accuracy at a price is worth by the goal.
+    pub fn value(&self, accuracy: f64, cost: f64) -> f64 {
+        let whole = self.problem.inventory.usd_per_hour();
+        let part = if whole > 0.0 { cost / whole } else { 0.0 };
+        match self.objective {
+            Objective::MostAccurate => accuracy,
+            Objective::Cheapest { .. } => -part,
+            Objective::Weighted { accuracy: weight, resource, .. } => weight * accuracy - resource * part,
+            Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => unreachable!("{NO_LEVELS}"),
+        }
+    }
+
+    /// Tells whether two choices are equally good: of equals a plan may have taken either.
+    pub fn are_equally_good(&self, one: &Found, other: &Found) -> bool {
+        let close = |a: f64, b: f64| (a - b).abs() <= CLOSE;
+        let weighs = matches!(self.objective, Objective::Weighted { .. });
+        let second = close(one.cost, other.cost) && close(one.accuracy, other.accuracy);
+        close(one.value, other.value) && (weighs || second)
+    }
+
+    /// Returns the cores of each variant on each kind, called like `cnn_m-small`; what is given nothing to do is not up, and
+    /// accelerators have none.
+    pub fn cores_of(&self, found: &Found, load: f64) -> Vec<(String, u32)> {
+        let (_, quotas) = self.mix.evaluate(&found.choice, load).expect("it carries the load");
+        let up = found.choice.iter().enumerate().filter(|(item, pick)| **pick > 0 && quotas[*item] > 0.0);
+        let of_item = |(item, pick): (usize, &usize)| {
+            let (variant, ways) = &self.items[item];
+            let kind = &self.problem.inventory.machines[self.mix.items()[item].kind];
+            let cores = if kind.device == CPU { ways[pick - 1].cores() } else { 0 };
+            (format!("{variant}-{}", kind.name), cores)
+        };
+        up.map(of_item).collect()
+    }
+
+    /// Returns the machines of each kind that a choice is packed onto.
+    pub fn machines_of(&self, found: &Found) -> BTreeMap<String, u32> {
+        let kinds = self.problem.inventory.machines.iter().zip(&found.fleet);
+        kinds.filter(|(_, machines)| **machines > 0).map(|(kind, machines)| (kind.name.clone(), *machines)).collect()
     }
 
     /// Returns the gears up to a load, or `None` where it cannot be carried.

@@ -8,6 +8,7 @@
 
 mod capacity;
 mod decode;
+mod explain;
 mod latency;
 mod machines;
 mod published;
@@ -27,6 +28,8 @@ use super::gears::assemble;
 use super::{Answer, Context, Planner};
 pub(super) use capacity::{Candidate, candidates, carries, not_measured};
 pub(super) use decode::one_stage;
+pub(super) use explain::explain;
+pub(super) use machines::{Found, Model as OnMachines};
 pub use published::{Published, capacity as published_capacity};
 
 /// Part of each variant's capacity that may be used; all of it where a variant is not named.
