@@ -117,7 +117,7 @@ def ablations(args, out):
     print("| devices | p95 limit | plan | accuracy over requests | late | within SLO | gear changes an hour |")
     print("|" + "---|" * 7)
     trace, path = cells.trace_for_the_planner(out), out / "ablation.json"
-    # Memory for three of the five models at most, so that placement matters.
+    # Memory that does not hold all five models, so that placement matters.
     small = 500
     on_all = ("cascade.certify=false",)
     for devices, limit in ((1, 200), (2, 100), (3, 200)):
