@@ -5,12 +5,13 @@
 #[path = "../tests/integration/adaptive/experiment.rs"]
 mod experiment;
 
-use experiment::{Bench, Way};
+use experiment::{Bench, NEAR_TIE, Way};
 
 /// Families that were drawn only after the constants of the surface were chosen (on digits, seeds 1 to 3 and 11 to 16).
 const SEEDS: [u64; 6] = [21, 22, 23, 24, 25, 26];
 /// How points are chosen.
-const WAYS: [Way; 5] = [Way::Within(0.05), Way::Within(0.1), Way::WithinAndFor(0.05), Way::WithinAndFor(0.1), Way::For];
+const WAYS: [Way; 5] =
+    [Way::Within(0.05), Way::Within(0.1), Way::WithinAndFor(0.05), Way::For(NEAR_TIE), Way::For(0.0)];
 
 #[expect(clippy::print_stdout, reason = "the answer of the example")]
 fn main() {

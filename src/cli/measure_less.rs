@@ -15,11 +15,11 @@ use planner::{Code, Error, Finding, Findings};
 use super::profile::share;
 use planner::paths::plain;
 
-/// Standard deviations below its prediction at which a point is taken to be at its best. What was never called is only
-/// predicted from others, whose shape it may not have.
-const BOUND: Bound = Bound { glimpsed: 3.0, unseen: 6.0 };
+/// Standard deviations below its prediction at which a point is taken to be at its best: one in 44 is beyond two. What was
+/// never called is only predicted from others, whose shape it may not have.
+const DEVIATIONS: Bound = Bound { glimpsed: 2.0, unseen: 4.0, near_tie: 0.0 };
 /// Most glimpses of a wave for a problem: one of so many of the grid, the fastest first, as they may rule out the others.
-const GRID_PER_GLANCE: usize = 3;
+const GRID_PER_GLANCE: usize = 8;
 /// Error within which the rest is predicted where only `--for` is given and `--within` does not say.
 const ENOUGH_FOR_A_BOUND: f64 = 0.05;
 
@@ -32,6 +32,10 @@ pub struct Less {
     /// Measure in full only points that could change the best plan of this problem (`planner.problem/1`)
     #[arg(long = "for", value_name = "PROBLEM")]
     problem: Option<PathBuf>,
+    /// With --for: leave out what is, at its best, faster by no more than this part than it would have to be to change the
+    /// plan; 0 measures near ties until their order is certain
+    #[arg(long, value_name = "PART", value_parser = share, requires = "problem", default_value = "0.03")]
+    near_tie: Share,
 }
 
 impl Less {
@@ -59,6 +63,7 @@ impl Less {
                 calls: CALLS_FOR_A_TAIL as u32,
             },
             predicts: self.within.is_some(),
+            near_tie: self.near_tie.get(),
             problem,
             grid: Vec::new(),
             chooser: None,
@@ -125,6 +130,8 @@ pub struct Choice {
     aim: Aim,
     /// Whether the rest must be predicted within the asked error, whatever the problem needs.
     predicts: bool,
+    /// Part of a latency within which two configurations are near ties.
+    near_tie: f64,
     problem: Option<Asked>,
     grid: Vec<Spot>,
     chooser: Option<Chooser>,
@@ -166,8 +173,8 @@ impl Choice {
     /// rests on and that are not measured in full.
     fn needed(&mut self, missing: &[Spot], known: &Known, profile: &Profile) -> Result<Wave, Error> {
         let Some(asked) = &self.problem else { return Ok(Wave::default()) };
-        let raised = self.chooser.as_ref().map_or(Bound::of(1.0), Chooser::calibration);
-        let bound = Bound { glimpsed: BOUND.glimpsed * raised.glimpsed, unseen: BOUND.unseen * raised.unseen };
+        let raised = self.chooser.as_ref().map(Chooser::calibration);
+        let bound = raised.map_or(DEVIATIONS, |raised| DEVIATIONS.raised(raised));
         let named = |spots: &[Spot]| -> Vec<Configuration> {
             spots.iter().map(|&(index, key)| (self.names[index].clone(), key)).collect()
         };
@@ -184,6 +191,7 @@ impl Choice {
             return Ok(Wave { glimpsed: worth_a_glimpse, ..Wave::default() });
         }
         let all = named(&self.grid);
+        let bound = Bound { near_tie: self.near_tie, ..bound };
         let found = relevance(&asked.problem, &facts, (&all, &self.device), bound, rooms::Context::default())?;
         let full = spots(&found.needed);
         self.found = Some(found);

@@ -22,7 +22,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::block::Key;
-use super::curve::Bound;
+use super::curve::Calibration;
 use super::surface::{Doubt, Predicted, Seen, Spot, Surface};
 use crate::units::{Millis, Share};
 
@@ -140,7 +140,7 @@ pub struct Outcome {
     /// Errors seen on points that were held out.
     pub held_out: HeldOut,
     /// By what doubt was raised.
-    pub calibration: Bound,
+    pub calibration: Calibration,
     /// Median error to expect of the points that were not measured in full.
     pub expected_error: f64,
 }
@@ -270,7 +270,7 @@ impl Chooser {
     /// Returns by what standard deviations are to be multiplied for predictions to be as sure as they say, at least 1: the
     /// root mean square of misses in standard deviations.
     #[must_use]
-    pub fn calibration(&self) -> Bound {
+    pub fn calibration(&self) -> Calibration {
         let of = |verdicts: Vec<&Verdict>| {
             if verdicts.len() < FEWEST_FORETOLD {
                 return UNKNOWN_CALIBRATION;
@@ -278,7 +278,7 @@ impl Chooser {
             let squares: f64 = verdicts.iter().map(|verdict| verdict.squared()).sum();
             (squares / verdicts.len() as f64).sqrt().max(1.0)
         };
-        Bound {
+        Calibration {
             glimpsed: of(self.judged_glimpsed.values().chain(&self.verdicts).collect()),
             unseen: of(self.judged_unseen.values().collect()),
         }

@@ -37,21 +37,39 @@ pub struct Residual {
     pub relative: f64,
 }
 
-/// How many standard deviations below its prediction a latency is taken to be at its best.
+/// What a latency that was not measured in full is taken for at its best: so many standard deviations below its prediction,
+/// and a part more, by which it may be faster without being worth a full measurement.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bound {
+    /// Standard deviations of configurations that were glimpsed.
+    pub glimpsed: f64,
+    /// Of those that were never called.
+    pub unseen: f64,
+    /// Part of a latency within which two configurations are near ties.
+    pub near_tie: f64,
+}
+
+impl Bound {
+    /// Returns the same bound for all, with no regard to near ties.
+    #[must_use]
+    pub const fn of(deviations: f64) -> Self {
+        Self { glimpsed: deviations, unseen: deviations, near_tie: 0.0 }
+    }
+
+    /// Returns the bound whose standard deviations are so many times as large.
+    #[must_use]
+    pub fn raised(self, by: Calibration) -> Self {
+        Self { glimpsed: self.glimpsed * by.glimpsed, unseen: self.unseen * by.unseen, ..self }
+    }
+}
+
+/// By what predicted standard deviations are to be multiplied to be as sure as they say.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Calibration {
     /// Of configurations that were glimpsed.
     pub glimpsed: f64,
     /// Of those that were never called.
     pub unseen: f64,
-}
-
-impl Bound {
-    /// Returns the same bound for all.
-    #[must_use]
-    pub const fn of(deviations: f64) -> Self {
-        Self { glimpsed: deviations, unseen: deviations }
-    }
 }
 
 /// A (cores, batch) that was not measured, as the family's surface predicts it.
@@ -74,7 +92,8 @@ impl Hole {
 
     /// Returns the hole filled with the lightest law so much faster than predicted, taken as sure.
     fn at_best(&self, bound: Bound) -> Self {
-        let median_ms = self.predicted.at_best_ms(if self.glimpsed { bound.glimpsed } else { bound.unseen });
+        let deviations = if self.glimpsed { bound.glimpsed } else { bound.unseen };
+        let median_ms = self.predicted.at_best_ms(deviations) * (1.0 + bound.near_tie);
         let law = self.lightest.scaled(median_ms / self.predicted.median_ms);
         Self {
             service: Service { law, ..self.service },

@@ -54,7 +54,7 @@ pub use answering::Halves;
 pub use answers::{Answer, Answers};
 pub use apart::{Apart, Limits, serve};
 pub use block::{Block, Enough, Key};
-pub use curve::{Bound, Curve, Hole, Residual, Service};
+pub use curve::{Bound, Calibration, Curve, Hole, Residual, Service};
 pub use histogram::{Distribution, Histogram};
 pub use idx::{Samples, read_samples};
 pub use lab::{Footprint, Half, Here, Lab, Visit};

@@ -4,6 +4,9 @@
 //! Configurations in that plan must be measured. If all of them are measured, the plan is the best one: whatever the
 //! others are, they are no faster than they were taken for, and no plan gets worse when a latency falls.
 //!
+//! A configuration that would change the plan only if it were as fast as its bound, and not if it took some per cent more, is a
+//! near tie, and may be left out ([`Bound::near_tie`]): no plan is then missed that carries that much more.
+//!
 //! That rests on the bounds, which hold as often as so many standard deviations do; on no law having a lighter tail than
 //! the lightest that was measured of its variant; and, where gears are tried in simulation, on the capacities that those trials left.
 
@@ -38,10 +41,12 @@ pub enum Skipped {
         /// The median latency at its best, in milliseconds.
         at_best_ms: f64,
     },
-    /// Even at its best it is in no best plan.
+    /// Even at its best it is in no best plan, or a near tie of what is in it.
     NotBest {
         /// The median latency at its best, in milliseconds.
         at_best_ms: f64,
+        /// The part of it that it would have to be faster by to matter.
+        near_tie: f64,
     },
     /// Its calls alone are in no best plan, so what neighbours do to them does not matter.
     Neighbours,
@@ -58,7 +63,16 @@ impl fmt::Display for Skipped {
             Self::TooSlow { at_best_ms } => {
                 write!(f, "even at {at_best_ms:.3} ms, its best, it answers nobody in time")
             }
-            Self::NotBest { at_best_ms } => write!(f, "even at {at_best_ms:.3} ms, its best, it is in no best plan"),
+            Self::NotBest { at_best_ms, near_tie: 0.0 } => {
+                write!(f, "even at {at_best_ms:.3} ms, its best, it is in no best plan")
+            }
+            Self::NotBest { at_best_ms, near_tie } => {
+                let percent = 100.0 * near_tie;
+                write!(
+                    f,
+                    "even at {at_best_ms:.3} ms, its best, it beats the plan by less than {percent:.0} % of its time"
+                )
+            }
             Self::Neighbours => f.write_str("without neighbours it is in no best plan"),
             Self::Infeasible => f.write_str("no plan carries the load, even with all that is not measured at its best"),
         }
@@ -141,10 +155,17 @@ pub fn relevance(
 ) -> Result<Relevance, Error> {
     super::machines::refuse(problem, "what need not be measured")?;
     known(problem)?;
-    let hopeful = facts.at_best(asked, device, bound);
+    let mut bound = bound;
+    let mut hopeful = facts.at_best(asked, device, bound);
     let allowed: BTreeSet<String> = variants_of(problem, facts)?.into_iter().collect();
     let measured = measured(facts, device);
-    let at_best = solve(problem, &hopeful, context)?;
+    let mut at_best = solve(problem, &hopeful, context)?;
+    if matches!(at_best, Answer::Infeasible(_)) && bound.near_tie > 0.0 {
+        // Whether there is a plan at all is no matter of a few per cent.
+        bound.near_tie = 0.0;
+        hopeful = facts.at_best(asked, device, bound);
+        at_best = solve(problem, &hopeful, context)?;
+    }
     let used = match &at_best {
         Answer::Plan(plan) => used(plan, problem, &allowed),
         Answer::Infeasible(_) => BTreeSet::new(),
@@ -156,7 +177,7 @@ pub fn relevance(
             needed.push(asked.clone());
         } else {
             let reason = if allowed.contains(&asked.0) {
-                reason(problem, &hopeful, asked, device, &at_best)
+                reason(problem, &hopeful, (asked, device), bound, &at_best)
             } else {
                 Skipped::Variant
             };
@@ -184,8 +205,13 @@ fn used(plan: &Plan, problem: &Problem, allowed: &BTreeSet<String>) -> BTreeSet<
     lanes.filter_map(|lane| Some((lane.variant.clone(), key(*cores.get(lane.pool.as_str())?, lane.batch)))).collect()
 }
 
-fn reason(problem: &Problem, hopeful: &Facts, asked: &Configuration, device: &str, at_best: &Answer) -> Skipped {
-    let (name, key) = asked;
+fn reason(
+    problem: &Problem,
+    hopeful: &Facts,
+    ((name, key), device): (&Configuration, &str),
+    Bound { near_tie, .. }: Bound,
+    at_best: &Answer,
+) -> Skipped {
     if key.cores > problem.core_budget() {
         return Skipped::Cores { most: problem.core_budget() };
     }
@@ -198,12 +224,12 @@ fn reason(problem: &Problem, hopeful: &Facts, asked: &Configuration, device: &st
     let Some(service) = hopeful.curve(name, device).and_then(|curve| curve.at(key.cores, key.batch)) else {
         return Skipped::Neighbours;
     };
-    let at_best_ms = service.law.quantile_ms(0.5);
+    let at_best_ms = service.law.quantile_ms(0.5) / (1.0 + near_tie);
     if key.co_runners > 0 || service.trust == Trust::Measured {
         return Skipped::Neighbours;
     }
     if carries(problem, service, key.cores, key.batch) {
-        Skipped::NotBest { at_best_ms }
+        Skipped::NotBest { at_best_ms, near_tie }
     } else {
         Skipped::TooSlow { at_best_ms }
     }

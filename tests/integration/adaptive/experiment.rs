@@ -12,14 +12,16 @@ use planner::plan::Plan;
 use planner::problem::Problem;
 use planner::profile::adaptive::{Aim, Chooser, HeldOut, Known, full_grid};
 use planner::profile::sample::latency;
-use planner::profile::{Bound, Glimpse, Histogram, Key, Point, Profile, Seen, Spot, Variant, Wave};
+use planner::profile::{Bound, Calibration, Glimpse, Histogram, Key, Point, Profile, Seen, Spot, Variant, Wave};
 use planner::rooms::{self, Answer, Configuration, Context, hopeful, relevance};
 use planner::units::{Accuracy, Millis, Rate, Share};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Bounds of what was not measured in full, in calibrated standard deviations.
-pub const BOUND: Bound = Bound { glimpsed: 3.0, unseen: 6.0 };
+pub const BOUND: Bound = Bound { glimpsed: 2.0, unseen: 4.0, near_tie: 0.0 };
+/// What is left out as a near tie, by default.
+pub const NEAR_TIE: f64 = 0.03;
 /// Standard deviation, relative to the median, of what one visit differs by from another.
 const LUCK: f64 = 0.02;
 
@@ -28,6 +30,8 @@ pub struct Bench {
     pub name: &'static str,
     pub profile: Profile,
     pub problem: Problem,
+    /// Which draw of all glimpses.
+    pub draw: u64,
 }
 
 /// What measuring less came to.
@@ -47,7 +51,7 @@ pub struct Figures {
     /// What the chooser saw on points that it kept from the surface.
     pub held_out: HeldOut,
     /// By what it raised its doubt.
-    pub calibration: Bound,
+    pub calibration: Calibration,
     /// What it expects of the rest.
     pub expected_error: f64,
     /// Part of all loads up to the asked one at which the plan uses the same (variant, cores, replicas, batch).
@@ -80,7 +84,7 @@ impl fmt::Display for Figures {
             percent(held_out.median),
             percent(held_out.mean)
         )?;
-        let Bound { glimpsed, unseen } = self.calibration;
+        let Calibration { glimpsed, unseen } = self.calibration;
         write!(f, "{glimpsed:.2} and {unseen:.2} deviations, {} expected; ", percent(self.expected_error))?;
         write!(
             f,
@@ -99,15 +103,19 @@ pub enum Way {
     Within(f64),
     /// The same, then what could change the plan.
     WithinAndFor(f64),
-    /// Only what could change the plan.
-    For,
+    /// Only what could change the plan, near ties within this part left out.
+    For(f64),
 }
 
 impl Way {
+    fn near_tie(self) -> f64 {
+        if let Self::For(near_tie) = self { near_tie } else { NEAR_TIE }
+    }
+
     fn error(self) -> f64 {
         match self {
             Self::Within(error) | Self::WithinAndFor(error) => error,
-            Self::For => 0.05,
+            Self::For(_) => 0.05,
         }
     }
 }
@@ -117,7 +125,7 @@ impl Bench {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let profile = load::<Profile>(&root.join("profiles/digits.json")).expect("shipped").document;
         let problem = load::<Problem>(&root.join("problems/digits.toml")).expect("shipped").document;
-        Self { name: "digits", profile, problem }
+        Self { name: "digits", profile, problem, draw: 0 }
     }
 
     /// Six variants of a heavier family, 1 to 16 cores and batches of 1 to 128, with steps, roughness and noise.
@@ -143,7 +151,7 @@ impl Bench {
         problem.slo.latency_ms = Millis::saturating(400.0);
         problem.inventory.cores = 32;
         problem.workload.max_rps = Rate::saturating(400.0);
-        Self { name: "heavier", profile, problem }
+        Self { name: "heavier", profile, problem, draw: 0 }
     }
 
     pub fn grid(&self) -> Vec<Spot> {
@@ -175,7 +183,7 @@ impl Bench {
     /// Draws a glimpse of a point; the same one every time.
     pub fn glimpse(&self, (variant, key): Spot) -> Glimpse {
         let point = self.point((variant, key));
-        let seed = (variant as u64) << 40 | u64::from(key.cores) << 20 | u64::from(key.batch);
+        let seed = self.draw << 50 | (variant as u64) << 40 | u64::from(key.cores) << 20 | u64::from(key.batch);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let luck = (LUCK * normal(&mut rng)).exp();
         let law = point.histogram.as_ref().expect("measured").distribution();
@@ -234,14 +242,14 @@ impl Bench {
         loop {
             let known = self.known(&full, &glimpsed);
             let mut wave = match way {
-                Way::For if waves == 0 => chooser.begin(&known, &|_| 1.0),
-                Way::For => Wave::default(),
+                Way::For(_) if waves == 0 => chooser.begin(&known, &|_| 1.0),
+                Way::For(_) => Wave::default(),
                 _ => chooser.next(&known, &|_| 1.0),
             };
             if wave.is_empty() && !matches!(way, Way::Within(_)) {
                 // The outcome foretells every point, so that the next look judges it.
                 let _foretold = chooser.outcome(&known);
-                wave = self.needed((&full, &glimpsed), chooser.calibration());
+                wave = self.needed((&full, &glimpsed), chooser.calibration(), way.near_tie());
             }
             if wave.is_empty() {
                 return self.judge((&full, &glimpsed), waves, &mut chooser);
@@ -267,7 +275,7 @@ impl Bench {
         self.time_ms(&self.grid()) / self.time_ms(&rests)
     }
 
-    fn needed(&self, (full, glimpsed): (&[Spot], &[Spot]), raised: Bound) -> Wave {
+    fn needed(&self, (full, glimpsed): (&[Spot], &[Spot]), raised: Calibration, near_tie: f64) -> Wave {
         let names: Vec<&str> = self.profile.variants.iter().map(|variant| variant.name.as_str()).collect();
         let named = |spots: &[Spot]| -> Vec<Configuration> {
             spots.iter().map(|spot| (names[spot.0].to_owned(), spot.1)).collect()
@@ -276,16 +284,17 @@ impl Bench {
         let spots = |configurations: Vec<Configuration>| -> Vec<Spot> {
             configurations.into_iter().map(|(name, key)| (index(&name), key)).collect()
         };
-        let bound = Bound { glimpsed: BOUND.glimpsed * raised.glimpsed, unseen: BOUND.unseen * raised.unseen };
+        let bound = BOUND.raised(raised);
         let known = facts(&self.revealed(full, glimpsed));
         let grid = self.grid();
         let unseen: Vec<Spot> =
             grid.iter().filter(|spot| !full.contains(spot) && !glimpsed.contains(spot)).copied().collect();
         let mut worth_a_glimpse = hopeful(&self.problem, &known, (&named(&unseen), "cpu"), bound).expect("known room");
-        worth_a_glimpse.truncate(grid.len().div_ceil(3));
+        worth_a_glimpse.truncate(grid.len().div_ceil(8));
         if !worth_a_glimpse.is_empty() {
             return Wave { glimpsed: spots(worth_a_glimpse), full: Vec::new() };
         }
+        let bound = Bound { near_tie, ..bound };
         let found =
             relevance(&self.problem, &known, (&named(&grid), "cpu"), bound, Context::default()).expect("solves");
         Wave { glimpsed: Vec::new(), full: spots(found.needed) }

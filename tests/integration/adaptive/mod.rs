@@ -2,7 +2,7 @@
 
 pub mod experiment;
 
-use experiment::{Bench, Way, facts};
+use experiment::{Bench, NEAR_TIE, Way, facts};
 use planner::profile::adaptive::{Aim, Chooser, Known};
 use planner::profile::{Bound, Curve, Key, Seen, Spot, Surface, Trust};
 use planner::rooms::{self, Answer, Configuration, Context, Skipped, relevance};
@@ -38,13 +38,27 @@ fn digits_are_within_the_asked_error() {
 #[test]
 fn what_a_problem_needs_gives_the_plan_of_the_full_grid() {
     for (bench, saved) in [(Bench::digits(), 2.0), (Bench::heavier(21), 4.0), (Bench::heavier(22), 4.0)] {
-        let figures = bench.run(Way::For);
+        let figures = bench.run(Way::For(0.0));
         assert_eq!((figures.same_plan, figures.objective_off), (1.0, 0.0), "{}: {figures}", bench.name);
         assert!(figures.time_saved >= saved, "{}: {figures}", bench.name);
         assert!(figures.time_saved <= bench.most_saved(), "{}: fewer points than the plan rests on", bench.name);
     }
     let both = Bench::heavier(23).run(Way::WithinAndFor(0.1));
     assert_eq!((both.same_plan, both.objective_off), (1.0, 0.0), "{both}");
+}
+
+/// Glimpses are drawn anew each time.
+#[test]
+fn a_fourth_of_the_time_gives_the_plan_of_the_full_grid_where_near_ties_are_left_out() {
+    let digits = [0, 1, 2].map(|draw| Bench { draw, ..Bench::digits() });
+    let heavier = [Bench::heavier(21), Bench::heavier(22)];
+    for benches in [&digits[..], &heavier[..]] {
+        let seen: Vec<_> = benches.iter().map(|bench| bench.run(Way::For(NEAR_TIE))).collect();
+        let all = seen.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(seen.iter().all(|figures| (figures.same_plan, figures.objective_off) == (1.0, 0.0)), "{all}");
+        let mean = seen.iter().map(|figures| figures.time_saved.ln()).sum::<f64>() / seen.len() as f64;
+        assert!(mean.exp() >= 4.0, "{} × less time\n{all}", mean.exp());
+    }
 }
 
 #[test]
@@ -97,18 +111,40 @@ fn holes_are_filled_where_the_family_is_sure_and_say_so() {
     assert!(!curve.measured().any(|at| at == (4, 16)) && curve.usable().contains(&(4, 16)));
 }
 
-/// Where no unmeasured latency is below its bound, the plan of what is needed is worth what that of the full grid is.
+/// Where no unmeasured latency is below its bound, the plan of what is needed is worth what that of the full grid is; with near
+/// ties left out, at least what that would be worth if all calls took that part more: with so much less time for so much more load.
 #[test]
 fn relevance_is_sound_where_its_bounds_hold() {
-    let (mut held, mut tried) = (0, 0);
-    for seed in 0..24 {
-        let bench = small(seed);
-        let (holds, same) = measured_as_needed(&bench);
-        tried += 1;
-        held += usize::from(holds);
-        assert!(same || !holds, "seed {seed}: the bounds held and the plan is another");
+    for near_tie in [0.0, 0.1] {
+        let (mut held, mut tried) = (0, 0);
+        for seed in 0..24 {
+            let bench = small(seed);
+            let (holds, less) = measured_as_needed(&bench, near_tie);
+            tried += 1;
+            held += usize::from(holds);
+            let mut slower = bench.problem.clone();
+            slower.slo.latency_ms = Millis::saturating(slower.slo.latency_ms.get() / (1.0 + near_tie));
+            slower.workload.max_rps = Rate::saturating(slower.workload.max_rps.get() * (1.0 + near_tie));
+            let slower = rooms::solve(&slower, &facts(&bench.profile), Context::default()).expect("solves");
+            let at_least = is_worth_at_least(&less, &slower, near_tie);
+            let same = near_tie > 0.0 || worth(&less) == worth(&slower);
+            assert!(at_least && same || !holds, "seed {seed}: the bounds held and the plan is worth less");
+        }
+        assert!(held * 3 >= tried * 2, "the bounds held in {held} of {tried}: too few to tell");
     }
-    assert!(held * 3 >= tried * 2, "the bounds held in {held} of {tried}: too few to tell");
+}
+
+/// Tells whether a plan's gear at every load is worth what another's is at so much more.
+fn is_worth_at_least(less: &Answer, other: &Answer, near_tie: f64) -> bool {
+    let (Answer::Plan(less), Answer::Plan(other)) = (less, other) else {
+        return matches!(other, Answer::Infeasible(_));
+    };
+    let at = |plan: &planner::plan::Plan, load: f64| {
+        let gear = plan.gears.iter().find(|gear| gear.up_to_rps.get() >= load * (1.0 - 1e-9)).expect("carried");
+        gear.certificate.as_ref().expect("certified").objective
+    };
+    let loads = (1..=100).map(|step| less.max_rps() * f64::from(step) / 100.0);
+    loads.into_iter().all(|load| at(less, load) >= at(other, load * (1.0 + near_tie)) - 1e-9)
 }
 
 /// Three variants on 1, 2 and 4 cores with batches of 1, 4 and 16, under a random problem.
@@ -126,8 +162,8 @@ fn small(seed: u64) -> Bench {
     bench
 }
 
-/// Measures what is needed until nothing is. Returns whether all bounds held, and whether the answer is that of the full grid.
-fn measured_as_needed(bench: &Bench) -> (bool, bool) {
+/// Measures what is needed until nothing is. Returns whether all bounds held, and the answer.
+fn measured_as_needed(bench: &Bench, near_tie: f64) -> (bool, Answer) {
     let grid = bench.grid();
     let names: Vec<&str> = bench.profile.variants.iter().map(|variant| variant.name.as_str()).collect();
     let asked: Vec<Configuration> = grid.iter().map(|spot| (names[spot.0].to_owned(), spot.1)).collect();
@@ -136,9 +172,9 @@ fn measured_as_needed(bench: &Bench) -> (bool, bool) {
     let (mut chosen, mut holds) = (grid.iter().filter(corner).copied().collect::<Vec<Spot>>(), true);
     loop {
         let known = facts(&bench.revealed(&chosen, &[]));
-        let bound = Bound::of(3.0);
+        let bound = Bound { near_tie, ..Bound::of(3.0) };
         let found = relevance(&bench.problem, &known, (&asked, "cpu"), bound, Context::default()).expect("solves");
-        let hopeful = known.at_best(&asked, "cpu", bound);
+        let hopeful = known.at_best(&asked, "cpu", Bound::of(3.0));
         holds &= asked.iter().all(|(name, key)| {
             let (best, truth) = [&hopeful, &full]
                 .map(|facts| facts.curve(name, "cpu").and_then(|curve| curve.at(key.cores, key.batch)).expect("filled"))
@@ -148,8 +184,7 @@ fn measured_as_needed(bench: &Bench) -> (bool, bool) {
         });
         if found.needed.is_empty() {
             assert_eq!(found.skipped.len() + chosen.len(), grid.len(), "every point is measured or has a reason");
-            let answer = rooms::solve(&bench.problem, &full, Context::default()).expect("solves");
-            return (holds, worth(&found.at_best) == worth(&answer));
+            return (holds, found.at_best);
         }
         chosen.extend(
             found
