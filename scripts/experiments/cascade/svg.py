@@ -17,29 +17,36 @@ def page(width, height, parts):
     return "\n".join([head, f'<rect width="{width}" height="{height}" fill="white"/>', *parts, "</svg>"]) + "\n"
 
 
+def shade(value):
+    """Returns the colour of a ratio: from white at 1 to blue at 5 and above; below 1 towards red."""
+    share = max(-1.0, min(1.0, (value - 1) / 4 if value >= 1 else 2 * (value - 1)))
+    towards = (0, 114, 178) if share >= 0 else (213, 94, 0)
+    return "rgb({},{},{})".format(*(round(255 + (end - 255) * abs(share)) for end in towards)), abs(share)
+
+
 def heat(title, across, down, columns, rows, values):
-    """A table of ratios; darker is more, 1.0 and below is white, a dash is no value."""
-    cell, left, top = (110, 34), 110, 74
-    width, height = left + cell[0] * len(columns) + 170, top + cell[1] * len(rows) + 30
-    parts = [text(12, 24, title, "start", 'font-weight="bold"'), text(left + cell[0] * len(columns) / 2, 48, across)]
-    parts.append(text(18, top + cell[1] * len(rows) / 2, down, "middle", f'transform="rotate(-90 18 {top + cell[1] * len(rows) / 2:.1f})"'))
+    """A table of ratios, a list of them for each row; a dash is no value."""
+    cell, left, top = (100, 32), 110, 74
+    width, height = left + cell[0] * len(columns) + 150, top + max(cell[1] * len(rows), 24 * 7) + 20
+    width = max(width, 8 * len(title) + 24)
+    parts = [text(12, 24, title, "start", 'font-weight="bold"'), text(left + cell[0] * len(columns) / 2, 46, across)]
+    middle = top + cell[1] * len(rows) / 2
+    parts.append(text(18, middle, down, "middle", f'transform="rotate(-90 18 {middle:.1f})"'))
     for j, column in enumerate(columns):
-        parts.append(text(left + cell[0] * (j + 0.5), top - 8, f"{column:g}"))
-    for i, row in enumerate(rows):
-        parts.append(text(left - 8, top + cell[1] * (i + 0.65), f"{row:.4g}", "end"))
-        for j, column in enumerate(columns):
-            value = values.get((row, column))
-            share = 0 if value is None else max(0.0, min(1.0, (value - 1) / 4))
-            colour = f"rgb({round(255 - 255 * share)},{round(255 - 141 * share)},{round(255 - 77 * share)})"
+        parts.append(text(left + cell[0] * (j + 0.5), top - 8, column))
+    for i, (row, ratios) in enumerate(zip(rows, values)):
+        parts.append(text(left - 8, top + cell[1] * (i + 0.65), row, "end"))
+        for j, value in enumerate(ratios):
             x, y = left + cell[0] * j, top + cell[1] * i
+            colour, share = ("#eee", 0) if value is None else shade(value)
             parts.append(f'<rect x="{x}" y="{y}" width="{cell[0]}" height="{cell[1]}" fill="{colour}" stroke="#999"/>')
-            parts.append(text(x + cell[0] / 2, y + cell[1] * 0.65, "–" if value is None else f"{value:.2f}×", extra=f'fill="{"white" if share > 0.5 else "black"}"'))
+            words = "–" if value is None else f"{value:.2f}×"
+            parts.append(text(x + cell[0] / 2, y + cell[1] * 0.65, words, extra=f'fill="{"white" if share > 0.5 else "black"}"'))
     x = left + cell[0] * len(columns) + 24
-    for step in range(5):
-        share = step / 4
-        colour = f"rgb({round(255 - 255 * share)},{round(255 - 141 * share)},{round(255 - 77 * share)})"
-        parts.append(f'<rect x="{x}" y="{top + 24 * step}" width="20" height="20" fill="{colour}" stroke="#999"/>')
-        parts.append(text(x + 28, top + 24 * step + 15, f"{1 + 4 * share:g}×" + (" and more" if step == 4 else ""), "start"))
+    for step, ratio in enumerate((0.5, 1, 2, 3, 4, 5)):
+        parts.append(f'<rect x="{x}" y="{top + 24 * step}" width="20" height="20" fill="{shade(ratio)[0]}" stroke="#999"/>')
+        parts.append(text(x + 28, top + 24 * step + 15, f"{ratio:g}×" + (" and more" if ratio == 5 else ""), "start"))
+    parts.append(f'<rect x="{x}" y="{top + 24 * 6}" width="20" height="20" fill="#eee" stroke="#999"/>' + text(x + 28, top + 24 * 6 + 15, "not both", "start"))
     return page(width, height, parts)
 
 
