@@ -1,4 +1,4 @@
-//! `planner check` over fifty problems of the shipped kind: validated, recomputed, tried, solved again twice and compared.
+//! `planner check` over fifty problems of the shipped kind: validated, recomputed, tried, solved again and compared.
 //!
 //!     cargo bench --bench check
 

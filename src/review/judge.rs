@@ -338,16 +338,20 @@ impl Judge<'_> {
                 return Ok((Vec::new(), true));
             }
         };
-        let best = match now.solved(fast, committed)? {
-            Some(Answer::Plan(best)) => best,
-            _ => after.clone(),
-        };
-        let latency_ms = |gear: usize| plan::latency_ms(&after, gear, fast);
-        let fast = Fast { plan: &best, latency_ms: &latency_ms };
         let goal = |plan: &Plan| plan.provenance.problem.as_ref().map(|problem| problem.goal.clone());
         let same_goal =
             now.problem.as_ref().is_none_or(|now| goal(before).is_none_or(|then| then == now.document.goal));
-        let changes = compare(before, &after, &fast, same_goal, &self.manifest.allow);
+        let allow = &self.manifest.allow;
+        let against = |fast: &Fast<'_>| compare(before, &after, fast, same_goal, allow);
+        let mut changes = against(&Fast { plan: &after, latency_ms: &|_| None });
+        // Whether a change is noise is asked only where there is one: it takes another solution.
+        if !changes.is_empty() {
+            let best = match now.solved(fast, committed)? {
+                Some(Answer::Plan(best)) => best,
+                _ => after.clone(),
+            };
+            changes = against(&Fast { plan: &best, latency_ms: &|gear| plan::latency_ms(&after, gear, fast) });
+        }
         findings.0.extend(changes.iter().map(|change| self.said(change)));
         if changes.is_empty() && !do_the_same(before, &after) {
             let cause = "solving again gives another plan of the same value".to_owned();
