@@ -6,18 +6,19 @@
 //! median of the slices' medians, and of their ratios with its 95 % interval. Exit code 1 where an interval of calls of
 //! 0.1 ms or more lies beyond 3 %.
 
+mod raw;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use ort::session::Session as RawSession;
-use ort::value::TensorRef;
-use planner::profile::engine::{Batch, Engine as _};
+use planner::profile::engine::Engine as _;
 use planner::profile::engine_ort::Ort;
 use planner::profile::host::pin;
 use planner::profile::{Family, sample};
+use raw::{called, opened};
 
 const SLICE: Duration = Duration::from_millis(25);
 const SLICES: usize = 60;
@@ -32,24 +33,6 @@ fn slice(mut call: impl FnMut() -> anyhow::Result<Duration>) -> anyhow::Result<f
         walls.push(call()?);
     }
     Ok(sample::latency(&walls[FIRST..]).p50.value_ms.get())
-}
-
-fn raw_call(session: &mut RawSession, input: &Batch) -> anyhow::Result<Duration> {
-    let tensor = TensorRef::from_array_view((input.shape.clone(), input.data.as_slice()))?;
-    let begin = Instant::now();
-    let outputs = session.run(ort::inputs![tensor]);
-    let wall = begin.elapsed();
-    drop(outputs?);
-    Ok(wall)
-}
-
-fn opened(library: &Path, file: &Path, threads: u32) -> anyhow::Result<RawSession> {
-    let failed = |error: ort::Error<ort::session::builder::SessionBuilder>| anyhow::anyhow!("{error}");
-    let environment = ort::environment::init_from(library)?.with_name("raw").build()?;
-    let builder = RawSession::builder(&environment).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let builder = builder.with_intra_threads(threads as usize).map_err(failed)?;
-    let mut builder = builder.with_inter_threads(1).map_err(failed)?;
-    builder.commit_from_file(file).map_err(|error| anyhow::anyhow!("{error}"))
 }
 
 /// A process that has a model open and makes a slice of calls whenever it is asked.
@@ -95,7 +78,7 @@ fn answer(is_ours: bool, arguments: &[String]) -> anyhow::Result<()> {
         Box::new(move || Ok(session.run(&input)?.wall))
     } else {
         let mut session = opened(Path::new(library), &file, threads)?;
-        Box::new(move || raw_call(&mut session, &input))
+        Box::new(move || called(&mut session, &input.shape, &input.data))
     };
     for line in std::io::stdin().lines() {
         line?;

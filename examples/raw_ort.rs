@@ -5,6 +5,8 @@
 //! all of it. Half of the calls are timed one by one, for the median; the others only as a
 //! whole, so that not even the clock is read in between. Prints JSON: for each shape `p50_ms` and `mean_ms`.
 
+mod raw;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,7 @@ use anyhow::{Context as _, bail};
 use ort::session::Session;
 use ort::value::TensorRef;
 use planner::profile::host::pin;
+use raw::{called, opened};
 
 struct Input {
     shape: Vec<usize>,
@@ -30,11 +33,7 @@ impl Input {
 fn timed(session: &mut Session, input: &Input, time: Duration) -> anyhow::Result<Vec<Duration>> {
     let (mut walls, begin) = (Vec::new(), Instant::now());
     while begin.elapsed() < time {
-        let tensor = TensorRef::from_array_view((input.shape.clone(), input.data.as_slice()))?;
-        let begin = Instant::now();
-        let outputs = session.run(ort::inputs![tensor]);
-        walls.push(begin.elapsed());
-        drop(outputs?);
+        walls.push(called(session, &input.shape, &input.data)?);
     }
     Ok(walls)
 }
@@ -57,15 +56,7 @@ fn main() -> anyhow::Result<()> {
     };
     let (threads, time) = (threads.parse::<u32>()?, Duration::from_secs_f64(seconds.parse()?));
     let _pinned = pin(threads)?;
-    let environment = ort::environment::init_from(library)?.with_name("raw").build()?;
-    let builder = Session::builder(&environment).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let mut session = builder
-        .with_intra_threads(threads as usize)
-        .map_err(|error| anyhow::anyhow!("{error}"))?
-        .with_inter_threads(1)
-        .map_err(|error| anyhow::anyhow!("{error}"))?
-        .commit_from_file(Path::new(model))
-        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let mut session = opened(Path::new(library), Path::new(model), threads)?;
     let mut found = serde_json::Map::new();
     for shape in shapes {
         let input = Input::of(shape)?;

@@ -253,6 +253,12 @@ impl Choice {
                 percent(held_out.worst)
             );
         }
+        if held_out.visits > self.aim.error.get() {
+            lines += &format!(
+                "the machine itself differs by {} in the median from one visit of a point to the next: {within} cannot be told\n",
+                percent(held_out.visits)
+            );
+        }
         (skipped, lines + &by_reason(self.found.as_ref()))
     }
 }

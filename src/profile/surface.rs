@@ -14,6 +14,8 @@
 
 use std::collections::BTreeMap;
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
 use super::block::Key;
 use super::gauss::{Factor, Matrix, dot};
 use super::{Glimpse, Point, Quantile, Stopped};
@@ -111,13 +113,8 @@ impl Surface {
         let size = sizes(&seen, spots);
         let few: Vec<Seen> = seen.iter().step_by(seen.len().div_ceil(POINTS_FOR_HABITS)).copied().collect();
         let habits = likely_habits(&few, &ground, &size);
-        let parts: Vec<(f64, Posterior)> = habits
-            .into_iter()
-            .filter_map(|(weight, habit)| {
-                let posterior = Model { ground: &ground, size: &size, habit }.posterior(&seen, spots)?;
-                Some((weight, posterior))
-            })
-            .collect();
+        let part = |(weight, habit)| Some((weight, Model::new(&ground, &size, habit).posterior(&seen, spots)?));
+        let parts: Vec<(f64, Posterior)> = habits.into_par_iter().filter_map(part).collect();
         (!parts.is_empty()).then(|| Self::average(spots, &parts))
     }
 
@@ -309,20 +306,24 @@ fn habits() -> Vec<Habit> {
 fn likely_habits(seen: &[Seen], ground: &Ground, size: &[f64]) -> Vec<(f64, Habit)> {
     let score = |habit: Habit| {
         let likely = ((habit.roughness / LIKELY_ROUGHNESS.0).ln() / LIKELY_ROUGHNESS.1).powi(2) / -2.0;
-        (Model { ground, size, habit }.evidence(seen).map_or(f64::NEG_INFINITY, |evidence| evidence + likely), habit)
+        (Model::new(ground, size, habit).evidence(seen).map_or(f64::NEG_INFINITY, |evidence| evidence + likely), habit)
     };
-    let mut all: Vec<(f64, Habit)> = habits().into_iter().map(score).collect();
+    let mut all: Vec<(f64, Habit)> = habits().into_par_iter().map(score).collect();
     all.sort_by(|a, b| b.0.total_cmp(&a.0));
     all.truncate(HABITS_KEPT);
     let best = all[0].0;
     all.into_iter().map(|(score, habit)| ((score - best).exp(), habit)).collect()
 }
 
-/// A Gaussian process with fixed habits.
+/// A Gaussian process with fixed habits, whose covariances are products of tables.
 struct Model<'a> {
     ground: &'a Ground,
-    size: &'a [f64],
-    habit: Habit,
+    /// Of two variants, what their physics share.
+    physics_shared: Matrix,
+    /// Of two variants, the covariance of their roughness at one configuration.
+    roughness: Matrix,
+    /// Of two configurations, how roughness hangs together.
+    matern: Matrix,
 }
 
 /// Mean and covariance of ln ms at some spots.
@@ -331,33 +332,47 @@ struct Posterior {
     covariance: Matrix,
 }
 
-impl Model<'_> {
-    fn covariance(&self, a: Spot, b: Spot) -> f64 {
-        let (i, j) = (self.ground.index[&a.1], self.ground.index[&b.1]);
-        let habit = &self.habit;
-        let (level, physics_shared, roughness_shared) = if a.0 == b.0 {
-            (ANY_LEVEL, 1.0, 1.0)
-        } else {
-            let alike = (-(self.size[a.0] - self.size[b.0]).abs() / habit.kinship).exp();
-            (0.0, habit.physics_shared * alike, habit.roughness_shared * alike)
+impl<'a> Model<'a> {
+    fn new(ground: &'a Ground, size: &[f64], habit: Habit) -> Self {
+        let least = size.iter().copied().fold(f64::INFINITY, f64::min);
+        let rough = |size: f64| {
+            let faded = habit.roughness * (-habit.fading * (size - least)).exp2();
+            faded.hypot(LEAST_ROUGHNESS)
         };
-        let steps = 3f64.sqrt() * self.ground.octaves[i][j] / habit.reach;
-        let matern = (1.0 + steps) * (-steps).exp();
-        level
-            + physics_shared * self.ground.physics[i][j]
-            + roughness_shared * self.roughness(a.0) * self.roughness(b.0) * matern
+        let rough: Vec<f64> = size.iter().map(|&size| rough(size)).collect();
+        let of_two = |shared: f64, a: usize, b: usize| {
+            if a == b { 1.0 } else { shared * (-(size[a] - size[b]).abs() / habit.kinship).exp() }
+        };
+        let matern = |octaves: &f64| {
+            let steps = 3f64.sqrt() * octaves / habit.reach;
+            (1.0 + steps) * (-steps).exp()
+        };
+        let table = |of: &dyn Fn(usize, usize) -> f64| -> Matrix {
+            (0..size.len()).map(|a| (0..size.len()).map(|b| of(a, b)).collect()).collect()
+        };
+        Self {
+            ground,
+            physics_shared: table(&|a, b| of_two(habit.physics_shared, a, b)),
+            roughness: table(&|a, b| of_two(habit.roughness_shared, a, b) * rough[a] * rough[b]),
+            matern: ground.octaves.iter().map(|row| row.iter().map(matern).collect()).collect(),
+        }
     }
 
-    fn roughness(&self, variant: usize) -> f64 {
-        let least = self.size.iter().copied().fold(f64::INFINITY, f64::min);
-        let faded = self.habit.roughness * (-self.habit.fading * (self.size[variant] - least)).exp2();
-        faded.hypot(LEAST_ROUGHNESS)
+    /// Returns the place of a spot in the tables.
+    fn place(&self, spot: Spot) -> (usize, usize) {
+        (spot.0, self.ground.index[&spot.1])
+    }
+
+    fn covariance(&self, (a, i): (usize, usize), (b, j): (usize, usize)) -> f64 {
+        let level = if a == b { ANY_LEVEL } else { 0.0 };
+        level + self.physics_shared[a][b] * self.ground.physics[i][j] + self.roughness[a][b] * self.matern[i][j]
     }
 
     /// Returns the factor of the covariance of what was measured, and the whitened departures from the prior.
     fn conditioned(&self, seen: &[Seen]) -> Option<(Factor, Vec<f64>)> {
+        let places: Vec<_> = seen.iter().map(|point| self.place(point.spot)).collect();
         let row = |(i, point): (usize, &Seen)| {
-            let mut row: Vec<f64> = seen[..=i].iter().map(|other| self.covariance(point.spot, other.spot)).collect();
+            let mut row: Vec<f64> = places[..=i].iter().map(|&other| self.covariance(places[i], other)).collect();
             row[i] += point.error.powi(2) + LUCK * LUCK;
             row
         };
@@ -376,17 +391,17 @@ impl Model<'_> {
 
     fn posterior(&self, seen: &[Seen], spots: &[Spot]) -> Option<Posterior> {
         let (factor, white) = self.conditioned(seen)?;
-        let columns: Vec<Vec<f64>> = spots
-            .iter()
-            .map(|&spot| {
-                let with: Vec<f64> = seen.iter().map(|point| self.covariance(point.spot, spot)).collect();
-                factor.whiten(&with)
-            })
-            .collect();
+        let of_seen: Vec<_> = seen.iter().map(|point| self.place(point.spot)).collect();
+        let places: Vec<_> = spots.iter().map(|&spot| self.place(spot)).collect();
+        let column = |&place: &(usize, usize)| {
+            let with: Vec<f64> = of_seen.iter().map(|&point| self.covariance(point, place)).collect();
+            factor.whiten(&with)
+        };
+        let columns: Vec<Vec<f64>> = places.iter().map(column).collect();
         let mean = spots.iter().zip(&columns);
         let row = |i: usize| {
             let known = |j: usize| dot(&columns[i], &columns[j]);
-            (0..spots.len()).map(|j| self.covariance(spots[i], spots[j]) - known(j)).collect()
+            (0..spots.len()).map(|j| self.covariance(places[i], places[j]) - known(j)).collect()
         };
         Some(Posterior {
             mean: mean

@@ -49,6 +49,8 @@ enum Limit {
     Cores,
     Latency,
     Accuracy,
+    /// Accuracy over the requests of all loads, in numbers or beside a reference.
+    MeanAccuracy,
     /// How many machines of a kind there are.
     Stock(usize),
     /// Memory of a machine of a kind.
@@ -64,7 +66,7 @@ impl Limit {
         } else {
             kinds.clone().map(Self::Memory).chain(kinds.map(Self::Stock)).collect()
         };
-        [Self::Accuracy, Self::Latency].into_iter().chain(hardware).chain([Self::Rate]).collect()
+        [Self::Accuracy, Self::MeanAccuracy, Self::Latency].into_iter().chain(hardware).chain([Self::Rate]).collect()
     }
 
     fn key(self, problem: &Problem) -> Cow<'static, str> {
@@ -78,6 +80,10 @@ impl Limit {
             },
             Self::Latency => "slo.latency_ms",
             Self::Accuracy => "goal.accuracy_at_least",
+            Self::MeanAccuracy if problem.cascade.as_ref().is_some_and(|settings| settings.reference.is_some()) => {
+                "cascade.reference less cascade.loss_at_most, as an accuracy"
+            }
+            Self::MeanAccuracy => "goal.mean_accuracy_at_least",
         };
         Cow::Borrowed(key)
     }
@@ -88,6 +94,7 @@ impl Limit {
             Self::Cores => Some(f64::from(problem.core_budget())),
             Self::Latency => Some(problem.slo.latency_ms.get()),
             Self::Accuracy => problem.goal.accuracy_at_least.map(Accuracy::get),
+            Self::MeanAccuracy => problem.goal.mean_accuracy_at_least.map(Accuracy::get),
             Self::Stock(kind) => Some(f64::from(problem.inventory.machines[kind].at_most)),
             Self::Memory(kind) => problem.inventory.machines[kind].memory_mb.map(Megabytes::get),
         }
@@ -101,6 +108,7 @@ impl Limit {
             Self::Cores => moved = moved.with_cores(value as u32),
             Self::Latency => moved.slo.latency_ms = Millis::saturating(value),
             Self::Accuracy => moved.goal.accuracy_at_least = Some(Accuracy::saturating(value)),
+            Self::MeanAccuracy => moved.goal.mean_accuracy_at_least = Some(Accuracy::saturating(value)),
             Self::Stock(kind) => moved.inventory.machines[kind].at_most = value as u32,
             Self::Memory(kind) => moved.inventory.machines[kind].memory_mb = Some(Megabytes::saturating(value)),
         }
@@ -122,7 +130,7 @@ impl Limit {
         let cores = f64::from(problem.core_budget());
         match self {
             Self::Rate => HARDLY_ANY_LOAD.min(problem.workload.max_rps.get()),
-            Self::Accuracy => 0.0,
+            Self::Accuracy | Self::MeanAccuracy => 0.0,
             Self::Cores => (MORE_CORES.0 * cores).min(MORE_CORES.1).max(cores),
             Self::Latency => NO_LATENCY_LIMIT_MS,
             Self::Stock(kind) => {
@@ -173,7 +181,7 @@ fn nearest(limit: Limit, problem: &Problem, room: &impl Carries) -> Result<Optio
     }
     let (mut refused, mut admitted) = (asked, limit.loosest(problem));
     // Double away from the asked value first, so that few expensive instances are solved.
-    if limit != Limit::Accuracy {
+    if !matches!(limit, Limit::Accuracy | Limit::MeanAccuracy) {
         let mut step = asked * 1.5 + 1.0;
         while step < admitted {
             if room.carries(&limit.moved(problem, step.floor()))? {

@@ -164,6 +164,14 @@ impl Moved {
     }
 }
 
+/// Returns what to solve in place of a problem for each limit that is loosened.
+pub(super) fn models_of<'a, M>(
+    moved: &'a [Moved],
+    model: impl Fn(&'a Problem) -> Result<M, Error>,
+) -> Result<Vec<(&'a Moved, M)>, Error> {
+    moved.iter().map(|moved| Ok((moved, model(&moved.problem)?))).collect()
+}
+
 /// Returns the problem with each of its limits loosened by a step.
 pub(super) fn loosened(problem: &Problem) -> Vec<Moved> {
     let kinds = 0..problem.inventory.machines.len();

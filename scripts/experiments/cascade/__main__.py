@@ -4,6 +4,7 @@
     python3 scripts/experiments/cascade x3 [--pictures out/cascade]
     python3 scripts/experiments/cascade x4 --sets ferplus,rafdb
     python3 scripts/experiments/cascade x11              our own measured family
+    python3 scripts/experiments/cascade rules            other rules of switching for the same gears
 
 X5 (optimality) is tests of the room, X7 (guarantee) is scripts/experiments/cascade-guarantee. X3, X4 and X11 note every plan tried in
 OUT/NAME.rows.jsonl and go on where they were cut off; remove that file, or give another --out, to try again.
@@ -31,7 +32,7 @@ def need(*paths):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("experiment", choices=["facts", "x1", "x2", "x3", "x4", "x6", "x8", "x9", "x10", "x11"])
+    parser.add_argument("experiment", choices=["facts", "x1", "x2", "x3", "x4", "x6", "x8", "x9", "x10", "x11", "rules"])
     parser.add_argument("--examples", type=Path, default=Path("target/release/examples"))
     parser.add_argument("--planner", type=Path, default=Path("target/release/planner"))
     parser.add_argument("--out", type=Path, default=Path("out/cascade"))
@@ -67,6 +68,8 @@ def main():
             steps.capped_gears(args, args.out)
         case "x11":
             cells.digits(args, args.out)
+        case "rules":
+            steps.rules(args, args.out)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""X8 to X10: what happens when the load jumps, what each part of the planner is worth, and what fewer gears cost."""
+"""X8 to X10: what happens when the load jumps, what each part of the planner is worth, and what fewer gears cost; and `rules`, what other
+rules of switching would give."""
 
 import itertools
 import json
@@ -99,6 +100,13 @@ def without_hysteresis(plan):
     return {**plan, "switch": {**plan["switch"], "up": 1.0, "down": 1.0, "dwell_ms": plan["switch"]["window_ms"]}}
 
 
+def held(plan, hold_ms):
+    """Returns the plan where calls wait so long for companions."""
+    lane = lambda lane: {**lane, "hold_ms": hold_ms}
+    stage = lambda stage: {**stage, "lanes": [lane(one) for one in stage["lanes"]]}
+    return {**plan, "gears": [{**gear, "stages": [stage(one) for one in gear["stages"]]} for gear in plan["gears"]]}
+
+
 def one_pattern(args, out, devices, limit, memory, path):
     """Returns the most accurate plan of those where every device holds the same models, one for each set that fits and cannot grow."""
     profile = json.loads(facts.bert(out).read_text())
@@ -130,6 +138,9 @@ def ablations(args, out):
             "without cascades (models switched)": lambda: plan(*on_all, "cascade.max_length=1"),
             "cascades of two models at most": lambda: plan(*on_all, "cascade.max_length=2"),
             "without hysteresis": lambda: without_hysteresis(plan(*on_all)),
+            "calls held up to 2 ms for companions": lambda: held(plan(*on_all), 2.0),
+            "calls held up to 10 ms for companions": lambda: held(plan(*on_all), 10.0),
+            "calls held up to 40 ms for companions": lambda: held(plan(*on_all), 40.0),
             "as published": lambda: plan(*AS_PUBLISHED),
             "whole, 500 MB a device": lambda: plan(*on_all, memory=small),
             "without the search over placements, 500 MB a device": lambda: one_pattern(args, out, devices, limit, small, path),
@@ -144,6 +155,23 @@ def ablations(args, out):
             report = tried(args, path, "--trace", trace, "--scale", 95)
             whole = report["whole"]
             print(f"| {devices} | {limit} ms | {name} | {whole['accuracy']:.4f} | {whole['violation_share']:.2%} | {'yes' if whole['slo_met'] else 'no'} | {report['gear_changes_per_hour']:.0f} |", flush=True)
+
+
+def rules(args, out):
+    """Other rules of switching for the same gears, written by hand, on the recovered trace."""
+    print("| devices | p95 limit | gears | window | up | down | dwell | accuracy over requests | late | gear changes an hour |")
+    print("|" + "---|" * 10)
+    trace, path = cells.trace_for_the_planner(out), out / "rule.json"
+    by_hand = [(100, 1.0, 0.95, 100), (100, 0.95, 0.9, 300), (500, 0.95, 0.9, 500), (1000, 0.95, 0.9, 1000), (1000, 1.0, 0.98, 1000), (5000, 1.0, 0.98, 5000), (30_000, 1.0, 0.98, 30_000)]
+    for devices, limit in ((1, 200), (2, 100)):
+        plan = solved(args, problem_of(out, devices, limit), path, "cascade.certify=false")
+        hand = [{"window_ms": window, "up": up, "down": down, "dwell_ms": dwell} for window, up, down, dwell in by_hand]
+        for name, rule in (("as played: ", plan["switch"]), *(("", rule) for rule in hand)):
+            path.write_text(json.dumps({**plan, "switch": {**plan["switch"], **rule}}))
+            report = tried(args, path, "--trace", trace, "--scale", 95)
+            whole = report["whole"]
+            seconds = lambda key: f"{rule[key] / 1e3:g} s"
+            print(f"| {devices} | {limit} ms | {len(plan['gears'])} | {name}{seconds('window_ms')} | {rule['up']:g} | {rule['down']:g} | {seconds('dwell_ms')} | {whole['accuracy']:.4f} | {whole['violation_share']:.2%} | {report['gear_changes_per_hour']:.0f} |", flush=True)
 
 
 def capped_gears(args, out):

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::Cascade;
+use super::envelope::Step;
 use super::model::Model;
 use super::placement::Rated;
 use super::search::Found;
-use super::switching::{self, Runner};
+use super::switching::{self, Decided, Limits, Runner};
 use crate::facts::Facts;
 use crate::optimize::LOAD_SLACK;
 use crate::plan::{
     AccuracyClaim, Claims, Dispatch, Exit, Gear, Lane, LatencyClaim, Passage, Plan, PlanFormat, Pool, Provenance,
-    Resource, Stage, Turns,
+    Resource, Stage, Switch, Turns,
 };
 use crate::problem::Problem;
 use crate::profile::Trust;
@@ -21,26 +22,51 @@ use crate::units::{Accuracy, Certainty, Factor, Millis, Rate, Share, Usd};
 /// Part of a stage's calls that is not worth a lane.
 const NO_SHARE: f64 = 1e-9;
 
-/// Returns the plan of a placement.
+/// Returns the plan of a placement that uses all of its gears.
 pub(super) fn plan(problem: &Problem, facts: &Facts, model: &Model, found: &Found) -> Plan {
+    let mut plan = without_rule(problem, facts, model, found);
+    plan.switch = decided(problem, facts, model, found, &plan, |_| false).rule;
+    plan
+}
+
+/// Returns the rule of a plan, and the gears that stay with it: those that survive the jumps of the recorded load, or all where
+/// those are not `enough`.
+pub(super) fn decided(
+    problem: &Problem,
+    facts: &Facts,
+    model: &Model,
+    found: &Found,
+    plan: &Plan,
+    enough: impl Fn(&[usize]) -> bool,
+) -> Decided {
+    let runner = |(step, gear): (&Step, &Gear)| Runner {
+        up_to_rps: step.up_to,
+        keeps_up_rps: model.rated[step.rated].keeps_up(&found.counts),
+        latency_ms: Turns::of(plan, gear, facts).map_or(f64::INFINITY, |turns| turns.latency_ms),
+        accuracy: step.accuracy,
+    };
+    let runners: Vec<Runner> = found.steps.iter().zip(&plan.gears).map(runner).collect();
+    let recorded = facts.recorded.as_ref().map(|trace| &trace.document);
+    switching::decided(&runners, Limits::of(problem), recorded, enough)
+}
+
+/// Returns the plan of a placement but for when its gears change.
+pub(super) fn without_rule(problem: &Problem, facts: &Facts, model: &Model, found: &Found) -> Plan {
     let names = pool_names(model, &found.counts);
     let mut gears: Vec<Gear> =
         found.steps.iter().map(|step| gear(model, found, &names, step.rated, step.up_to)).collect();
     let placement = pools(model, &found.counts, &names, &gears);
-    let runners: Vec<Runner> = found.steps.iter().map(Runner::of).collect();
     let calls_the_next = gears.len().saturating_sub(1);
-    for (gear, runner) in gears.iter_mut().zip(&runners).take(calls_the_next) {
-        gear.under_way_at_most = Some(runner.under_way_at_most(&problem.slo));
+    for (gear, step) in gears.iter_mut().zip(&found.steps).take(calls_the_next) {
+        gear.under_way_at_most = Some(switching::under_way_at_most(step.up_to, &problem.slo));
     }
     gears.iter_mut().for_each(|gear| gear.watch(facts));
-    let recorded = facts.recorded.as_ref().map(|trace| &trace.document);
-    let changes = problem.goal.changes_per_hour_at_most.map(f64::from);
     let mut plan = Plan {
         format: PlanFormat::V1,
         name: problem.name.clone(),
         slo: problem.slo,
         machines: Vec::new(),
-        switch: switching::rule(&runners, &problem.slo, recorded, changes),
+        switch: Switch::default(),
         placement,
         transfers: Vec::new(),
         gears,

@@ -2,15 +2,14 @@
 
 use super::envelope::{self, Load, Step};
 use super::model::Model;
-use super::prove::{self, Proving, target};
+use super::prove::{self, MARGINS, Proving, target};
 use super::rules::recount;
 use super::search::{Aim, Found};
-use super::survival::{Runner, survivors};
 use super::{Cascade, Records, Search, decode, frontier, published};
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::optimize::LOAD_SLACK;
-use crate::plan::{Certificate, Plan, Turns};
+use crate::plan::{Certificate, Plan, Switch};
 use crate::problem::{CascadeSettings, Formulation, GoalKind, Problem};
 use crate::rooms::variant_set::variants_of;
 use crate::rooms::{Answer, Context, Planner, conflict};
@@ -41,6 +40,7 @@ impl Planner for Cascades {
             _ => room.best(problem, &load)?,
         };
         let Some(best) = best else { return Ok(Answer::Infeasible(conflict::find(problem, &room)?)) };
+        let best = room.as_accurate_when_switched(problem, &load, best)?;
         let best = match &room.proving {
             Some(proving) => match room.proved(problem, &load, best, proving)? {
                 Ok(best) => best,
@@ -48,7 +48,7 @@ impl Planner for Cascades {
             },
             None => best,
         };
-        Ok(Answer::Plan(Box::new(room.decoded(problem, &load, &best))))
+        Ok(Answer::Plan(Box::new(room.decoded(problem, &best))))
     }
 }
 
@@ -71,6 +71,22 @@ pub(super) struct Best {
     pub(super) found: Found,
     objective: f64,
     bound: f64,
+}
+
+/// A placement as its gears take turns in time.
+pub(super) struct Switched {
+    /// With the gears that stay.
+    pub(super) best: Best,
+    pub(super) rule: Switch,
+    /// Part of the requests that each gear answers.
+    pub(super) answered: Vec<f64>,
+}
+
+impl Switched {
+    /// Returns the accuracy over requests.
+    fn accuracy(&self) -> f64 {
+        self.best.found.steps.iter().zip(&self.answered).map(|(step, part)| part * step.accuracy).sum()
+    }
 }
 
 impl<'a> Room<'a> {
@@ -141,27 +157,57 @@ impl<'a> Room<'a> {
         Ok(Some(Best { model: best.0, found: best.1, objective: -kept, bound: -refused }))
     }
 
-    fn decoded(&self, problem: &Problem, load: &Load, best: &Best) -> Plan {
-        let mut found = best.found.clone();
-        let mut plan = decode::plan(problem, self.facts, &best.model, &found);
-        if let Some(recorded) = &self.facts.recorded {
-            let kept = survivors(
-                &runners(&plan, &best.model, &found, self.facts),
-                &recorded.document,
-                window_s(&plan),
-                problem.slo.latency_ms.get(),
-            );
-            let enough = envelope::accuracy_of(&kept, load) >= target(problem).unwrap_or(0.0);
-            if kept.len() < found.steps.len() && enough {
-                found.steps = kept;
-                plan = decode::plan(problem, self.facts, &best.model, &found);
+    /// Returns the best placement that aims at an accuracy over requests, as its gears take turns in time.
+    pub(super) fn aimed(&self, problem: &Problem, load: &Load, least: f64) -> Result<Option<Switched>, Error> {
+        let mut higher = problem.clone();
+        higher.goal.mean_accuracy_at_least = Some(Accuracy::saturating(least));
+        let best = match problem.goal.kind {
+            GoalKind::Fastest => self.fastest(&higher, load)?,
+            _ => self.best(&higher, load)?,
+        };
+        Ok(best.map(|best| self.switched(&higher, load, best)))
+    }
+
+    /// Returns the best placement as its gears take turns, or one that aims higher where changes of gear cost it the asked
+    /// accuracy over requests; the best itself where none keeps that.
+    fn as_accurate_when_switched(&self, problem: &Problem, load: &Load, best: Best) -> Result<Switched, Error> {
+        let best = self.switched(problem, load, best);
+        let least = target(problem).unwrap_or(0.0);
+        if best.accuracy() >= least {
+            return Ok(best);
+        }
+        for margin in MARGINS.iter().rev() {
+            if let Some(higher) = self.aimed(problem, load, least + margin)?.filter(|one| one.accuracy() >= least) {
+                return Ok(higher);
             }
         }
+        Ok(best)
+    }
+
+    /// Returns a placement with the gears that stay with its rule, that rule, and the part of the requests that each gear
+    /// answers: as the rule was played on the recorded load, or as the loads are without one.
+    fn switched(&self, problem: &Problem, load: &Load, best: Best) -> Switched {
+        let Best { model, mut found, objective, bound } = best;
+        let with_all = decode::without_rule(problem, self.facts, &model, &found);
+        let of = |kept: &[usize]| -> Vec<Step> { kept.iter().map(|&gear| found.steps[gear]).collect() };
+        let least = target(problem).unwrap_or(0.0);
+        let enough = |kept: &[usize]| envelope::accuracy_of(&of(kept), load) >= least;
+        let decided = decode::decided(problem, self.facts, &model, &found, &with_all, enough);
+        found.steps = of(&decided.kept);
+        let answered = decided.answered.unwrap_or_else(|| envelope::weights(&found.steps, load));
+        Switched { best: Best { model, found, objective, bound }, rule: decided.rule, answered }
+    }
+
+    fn decoded(&self, problem: &Problem, switched: &Switched) -> Plan {
+        let Switched { best, rule, .. } = switched;
+        let found = &best.found;
+        let mut plan = decode::without_rule(problem, self.facts, &best.model, found);
+        plan.switch = *rule;
         let how =
             if found.is_exact { "exact: every placement scored" } else { "local search over placements, with a bound" };
-        // What fewer gears lose is part of the gap.
+        // What fewer gears and changes between them lose is part of the gap.
         let objective = match problem.goal.kind {
-            GoalKind::MostAccurate => envelope::accuracy_of(&found.steps, load),
+            GoalKind::MostAccurate => switched.accuracy(),
             _ => best.objective,
         };
         for gear in &mut plan.gears {
@@ -173,8 +219,7 @@ impl<'a> Room<'a> {
                 trial: None,
             });
         }
-        let served = Best { model: best.model.clone(), found, objective: 0.0, bound: 0.0 };
-        plan.proof = self.proof(&served, load);
+        plan.proof = self.proof(switched);
         plan
     }
 
@@ -195,19 +240,6 @@ pub(super) fn loss(records: &Records) -> f64 {
     let right = |model: &super::Record| model.right.iter().filter(|right| **right).count() as f64 / samples;
     let best = records.models.iter().map(right).fold(0.5, f64::max);
     THINNED * (best * (1.0 - best) / samples).sqrt()
-}
-
-fn window_s(plan: &Plan) -> f64 {
-    plan.switch.window_ms.get() / 1e3
-}
-
-fn runners(plan: &Plan, model: &Model, found: &Found, facts: &Facts) -> Vec<Runner> {
-    let of_step = |(step, gear): (&Step, &crate::plan::Gear)| Runner {
-        step: *step,
-        keeps_up_rps: model.rated[step.rated].keeps_up(&found.counts),
-        latency_ms: Turns::of(plan, gear, facts).map_or(f64::INFINITY, |turns| turns.latency_ms),
-    };
-    found.steps.iter().zip(&plan.gears).map(of_step).collect()
 }
 
 impl conflict::Carries for Room<'_> {

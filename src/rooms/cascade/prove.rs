@@ -3,8 +3,8 @@
 //! The search aims above the target by less and less, so that its plans are a path from accurate to cheap that was fixed
 //! before anybody looked at the samples of the proof; the last whose proof holds is taken (§5.6).
 
-use super::envelope::{self, Load, Step};
-use super::plan::{Best, Room};
+use super::envelope::{Load, Step};
+use super::plan::{Best, Room, Switched};
 use super::{Cascade, Mixture, Records, Target, Tested, test_mixture};
 use crate::error::Error;
 use crate::finding::Findings;
@@ -13,8 +13,8 @@ use crate::problem::{CascadeSettings, GoalKind, Problem};
 use crate::rooms::{Conflict, ConflictingLimit};
 use crate::units::{Accuracy, Share};
 
-/// Accuracy above the target that plans of the path to be proved aim at, the most accurate first.
-const MARGINS: [f64; 10] = [0.05, 0.04, 0.03, 0.02, 0.015, 0.01, 0.0075, 0.005, 0.0025, 0.0];
+/// Accuracy above the target that plans of the path to be proved aim at, the most accurate first; the last is the best plan itself.
+pub(super) const MARGINS: [f64; 9] = [0.05, 0.04, 0.03, 0.02, 0.015, 0.01, 0.0075, 0.005, 0.0025];
 
 /// Samples to prove on, and what is to be proved.
 pub(super) struct Proving {
@@ -70,23 +70,16 @@ impl Room<'_> {
         &self,
         problem: &Problem,
         load: &Load,
-        best: Best,
+        best: Switched,
         proving: &Proving,
-    ) -> Result<Result<Best, Conflict>, Error> {
+    ) -> Result<Result<Switched, Conflict>, Error> {
         let Some(target) = proving.target else { return Ok(Ok(best)) };
-        let (mut proved, mut failed): (Option<Best>, Option<Tested>) = (None, None);
+        let (mut proved, mut failed): (Option<Switched>, Option<Tested>) = (None, None);
         // The most accurate plan has none above it.
         let margins: &[f64] = if problem.goal.kind == GoalKind::MostAccurate { &[] } else { &MARGINS };
         for margin in margins {
-            let mut higher = problem.clone();
-            higher.goal.mean_accuracy_at_least = Some(Accuracy::saturating(proving.least + margin));
-            let next = match (problem.goal.kind, *margin) {
-                (_, 0.0) => None,
-                (GoalKind::Fastest, _) => self.fastest(&higher, load)?,
-                _ => self.best(&higher, load)?,
-            };
-            let Some(next) = next else { continue };
-            let tested = self.test(&next, load, &proving.records, target);
+            let Some(next) = self.aimed(problem, load, proving.least + margin)? else { continue };
+            let tested = self.test(&next, &proving.records, target);
             if !tested.holds {
                 failed = Some(tested);
                 break;
@@ -94,7 +87,7 @@ impl Room<'_> {
             proved = Some(next);
         }
         if failed.is_none() {
-            let tested = self.test(&best, load, &proving.records, target);
+            let tested = self.test(&best, &proving.records, target);
             if tested.holds {
                 return Ok(Ok(best));
             }
@@ -103,10 +96,10 @@ impl Room<'_> {
         Ok(proved.ok_or_else(|| not_proved(problem, &self.settings, target, proving.records.samples(), failed)))
     }
 
-    /// Returns what is proved of a placement's gears: what was asked for, and the accuracy over requests in numbers.
-    pub(super) fn proof(&self, best: &Best, load: &Load) -> Option<Proof> {
+    /// Returns what is proved of a placement's gears as they take turns: what was asked for, and the accuracy over requests in numbers.
+    pub(super) fn proof(&self, best: &Switched) -> Option<Proof> {
         let Proving { records, target, .. } = self.proving.as_ref()?;
-        let low_of = |target: Target| self.test(best, load, records, target).low;
+        let low_of = |target: Target| self.test(best, records, target).low;
         let against = match target {
             Some(Target::Within { reference, loss }) => Some(Against {
                 variant: records.models[*reference].name.clone(),
@@ -120,7 +113,7 @@ impl Room<'_> {
             _ => None,
         };
         // Without a number to prove, the bet is on what was seen.
-        let wanted = asked.unwrap_or_else(|| self.test(best, load, records, Target::Accuracy(0.0)).estimate);
+        let wanted = asked.unwrap_or_else(|| self.test(best, records, Target::Accuracy(0.0)).estimate);
         Some(Proof {
             accuracy_at_least: asked.map(Accuracy::saturating),
             against,
@@ -130,13 +123,11 @@ impl Room<'_> {
         })
     }
 
-    /// Tests the accuracy over requests of a placement's gears as the one quantity that it is.
-    fn test(&self, best: &Best, load: &Load, proof_on: &Records, target: Target) -> Tested {
-        let steps = &best.found.steps;
-        let weights = envelope::weights(steps, load);
-        let of_step =
-            |(step, weight): (&Step, &f64)| (*weight, &best.model.cascades[best.model.rated[step.rated].cascade]);
-        let mixture: Vec<(f64, &Cascade)> = steps.iter().zip(&weights).map(of_step).collect();
+    /// Tests the accuracy over requests of a placement's gears, as they take turns in time, as the one quantity that it is.
+    fn test(&self, of: &Switched, proof_on: &Records, target: Target) -> Tested {
+        let Switched { best: Best { model, found, .. }, answered, .. } = of;
+        let of_step = |(step, weight): (&Step, &f64)| (*weight, &model.cascades[model.rated[step.rated].cascade]);
+        let mixture: Vec<(f64, &Cascade)> = found.steps.iter().zip(answered).map(of_step).collect();
         let mixture: &Mixture<'_> = &mixture;
         test_mixture(mixture, proof_on, target, self.settings.delta.get())
     }

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::facts::Facts;
 use crate::plan::{Gear, Plan};
 use crate::problem::Problem;
-use crate::rooms::explain::{CLOSE, Comes, Explanation, Moved, RunnerUp, loosened, not_what_it_gives};
+use crate::rooms::explain::{CLOSE, Comes, Explanation, Moved, RunnerUp, loosened, models_of, not_what_it_gives};
 
 /// Explains gears, each by itself; the facts are worked in once.
 pub(in crate::rooms) fn explain(
@@ -16,8 +16,7 @@ pub(in crate::rooms) fn explain(
 ) -> Result<Vec<Result<Explanation, Error>>, Error> {
     let parts = &plan.provenance.capacity_parts;
     let moved = loosened(problem);
-    let looser = moved.iter().map(|moved| Ok((moved, Model::new(&moved.problem, facts, parts)?)));
-    let looser: Vec<(&Moved, Model<'_>)> = looser.collect::<Result<_, Error>>()?;
+    let looser = models_of(&moved, |problem| Model::new(problem, facts, parts))?;
     let model = Model::new(problem, facts, parts)?;
     Ok(gears.iter().map(|&gear| explained(plan, &model, &looser, gear)).collect())
 }

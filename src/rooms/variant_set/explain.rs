@@ -8,7 +8,7 @@ use crate::optimize::fill::at_load;
 use crate::optimize::{Instance, Item, Objective, Solution};
 use crate::plan::Plan;
 use crate::problem::Problem;
-use crate::rooms::explain::{CLOSE, Comes, Explanation, Moved, RunnerUp, loosened, not_what_it_gives};
+use crate::rooms::explain::{CLOSE, Comes, Explanation, Moved, RunnerUp, loosened, models_of, not_what_it_gives};
 
 /// Explains gears, each by itself; the facts are worked in once.
 pub(in crate::rooms) fn explain(
@@ -23,8 +23,7 @@ pub(in crate::rooms) fn explain(
         let explainer = OnCores::new(plan, (problem, &moved), facts, parts)?;
         return Ok(gears.iter().map(|&gear| explainer.gear(gear)).collect());
     }
-    let looser = moved.iter().map(|moved| Ok((moved, machines::Model::new(&moved.problem, facts, parts)?)));
-    let looser: Vec<(&Moved, machines::Model<'_>)> = looser.collect::<Result<_, Error>>()?;
+    let looser = models_of(&moved, |problem| machines::Model::new(problem, facts, parts))?;
     let explainer = OnMachines { plan, model: machines::Model::new(problem, facts, parts)?, looser };
     Ok(gears.iter().map(|&gear| explainer.gear(gear)).collect())
 }
@@ -44,8 +43,7 @@ impl<'a> OnCores<'a> {
         parts: &Parts,
     ) -> Result<Self, Error> {
         let instance = |problem: &Problem| Model::new(problem, facts, parts).map(|model| model.instance);
-        let looser = moved.iter().map(|moved| Ok((moved, instance(&moved.problem)?)));
-        Ok(Self { plan, instance: instance(problem)?, looser: looser.collect::<Result<_, Error>>()? })
+        Ok(Self { plan, instance: instance(problem)?, looser: models_of(moved, instance)? })
     }
 
     fn gear(&self, gear: usize) -> Result<Explanation, Error> {
