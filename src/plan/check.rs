@@ -187,17 +187,18 @@ impl LaneFlow<'_> {
         Flow { service, servers, batch, hold_ms, calls: self.calls, share: self.share }
     }
 
-    /// Returns the law of the time until this lane's calls of a request are done; of none where a request may make none.
-    fn response(&self, rate_rps: f64, span_ms: f64) -> Response {
-        let station = Station {
+    /// Returns what it is to the requests of its stage, which come with such a variation.
+    fn station(&self, rate_rps: f64, arrivals_scv: f64) -> Station {
+        // A part of a stream, drawn by chance, is the closer to Poisson the smaller it is.
+        let part = self.share * self.calls.min(1.0);
+        Station {
             services: self.services.iter().map(|service| service.law.clone()).collect(),
             servers: self.servers,
             hold_ms: self.lane.hold_ms.get(),
-            rate_rps: rate_rps * self.share * self.calls.min(1.0),
+            rate_rps: rate_rps * part,
             calls: self.calls.max(1.0),
-        };
-        let response = station.response(span_ms);
-        if self.calls < 1.0 { response.or(self.calls, &Response::at_once()) } else { response }
+            arrivals_scv: part * arrivals_scv + 1.0 - part,
+        }
     }
 
     fn trust(&self) -> Trust {
@@ -356,8 +357,16 @@ impl Checker<'_> {
         let Some(flows) = self.flows() else { return Some(self.turns()?.latency_ms) };
         let (rate, slo) = (self.gear.up_to_rps.get(), self.plan.slo);
         let span_ms = SPAN * slo.latency_ms.get();
-        let walk = Walk::of(&self.gear.predecessors())?;
-        let stages: Vec<Response> = flows.iter().map(|lanes| stage_response(lanes, rate, span_ms)).collect();
+        let predecessors = self.gear.predecessors();
+        let walk = Walk::of(&predecessors)?;
+        let (mut stages, mut leaves) = (Vec::new(), Vec::<f64>::new());
+        for (lanes, before) in flows.iter().zip(&predecessors) {
+            // A request comes when the last of the stages before is done with it; plans list those first.
+            let arrivals_scv = before.iter().map(|&stage| leaves[stage]).reduce(f64::max).unwrap_or(1.0);
+            let (response, left) = stage_response(lanes, rate, span_ms, arrivals_scv);
+            stages.push(response);
+            leaves.push(left);
+        }
         let whole = walk.fold(&|stage: usize| stages[stage].clone(), Response::then, Response::beside);
         Some(whole.quantile_ms(slo.quantile.get(), span_ms).unwrap_or(f64::INFINITY))
     }
@@ -559,15 +568,20 @@ impl Checker<'_> {
     }
 }
 
-/// Returns the law of a stage's responses, solved numerically: the mixture of its lanes'.
-fn stage_response(lanes: &[LaneFlow<'_>], rate: f64, span_ms: f64) -> Response {
-    let mut taken = 0.0;
+/// Returns the law of a stage's responses, solved numerically, and how evenly requests leave it: the mixture of its lanes'; of
+/// none where a request may make no call.
+fn stage_response(lanes: &[LaneFlow<'_>], rate: f64, span_ms: f64, arrivals_scv: f64) -> (Response, f64) {
+    let (mut taken, mut leaves) = (0.0, 0.0);
     let mut response = Response::never();
     for lane in lanes {
         taken += lane.share;
-        response = lane.response(rate, span_ms).or((lane.share / taken).min(1.0), &response);
+        let (station, some) = (lane.station(rate, arrivals_scv), lane.calls.min(1.0));
+        let of_lane = station.response(span_ms);
+        let of_lane = if some < 1.0 { of_lane.or(some, &Response::at_once()) } else { of_lane };
+        response = of_lane.or((lane.share / taken).min(1.0), &response);
+        leaves += lane.share * (some * station.departures_scv() + (1.0 - some) * arrivals_scv);
     }
-    response
+    (response, leaves)
 }
 
 /// Returns the law of a stage's responses by the closed forms: the mixture of its lanes'.

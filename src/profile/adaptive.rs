@@ -235,12 +235,14 @@ impl Chooser {
         let due = |spot: &&Spot| !known.is_full(spot) && relevance(**spot) > 0.0;
         let full: Vec<Spot> = self.judges.iter().filter(due).copied().collect();
         let left: Vec<usize> = self.left(known).into_iter().filter(|&at| relevance(self.grid[at]) > 0.0).collect();
-        let is_enough = self.expected_error(&left) <= self.most_error() && !self.is_refuted();
-        if is_enough && self.judged_unseen.len() + self.judged_glimpsed.len() + self.verdicts.len() >= FEWEST_FORETOLD {
-            return Wave { full, ..Wave::default() };
-        }
         let unseen: Vec<usize> =
             left.iter().copied().filter(|&at| !self.glimpses.contains_key(&self.grid[at])).collect();
+        // Where all is glimpsed, only what was measured in full can say that this is not enough.
+        let is_known = unseen.is_empty() || self.expected_error(&left) <= self.most_error();
+        let judged = self.judged_unseen.len() + self.judged_glimpsed.len() + self.verdicts.len();
+        if is_known && !self.is_refuted() && judged >= FEWEST_FORETOLD {
+            return Wave { full, ..Wave::default() };
+        }
         if !unseen.is_empty() {
             return Wave { glimpsed: self.most_telling(surface.doubt(), unseen, &left, relevance), full };
         }

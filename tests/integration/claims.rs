@@ -147,6 +147,7 @@ fn textbook_queues_have_their_textbook_quantiles() {
         hold_ms: 0.0,
         rate_rps,
         calls: 1.0,
+        arrivals_scv: 1.0,
     };
     // M/M/1 at 70 of 100 requests/s: responses are exponential with 30/s.
     let truth = 100f64.ln() / 30.0 * 1e3;
@@ -179,7 +180,7 @@ fn textbook_queues_have_their_textbook_quantiles() {
 fn responses_keep_the_laws_of_the_design() {
     let services: Vec<Distribution> = (1..=8).map(|k| Distribution::constant(2.0 + 0.5 * f64::from(k))).collect();
     let p99 = |servers: u32, rate_rps: f64, hold_ms: f64| {
-        let station = Station { services: services.clone(), servers, hold_ms, rate_rps, calls: 1.0 };
+        let station = Station { services: services.clone(), servers, hold_ms, rate_rps, calls: 1.0, arrivals_scv: 1.0 };
         station.response(60.0).quantile_ms(0.99, 60.0).unwrap_or(f64::INFINITY)
     };
     for rate in [100.0, 400.0, 900.0, 1300.0] {

@@ -1,27 +1,34 @@
 //! From waits to responses: how many find a replica free, and when the last call of a request is done.
 
-use super::chain::{Chain, LEAST};
+use super::chain::{Chain, LEAST, Lane};
 use super::grid::{Bins, FINE, Grid, few, latest};
 use super::wait::{Waiting, Waits};
 
 /// Returns the law of responses.
 pub fn of(waiting: &Waiting<'_>, chain: &Chain) -> Bins {
     let lane = waiting.lane;
-    let (mut busy, idle) = (waiting.busy(chain), waiting.idle(chain));
+    let idle = waiting.idle(chain);
     let (while_busy, while_idle) = (while_busy(waiting, chain), sum(&idle));
     let all = while_busy + while_idle;
     let part_busy = while_busy / all;
+    let several = Several::of(lane, part_busy);
+    let (mut busy, came) = waiting.busy(chain, &several.odds);
     let mut ends = Ends { waiting, mass: Grid::empty() };
     let is_burst = lane.arrivals.most_batches(lane.batch) > 1;
+    let left = lane.station.queue_left();
     if lane.servers == 1 {
-        add(&mut busy, 1.0, &idle);
-        scale(&mut busy, 1.0 / all);
+        scale(&mut busy, left / all);
+        add(&mut busy, 1.0 / all, &idle);
+        if left < 1.0 {
+            let undisturbed = waiting.undisturbed();
+            add(&mut busy, (1.0 - left) * part_busy / sum(&undisturbed), &undisturbed);
+        }
         ends.add(&busy, &[]);
         return ends.mass;
     }
-    let free = free_replicas(waiting, part_busy);
-    let none_free = (1.0 - free.iter().sum::<f64>()).clamp(0.0, 1.0);
-    scale(&mut busy, none_free / while_busy);
+    let free = &several.free;
+    let none_free = left * (1.0 - free.iter().sum::<f64>()).clamp(0.0, 1.0);
+    scale(&mut busy, none_free / came);
     if is_burst {
         let between = lane.station.full().mean_ms() / lane.servers as f64;
         let beside = lane.arrivals.most_batches(lane.batch).min(lane.servers);
@@ -60,23 +67,48 @@ fn while_busy(waiting: &Waiting<'_>, chain: &Chain) -> f64 {
     lane.arrivals.rate * (partial + chain.left.iter().sum::<f64>() * mean(lane.full()))
 }
 
-/// Returns how often so many replicas run, up to all but one: M^[X]/M/c, where X is the batches of a request, at the use of the
-/// fast replica. What comes to each number of running replicas is what leaves it: n π_n = λ Σ_{j<n} π_j P(X > n − 1 − j).
-fn free_replicas(waiting: &Waiting<'_>, part_busy: f64) -> Vec<f64> {
-    let lane = waiting.lane;
-    let batches: Vec<(usize, f64)> =
-        lane.arrivals.numbers().map(|(calls, p)| (calls.div_ceil(lane.batch), p)).collect();
-    let servers = lane.servers as f64;
-    let load = servers * part_busy / batches.iter().map(|(count, p)| *count as f64 * p).sum::<f64>();
-    let mut often = vec![1.0];
-    for running in 1..lane.servers {
+/// What several replicas make of the fast one's queue, where X is the batches of a request: `M^[X]`/M/c beside `M^[X]`/M/1 at the
+/// use of the fast replica. What comes to each number in the system is what leaves it, n π_n = λ Σ_{j<n} π_j P(X > n − 1 − j) with
+/// c in place of n from n = c on.
+struct Several {
+    /// How often so many replicas run, up to all but one.
+    free: Vec<f64>,
+    /// By the batches that wait while all run, how much likelier that is than in front of the fast replica, up to a factor: a
+    /// request that comes to free replicas leaves less of itself waiting.
+    odds: Vec<f64>,
+}
+
+/// Batches that wait up to which odds are known; beyond, both laws fade alike.
+const MOST_WAITING: usize = 64;
+
+impl Several {
+    fn of(lane: &Lane<'_>, part_busy: f64) -> Self {
+        if lane.servers == 1 {
+            return Self { free: Vec::new(), odds: vec![1.0] };
+        }
+        let batches: Vec<(usize, f64)> =
+            lane.arrivals.numbers().map(|(calls, p)| (calls.div_ceil(lane.batch), p)).collect();
+        let servers = lane.servers as f64;
+        let load = servers * part_busy / batches.iter().map(|(count, p)| *count as f64 * p).sum::<f64>();
         let more_than = |count: usize| batches.iter().filter(|batch| batch.0 > count).map(|batch| batch.1).sum::<f64>();
-        let comes: f64 = often.iter().enumerate().map(|(from, p)| p * more_than(running - 1 - from)).sum();
-        often.push(load * comes / running as f64);
+        let law = |running: &dyn Fn(usize) -> f64, most: usize| {
+            let mut often = vec![1.0];
+            for number in 1..=most {
+                let comes: f64 = often.iter().enumerate().map(|(from, p)| p * more_than(number - 1 - from)).sum();
+                often.push(load * comes / running(number));
+            }
+            often
+        };
+        let several = law(&|number| servers.min(number as f64), lane.servers + MOST_WAITING);
+        let fast = law(&|_| servers, 1 + MOST_WAITING);
+        // Nobody waits behind so many that neither law can tell.
+        let odds_of = |(several, fast): (&f64, &f64)| if *fast > 0.0 { several / fast } else { 1.0 };
+        let odds = several[lane.servers..].iter().zip(&fast[1..]).map(odds_of).collect();
+        // On average c − c·use replicas are free, which sets the scale.
+        let few = &several[..lane.servers];
+        let free: f64 = few.iter().enumerate().map(|(running, p)| (servers - running as f64) * p).sum();
+        Self { free: few.iter().map(|p| p * servers * (1.0 - part_busy) / free).collect(), odds }
     }
-    // On average c − c·use replicas are free, which sets the scale.
-    let free: f64 = often.iter().enumerate().map(|(running, p)| (servers - running as f64) * p).sum();
-    often.iter().map(|p| p * servers * (1.0 - part_busy) / free).collect()
 }
 
 /// Collects responses.

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `chain` solves what one replica that is c times as fast leaves behind whenever it begins a batch, for Poisson requests
-//! of several calls each; `wait` follows a request from when it comes, so the size of its batch is known with its wait, and
+//! of several calls each (a stream that earlier stages pace finds a smaller queue, [`Station::arrivals_scv`]); `wait` follows a request from when it comes, so the size of its batch is known with its wait, and
 //! with it the law of its service. With c replicas fewer requests find all of them busy than find the fast one busy:
 //! `M^[X]`/M/c at the same use says how many, and the others only wait for companions.
 //!
@@ -31,6 +31,9 @@ use wait::Waiting;
 
 use crate::profile::Distribution;
 
+/// Least variation of work that QNA reckons with behind a replica: more even work paces no better.
+const LEAST_WORK_SCV: f64 = 0.2;
+
 /// One lane with what comes to it.
 #[derive(Debug, Clone)]
 pub struct Station {
@@ -44,6 +47,8 @@ pub struct Station {
     pub rate_rps: f64,
     /// Calls that each makes at once, at least 1 on average.
     pub calls: f64,
+    /// How evenly requests come: squared coefficient of variation of the times between them, 1 of a Poisson stream.
+    pub arrivals_scv: f64,
 }
 
 /// The law of a response time on a grid of 1,024 steps; what is beyond its end is missing.
@@ -113,6 +118,40 @@ impl Station {
     fn arrivals(&self) -> Arrivals {
         let (few, more) = (self.calls.floor(), self.calls.fract());
         Arrivals { rate: self.rate_rps / 1e3, numbers: [(few as usize, 1.0 - more), (few as usize + 1, more)] }
+    }
+
+    /// Returns the squared coefficient of variation of the calls that a request makes.
+    fn calls_scv(&self) -> f64 {
+        let more = self.calls.fract();
+        more * (1.0 - more) / self.calls.powi(2)
+    }
+
+    /// Returns what is left of the queue that a Poisson stream of requests would find, where they come more evenly.
+    ///
+    /// Mean waits go with the variance of the work that comes (Whitt's QNA, 1983): `(c_a² + c_s²) ÷ (1 + c_s²)`, c_s² being that
+    /// of a request's work. Where calls are served together, most of what is waited for is the batch that runs; there it is 1.
+    fn queue_left(&self) -> f64 {
+        if self.services.len() > 1 || self.arrivals_scv >= 1.0 {
+            return 1.0;
+        }
+        (self.arrivals_scv + self.work_scv()) / (1.0 + self.work_scv())
+    }
+
+    /// Returns the squared coefficient of variation of the work of a request.
+    fn work_scv(&self) -> f64 {
+        self.full().scv() / self.calls + self.calls_scv()
+    }
+
+    /// Returns how evenly requests leave (QNA, equation 39): a busy replica paces them. Those of batches are taken as a Poisson
+    /// stream.
+    #[must_use]
+    pub fn departures_scv(&self) -> f64 {
+        if self.services.len() > 1 {
+            return 1.0;
+        }
+        let busy = self.full_use().min(1.0).powi(2);
+        let paced = busy * (self.work_scv().max(LEAST_WORK_SCV) - 1.0) / f64::from(self.servers).sqrt();
+        1.0 + (1.0 - busy) * (self.arrivals_scv - 1.0) + paced
     }
 
     fn full(&self) -> &Distribution {

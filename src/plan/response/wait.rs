@@ -73,9 +73,10 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// Returns the waits of requests that find the fast replica busy; they sum to how many come in a batch's time.
-    pub fn busy(&self, chain: &Chain) -> Waits {
-        let mut queue = Queue::new(self);
+    /// Returns the waits of requests that find the fast replica busy, and how many those are in a batch's time, also of waits
+    /// beyond the grid. Requests count by the batches that wait before them: `odds`, the last standing for all more.
+    pub fn busy(&self, chain: &Chain, odds: &[f64]) -> (Waits, f64) {
+        let mut queue = Queue::new(self, odds);
         for (index, p) in chain.partial.iter().enumerate().filter(|(_, p)| **p > LEAST) {
             for &(ms, q) in &self.lane.times[index] {
                 queue.during(&[*p], ms, q, FEW_POINTS);
@@ -84,7 +85,8 @@ impl<'a> Waiting<'a> {
         for &(ms, q) in self.lane.full() {
             queue.during(&chain.left, ms, q, POINTS);
         }
-        queue.served()
+        let all = queue.all;
+        (queue.served(), all)
     }
 
     /// Returns the waits of requests that find the fast replica idle, or waiting for companions.
@@ -177,6 +179,9 @@ impl Coming<'_> {
 /// Who waits behind a busy replica, by the batches ahead.
 struct Queue<'a> {
     of: &'a Waiting<'a>,
+    odds: &'a [f64],
+    /// Requests that came.
+    all: f64,
     waits: Waits,
     /// With no batch ahead and a batch of one: only what is left of the call is waited for.
     next: f64,
@@ -187,8 +192,13 @@ struct Queue<'a> {
 }
 
 impl<'a> Queue<'a> {
-    fn new(of: &'a Waiting<'a>) -> Self {
-        Self { of, waits: of.none(), next: 0.0, near: vec![of.none(); FAR], far: Vec::new() }
+    fn new(of: &'a Waiting<'a>, odds: &'a [f64]) -> Self {
+        Self { of, odds, all: 0.0, waits: of.none(), next: 0.0, near: vec![of.none(); FAR], far: Vec::new() }
+    }
+
+    /// Returns how much a request counts before which so many calls wait.
+    fn odds(&self, calls: usize) -> f64 {
+        self.odds[(calls / self.of.lane.batch).min(self.odds.len() - 1)]
     }
 
     /// Adds those that come during a batch of such a time, which left so many calls behind.
@@ -202,6 +212,8 @@ impl<'a> Queue<'a> {
             for (number, p) in left.iter().enumerate() {
                 ahead[number..].iter_mut().zip(&came).for_each(|(sum, q)| *sum += p * q);
             }
+            ahead.iter_mut().enumerate().for_each(|(number, mass)| *mass *= self.odds(number));
+            self.all += weight * ahead.iter().sum::<f64>();
             for (calls, q) in lane.arrivals.numbers() {
                 for (number, mass) in ahead.iter().enumerate() {
                     self.join(number + calls - 1, ms - past, weight * q * mass);
@@ -210,7 +222,8 @@ impl<'a> Queue<'a> {
                 for (number, p) in left.iter().enumerate().take(lane.batch) {
                     for (more, r) in came.iter().enumerate().take((lane.batch + 1).saturating_sub(number + calls)) {
                         let place = number + more + calls;
-                        self.held(number, more, place, (past, ms - past), weight * q * p * r);
+                        let mass = weight * q * p * r * self.odds(number + more);
+                        self.held(number, more, place, (past, ms - past), mass);
                     }
                 }
             }

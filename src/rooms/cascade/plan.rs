@@ -205,17 +205,21 @@ impl<'a> Room<'a> {
         plan.switch = *rule;
         let how =
             if found.is_exact { "exact: every placement scored" } else { "local search over placements, with a bound" };
-        // What fewer gears and changes between them lose is part of the gap.
         let objective = match problem.goal.kind {
             GoalKind::MostAccurate => switched.accuracy(),
             _ => best.objective,
+        };
+        let lost = if best.found.accuracy - objective > 1e-9 && problem.goal.kind == GoalKind::MostAccurate {
+            "; changes between them, as played on the trace, are part of the gap"
+        } else {
+            ""
         };
         for gear in &mut plan.gears {
             gear.certificate = Some(Certificate {
                 objective,
                 bound: best.bound,
                 gap: best.bound - objective,
-                method: format!("{how}; gears are the envelope of what cascades carry"),
+                method: format!("{how}; gears are the envelope of what cascades carry{lost}"),
                 trial: None,
             });
         }
