@@ -41,7 +41,7 @@ const GLIMPSE_CALLS: f64 = 201.0;
 /// The same whatever the budget.
 const LEAST_GLIMPSE_CALLS: f64 = 7.0;
 /// Part of a point's budget that a glimpse may take.
-const GLIMPSE_BUDGET: f64 = 1.0 / 30.0;
+const GLIMPSE_BUDGET: f64 = 1.0 / 60.0;
 /// Points predicted first below which it is not known how well predictions do.
 const FEWEST_FORETOLD: usize = 6;
 /// How much less sure predictions are taken to be until that is known.

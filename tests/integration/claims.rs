@@ -194,3 +194,28 @@ fn responses_keep_the_laws_of_the_design() {
     // Full batches at once, and nobody else.
     assert!(p99(1, 2000.0, 6.0).is_infinite());
 }
+
+#[test]
+fn a_busy_stage_sets_the_pace_for_the_next() {
+    let station = |servers: u32, rate_rps: f64, calls: f64, arrivals_scv: f64| Station {
+        services: vec![Distribution::constant(10.0)],
+        servers,
+        hold_ms: 0.0,
+        rate_rps,
+        calls,
+        arrivals_scv,
+    };
+    // Behind an idle replica a Poisson stream stays one; behind a busy one whose calls all last as long, requests come evenly.
+    assert!((station(1, 0.01, 1.0, 1.0).departures_scv() - 1.0).abs() < 1e-3);
+    let paced = [20.0, 60.0, 90.0].map(|rate| station(1, rate, 1.0, 1.0).departures_scv());
+    assert!(paced[0] > paced[1] && paced[1] > paced[2] && paced[2] > 0.0, "{paced:?}");
+    // The more evenly requests come the less they wait, on one replica and several, with one call and with more than replicas.
+    for (servers, rate, calls) in [(1, 60.0, 1.0), (3, 45.0, 4.7), (2, 60.0, 2.5)] {
+        let p95 = |scv: f64| {
+            station(servers, rate, calls, scv).response(400.0).quantile_ms(0.95, 400.0).expect("inside the grid")
+        };
+        let all = [1.0, 0.7, 0.4, 0.1].map(p95);
+        assert!(all.windows(2).all(|pair| pair[1] <= pair[0] + 1e-9), "{servers} {rate} {calls}: {all:?}");
+        assert!(all[3] < all[0], "{servers} {rate} {calls}: {all:?}");
+    }
+}

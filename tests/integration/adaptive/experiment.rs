@@ -434,7 +434,7 @@ fn normal(rng: &mut ChaCha8Rng) -> f64 {
 
 /// Returns the calls of a glimpse by default: one to begin with, then for 10 ms, no more than 15 and no fewer than 6.
 fn glimpse_calls(point: &Point) -> usize {
-    1 + (10.0 / point.latency.mean_ms.get()).ceil().clamp(6.0, 200.0) as usize
+    1 + (5.0 / point.latency.mean_ms.get()).ceil().clamp(6.0, 200.0) as usize
 }
 
 /// Makes a point from lognormal calls: 100 of them, or as many as 300 ms allow, at least 5.
