@@ -145,9 +145,8 @@ fn best_of(runners: &[Runner], limits: Limits<'_>, load: &RecordedLoad, window_s
     let rates = Rates::new(load, window_s);
     let dwells = if limits.changes_per_hour_at_most.is_some() { &DWELLS[..] } else { &DWELLS[..FREE_DWELLS] };
     let all = UPS.iter().flat_map(|&up| BANDS.iter().map(move |&band| (up, band)));
-    let rules: Vec<Switch> = all
-        .flat_map(|(up, band)| dwells.iter().map(move |&dwell| candidate(window_s, up, up - band, dwell)))
-        .collect();
+    let rules: Vec<Switch> =
+        all.flat_map(|(up, band)| dwells.iter().map(move |&dwell| candidate(window_s, up, up - band, dwell))).collect();
     let played: Vec<_> = rules.par_iter().map(|rule| (rates.play(runners, rule, limits.slo), *rule)).collect();
     best(played.into_iter(), limits, |(played, _)| played)
 }
