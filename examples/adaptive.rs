@@ -15,6 +15,10 @@ const WAYS: [Way; 5] =
 
 #[expect(clippy::print_stdout, reason = "the answer of the example")]
 fn main() {
+    for draw in 0..8 {
+        let way = Way::For(NEAR_TIE);
+        println!("digits, draw {draw} of glimpses, {way:?}: {}", Bench { draw, ..Bench::digits() }.run(way));
+    }
     let heavier = SEEDS.map(Bench::heavier);
     for bench in [Bench::digits()].into_iter().chain(heavier) {
         println!("{}: the plan's own points take {:.2} × less time", bench.name, bench.most_saved());
