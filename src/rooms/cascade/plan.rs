@@ -4,7 +4,7 @@ use super::envelope::{self, Load, Step};
 use super::model::Model;
 use super::prove::{self, MARGINS, Proving, target};
 use super::rules::recount;
-use super::search::{Aim, Found};
+use super::search::{Aim, Found, SLACK};
 use super::{Cascade, Records, Search, decode, frontier, published};
 use crate::error::Error;
 use crate::facts::Facts;
@@ -173,11 +173,13 @@ impl<'a> Room<'a> {
     fn as_accurate_when_switched(&self, problem: &Problem, load: &Load, best: Best) -> Result<Switched, Error> {
         let best = self.switched(problem, load, best);
         let least = target(problem).unwrap_or(0.0);
-        if best.accuracy() >= least {
+        // What the search takes for enough is enough here too: rounding must not make a plan dearer.
+        let is_enough = |one: &Switched| one.accuracy() >= least - SLACK;
+        if is_enough(&best) {
             return Ok(best);
         }
         for margin in MARGINS.iter().rev() {
-            if let Some(higher) = self.aimed(problem, load, least + margin)?.filter(|one| one.accuracy() >= least) {
+            if let Some(higher) = self.aimed(problem, load, least + margin)?.filter(is_enough) {
                 return Ok(higher);
             }
         }

@@ -16,7 +16,7 @@ const MOST_VECTORS: f64 = 1e6;
 /// Cascades times vectors that are scored one by one.
 pub(in crate::rooms) const MOST_SCORES: f64 = 3e8;
 /// Slack that rounding may cost when accuracies are compared.
-const SLACK: f64 = 1e-12;
+pub(super) const SLACK: f64 = 1e-12;
 
 /// What to make best.
 #[derive(Debug, Clone, Copy, PartialEq)]
