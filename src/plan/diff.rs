@@ -136,7 +136,8 @@ pub fn diff_with(before: &Plan, after: &Plan, load_ms: &dyn Fn(&str) -> Option<f
         ranges.push(GearDiff { from_rps: from, to_rps: to, before: old, after: new, same, way });
         from = to;
     }
-    let whole = |plan: &Plan| (plan.slo, plan.switch, plan.transfers.clone());
+    let windows = |plan: &Plan| plan.gears.iter().map(|gear| plan.window_of(gear)).collect::<Vec<_>>();
+    let whole = |plan: &Plan| (plan.slo, plan.switch, windows(plan), plan.transfers.clone());
     let same_rules = whole(before) == whole(after);
     let (old, new) = (variants(before), variants(after));
     PlanDiff {

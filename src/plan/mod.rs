@@ -184,6 +184,9 @@ pub struct Gear {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub under_way_at_most: Option<u32>,
+    /// Length of the measurement window while this gear serves; that of `switch` where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_ms: Option<Millis>,
     /// What a request passes through.
     pub stages: Vec<Stage>,
     /// What the plan promises for this gear at its highest rate.
@@ -371,6 +374,12 @@ impl Plan {
             price(&packed.machine).map_or(0.0, |kind| f64::from(packed.count) * kind.price_usd_per_hour.get())
         };
         gear.packing.iter().map(cost).sum()
+    }
+
+    /// Returns the length of the measurement window while a gear serves.
+    #[must_use]
+    pub fn window_of(&self, gear: &Gear) -> Millis {
+        gear.window_ms.unwrap_or(self.switch.window_ms)
     }
 
     /// Returns the index of the gear that carries `rate`: the first whose highest rate is not below it, else the last.

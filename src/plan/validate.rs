@@ -6,6 +6,7 @@ use std::ops::Add;
 use super::{Gear, Plan, Stage};
 use crate::finding::{Code, Finding, Findings};
 use crate::near;
+use crate::units::Millis;
 
 /// How far the shares of a stage may be from 1 in sum.
 const SHARE_TOLERANCE: f64 = 1e-6;
@@ -118,6 +119,9 @@ fn gears_increase(plan: &Plan, findings: &mut Findings) {
         if gear.under_way_at_most.is_some() && index + 1 == plan.gears.len() {
             let key = format!("gears[{index}].under_way_at_most");
             findings.push(Finding::error(Code::NoEffect, key, "there is no next gear to call", "remove it"));
+        }
+        if let Some(window_ms) = gear.window_ms {
+            window_is_long_enough(window_ms, format!("gears[{index}].window_ms"), findings);
         }
     }
 }
@@ -245,12 +249,16 @@ fn the_last_stage_answers(gear: &Gear, index: usize, key: &str, findings: &mut F
     }
 }
 
+fn window_is_long_enough(window_ms: Millis, key: String, findings: &mut Findings) {
+    if window_ms.get() < SHORTEST_WINDOW_MS {
+        let cause = "a rate needs some time to be measured";
+        findings.push(Finding::error(Code::OutOfRange, key, cause, "at least 1 ms"));
+    }
+}
+
 fn switch_leaves_a_band(plan: &Plan, findings: &mut Findings) {
     let switch = &plan.switch;
-    if switch.window_ms.get() < SHORTEST_WINDOW_MS {
-        let cause = "a rate needs some time to be measured";
-        findings.push(Finding::error(Code::OutOfRange, "switch.window_ms", cause, "at least 1 ms"));
-    }
+    window_is_long_enough(switch.window_ms, "switch.window_ms".to_owned(), findings);
     if switch.down > switch.up {
         let cause = format!("changes down at {} but up at {} of a border: it would swing", switch.down, switch.up);
         findings.push(Finding::error(Code::Order, "switch.down", cause, "lower `down` to `up` or less"));

@@ -155,10 +155,18 @@ fn switch(plan: &Plan) -> String {
     }
     let part = |share: crate::units::Share| super::words::about(share.get());
     let seconds = |time: crate::units::Millis| format!("{}\u{a0}s", rounded(time.get() / 1e3));
+    let windows = || plan.gears.iter().map(|gear| plan.window_of(gear));
+    let shortest = windows().fold(switch.window_ms, |a, b| if b < a { b } else { a });
+    let longest = windows().fold(switch.window_ms, |a, b| if b > a { b } else { a });
+    let window = if shortest == longest {
+        seconds(longest)
+    } else {
+        format!("{} to {}, by gear,", seconds(shortest), seconds(longest))
+    };
     format!(
         "up at once where the rate of {} is above {} of what the gear carries; down where it stays below {} of the lower \
          gear's for {}",
-        seconds(switch.window_ms),
+        window,
         part(switch.up),
         part(switch.down),
         seconds(switch.dwell_ms)

@@ -291,6 +291,7 @@ impl Maker<'_> {
             replicas: replicas(variant, way),
             packing: Vec::new(),
             under_way_at_most: None,
+            window_ms: None,
             stages: vec![one_stage(vec![lane(variant, way, 1.0)])],
             claims: Claims::default(),
             certificate: None,

@@ -84,6 +84,7 @@ fn plan_of(cascade: &Cascade, plan: &Plan, problem: &Problem) -> Plan {
         replicas: std::collections::BTreeMap::new(),
         packing: Vec::new(),
         under_way_at_most: None,
+        window_ms: None,
         stages: stages.to_vec(),
         claims: Claims::default(),
         certificate: None,

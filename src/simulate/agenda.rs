@@ -116,10 +116,10 @@ impl Agenda {
         }
     }
 
-    /// Plans a date, which is not planned already.
+    /// Plans a date, in place of an earlier plan for it.
     pub fn set(&mut self, at: u64, date: Date) {
         self.dates[date as usize] = at;
-        self.first_date = self.first_date.min(at);
+        self.first_date = self.dates.into_iter().min().unwrap_or(NEVER);
     }
 
     /// Returns the time of the next event; `u64::MAX` where there is none.
@@ -195,5 +195,15 @@ mod tests {
         let all: Vec<Event> = std::iter::from_fn(|| agenda.pop()).collect();
         assert_eq!(all, [Event::Date(Date::WindowEnd), Event::Date(Date::RateKnown), done(0)]);
         assert_eq!(agenda.next_at(), NEVER);
+    }
+    #[test]
+    fn a_date_that_is_planned_anew_is_no_longer_where_it_was() {
+        let mut agenda = Agenda::default();
+        agenda.set(5, Date::RateKnown);
+        agenda.set(9, Date::RateKnown);
+        agenda.push(7, done(0));
+        assert_eq!(agenda.next_at(), 7);
+        let all: Vec<Event> = std::iter::from_fn(|| agenda.pop()).collect();
+        assert_eq!(all, [done(0), Event::Date(Date::RateKnown)]);
     }
 }

@@ -169,7 +169,7 @@ impl<'a, S: Servers> Engine<'a, S> {
         self.agenda.set(self.counts.from(), Date::Counting);
         self.agenda.set(self.counts.window_end(), Date::WindowEnd);
         if self.plan.gears.len() > 1 {
-            self.agenda.set(self.shift.window_ns, Date::RateKnown);
+            self.agenda.set(self.shift.window_ns(self.gear), Date::RateKnown);
         }
         let mut arrival = self.arrivals.next().unwrap_or(u64::MAX);
         loop {
@@ -415,14 +415,15 @@ impl<'a, S: Servers> Engine<'a, S> {
     }
 
     fn rate_known(&mut self) {
-        self.agenda.set(self.now + self.shift.window_ns, Date::RateKnown);
+        let window_ns = self.shift.window_ns(self.gear);
+        self.agenda.set(self.now + window_ns, Date::RateKnown);
         let another = |gear: GearId| (gear != self.gear && self.shift.is_quiet()).then_some(gear);
         let to = match &self.controller {
             Controller::Switch => self.shift.decide(self.plan, self.gear, self.under_way, self.now),
             Controller::Lookahead(far) => another(self.shift.foresee(self.plan, self.law, self.now, *far)),
             Controller::Timetable(table) => {
                 let loading = self.walk.pools.ids().map(|pool| self.walk.pools[pool].ready_ns).max().unwrap_or(0);
-                let ahead = self.shift.window_ns + loading;
+                let ahead = window_ns + loading;
                 another(self.shift.of_timetable(self.plan, table, self.now, ahead))
             }
         };
@@ -454,6 +455,9 @@ impl<'a, S: Servers> Engine<'a, S> {
     fn change_gear(&mut self) {
         let Some((to, asked)) = self.shift.ends() else { return };
         self.counts.changes_gear(self.gear, to, asked, self.now);
+        if self.shift.looks_anew(self.gear, to) {
+            self.agenda.set(self.now + self.shift.window_ns(to), Date::RateKnown);
+        }
         self.gear = to;
         self.settle();
     }

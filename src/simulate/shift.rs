@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use super::Timetable;
 use super::arrivals::Arrivals;
-use super::ids::{GearId, Id};
+use super::ids::{GearId, Id, Table};
 use super::walk::nanos;
 use crate::plan::Plan;
 
 /// The state of gear changing. While one change is under way no other is decided.
 #[derive(Debug)]
 pub struct Shift {
-    pub window_ns: u64,
+    /// Length of the switch window while each gear serves.
+    windows_ns: Table<GearId, u64>,
     dwell_ns: u64,
     /// Arrivals in the current switch window.
     pub arrivals: u64,
@@ -24,7 +25,7 @@ pub struct Shift {
 impl Shift {
     pub fn new(plan: &Plan) -> Self {
         Self {
-            window_ns: nanos(plan.switch.window_ms.duration()).max(1),
+            windows_ns: plan.gears.iter().map(|gear| nanos(plan.window_of(gear).duration()).max(1)).collect(),
             dwell_ns: nanos(plan.switch.dwell_ms.duration()),
             arrivals: 0,
             low_since: None,
@@ -32,16 +33,31 @@ impl Shift {
         }
     }
 
+    /// Returns the length of the window while a gear serves.
+    pub fn window_ns(&self, gear: GearId) -> u64 {
+        self.windows_ns[gear]
+    }
+
+    /// One gear follows another: returns whether a new window begins, as the new gear looks at the rate for another time.
+    pub fn looks_anew(&mut self, old: GearId, new: GearId) -> bool {
+        let anew = self.windows_ns[old] != self.windows_ns[new];
+        if anew {
+            self.arrivals = 0;
+        }
+        anew
+    }
+
     /// Returns the gear to change to at the end of a window. Down goes one gear at a time, each after its own dwell, and not
     /// while more requests are under way than the lower gear allows.
     pub fn decide(&mut self, plan: &Plan, gear: GearId, under_way: u32, now: u64) -> Option<GearId> {
-        let rate = self.arrivals as f64 * 1e9 / self.window_ns as f64;
+        let window_ns = self.windows_ns[gear];
+        let rate = self.arrivals as f64 * 1e9 / window_ns as f64;
         self.arrivals = 0;
         let index = gear.index();
         let switch = &plan.switch;
         let lower = index.checked_sub(1).map(|lower| plan.gears[lower].up_to_rps.get());
         if lower.is_some_and(|lower| rate < switch.down.get() * lower) {
-            self.low_since.get_or_insert(now - self.window_ns);
+            self.low_since.get_or_insert(now - window_ns);
         } else {
             self.low_since = None;
         }

@@ -124,6 +124,19 @@ fn more_cores_and_more_time_never_hurt() {
 }
 
 #[test]
+fn a_target_that_is_met_exactly_makes_no_plan_dearer() {
+    let facts = facts();
+    for (count, gears) in (1..=4).flat_map(|count| [1, 2, 3, 6].map(|gears| (count, gears))) {
+        let goal = json!({ "kind": "most-accurate", "gears_at_most": gears });
+        let Some(best) = planned(&problem(6000.0, 10.0, &cores(count), &goal), &facts) else { continue };
+        let goal = json!({ "kind": "cheapest", "gears_at_most": gears, "mean_accuracy_at_least": objective(&best) });
+        let exact = planned(&problem(6000.0, 10.0, &cores(8), &goal), &facts).expect("it was had on fewer cores");
+        let price = -objective(&exact);
+        assert!(price <= 0.05 * f64::from(count) + 1e-9, "{gears} gears on {count} cores: {price} USD an hour");
+    }
+}
+
+#[test]
 fn the_fastest_plan_is_as_accurate_as_asked_and_no_plan_is_much_faster() {
     let facts = facts();
     let goal = json!({ "kind": "fastest", "mean_accuracy_at_least": 0.94 });
@@ -305,26 +318,51 @@ fn inputs_that_have_changed_raise_alarms_and_others_none() {
     assert!(found.contains("watch.onward"), "{found}");
 }
 
+/// A plan whose gears look at the rate every five seconds.
+fn slow_to_look(facts: &Facts) -> Plan {
+    let mut plan = planned(&problem(5000.0, 10.0, &cores(1), &most_accurate()), facts).expect("a plan");
+    assert!(plan.gears.len() > 1, "one gear changes nothing");
+    plan.switch.window_ms = planner::units::Millis::saturating(5e3);
+    plan.gears.iter_mut().for_each(|gear| gear.window_ms = None);
+    plan
+}
+
+/// The part of the requests that is late where the rate goes from the first gear's to the last's, and back, every ten seconds.
+fn late_in_steps(plan: &Plan, facts: &Facts) -> f64 {
+    let world = Measured::new(plan, facts).expect("all was measured");
+    let rates = [plan.gears[0].up_to_rps.get() * 0.8, plan.max_rps() * 0.95];
+    let rates = (0..40).map(|second| rates[usize::from(second % 20 >= 10)]).collect();
+    let settings = Settings {
+        arrivals: Arrivals::Trace(Trace::new("steps", rates)),
+        duration: Duration::from_secs(40),
+        warmup: Duration::ZERO,
+        seed: 42,
+    };
+    simulate(plan, &world, &settings).whole.violation_share.get()
+}
+
 #[test]
 fn a_backlog_calls_the_next_gear_in_the_middle_of_a_window() {
     let facts = facts();
-    let mut plan = planned(&problem(5000.0, 10.0, &cores(1), &most_accurate()), &facts).expect("a plan");
-    assert!(plan.gears.len() > 1, "one gear changes nothing");
-    plan.switch.window_ms = planner::units::Millis::saturating(5e3);
-    let late = |plan: &Plan| {
-        let world = Measured::new(plan, &facts).expect("all was measured");
-        let rates = [plan.gears[0].up_to_rps.get() * 0.8, plan.max_rps() * 0.95];
-        let rates = (0..40).map(|second| rates[usize::from(second % 20 >= 10)]).collect();
-        let settings = Settings {
-            arrivals: Arrivals::Trace(Trace::new("steps", rates)),
-            duration: Duration::from_secs(40),
-            warmup: Duration::ZERO,
-            seed: 42,
-        };
-        simulate(plan, &world, &settings).whole.violation_share.get()
-    };
-    let with = late(&plan);
+    let mut plan = slow_to_look(&facts);
+    let with = late_in_steps(&plan, &facts);
     plan.gears.iter_mut().for_each(|gear| gear.under_way_at_most = None);
-    let without = late(&plan);
+    let without = late_in_steps(&plan, &facts);
     assert!(with < 0.02 && without > 0.1, "{with} and {without} late");
+}
+
+#[test]
+fn a_gear_looks_at_the_rate_for_a_time_of_its_own() {
+    let facts = facts();
+    let mut plan = slow_to_look(&facts);
+    plan.gears.iter_mut().for_each(|gear| gear.under_way_at_most = None);
+    let slow = late_in_steps(&plan, &facts);
+    // Only the last gear, which nothing follows, still looks every five seconds.
+    let follows = plan.gears.len() - 1;
+    plan.gears[..follows].iter_mut().for_each(|gear| gear.window_ms = Some(planner::units::Millis::saturating(100.0)));
+    let quick = late_in_steps(&plan, &facts);
+    // A rise comes before a window of 5 s ends as often as after half of it; what piles up in 0.1 s takes some tenths more to go.
+    assert!(quick < 0.1 * slow && slow > 0.3, "{quick} and {slow} late");
+    let found = planner::plan::diff(&slow_to_look(&facts), &plan);
+    assert!(!found.same_rules, "windows are part of the rules");
 }

@@ -25,7 +25,8 @@ const NO_SHARE: f64 = 1e-9;
 /// Returns the plan of a placement that uses all of its gears.
 pub(super) fn plan(problem: &Problem, facts: &Facts, model: &Model, found: &Found) -> Plan {
     let mut plan = without_rule(problem, facts, model, found);
-    plan.switch = decided(problem, facts, model, found, &plan, |_| false).rule;
+    let decided = decided(problem, facts, model, found, &plan, |_| false);
+    decided.rule.write(&mut plan);
     plan
 }
 
@@ -41,6 +42,7 @@ pub(super) fn decided(
 ) -> Decided {
     let runner = |(step, gear): (&Step, &Gear)| Runner {
         up_to_rps: step.up_to,
+        carries_rps: model.rated[step.rated].carries(&found.counts),
         keeps_up_rps: model.rated[step.rated].keeps_up(&found.counts),
         latency_ms: Turns::of(plan, gear, facts).map_or(f64::INFINITY, |turns| turns.latency_ms),
         accuracy: step.accuracy,
@@ -149,6 +151,7 @@ fn gear(model: &Model, found: &Found, names: &[String], rated: usize, up_to: f64
         replicas: BTreeMap::new(),
         packing: Vec::new(),
         under_way_at_most: None,
+        window_ms: None,
         stages: stages.collect(),
         claims: Claims::default(),
         certificate: None,

@@ -5,11 +5,12 @@ use super::model::Model;
 use super::prove::{self, MARGINS, Proving, target};
 use super::rules::recount;
 use super::search::{Aim, Found, SLACK};
+use super::switching::Rule;
 use super::{Cascade, Records, Search, decode, frontier, published};
 use crate::error::Error;
 use crate::facts::Facts;
 use crate::optimize::LOAD_SLACK;
-use crate::plan::{Certificate, Plan, Switch};
+use crate::plan::{Certificate, Plan};
 use crate::problem::{CascadeSettings, Formulation, GoalKind, Problem};
 use crate::rooms::variant_set::variants_of;
 use crate::rooms::{Answer, Context, Planner, conflict};
@@ -77,7 +78,7 @@ pub(super) struct Best {
 pub(super) struct Switched {
     /// With the gears that stay.
     pub(super) best: Best,
-    pub(super) rule: Switch,
+    pub(super) rule: Rule,
     /// Part of the requests that each gear answers.
     pub(super) answered: Vec<f64>,
 }
@@ -201,12 +202,14 @@ impl<'a> Room<'a> {
     }
 
     fn decoded(&self, problem: &Problem, switched: &Switched) -> Plan {
-        let Switched { best, rule, .. } = switched;
-        let found = &best.found;
-        let mut plan = decode::without_rule(problem, self.facts, &best.model, found);
-        plan.switch = *rule;
-        let how =
-            if found.is_exact { "exact: every placement scored" } else { "local search over placements, with a bound" };
+        let best = &switched.best;
+        let mut plan = decode::without_rule(problem, self.facts, &best.model, &best.found);
+        switched.rule.write(&mut plan);
+        let how = if best.found.is_exact {
+            "exact: every placement scored"
+        } else {
+            "local search over placements, with a bound"
+        };
         let objective = match problem.goal.kind {
             GoalKind::MostAccurate => switched.accuracy(),
             _ => best.objective,

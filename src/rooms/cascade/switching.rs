@@ -10,16 +10,16 @@
 //! ```
 //!
 //! That is on the safe side: devices are not yet always busy at q. A window that is longer than the steps of the recording has
-//! them all: its mean would hide the seconds that a gear cannot serve. Which gears are safe depends on how long a jump stays
-//! undetected ([`super::survival`]), so each window is played with the gears that survive it. Of the rules that are late in at
-//! most half of the cases that the objective allows, that with the highest accuracy over requests is taken. Simulation has
-//! the last word.
+//! them all: its mean would hide the seconds that a gear cannot serve. Each window is played with all gears, and with those
+//! that survive the jumps which stay undetected for so long ([`super::survival`]). Of what is late in at most half of the cases
+//! that the objective allows, that with the highest accuracy over requests is taken; then each gear tries the other windows for
+//! itself. Simulation has the last word.
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::survival::survivors;
 use crate::facts::RecordedLoad;
-use crate::plan::Switch;
+use crate::plan::{Plan, Switch};
 use crate::problem::{Problem, Slo};
 use crate::rooms::switch::SEED;
 use crate::units::{Millis, Share};
@@ -38,18 +38,20 @@ const FREE_DWELLS: usize = 3;
 const MOST_STEPS: usize = 20_000;
 /// Length of such a piece, in steps.
 const PIECE: usize = 1_000;
-/// Part of the violations that the objective allows which changes of gear may cause.
+/// Part of the violations that the objective allows, beside those that nobody can help, which changes of gear may cause.
 const LATE: f64 = 0.5;
 /// Part of the SLO's time that what piles up may cost before requests count as late.
 const SLACK: f64 = 0.25;
-/// Accuracy that is not worth more changes.
+/// Accuracy that is not worth more late requests.
 const ALIKE: f64 = 2e-5;
+/// Part of late requests that is not worth more changes.
+const LATE_ALIKE: f64 = 1e-3;
 /// Requests that a window should see where nothing was recorded: their number is then known to about a tenth.
 const REQUESTS_TO_TELL_A_RATE: f64 = 100.0;
-/// The shortest window, in milliseconds.
-const SHORTEST_WINDOW_MS: f64 = 100.0;
-/// The longest window, in milliseconds.
-const LONGEST_WINDOW_MS: f64 = 30e3;
+/// The shortest window where nothing was recorded, in seconds.
+const SHORTEST_WINDOW_S: f64 = WINDOWS_S[0];
+/// The longest window where nothing was recorded, in seconds.
+const LONGEST_WINDOW_S: f64 = WINDOWS_S[WINDOWS_S.len() - 1];
 /// Part of the requests that come within the SLO's time at a gear's highest rate which may be under way: at that rate about half
 /// of them are, and when all are, the mean response takes as long as the SLO.
 const UNDER_WAY: f64 = 0.75;
@@ -57,14 +59,35 @@ const UNDER_WAY: f64 = 0.75;
 /// A gear as the rule sees it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Runner {
-    /// The highest rate that it carries in time (q), in requests a second.
+    /// The rate up to which the plan uses it, in requests a second.
     pub up_to_rps: f64,
+    /// The highest rate that it carries in time (q), in requests a second: more than the plan asks of the last gear.
+    pub carries_rps: f64,
     /// The rate at which its devices are always busy (μ), in requests a second.
     pub keeps_up_rps: f64,
-    /// Its response time at its highest rate, in milliseconds.
+    /// Its response time at the rate up to which the plan uses it, in milliseconds.
     pub latency_ms: f64,
     /// Part of requests that it answers rightly.
     pub accuracy: f64,
+}
+
+/// When gears change.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Rule {
+    /// What holds for all gears.
+    pub switch: Switch,
+    /// How long each gear looks at the rate, in seconds.
+    pub windows_s: Vec<f64>,
+}
+
+impl Rule {
+    /// Writes the rule into a plan with its gears.
+    pub(super) fn write(&self, plan: &mut Plan) {
+        plan.switch = self.switch;
+        for (gear, window_s) in plan.gears.iter_mut().zip(&self.windows_s) {
+            gear.window_ms = Some(Millis::saturating(1e3 * window_s)).filter(|own| *own != self.switch.window_ms);
+        }
+    }
 }
 
 /// What is decided together: the gears that stay, and when to change among them.
@@ -73,7 +96,7 @@ pub(super) struct Decided {
     /// Gears that stay, in order.
     pub kept: Vec<usize>,
     /// When they change.
-    pub rule: Switch,
+    pub rule: Rule,
     /// Part of the requests that each gear answered as the rule was played; absent where there was nothing to play on.
     pub answered: Option<Vec<f64>>,
 }
@@ -90,7 +113,7 @@ pub(super) fn under_way_at_most(up_to_rps: f64, slo: &Slo) -> u32 {
 struct Played {
     /// Accuracy over requests.
     accuracy: f64,
-    /// Part of the requests that were late because of changes.
+    /// Part of the requests that were late.
     late: f64,
     changes_per_hour: f64,
     /// Part of the requests that each gear answered.
@@ -100,83 +123,129 @@ struct Played {
 /// What a rule has to keep.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits<'a> {
-    pub slo: &'a Slo,
-    pub changes_per_hour_at_most: Option<f64>,
+    slo: &'a Slo,
+    changes_per_hour_at_most: Option<f64>,
+    /// Part of the requests that may be late.
+    late_at_most: f64,
 }
 
 impl<'a> Limits<'a> {
     /// Returns those of a problem.
     pub(super) fn of(problem: &'a Problem) -> Self {
-        Self { slo: &problem.slo, changes_per_hour_at_most: problem.goal.changes_per_hour_at_most.map(f64::from) }
+        Self::new(&problem.slo, problem.goal.changes_per_hour_at_most.map(f64::from))
+    }
+
+    fn new(slo: &'a Slo, changes_per_hour_at_most: Option<f64>) -> Self {
+        Self { slo, changes_per_hour_at_most, late_at_most: LATE * (1.0 - slo.quantile.get()) }
+    }
+
+    /// Returns the limits where a part of the requests is late in any case, as nothing carries the load they come with.
+    fn beside(self, late: f64) -> Self {
+        let left = (1.0 - self.slo.quantile.get() - late).max(0.0);
+        Self { late_at_most: late + LATE * left, ..self }
+    }
+
+    /// Returns the best of what was played: the first of those that are.
+    fn best<T>(self, of: impl IntoIterator<Item = (Played, T)>) -> Option<(Played, T)> {
+        of.into_iter().reduce(|best, next| if self.cost(&next.0) < self.cost(&best.0) { next } else { best })
+    }
+
+    /// Returns what is to be small, the first first: what goes beyond the limits, then what users feel.
+    fn cost(self, played: &Played) -> [f64; 5] {
+        let most = self.changes_per_hour_at_most.unwrap_or(f64::INFINITY);
+        [
+            (played.late - self.late_at_most).max(0.0),
+            (played.changes_per_hour - most).max(0.0),
+            -(played.accuracy / ALIKE).round(),
+            (played.late / LATE_ALIKE).round(),
+            played.changes_per_hour,
+        ]
     }
 }
 
-/// Returns the rule for gears in ascending order of rate, and which of them stay: those that survive the jumps of the recorded
-/// load, or all where those are not `enough`.
+/// Returns the rule for gears in ascending order of rate, and which of them stay: all, or those that survive the jumps of the
+/// recorded load where those are `enough` and do better.
 pub(super) fn decided(
     runners: &[Runner],
     limits: Limits<'_>,
     recorded: Option<&RecordedLoad>,
     enough: impl Fn(&[usize]) -> bool,
 ) -> Decided {
+    let Some(load) = recorded.filter(|_| runners.len() > 1) else { return usual(runners) };
     let all: Vec<usize> = (0..runners.len()).collect();
-    let Some(load) = recorded.filter(|_| runners.len() > 1) else {
-        let rule = usual(runners.first().map_or(f64::INFINITY, |runner| runner.up_to_rps));
-        return Decided { kept: all, rule, answered: None };
-    };
-    let slo_ms = limits.slo.latency_ms.get();
-    let fits = |window_s: &f64| window_s * 4.0 <= load.length_s();
-    let of_window = |window_s: f64| {
-        let kept = survivors(runners, load, window_s, slo_ms);
-        let kept = if enough(&kept) { kept } else { all.clone() };
-        let staying: Vec<Runner> = kept.iter().map(|&gear| runners[gear]).collect();
-        best_of(&staying, limits, load, window_s).map(|(played, rule)| (played, rule, kept))
-    };
-    let played: Vec<_> = WINDOWS_S.into_iter().filter(fits).filter_map(of_window).collect();
-    let best = best(played.into_iter(), limits, |(played, ..)| played);
-    best.map_or_else(
-        || Decided { kept: all.clone(), rule: usual(runners[0].up_to_rps), answered: None },
-        |(played, rule, kept)| Decided { kept, rule, answered: Some(played.answered) },
-    )
+    let windows: Vec<f64> = WINDOWS_S.into_iter().filter(|window_s| window_s * 4.0 <= load.length_s()).collect();
+    let limits = limits.beside(late_without_changes(&runners[runners.len() - 1], limits.slo, load));
+    let tried = windows.iter().flat_map(|&window_s| {
+        let safe = survivors(runners, load, window_s, limits.slo, LATE);
+        let sets = [Some(all.clone()), Some(safe).filter(|safe| *safe != all && enough(safe))];
+        sets.into_iter().flatten().filter_map(move |kept| {
+            let (played, rule) = best_of(&of(runners, &kept), limits, load, window_s)?;
+            Some((played, (rule, kept)))
+        })
+    });
+    let Some((_, (switch, kept))) = limits.best(tried) else { return usual(runners) };
+    let (played, windows_s) = each_its_own(&of(runners, &kept), limits, load, &switch, &windows);
+    Decided { kept, rule: Rule { switch, windows_s }, answered: Some(played.answered) }
 }
 
-/// Returns the best rule with windows of a length.
+/// Returns the part of the requests that is late where the gear that carries most serves all the time.
+fn late_without_changes(last: &Runner, slo: &Slo, load: &RecordedLoad) -> f64 {
+    let ticks = Ticks::new(load, load.step_s());
+    ticks.play(std::slice::from_ref(last), &[load.step_s()], &Switch::default(), slo).late
+}
+
+fn of(runners: &[Runner], kept: &[usize]) -> Vec<Runner> {
+    kept.iter().map(|&gear| runners[gear]).collect()
+}
+
+/// Returns the best rule with windows of one length.
 fn best_of(runners: &[Runner], limits: Limits<'_>, load: &RecordedLoad, window_s: f64) -> Option<(Played, Switch)> {
-    let rates = Rates::new(load, window_s);
+    let ticks = Ticks::new(load, window_s);
+    let windows_s = vec![window_s; runners.len()];
     let dwells = if limits.changes_per_hour_at_most.is_some() { &DWELLS[..] } else { &DWELLS[..FREE_DWELLS] };
     let all = UPS.iter().flat_map(|&up| BANDS.iter().map(move |&band| (up, band)));
     let rules: Vec<Switch> =
         all.flat_map(|(up, band)| dwells.iter().map(move |&dwell| candidate(window_s, up, up - band, dwell))).collect();
-    let played: Vec<_> = rules.par_iter().map(|rule| (rates.play(runners, rule, limits.slo), *rule)).collect();
-    best(played.into_iter(), limits, |(played, _)| played)
+    let play = |rule: &Switch| (ticks.play(runners, &windows_s, rule, limits.slo), *rule);
+    limits.best(rules.par_iter().map(play).collect::<Vec<_>>())
 }
 
-/// Returns the best of what was played.
-fn best<T>(of: impl Iterator<Item = T>, limits: Limits<'_>, played: impl Fn(&T) -> &Played) -> Option<T> {
-    let most = limits.changes_per_hour_at_most.unwrap_or(f64::INFINITY);
-    let late_at_most = LATE * (1.0 - limits.slo.quantile.get());
-    let beyond = |played: &Played| ((played.late - late_at_most).max(0.0), (played.changes_per_hour - most).max(0.0));
-    let is_better = |one: &Played, other: &Played| {
-        if beyond(one) != beyond(other) {
-            return beyond(one) < beyond(other);
-        }
-        if (one.accuracy - other.accuracy).abs() > ALIKE {
-            return one.accuracy > other.accuracy;
-        }
-        one.changes_per_hour < other.changes_per_hour
-    };
-    of.reduce(|best, next| if is_better(played(&next), played(&best)) { next } else { best })
-}
-
-/// Returns windows that see enough requests at the lowest gear's highest rate, and three windows of a low rate before a change
-/// down.
-fn usual(lowest: f64) -> Switch {
-    let window_ms = (1e3 * REQUESTS_TO_TELL_A_RATE / lowest).clamp(SHORTEST_WINDOW_MS, LONGEST_WINDOW_MS);
-    Switch {
-        window_ms: Millis::saturating(window_ms),
-        dwell_ms: Millis::saturating(3.0 * window_ms),
-        ..Switch::default()
+/// Returns the window of each gear, in seconds: that of the rule, or another where that is better, one gear after another.
+fn each_its_own(
+    runners: &[Runner],
+    limits: Limits<'_>,
+    load: &RecordedLoad,
+    rule: &Switch,
+    windows: &[f64],
+) -> (Played, Vec<f64>) {
+    // Every window is a whole number of the shortest.
+    let ticks = Ticks::new(load, windows[0]);
+    let common = vec![rule.window_ms.get() / 1e3; runners.len()];
+    let mut best = (ticks.play(runners, &common, rule, limits.slo), common);
+    for gear in 0..runners.len() {
+        let other = |window_s: &f64| {
+            let mut windows_s = best.1.clone();
+            windows_s[gear] = *window_s;
+            (ticks.play(runners, &windows_s, rule, limits.slo), windows_s)
+        };
+        let tried: Vec<_> = windows.par_iter().filter(|&&window_s| window_s != best.1[gear]).map(other).collect();
+        best = limits.best(std::iter::once(best).chain(tried)).expect("there is one at least");
     }
+    best
+}
+
+/// Returns, where nothing was recorded, windows that see enough requests at each gear's highest rate, and three windows of a low
+/// rate before a change down.
+fn usual(runners: &[Runner]) -> Decided {
+    let window_s = |rate: f64| (REQUESTS_TO_TELL_A_RATE / rate).clamp(SHORTEST_WINDOW_S, LONGEST_WINDOW_S);
+    let windows_s: Vec<f64> = runners.iter().map(|runner| window_s(runner.up_to_rps)).collect();
+    let longest_ms = 1e3 * windows_s.first().copied().unwrap_or(SHORTEST_WINDOW_S);
+    let switch = Switch {
+        window_ms: Millis::saturating(longest_ms),
+        dwell_ms: Millis::saturating(3.0 * longest_ms),
+        ..Switch::default()
+    };
+    Decided { kept: (0..runners.len()).collect(), rule: Rule { switch, windows_s }, answered: None }
 }
 
 fn candidate(window_s: f64, up: f64, down: f64, dwell: f64) -> Switch {
@@ -189,48 +258,59 @@ fn candidate(window_s: f64, up: f64, down: f64, dwell: f64) -> Switch {
     }
 }
 
-/// A recorded load in windows: the rates as they were, step by step, and that of the window as it may have been measured.
-struct Rates {
-    window_s: f64,
-    step_s: f64,
-    seen: Vec<(Vec<f64>, f64)>,
+/// A recorded load in short pieces of time: the rate of each as it was, and as it may have been measured.
+struct Ticks {
+    tick_s: f64,
+    seen: Vec<(f64, f64)>,
 }
 
-impl Rates {
+impl Ticks {
+    /// Cuts a load so that a window is a whole number of ticks, none longer than the recording's steps.
     fn new(load: &RecordedLoad, window_s: f64) -> Self {
-        let steps = (window_s / load.step_s()).ceil().max(1.0) as usize;
-        let step_s = window_s / steps as f64;
-        let rates = load.windows(step_s);
-        let all: Vec<(Vec<f64>, f64)> =
-            rates.chunks_exact(steps).map(<[f64]>::to_vec).zip(load.play(window_s, SEED)).collect();
-        let most = (MOST_STEPS / steps).max(1);
-        if all.len() <= most {
-            return Self { window_s, step_s, seen: all };
+        let tick_s = window_s / (window_s / load.step_s()).ceil().max(1.0);
+        let seen: Vec<(f64, f64)> = load.windows(tick_s).into_iter().zip(load.play(tick_s, SEED)).collect();
+        if seen.len() <= MOST_STEPS {
+            return Self { tick_s, seen };
         }
-        let pieces: Vec<&[(Vec<f64>, f64)]> = all.chunks((PIECE / steps).max(1)).collect();
-        let kept = (MOST_STEPS / PIECE).min(pieces.len());
-        let seen = (0..kept).flat_map(|piece| pieces[piece * pieces.len() / kept]).cloned().collect();
-        Self { window_s, step_s, seen }
+        let pieces: Vec<&[(f64, f64)]> = seen.chunks(PIECE).collect();
+        let kept = MOST_STEPS / PIECE;
+        let seen = (0..kept).flat_map(|piece| pieces[piece * pieces.len() / kept]).copied().collect();
+        Self { tick_s, seen }
     }
 
-    /// Plays a rule as [`crate::simulate`] does, with requests as a fluid.
-    fn play(&self, runners: &[Runner], rule: &Switch, slo: &Slo) -> Played {
+    /// Returns how many ticks a time has, rounding aside.
+    fn in_s(&self, seconds: f64) -> u32 {
+        (seconds / self.tick_s - 1e-6).ceil().max(1.0) as u32
+    }
+
+    /// Plays a rule as [`crate::simulate`] does, with requests as a fluid and a window for each gear.
+    fn play(&self, runners: &[Runner], windows_s: &[f64], rule: &Switch, slo: &Slo) -> Played {
         let (up, down) = (rule.up.get(), rule.down.get());
-        let dwell = (rule.dwell_ms.get() / rule.window_ms.get()).ceil().max(1.0) as u32;
+        let windows: Vec<u32> = windows_s.iter().map(|&window_s| self.in_s(window_s)).collect();
+        let dwell = self.in_s(rule.dwell_ms.get() / 1e3);
         let carrying = |rate: f64| runners.partition_point(|gear| gear.up_to_rps < rate).min(runners.len() - 1);
         let first = carrying(self.seen.first().map_or(0.0, |(_, measured)| measured / up));
         let mut fluid = Fluid::new(runners, slo, first);
-        let (mut low, mut changes) = (0_u32, 0_u32);
-        for (rates, measured) in &self.seen {
-            for &rate in rates {
-                let called = fluid.step(rate, self.step_s);
-                changes += called;
-                low = if called > 0 { 0 } else { low };
+        let (mut changes, mut low, mut ticks, mut sum) = (0_u32, 0_u32, 0_u32, 0.0);
+        for (rate, measured) in &self.seen {
+            let before = fluid.gear;
+            let called = fluid.step(*rate, self.tick_s);
+            (ticks, sum) = (ticks + 1, sum + measured);
+            if called > 0 {
+                (changes, low) = (changes + called, 0);
+                if windows[fluid.gear] != windows[before] {
+                    (ticks, sum) = (0, 0.0);
+                }
             }
             let gear = fluid.gear;
-            low = if gear > 0 && *measured < down * runners[gear - 1].up_to_rps { low + 1 } else { 0 };
-            let next = if *measured > up * runners[gear].up_to_rps {
-                carrying(measured / up).max(gear)
+            if ticks < windows[gear] {
+                continue;
+            }
+            let seen = sum / f64::from(ticks);
+            low = if gear > 0 && seen < down * runners[gear - 1].up_to_rps { low + ticks } else { 0 };
+            (ticks, sum) = (0, 0.0);
+            let next = if seen > up * runners[gear].up_to_rps {
+                carrying(seen / up).max(gear)
             } else if low >= dwell && fluid.backlog <= fluid.limits[gear - 1] {
                 gear - 1
             } else {
@@ -240,7 +320,7 @@ impl Rates {
                 (fluid.gear, low, changes) = (next, 0, changes + 1);
             }
         }
-        let hours = self.seen.len() as f64 * self.window_s / 3600.0;
+        let hours = self.seen.len() as f64 * self.tick_s / 3600.0;
         fluid.played(f64::from(changes) / hours)
     }
 }
@@ -269,8 +349,8 @@ impl<'a> Fluid<'a> {
     fn step(&mut self, rate: f64, step_s: f64) -> u32 {
         let (mut left_s, mut calls) = (step_s, 0);
         while left_s > 0.0 {
-            let Runner { up_to_rps, .. } = self.runners[self.gear];
-            let grows = rate - up_to_rps;
+            let Runner { carries_rps, .. } = self.runners[self.gear];
+            let grows = rate - carries_rps;
             // What is under way beside the backlog is what the rate brings in half the SLO's time.
             let room = self.limits[self.gear] - 0.5 * rate * self.slo_s - self.backlog;
             let until_called_s = if self.gear + 1 == self.runners.len() {
@@ -285,7 +365,7 @@ impl<'a> Fluid<'a> {
             let here_s = left_s.min(until_called_s);
             self.backlog = (self.backlog + grows * here_s).max(0.0);
             self.answered[self.gear] += rate * here_s;
-            if self.backlog > SLACK * self.slo_s * up_to_rps {
+            if self.backlog > SLACK * self.slo_s * carries_rps {
                 self.late += rate * here_s;
             }
             left_s -= here_s;
@@ -307,15 +387,15 @@ impl<'a> Fluid<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Decided, Limits, Played, Rates, Runner, candidate, decided};
+    use super::{Decided, Limits, Played, Runner, Ticks, candidate, decided, late_without_changes};
     use crate::facts::RecordedLoad;
     use crate::plan::Switch;
     use crate::problem::Slo;
     use crate::units::{Millis, Share};
 
     const RUNNERS: [Runner; 2] = [
-        Runner { up_to_rps: 1000.0, keeps_up_rps: 1500.0, latency_ms: 100.0, accuracy: 0.9 },
-        Runner { up_to_rps: 4000.0, keeps_up_rps: 6000.0, latency_ms: 100.0, accuracy: 0.8 },
+        Runner { up_to_rps: 1000.0, carries_rps: 1000.0, keeps_up_rps: 1500.0, latency_ms: 100.0, accuracy: 0.9 },
+        Runner { up_to_rps: 4000.0, carries_rps: 4000.0, keeps_up_rps: 6000.0, latency_ms: 100.0, accuracy: 0.8 },
     ];
 
     fn slo() -> Slo {
@@ -323,26 +403,28 @@ mod tests {
     }
 
     fn found(runners: &[Runner], recorded: Option<&RecordedLoad>, changes_per_hour_at_most: Option<f64>) -> Decided {
-        decided(runners, Limits { slo: &slo(), changes_per_hour_at_most }, recorded, |_| true)
+        decided(runners, Limits::new(&slo(), changes_per_hour_at_most), recorded, |_| true)
     }
 
     fn played(load: &RecordedLoad, rule: &Switch) -> Played {
-        Rates::new(load, rule.window_ms.get() / 1e3).play(&RUNNERS, rule, &slo())
+        let window_s = rule.window_ms.get() / 1e3;
+        Ticks::new(load, window_s).play(&RUNNERS, &[window_s; 2], rule, &slo())
     }
 
     #[test]
     fn a_load_that_jumps_every_second_is_followed_in_parts_of_one() {
         let load = RecordedLoad::of_rates([500.0, 3000.0].repeat(300), 1.0);
         let best = found(&RUNNERS, Some(&load), None);
-        assert!(best.rule.window_ms.get() <= 200.0 && best.kept == [0, 1], "{best:?}");
-        let one = played(&load, &best.rule);
+        assert!(best.rule.switch.window_ms.get() <= 200.0 && best.kept == [0, 1], "{best:?}");
+        let one = Ticks::new(&load, 0.1).play(&RUNNERS, &best.rule.windows_s, &best.rule.switch, &slo());
         // Half of the seconds are slow: 500 of 3,500 requests are right 0.9 of the time, but for what a window takes to notice.
         let most = (0.9 * 500.0 + 0.8 * 3000.0) / 3500.0;
         assert!(one.accuracy > most - 0.01 && one.late <= 0.025, "{one:?}, at most {most}");
         assert_eq!(best.answered, Some(one.answered));
         // Whoever limits changes gets no more of them.
         let slow = found(&RUNNERS, Some(&load), Some(10.0));
-        assert!(slow.kept.len() == 1 || played(&load, &slow.rule).changes_per_hour <= 10.0, "{slow:?}");
+        let slowly = Ticks::new(&load, 0.1).play(&RUNNERS, &slow.rule.windows_s, &slow.rule.switch, &slo());
+        assert!(slow.kept.len() == 1 || slowly.changes_per_hour <= 10.0, "{slow:?}");
     }
 
     #[test]
@@ -364,13 +446,39 @@ mod tests {
     }
 
     #[test]
+    fn a_gear_with_few_requests_looks_for_longer() {
+        // At ten a second a tenth of a second often has three: only longer windows tell 10 from 25 apart.
+        let low = Runner { up_to_rps: 25.0, carries_rps: 25.0, keeps_up_rps: 40.0, ..RUNNERS[0] };
+        let load = RecordedLoad::of_rates([vec![10.0; 60], vec![3000.0; 60]].concat().repeat(5), 1.0);
+        let both = [low, RUNNERS[1]];
+        let Decided { rule, .. } = found(&both, Some(&load), None);
+        assert!(rule.windows_s[0] >= 1.0, "{rule:?}");
+        // Never worse than windows of one length.
+        let slo = slo();
+        let limits = Limits::new(&slo, None);
+        let ticks = Ticks::new(&load, 0.1);
+        let own = ticks.play(&both, &rule.windows_s, &rule.switch, &slo);
+        let common = ticks.play(&both, &[rule.switch.window_ms.get() / 1e3; 2], &rule.switch, &slo);
+        assert!(limits.cost(&own) <= limits.cost(&common), "{own:?}, {common:?}");
+    }
+
+    #[test]
+    fn what_nobody_carries_is_not_put_down_to_changes() {
+        // A tenth of the seconds bring more than the last gear carries: nearly a quarter of the requests are late whatever the rule.
+        let load = RecordedLoad::of_rates([vec![500.0; 9], vec![6000.0]].concat().repeat(30), 1.0);
+        let Decided { rule, answered, .. } = found(&RUNNERS, Some(&load), None);
+        let steady = late_without_changes(&RUNNERS[1], &slo(), &load);
+        assert!(steady > 0.1 && answered.is_some_and(|answered| answered[0] > 0.3), "{steady} {rule:?}");
+    }
+
+    #[test]
     fn a_steady_load_uses_a_gear_nearly_to_its_end() {
         let load = RecordedLoad::of_rates(vec![960.0; 600], 1.0);
         let Decided { rule, .. } = found(&RUNNERS, Some(&load), None);
-        assert!(rule.up.get() >= 0.97 && rule.window_ms.get() >= 1e3, "{rule:?}");
+        assert!(rule.switch.up.get() >= 0.97 && rule.windows_s[0] >= 1.0, "{rule:?}");
         let one = found(&RUNNERS[..1], Some(&load), None);
-        assert_eq!((one.rule.window_ms.get(), one.answered), (100.0, None));
-        let slow = Runner { up_to_rps: 20.0, ..RUNNERS[0] };
-        assert_eq!(found(&[slow], None, None).rule.window_ms.get(), 5000.0);
+        assert_eq!((one.rule.switch.window_ms.get(), one.answered), (100.0, None));
+        let slow = Runner { up_to_rps: 20.0, carries_rps: 20.0, ..RUNNERS[0] };
+        assert_eq!(found(&[slow, RUNNERS[1]], None, None).rule.windows_s, [5.0, 0.1]);
     }
 }

@@ -54,6 +54,7 @@ pub(super) fn gear(model: &Model<'_>, facts: &Facts, step: &Step) -> Decoded {
         replicas: BTreeMap::new(),
         packing: Vec::new(),
         under_way_at_most: None,
+        window_ms: None,
         claims: claims(model, step, &lanes),
         stages,
         certificate: Some(certificate),

@@ -324,6 +324,7 @@ fn gear(problem: &Problem, facts: &Facts, range: &Range) -> Decoded {
         replicas: BTreeMap::new(),
         packing: Vec::new(),
         under_way_at_most: None,
+        window_ms: None,
         stages,
         claims: Claims {
             accuracy: None,

@@ -125,6 +125,7 @@ pub(super) fn gear(
         replicas: BTreeMap::new(),
         packing: Vec::new(),
         under_way_at_most: None,
+        window_ms: None,
         claims: claims(problem, &lanes, &chosen, load),
         stages: vec![one_stage(lanes)],
         certificate: Some(certificate),

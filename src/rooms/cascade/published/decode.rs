@@ -200,6 +200,7 @@ fn gear_of(gear: &Geared, names: &[String], instance: &Instance<'_>, pools: &[Al
         replicas: BTreeMap::new(),
         packing: Vec::new(),
         under_way_at_most: None,
+        window_ms: None,
         stages: members.iter().enumerate().map(stage).collect(),
         claims: Claims::default(),
         certificate: None,
