@@ -5,7 +5,6 @@ use super::model::Model;
 use super::prove::{self, MARGINS, Proving, target};
 use super::rules::recount;
 use super::search::{Aim, Found, SLACK};
-use super::switching::Rule;
 use super::{Cascade, Records, Search, decode, frontier, published};
 use crate::error::Error;
 use crate::facts::Facts;
@@ -49,7 +48,7 @@ impl Planner for Cascades {
             },
             None => best,
         };
-        Ok(Answer::Plan(Box::new(room.decoded(problem, &best))))
+        Ok(Answer::Plan(Box::new(room.certified(problem, &best))))
     }
 }
 
@@ -78,7 +77,8 @@ pub(super) struct Best {
 pub(super) struct Switched {
     /// With the gears that stay.
     pub(super) best: Best,
-    pub(super) rule: Rule,
+    /// As it is written down, but for certificates and proof.
+    plan: Plan,
     /// Part of the requests that each gear answers.
     pub(super) answered: Vec<f64>,
 }
@@ -187,24 +187,27 @@ impl<'a> Room<'a> {
         Ok(best)
     }
 
-    /// Returns a placement with the gears that stay with its rule, that rule, and the part of the requests that each gear
-    /// answers: as the rule was played on the recorded load, or as the loads are without one.
+    /// Returns a placement with the gears that stay with its rule, its plan, and the part of the requests that each gear answers:
+    /// as the rule was played on the recorded load, or as the loads are without one.
     fn switched(&self, problem: &Problem, load: &Load, best: Best) -> Switched {
         let Best { model, mut found, objective, bound } = best;
-        let with_all = decode::without_rule(problem, self.facts, &model, &found);
+        let mut plan = decode::without_rule(problem, self.facts, &model, &found);
         let of = |kept: &[usize]| -> Vec<Step> { kept.iter().map(|&gear| found.steps[gear]).collect() };
         let least = target(problem).unwrap_or(0.0);
         let enough = |kept: &[usize]| envelope::accuracy_of(&of(kept), load) >= least;
-        let decided = decode::decided(problem, self.facts, &model, &found, &with_all, enough);
-        found.steps = of(&decided.kept);
+        let decided = decode::decided(problem, self.facts, &model, &found, &plan, enough);
+        if decided.kept.len() < found.steps.len() {
+            found.steps = of(&decided.kept);
+            plan = decode::without_rule(problem, self.facts, &model, &found);
+        }
+        decided.rule.write(&mut plan);
         let answered = decided.answered.unwrap_or_else(|| envelope::weights(&found.steps, load));
-        Switched { best: Best { model, found, objective, bound }, rule: decided.rule, answered }
+        Switched { best: Best { model, found, objective, bound }, plan, answered }
     }
 
-    fn decoded(&self, problem: &Problem, switched: &Switched) -> Plan {
-        let best = &switched.best;
-        let mut plan = decode::without_rule(problem, self.facts, &best.model, &best.found);
-        switched.rule.write(&mut plan);
+    /// Returns the plan with what is known about how good it is.
+    fn certified(&self, problem: &Problem, switched: &Switched) -> Plan {
+        let (best, mut plan) = (&switched.best, switched.plan.clone());
         let how = if best.found.is_exact {
             "exact: every placement scored"
         } else {
