@@ -34,10 +34,12 @@ const BANDS: [f64; 3] = [0.02, 0.06, 0.15];
 const DWELLS: [f64; 8] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0];
 /// Dwells that are looked at where nobody limits the changes.
 const FREE_DWELLS: usize = 3;
-/// Most steps of a recorded load that are played; a longer one is played in pieces that are spread over it evenly.
-const MOST_STEPS: usize = 20_000;
-/// Length of such a piece, in steps.
-const PIECE: usize = 1_000;
+/// Most ticks of a recorded load on which many rules are played.
+const MOST_TICKS: usize = 20_000;
+/// Most ticks on which few are, of the shortest window.
+const MOST_SHORT_TICKS: usize = 200_000;
+/// A longer load is played in so many pieces, spread over it evenly.
+const PIECES: usize = 20;
 /// Part of the violations that the objective allows, beside those that nobody can help, which changes of gear may cause.
 const LATE: f64 = 0.5;
 /// Part of the SLO's time that what piles up may cost before requests count as late.
@@ -190,7 +192,7 @@ pub(super) fn decided(
 
 /// Returns the part of the requests that is late where the gear that carries most serves all the time.
 fn late_without_changes(last: &Runner, slo: &Slo, load: &RecordedLoad) -> f64 {
-    let ticks = Ticks::new(load, load.step_s());
+    let ticks = Ticks::new(load, load.step_s(), MOST_TICKS);
     ticks.play(std::slice::from_ref(last), &[load.step_s()], &Switch::default(), slo).late
 }
 
@@ -200,7 +202,7 @@ fn of(runners: &[Runner], kept: &[usize]) -> Vec<Runner> {
 
 /// Returns the best rule with windows of one length.
 fn best_of(runners: &[Runner], limits: Limits<'_>, load: &RecordedLoad, window_s: f64) -> Option<(Played, Switch)> {
-    let ticks = Ticks::new(load, window_s);
+    let ticks = Ticks::new(load, window_s, MOST_TICKS);
     let windows_s = vec![window_s; runners.len()];
     let dwells = if limits.changes_per_hour_at_most.is_some() { &DWELLS[..] } else { &DWELLS[..FREE_DWELLS] };
     let all = UPS.iter().flat_map(|&up| BANDS.iter().map(move |&band| (up, band)));
@@ -219,7 +221,7 @@ fn each_its_own(
     windows: &[f64],
 ) -> (Played, Vec<f64>) {
     // Every window is a whole number of the shortest.
-    let ticks = Ticks::new(load, windows[0]);
+    let ticks = Ticks::new(load, windows[0], MOST_SHORT_TICKS);
     let common = vec![rule.window_ms.get() / 1e3; runners.len()];
     let mut best = (ticks.play(runners, &common, rule, limits.slo), common);
     for gear in 0..runners.len() {
@@ -266,15 +268,15 @@ struct Ticks {
 
 impl Ticks {
     /// Cuts a load so that a window is a whole number of ticks, none longer than the recording's steps.
-    fn new(load: &RecordedLoad, window_s: f64) -> Self {
+    fn new(load: &RecordedLoad, window_s: f64, most: usize) -> Self {
         let tick_s = window_s / (window_s / load.step_s()).ceil().max(1.0);
         let seen: Vec<(f64, f64)> = load.windows(tick_s).into_iter().zip(load.play(tick_s, SEED)).collect();
-        if seen.len() <= MOST_STEPS {
+        if seen.len() <= most {
             return Self { tick_s, seen };
         }
-        let pieces: Vec<&[(f64, f64)]> = seen.chunks(PIECE).collect();
-        let kept = MOST_STEPS / PIECE;
-        let seen = (0..kept).flat_map(|piece| pieces[piece * pieces.len() / kept]).copied().collect();
+        let pieces: Vec<&[(f64, f64)]> = seen.chunks(most / PIECES).collect();
+        let middle = |piece: usize| pieces[(2 * piece + 1) * pieces.len() / (2 * PIECES)];
+        let seen = (0..PIECES).flat_map(middle).copied().collect();
         Self { tick_s, seen }
     }
 
@@ -387,7 +389,7 @@ impl<'a> Fluid<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Decided, Limits, Played, Runner, Ticks, candidate, decided, late_without_changes};
+    use super::{Decided, Limits, MOST_TICKS, Played, Runner, Ticks, candidate, decided, late_without_changes};
     use crate::facts::RecordedLoad;
     use crate::plan::Switch;
     use crate::problem::Slo;
@@ -408,7 +410,7 @@ mod tests {
 
     fn played(load: &RecordedLoad, rule: &Switch) -> Played {
         let window_s = rule.window_ms.get() / 1e3;
-        Ticks::new(load, window_s).play(&RUNNERS, &[window_s; 2], rule, &slo())
+        Ticks::new(load, window_s, MOST_TICKS).play(&RUNNERS, &[window_s; 2], rule, &slo())
     }
 
     #[test]
@@ -416,14 +418,14 @@ mod tests {
         let load = RecordedLoad::of_rates([500.0, 3000.0].repeat(300), 1.0);
         let best = found(&RUNNERS, Some(&load), None);
         assert!(best.rule.switch.window_ms.get() <= 200.0 && best.kept == [0, 1], "{best:?}");
-        let one = Ticks::new(&load, 0.1).play(&RUNNERS, &best.rule.windows_s, &best.rule.switch, &slo());
+        let one = Ticks::new(&load, 0.1, MOST_TICKS).play(&RUNNERS, &best.rule.windows_s, &best.rule.switch, &slo());
         // Half of the seconds are slow: 500 of 3,500 requests are right 0.9 of the time, but for what a window takes to notice.
         let most = (0.9 * 500.0 + 0.8 * 3000.0) / 3500.0;
         assert!(one.accuracy > most - 0.01 && one.late <= 0.025, "{one:?}, at most {most}");
         assert_eq!(best.answered, Some(one.answered));
         // Whoever limits changes gets no more of them.
         let slow = found(&RUNNERS, Some(&load), Some(10.0));
-        let slowly = Ticks::new(&load, 0.1).play(&RUNNERS, &slow.rule.windows_s, &slow.rule.switch, &slo());
+        let slowly = Ticks::new(&load, 0.1, MOST_TICKS).play(&RUNNERS, &slow.rule.windows_s, &slow.rule.switch, &slo());
         assert!(slow.kept.len() == 1 || slowly.changes_per_hour <= 10.0, "{slow:?}");
     }
 
@@ -456,7 +458,7 @@ mod tests {
         // Never worse than windows of one length.
         let slo = slo();
         let limits = Limits::new(&slo, None);
-        let ticks = Ticks::new(&load, 0.1);
+        let ticks = Ticks::new(&load, 0.1, MOST_TICKS);
         let own = ticks.play(&both, &rule.windows_s, &rule.switch, &slo);
         let common = ticks.play(&both, &[rule.switch.window_ms.get() / 1e3; 2], &rule.switch, &slo);
         assert!(limits.cost(&own) <= limits.cost(&common), "{own:?}, {common:?}");
@@ -469,6 +471,20 @@ mod tests {
         let Decided { rule, answered, .. } = found(&RUNNERS, Some(&load), None);
         let steady = late_without_changes(&RUNNERS[1], &slo(), &load);
         assert!(steady > 0.1 && answered.is_some_and(|answered| answered[0] > 0.3), "{steady} {rule:?}");
+    }
+
+    #[test]
+    fn a_long_load_is_played_in_pieces_from_its_beginning_to_its_end() {
+        // A day that rises from 100 to 4,000 requests a second: pieces see its mean.
+        let rates = (0..86_400).map(|second| 100.0 + 3900.0 * f64::from(second) / 86_400.0).collect();
+        let load = RecordedLoad::of_rates(rates, 1.0);
+        let ticks = Ticks::new(&load, 0.1, MOST_TICKS);
+        let mean = ticks.seen.iter().map(|(rate, _)| rate).sum::<f64>() / ticks.seen.len() as f64;
+        assert!(
+            ticks.seen.len() <= MOST_TICKS && (mean / 2050.0 - 1.0).abs() < 0.01,
+            "{} ticks, {mean}",
+            ticks.seen.len()
+        );
     }
 
     #[test]
