@@ -2,7 +2,7 @@
 
 use super::envelope::{self, Load, Step};
 use super::model::Model;
-use super::prove::{self, MARGINS, Proving, target};
+use super::prove::{self, Proving, target};
 use super::rules::recount;
 use super::search::{Aim, Found, SLACK};
 use super::{Cascade, Records, Search, decode, frontier, published};
@@ -19,6 +19,8 @@ use crate::units::{Accuracy, Millis};
 const SEED: u64 = 42;
 /// Part of an accuracy's standard error that thinning the cascades may cost.
 const THINNED: f64 = 0.5;
+/// Accuracy above the target that the search aims at where changes of gear would cost a plan the target itself.
+const MARGINS: [f64; 9] = [0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05];
 /// How exactly the lowest response time is found.
 const FASTEST_WITHIN: f64 = 0.01;
 
@@ -69,7 +71,7 @@ pub(super) struct Room<'a> {
 pub(super) struct Best {
     pub(super) model: Model,
     pub(super) found: Found,
-    objective: f64,
+    pub(super) objective: f64,
     bound: f64,
 }
 
@@ -158,15 +160,14 @@ impl<'a> Room<'a> {
         Ok(Some(Best { model: best.0, found: best.1, objective: -kept, bound: -refused }))
     }
 
-    /// Returns the best placement that aims at an accuracy over requests, as its gears take turns in time.
-    pub(super) fn aimed(&self, problem: &Problem, load: &Load, least: f64) -> Result<Option<Switched>, Error> {
+    /// Returns the best placement that aims at an accuracy over requests.
+    pub(super) fn best_above(&self, problem: &Problem, load: &Load, least: f64) -> Result<Option<Best>, Error> {
         let mut higher = problem.clone();
         higher.goal.mean_accuracy_at_least = Some(Accuracy::saturating(least));
-        let best = match problem.goal.kind {
-            GoalKind::Fastest => self.fastest(&higher, load)?,
-            _ => self.best(&higher, load)?,
-        };
-        Ok(best.map(|best| self.switched(&higher, load, best)))
+        match problem.goal.kind {
+            GoalKind::Fastest => self.fastest(&higher, load),
+            _ => self.best(&higher, load),
+        }
     }
 
     /// Returns the best placement as its gears take turns, or one that aims higher where changes of gear cost it the asked
@@ -179,8 +180,9 @@ impl<'a> Room<'a> {
         if is_enough(&best) {
             return Ok(best);
         }
-        for margin in MARGINS.iter().rev() {
-            if let Some(higher) = self.aimed(problem, load, least + margin)?.filter(is_enough) {
+        for margin in MARGINS {
+            let higher = self.best_above(problem, load, least + margin)?;
+            if let Some(higher) = higher.map(|higher| self.switched(problem, load, higher)).filter(is_enough) {
                 return Ok(higher);
             }
         }
@@ -189,7 +191,7 @@ impl<'a> Room<'a> {
 
     /// Returns a placement with the gears that stay with its rule, its plan, and the part of the requests that each gear answers:
     /// as the rule was played on the recorded load, or as the loads are without one.
-    fn switched(&self, problem: &Problem, load: &Load, best: Best) -> Switched {
+    pub(super) fn switched(&self, problem: &Problem, load: &Load, best: Best) -> Switched {
         let Best { model, mut found, objective, bound } = best;
         let mut plan = decode::without_rule(problem, self.facts, &model, &found);
         let of = |kept: &[usize]| -> Vec<Step> { kept.iter().map(|&gear| found.steps[gear]).collect() };

@@ -13,8 +13,12 @@ use crate::problem::{CascadeSettings, GoalKind, Problem};
 use crate::rooms::{Conflict, ConflictingLimit};
 use crate::units::{Accuracy, Share};
 
-/// Accuracy above the target that plans of the path to be proved aim at, the most accurate first; the last is the best plan itself.
-pub(super) const MARGINS: [f64; 9] = [0.05, 0.04, 0.03, 0.02, 0.015, 0.01, 0.0075, 0.005, 0.0025];
+/// Accuracy above the target that plans of the path to be proved aim at far from it, the most accurate first.
+const FAR: [f64; 4] = [0.05, 0.04, 0.03, 0.02];
+/// From here on the path goes down in small steps; the last plan is the best one itself.
+const NEAR: f64 = 0.015;
+/// Such a step.
+const STEP: f64 = 0.0005;
 
 /// Samples to prove on, and what is to be proved.
 pub(super) struct Proving {
@@ -63,6 +67,12 @@ pub(super) fn asked(problem: &Problem, settings: &CascadeSettings, search_on: &R
     Ok(asked)
 }
 
+/// Returns the accuracies above the target that the path aims at, in falling order.
+fn margins() -> Vec<f64> {
+    let near = (1..=(NEAR / STEP).round() as u32).rev().map(|step| STEP * f64::from(step));
+    FAR.into_iter().chain(near).collect()
+}
+
 impl Room<'_> {
     /// Walks from plans that aim above the target down to the target itself and returns the last whose accuracy over requests
     /// is proved on the samples kept for that; the limits in conflict where not even the first is.
@@ -75,10 +85,16 @@ impl Room<'_> {
     ) -> Result<Result<Switched, Conflict>, Error> {
         let Some(target) = proving.target else { return Ok(Ok(best)) };
         let (mut proved, mut failed): (Option<Switched>, Option<Tested>) = (None, None);
-        // The most accurate plan has none above it.
-        let margins: &[f64] = if problem.goal.kind == GoalKind::MostAccurate { &[] } else { &MARGINS };
+        // The most accurate plan has none above it. What costs the same is the same plan: the most accurate at that price.
+        let margins = if problem.goal.kind == GoalKind::MostAccurate { Vec::new() } else { margins() };
+        let mut objective = f64::NEG_INFINITY;
         for margin in margins {
-            let Some(next) = self.aimed(problem, load, proving.least + margin)? else { continue };
+            let Some(next) = self.best_above(problem, load, proving.least + margin)? else { continue };
+            if next.objective == objective {
+                continue;
+            }
+            objective = next.objective;
+            let next = self.switched(problem, load, next);
             let tested = self.test(&next, &proving.records, target);
             if !tested.holds {
                 failed = Some(tested);
