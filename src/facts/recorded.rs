@@ -43,6 +43,22 @@ impl RecordedLoad {
         Self::of_rates((1..=STEPS).map(rate).collect(), 1.0)
     }
 
+    /// Returns pieces of the load about that long, whole steps around middles that are evenly spread, one after the other; all of it
+    /// where that is no more.
+    #[must_use]
+    pub fn in_pieces(&self, count: usize, piece_s: f64) -> Self {
+        let (all, steps) = (self.rates.len(), (piece_s / self.step_s).round().max(1.0) as usize);
+        if count * steps >= all {
+            return self.clone();
+        }
+        let piece = |index: usize| {
+            let middle = (2 * index + 1) * all / (2 * count);
+            let from = middle.saturating_sub(steps / 2).min(all - steps);
+            &self.rates[from..from + steps]
+        };
+        Self { rates: (0..count).flat_map(piece).copied().collect(), ..*self }
+    }
+
     /// Returns the recorded load that these arrivals play; `None` where they are a law in figures.
     #[must_use]
     pub fn of_arrivals(arrivals: &Arrivals) -> Option<Self> {

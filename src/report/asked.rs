@@ -156,12 +156,13 @@ fn switch(plan: &Plan) -> String {
     let part = |share: crate::units::Share| super::words::about(share.get());
     let seconds = |time: crate::units::Millis| format!("{}\u{a0}s", rounded(time.get() / 1e3));
     let windows = || plan.gears.iter().map(|gear| plan.window_of(gear));
-    let shortest = windows().fold(switch.window_ms, |a, b| if b < a { b } else { a });
-    let longest = windows().fold(switch.window_ms, |a, b| if b > a { b } else { a });
-    let window = if shortest == longest {
-        seconds(longest)
-    } else {
-        format!("{} to {}, by gear,", seconds(shortest), seconds(longest))
+    let shorter = |a, b| if b < a { b } else { a };
+    let longer = |a, b| if b > a { b } else { a };
+    let window = match (windows().reduce(shorter), windows().reduce(longer)) {
+        (Some(shortest), Some(longest)) if shortest < longest => {
+            format!("{} to {}, by gear,", seconds(shortest), seconds(longest))
+        }
+        (shortest, _) => seconds(shortest.unwrap_or(switch.window_ms)),
     };
     format!(
         "up at once where the rate of {} is above {} of what the gear carries; down where it stays below {} of the lower \

@@ -82,7 +82,7 @@ def load_steps(args, out):
         report = tried(args, path, "--trace", trace)
         # A window is judged where its requests arrived: those that came before the next look of the gear that served before the rise
         # count as undetected.
-        serves = lambda level: next((gear for gear in plan["gears"] if gear["up_to_rps"] >= level), plan["gears"][-1])
+        serves = lambda level: next((gear for gear in plan["gears"] if gear["up_to_rps"] * plan["switch"]["up"] >= level), plan["gears"][-1])
         width_s = (report["windows"][1]["start_ms"] - report["windows"][0]["start_ms"]) / 1e3
         windows = [(w["start_ms"] / 1e3, w["violations"] / max(1.0, w["rate_rps"] * width_s)) for w in report["windows"]]
         rises = [(HOLD_S * i, window_ms(plan, serves(LEVELS[i - 1])) / 1e3) for i in range(1, len(LEVELS)) if LEVELS[i] > LEVELS[i - 1]]
@@ -113,7 +113,7 @@ def equal_ranges(plan, count=4):
 
 
 def without_hysteresis(plan):
-    return {**plan, "switch": {**plan["switch"], "up": 1.0, "down": 1.0, "dwell_ms": plan["switch"]["window_ms"]}}
+    return {**plan, "switch": {**plan["switch"], "up": 1.0, "down": 1.0, "dwell_ms": min(window_ms(plan, gear) for gear in plan["gears"])}}
 
 
 def held(plan, hold_ms):

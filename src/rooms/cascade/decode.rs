@@ -40,9 +40,17 @@ pub(super) fn decided(
     plan: &Plan,
     enough: impl Fn(&[usize]) -> bool,
 ) -> Decided {
+    let carries = |step: &Step| {
+        let rated = &model.rated[step.rated];
+        if stays(rated, found, step.up_to) {
+            rated.carries_staying(&found.counts)
+        } else {
+            rated.carries(&found.counts)
+        }
+    };
     let runner = |(step, gear): (&Step, &Gear)| Runner {
         up_to_rps: step.up_to,
-        carries_rps: model.rated[step.rated].carries(&found.counts),
+        carries_rps: carries(step),
         keeps_up_rps: model.rated[step.rated].keeps_up(&found.counts),
         latency_ms: Turns::of(plan, gear, facts).map_or(f64::INFINITY, |turns| turns.latency_ms),
         accuracy: step.accuracy,
@@ -112,10 +120,15 @@ fn pools(model: &Model, counts: &[u32], names: &[String], gears: &[Gear]) -> Vec
     used.map(pool).filter(|pool| !pool.hosts.is_empty()).collect()
 }
 
+/// Tells whether requests stay where they began: wherever that carries what is asked.
+fn stays(rated: &Rated, found: &Found, up_to: f64) -> bool {
+    rated.carries_staying(&found.counts) >= up_to * (1.0 - LOAD_SLACK)
+}
+
 fn gear(model: &Model, found: &Found, names: &[String], rated: usize, up_to: f64) -> Gear {
     let rated = &model.rated[rated];
     let cascade = &model.cascades[rated.cascade];
-    let stays = rated.carries_staying(&found.counts) >= up_to * (1.0 - LOAD_SLACK);
+    let stays = stays(rated, found, up_to);
     let parts = if stays { staying(rated, &found.counts, cascade) } else { moving(rated, &found.counts) };
     let visits = if stays { 1 } else { cascade.members.len() };
     let stages = cascade.members.iter().enumerate().map(|(index, member)| {

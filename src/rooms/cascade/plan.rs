@@ -87,7 +87,7 @@ pub(super) struct Switched {
 
 impl Switched {
     /// Returns the accuracy over requests.
-    fn accuracy(&self) -> f64 {
+    pub(super) fn accuracy(&self) -> f64 {
         self.best.found.steps.iter().zip(&self.answered).map(|(step, part)| part * step.accuracy).sum()
     }
 }

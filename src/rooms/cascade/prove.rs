@@ -5,6 +5,7 @@
 
 use super::envelope::{Load, Step};
 use super::plan::{Best, Room, Switched};
+use super::search::SLACK;
 use super::{Cascade, Mixture, Records, Target, Tested, test_mixture};
 use crate::error::Error;
 use crate::finding::Findings;
@@ -85,16 +86,20 @@ impl Room<'_> {
     ) -> Result<Result<Switched, Conflict>, Error> {
         let Some(target) = proving.target else { return Ok(Ok(best)) };
         let (mut proved, mut failed): (Option<Switched>, Option<Tested>) = (None, None);
-        // The most accurate plan has none above it. What costs the same is the same plan: the most accurate at that price.
+        // The most accurate plan has none above it. Of what costs the same one is enough: it is the most accurate at that price.
         let margins = if problem.goal.kind == GoalKind::MostAccurate { Vec::new() } else { margins() };
         let mut objective = f64::NEG_INFINITY;
         for margin in margins {
             let Some(next) = self.best_above(problem, load, proving.least + margin)? else { continue };
-            if next.objective == objective {
+            if (next.objective - objective).abs() <= SLACK {
                 continue;
             }
             objective = next.objective;
             let next = self.switched(problem, load, next);
+            // What changes of gear cost the target itself need not be tested: that is known without the samples of the proof.
+            if next.accuracy() < proving.least - SLACK {
+                continue;
+            }
             let tested = self.test(&next, &proving.records, target);
             if !tested.holds {
                 failed = Some(tested);
@@ -105,7 +110,9 @@ impl Room<'_> {
         if failed.is_none() {
             let tested = self.test(&best, &proving.records, target);
             if tested.holds {
-                return Ok(Ok(best));
+                // Where changes of gear made the best aim higher, the path may end below it.
+                let better = proved.filter(|proved| proved.best.objective > best.best.objective + SLACK);
+                return Ok(Ok(better.unwrap_or(best)));
             }
             failed = Some(tested);
         }

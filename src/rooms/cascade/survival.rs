@@ -7,17 +7,17 @@
 //! (q⁺ − μ_g)⁺ · δ ÷ μ_{g*} + latency of g* at q⁺ ≤ SLO
 //! ```
 //!
-//! `q⁺` is what the rate of the next window hardly ever exceeds, given the range of the present one, counted on the trace: as
-//! often as requests may be late, as a jump that is not survived makes no more than its own window late. `μ` is what a gear
-//! serves when all that counts is keeping up. A gear that does not survive is left out: the next one, which carries more,
-//! serves its range too.
+//! `q⁺` is what the rate of the next window hardly ever exceeds, given the range of the present one, counted on the trace: of
+//! windows as small a part as requests may be late. Windows with a jump have more requests than others, so that more of those
+//! may be late: playing the rule ([`super::switching`]) counts them. `μ` is what a gear serves when all that counts is keeping
+//! up. A gear that does not survive is left out: the next one, which carries more, serves its range too.
 
 use super::switching::Runner;
 use crate::facts::RecordedLoad;
 use crate::problem::Slo;
 
-/// Returns which gears survive the jumps of a recorded load that stay undetected for a window, but for a part of the requests
-/// that the objective lets be late; the last is always kept.
+/// Returns which gears survive the jumps of a recorded load that stay undetected for a window, but for as many windows as a
+/// part of the requests that the objective lets be late; the last is always kept.
 pub(super) fn survivors(
     runners: &[Runner],
     load: &RecordedLoad,
@@ -54,7 +54,8 @@ fn latency_ms(runner: &Runner, rate: f64) -> f64 {
     let free = |rate: f64| 1.0 - rate / runner.keeps_up_rps;
     let (planned, now) = (free(runner.up_to_rps), free(rate.min(runner.carries_rps)));
     // Where nobody knows when its devices would always be busy, it is taken to be as slow as at its highest rate.
-    if now > 0.0 { runner.latency_ms * planned / now } else { runner.latency_ms }
+    let known = runner.keeps_up_rps > runner.carries_rps;
+    if known { runner.latency_ms * planned / now } else { runner.latency_ms }
 }
 
 fn survives(runner: &Runner, later: &[Runner], jump: f64, window_s: f64, slo_ms: f64) -> bool {
@@ -92,6 +93,18 @@ mod tests {
         // From 50 to 130: ten requests are no trouble.
         let calm = RecordedLoad::of_rates([50.0, 130.0].repeat(50), 1.0);
         assert_eq!(kept(&calm), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_rescuer_whose_limit_nobody_knows_is_as_slow_as_at_its_highest_rate() {
+        // From 50 to 130: ten requests take the rescuer 20 ms, beside the 50 of its turns.
+        let load = RecordedLoad::of_rates([50.0, 130.0].repeat(50), 1.0);
+        let kept = |slo_ms: f64| {
+            let slo = Slo { latency_ms: Millis::saturating(slo_ms), ..slo(0.99) };
+            survivors(&[runner(100.0, 120.0), runner(500.0, 500.0)], &load, 1.0, &slo, 0.5)
+        };
+        assert_eq!(kept(60.0), [1]);
+        assert_eq!(kept(80.0), [0, 1]);
     }
 
     #[test]
