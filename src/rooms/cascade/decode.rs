@@ -30,8 +30,8 @@ pub(super) fn plan(problem: &Problem, facts: &Facts, model: &Model, found: &Foun
     plan
 }
 
-/// Returns the rule of a plan, and the gears that stay with it: those that survive the jumps of the recorded load, or all where
-/// those are not `enough`.
+/// Returns the rule of a plan, and the gears that stay with it: all, or those that survive the jumps of the recorded load where
+/// those are `enough` and do better.
 pub(super) fn decided(
     problem: &Problem,
     facts: &Facts,

@@ -37,11 +37,9 @@ impl Planner for Cascades {
         let room = Room::new(problem, facts, &context)?;
         let problem = &room.asked;
         let load = room.load(problem.workload.max_rps.get());
-        let best = match problem.goal.kind {
-            GoalKind::Fastest => room.fastest(problem, &load)?,
-            _ => room.best(problem, &load)?,
+        let Some(best) = room.found(problem, &load)? else {
+            return Ok(Answer::Infeasible(conflict::find(problem, &room)?));
         };
-        let Some(best) = best else { return Ok(Answer::Infeasible(conflict::find(problem, &room)?)) };
         let best = room.as_accurate_when_switched(problem, &load, best)?;
         let best = match &room.proving {
             Some(proving) => match room.proved(problem, &load, best, proving)? {
@@ -124,8 +122,16 @@ impl<'a> Room<'a> {
         Model::new(problem, self.facts, self.names.clone(), self.cascades.clone(), &self.parts)
     }
 
+    /// Returns the best placement for a problem's goal.
+    fn found(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
+        match problem.goal.kind {
+            GoalKind::Fastest => self.fastest(problem, load),
+            _ => self.best(problem, load),
+        }
+    }
+
     /// Returns the best placement for the goals that a placement decides.
-    pub(super) fn best(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
+    fn best(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
         let model = self.model(problem)?;
         let aim = Aim::of(problem);
         let found = model.solve(problem, load, aim);
@@ -139,7 +145,7 @@ impl<'a> Room<'a> {
     }
 
     /// Returns the most accurate placement within the shortest response time in which the asked accuracy can be had.
-    pub(super) fn fastest(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
+    fn fastest(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
         let least = problem.goal.mean_accuracy_at_least.map_or(0.0, Accuracy::get);
         let within = |latency_ms: f64| -> Result<Option<(Model, Found)>, Error> {
             let mut faster = problem.clone();
@@ -164,10 +170,7 @@ impl<'a> Room<'a> {
     pub(super) fn best_above(&self, problem: &Problem, load: &Load, least: f64) -> Result<Option<Best>, Error> {
         let mut higher = problem.clone();
         higher.goal.mean_accuracy_at_least = Some(Accuracy::saturating(least));
-        match problem.goal.kind {
-            GoalKind::Fastest => self.fastest(&higher, load),
-            _ => self.best(&higher, load),
-        }
+        self.found(&higher, load)
     }
 
     /// Returns the best placement as its gears take turns, or one that aims higher where changes of gear cost it the asked
@@ -239,12 +242,7 @@ impl<'a> Room<'a> {
 
     fn carries_up_to(&self, problem: &Problem, max_rps: f64) -> Result<bool, Error> {
         let load = self.load(max_rps);
-        let found = if problem.goal.kind == GoalKind::Fastest {
-            self.fastest(problem, &load)?
-        } else {
-            self.best(problem, &load)?
-        };
-        Ok(found.is_some())
+        Ok(self.found(problem, &load)?.is_some())
     }
 }
 

@@ -183,8 +183,9 @@ pub(super) fn decided(
     let tried = windows.iter().flat_map(|&window_s| {
         let safe = survivors(runners, load, window_s, limits.slo, LATE);
         let sets = [Some(all.clone()), Some(safe).filter(|safe| *safe != all && enough(safe))];
+        let ticks = Ticks::new(played_on, window_s);
         sets.into_iter().flatten().filter_map(move |kept| {
-            let (played, rule) = best_of(&of(runners, &kept), limits, played_on, window_s)?;
+            let (played, rule) = best_of(&of(runners, &kept), limits, &ticks, window_s)?;
             Some((played, (rule, kept)))
         })
     });
@@ -204,8 +205,7 @@ fn of(runners: &[Runner], kept: &[usize]) -> Vec<Runner> {
 }
 
 /// Returns the best rule with windows of one length.
-fn best_of(runners: &[Runner], limits: Limits<'_>, on: PlayedOn<'_>, window_s: f64) -> Option<(Played, Switch)> {
-    let ticks = Ticks::new(on, window_s);
+fn best_of(runners: &[Runner], limits: Limits<'_>, ticks: &Ticks, window_s: f64) -> Option<(Played, Switch)> {
     let windows_s = vec![window_s; runners.len()];
     let dwells = if limits.changes_per_hour_at_most.is_some() { &DWELLS[..] } else { &DWELLS[..FREE_DWELLS] };
     let all = UPS.iter().flat_map(|&up| BANDS.iter().map(move |&band| (up, band)));
@@ -239,8 +239,8 @@ fn each_its_own(
     best
 }
 
-/// Returns, where nothing was recorded, windows that see enough requests at each gear's highest rate, and three windows of a low
-/// rate before a change down.
+/// Returns, where nothing was recorded, windows that see enough requests at each gear's highest rate, and a low rate for three of
+/// the longest before a change down.
 fn usual(runners: &[Runner]) -> Decided {
     let window_s = |rate: f64| (REQUESTS_TO_TELL_A_RATE / rate).clamp(SHORTEST_WINDOW_S, LONGEST_WINDOW_S);
     let windows_s: Vec<f64> = runners.iter().map(|runner| window_s(runner.up_to_rps)).collect();
