@@ -1,7 +1,7 @@
 //! Speed of scoring and thinning cascades: `cargo bench --bench cascade`.
 
 use planner::rooms::cascade::{Record, Records, Scorer, Search, frontier};
-use planner::simulate::Dice;
+use planner::stats::Dice;
 
 fn main() {
     divan::main();

@@ -3,8 +3,8 @@
 //! The digits' service times with made-up answers: model m knows a part of the samples, and is the more certain the better it
 //! knows them. Machines hold about half of the models, so that there are dozens of patterns and the search is a climb.
 
+use planner::base::codec::{from_value, load};
 use planner::facts::Facts;
-use planner::format::{from_value, load};
 use planner::problem::Problem;
 use planner::profile::{Answer, Answers, Profile};
 use planner::rooms::{Answer as Plans, Context, solve};

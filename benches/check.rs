@@ -5,12 +5,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use planner::base::codec::{Loaded, load, to_bytes};
+use planner::base::units::Rate;
 use planner::facts::Facts;
-use planner::format::{Loaded, load, to_bytes};
 use planner::problem::Problem;
 use planner::review::{Manifest, find, review};
 use planner::rooms::{Answer, Context, record, solve};
-use planner::units::Rate;
 
 /// Problems in the folder.
 const PROBLEMS: u32 = 50;

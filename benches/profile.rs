@@ -11,12 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use planner::Error;
-use planner::profile::engine::{Batch, Engine, Run, Session};
-use planner::profile::{
-    Apart, Attendant, Block, CertaintyMeasure, Context, Enough, Event, Family, Here, Key, Lab, Limits, Profile,
-    Settings, measure, serve,
-};
-use planner::units::Share;
+use planner::base::units::Share;
+use planner::measure::engines::{Engine, Run, Session};
+use planner::measure::{Apart, Attendant, Block, Context, Enough, Event, Here, Lab, Limits, Settings, measure, serve};
+use planner::profile::{CertaintyMeasure, Family, Key, Profile};
+use planner::tensor::Batch;
 
 const CALL: Duration = Duration::from_millis(1);
 /// Blocks of a point and its fewest calls, as `planner profile` has them where nobody says otherwise.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use divan::counter::ItemsCount;
+use planner::base::units::Millis;
 use planner::plan::Plan;
-use planner::simulate::{Arrivals, MmppState, Settings, Textbook, TextbookLaw, simulate};
-use planner::units::Millis;
+use planner::simulate::{Settings, Textbook, TextbookLaw, simulate};
+use planner::workload::{Arrivals, MmppState};
 use serde_json::{Value, json};
 
 fn main() {

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use planner::rooms::cascade::{
     Cascade, Member, Records, Scorer, Search, Target, certify, frontier, path, spaced, split, work,
 };
-use planner::simulate::Dice;
+use planner::stats::Dice;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 const USAGE: &str = "usage: cascade_records guarantee|frontier FOLDER [REPEATS] [SET…]";

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use planner::base::codec::load;
 use planner::facts::Facts;
-use planner::format::load;
 use planner::problem::Problem;
 use planner::rooms::cascade::published;
 use planner::rooms::{Answer, Context, solve};

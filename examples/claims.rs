@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use planner::base::codec::load;
 use planner::facts::Facts;
-use planner::format::load;
 use planner::plan::Plan;
 use planner::simulate::{Sureness, try_claim};
 

@@ -14,10 +14,11 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use planner::profile::engine::Engine as _;
-use planner::profile::engine_ort::Ort;
-use planner::profile::host::pin;
-use planner::profile::{Family, sample};
+use planner::measure::engines::Engine as _;
+use planner::measure::engines::ort::Ort;
+use planner::measure::host::pin;
+use planner::profile::Family;
+use planner::stats::sample;
 use raw::{called, opened};
 
 const SLICE: Duration = Duration::from_millis(25);

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use planner::profile::engine_rten::Rten;
-use planner::profile::host::pin;
-use planner::profile::{Attendant, CertaintyMeasure, Context, Event, Family, Here, Profile, Settings, measure};
-use planner::units::Share;
+use planner::base::units::Share;
+use planner::measure::engines::rten::Rten;
+use planner::measure::host::pin;
+use planner::measure::{Attendant, Context, Event, Here, Settings, measure};
+use planner::profile::{CertaintyMeasure, Family, Profile};
 use rten::{Model, RunOptions, ThreadPool};
 use rten_tensor::TensorView;
 

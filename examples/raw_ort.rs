@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use ort::session::Session;
 use ort::value::TensorRef;
-use planner::profile::host::pin;
+use planner::measure::host::pin;
 use raw::{called, opened};
 
 struct Input {

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use planner::measure::engines::{Engine, Run, Session};
 use planner::plan::Plan;
-use planner::profile::engine::{Batch, Engine, Run, Session};
-use planner::profile::{DataFiles, Family, ModelList, ModelsFormat, Samples, VariantFile};
+use planner::profile::{DataFiles, Family, ModelList, ModelsFormat, VariantFile};
 use planner::replay::{Shelf, Spread, replay};
-use planner::simulate::{Arrivals, Settings, Textbook, TextbookLaw};
+use planner::simulate::{Settings, Textbook, TextbookLaw};
+use planner::tensor::Batch;
+use planner::tensor::Samples;
+use planner::workload::Arrivals;
 use serde_json::json;
 
 /// The time of every call.

@@ -41,7 +41,7 @@ pub fn write_parquet(frame: &mut DataFrame, writer: impl Write) -> PolarsResult<
 #[cfg(test)]
 mod tests {
     use super::{profile_points, write_parquet};
-    use crate::format::load;
+    use crate::base::codec::load;
     use crate::profile::Profile;
     use std::path::Path;
 

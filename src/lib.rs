@@ -7,7 +7,7 @@
 //!
 //! ```no_run
 //! use planner::facts::Facts;
-//! use planner::format::load;
+//! use planner::base::codec::load;
 //! use planner::problem::Problem;
 //! use planner::rooms::{Answer, Context, solve};
 //!
@@ -22,25 +22,26 @@
 //!
 //! The library returns data; it never prints, exits, or reads the environment. The binary does.
 
-pub mod error;
+pub mod base;
+#[doc(hidden)]
+pub mod cli;
 pub mod facts;
-pub mod finding;
-pub mod format;
+pub mod formats;
 #[cfg(feature = "polars")]
 pub mod frames;
-pub mod near;
+pub mod measure;
 pub mod optimize;
-pub mod paths;
+pub mod page;
 pub mod plan;
-pub mod plot;
 pub mod problem;
 pub mod profile;
 pub mod replay;
-pub mod report;
 pub mod review;
 pub mod rooms;
 pub mod simulate;
-pub mod units;
+pub mod stats;
+pub mod tensor;
+pub mod workload;
 
-pub use error::Error;
-pub use finding::{Code, Finding, Findings, Severity};
+pub use base::error::Error;
+pub use base::finding::{Code, Finding, Findings, Severity};

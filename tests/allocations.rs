@@ -7,7 +7,8 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use planner::plan::Plan;
-use planner::simulate::{Arrivals, MmppState, Settings, Textbook, TextbookLaw, simulate};
+use planner::simulate::{Settings, Textbook, TextbookLaw, simulate};
+use planner::workload::{Arrivals, MmppState};
 use serde_json::{Value, json};
 
 /// The system's allocator, which counts for each thread how often it was asked for memory.

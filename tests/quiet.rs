@@ -5,12 +5,11 @@ use std::path::Path;
 use std::process::{Child, Command};
 
 use planner::Error;
-use planner::profile::engine_rten::Rten;
-use planner::profile::host::allowed_cores;
-use planner::profile::{
-    Attendant, CertaintyMeasure, Conditions, Context, Event, Family, Here, Profile, Settings, measure,
-};
-use planner::units::{Millis, Share};
+use planner::base::units::{Millis, Share};
+use planner::measure::engines::rten::Rten;
+use planner::measure::host::allowed_cores;
+use planner::measure::{Attendant, Context, Event, Here, Settings, measure};
+use planner::profile::{CertaintyMeasure, Conditions, Family, Profile};
 
 /// Times that a quiet moment is waited for: whether the host is quiet is not ours to say.
 const TRIES: usize = 10;

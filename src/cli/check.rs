@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use planner::format::{self, Document, load, to_bytes};
-use planner::plan::{self, Plan, Tolerance};
-use planner::review::{self, Entry, Manifest, Review, Revision, Verdict, show};
-use planner::rooms;
-use planner::{Code, Error, Severity};
+use crate::base::codec;
+use crate::base::codec::{Document, load, to_bytes};
+use crate::plan::{self, Plan, Tolerance};
+use crate::review::{self, Entry, Manifest, Review, Revision, Verdict, show};
+use crate::rooms;
+use crate::{Code, Error, Severity};
 
 use super::solve::{facts_of, problem_of};
 use super::voice::Progress;
@@ -74,7 +75,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     for wanted in &args.formats {
         let text = shown(&review, wanted.form, alone);
         match &wanted.file {
-            Some(file) => format::write_atomic(file, text.as_bytes())?,
+            Some(file) => codec::write_atomic(file, text.as_bytes())?,
             None => print(text.as_bytes())?,
         }
     }
@@ -88,7 +89,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
 /// Tells whether a path is that of one plan; whatever is wrong with it is told later.
 fn is_plan(path: &Path) -> bool {
     let format =
-        |path: &Path| Some(format::parse_value(path, &format::read(path).ok()?).ok()?["format"].as_str()?.to_owned());
+        |path: &Path| Some(codec::parse_value(path, &codec::read(path).ok()?).ok()?["format"].as_str()?.to_owned());
     path.is_file() && format(path).is_none_or(|format| format == Plan::FORMAT || !format.starts_with("planner."))
 }
 
@@ -132,7 +133,7 @@ fn update(review: &Review) -> Result<usize, Error> {
         match review::remake(&committed)? {
             rooms::Answer::Plan(plan) if *plan == committed.document => {}
             rooms::Answer::Plan(plan) => {
-                format::write_atomic(&entry.file, &to_bytes(&plan))?;
+                codec::write_atomic(&entry.file, &to_bytes(&plan))?;
                 say(format!("wrote {}", entry.file.display()));
                 written += 1;
             }

@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use planner::Error;
-use planner::Findings;
-use planner::facts::load_answers;
-use planner::format::{Loaded, load, to_bytes};
-use planner::profile::compare::{
+use crate::Error;
+use crate::Findings;
+use crate::base::codec::{Loaded, load, to_bytes};
+use crate::base::units::Share;
+use crate::facts::load_answers;
+use crate::profile::compare::{
     AccuracyTest, AccuracyVerdict, Bounds, Comparison, PointChange, Side, VariantChange, Verdict, compare,
 };
-use planner::profile::effect::Ratio;
-use planner::profile::{Answers, Profile};
-use planner::units::Share;
+use crate::profile::{Answers, Profile};
+use crate::stats::effect::Ratio;
 
 use super::profile::share;
 use super::{Answer, Layout, print, say, say_findings, table};

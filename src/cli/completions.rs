@@ -1,7 +1,7 @@
 //! `planner completions`: what a shell needs to complete commands and flags.
 
+use crate::Error;
 use clap_complete::{Shell, generate};
-use planner::Error;
 
 use super::{Answer, Output, visible};
 

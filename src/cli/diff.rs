@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use planner::Error;
-use planner::facts::Facts;
-use planner::format::{Document, Loaded, load, parse_value, read, to_bytes};
-use planner::plan::{GearDiff, Plan, PlanDiff, Side, diff_with};
-use planner::plot::Figure;
-use planner::review::{Revision, find};
+use crate::Error;
+use crate::base::codec::{Document, Loaded, load, parse_value, read, to_bytes};
+use crate::facts::Facts;
+use crate::page::plot::Figure;
+use crate::plan::{GearDiff, Plan, PlanDiff, Side, diff_with};
+use crate::review::{Revision, find};
 use serde::Serialize;
 
 use super::{Answer, Layout, Output, plot, print, table};

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::Error;
+use crate::measure::engines::Engine;
 use clap::ValueEnum;
-use planner::Error;
-use planner::profile::engine::Engine;
 
 /// The engine that the user chose.
 #[derive(Debug, Clone, clap::Args)]
@@ -62,19 +62,19 @@ impl EngineChoice {
         let device = self.device.as_deref().unwrap_or("cpu");
         match self.engine {
             #[cfg(feature = "rten")]
-            EngineName::Rten => Ok(Box::new(planner::profile::engine_rten::Rten)),
+            EngineName::Rten => Ok(Box::new(crate::measure::engines::rten::Rten)),
             #[cfg(feature = "ort")]
             EngineName::Ort => {
-                Ok(Box::new(planner::profile::engine_ort::Ort::load(self.ort_lib.as_deref())?.on(device)?))
+                Ok(Box::new(crate::measure::engines::ort::Ort::load(self.ort_lib.as_deref())?.on(device)?))
             }
             EngineName::Command => {
                 let command = needed("command", self.command.as_deref(), "--command 'python3 my_engine.py'")?;
-                Ok(Box::new(planner::profile::engine_command::Spoken::start(command, device, self.engine_timeout_s)?))
+                Ok(Box::new(crate::measure::engines::command::Spoken::start(command, device, self.engine_timeout_s)?))
             }
             #[cfg(feature = "oip")]
             EngineName::Oip => {
                 let url = needed("oip", self.url.as_deref(), "--url http://localhost:8000")?;
-                Ok(Box::new(planner::profile::engine_oip::Oip::connect(url, device, self.engine_timeout_s)?))
+                Ok(Box::new(crate::measure::engines::oip::Oip::connect(url, device, self.engine_timeout_s)?))
             }
             #[cfg(not(all(feature = "rten", feature = "ort", feature = "oip")))]
             other => Err(Error::Unsupported {

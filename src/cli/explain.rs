@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use planner::Error;
-use planner::format::{load, to_bytes};
-use planner::plan::{Plan, facts_changed};
-use planner::rooms::{self, Explanation, LimitPrice};
+use crate::Error;
+use crate::base::codec::{load, to_bytes};
+use crate::plan::{Plan, facts_changed};
+use crate::rooms::{self, Explanation, LimitPrice};
 
 use super::solve::{facts_of, problem_of};
 use super::{Answer, Layout, print, say_findings, table};

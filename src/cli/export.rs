@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use planner::Error;
-use planner::format::load;
-use planner::profile::Profile;
-use planner::profile::export::to_csv;
+use crate::Error;
+use crate::base::codec::load;
+use crate::profile::Profile;
+use crate::profile::export::to_csv;
 
 use super::{Answer, Output, say_findings};
 
@@ -63,7 +63,7 @@ fn no_parquet() -> Error {
 
 #[cfg(feature = "polars")]
 fn parquet(profile: &Profile) -> Result<Vec<u8>, Error> {
-    use planner::frames::{profile_points, write_parquet};
+    use crate::frames::{profile_points, write_parquet};
     let refused = |error: &dyn std::fmt::Display| Error::Unsupported {
         what: format!("no Parquet: {error}"),
         hint: "name a .csv file".to_owned(),

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use planner::Error;
-use planner::facts::Facts;
-use planner::format::to_bytes;
-use planner::problem::Problem;
-use planner::rooms::Frontiers;
+use crate::Error;
+use crate::base::codec::to_bytes;
+use crate::facts::Facts;
+use crate::problem::Problem;
+use crate::rooms::Frontiers;
 
 use super::{Answer, Output, print, table};
 

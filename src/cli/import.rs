@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use crate::Error;
+use crate::base::codec::{read, to_bytes};
+use crate::base::units::{Accuracy, Megabytes, Millis};
+use crate::profile::import::{Declared, Foreign, Tool, import};
 use clap::ValueEnum;
-use planner::Error;
-use planner::format::{read, to_bytes};
-use planner::profile::import::{Declared, Foreign, Tool, import};
-use planner::units::{Accuracy, Megabytes, Millis};
 
 use super::profile::{millis, relative_to, tool};
 use super::{Answer, Output, say_findings};

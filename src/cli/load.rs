@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::plan::Plan;
+use crate::simulate::Settings;
+use crate::workload::{Arrivals, MmppState};
+use crate::{Code, Error, Finding, Findings};
 use clap::ValueEnum;
-use planner::plan::Plan;
-use planner::simulate::{Arrivals, MmppState, Settings};
-use planner::{Code, Error, Finding, Findings};
 
 /// Part of the plan's highest rate that is tried where none is given.
 const DEFAULT_LOAD: f64 = 0.8;

@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use clap::ValueEnum;
-use planner::format::to_bytes;
-use planner::profile::load::{
+use crate::base::codec::to_bytes;
+use crate::base::near;
+use crate::base::units::{Millis, Rate, Share};
+use crate::measure::Context;
+use crate::measure::load::{
     Aim, Capacity, Ended, LoadRun, LoadSettings, LoadSlo, LoadTest, Scenario, Seating, fewest_requests, load_test,
 };
-use planner::profile::{Context, Family, Latency, Quantile};
-use planner::units::{Millis, Rate, Share};
-use planner::{Code, Error, Finding, Findings, near};
+use crate::profile::Family;
+use crate::stats::{Latency, Quantile};
+use crate::{Code, Error, Finding, Findings};
+use clap::ValueEnum;
 
 use super::engine::EngineChoice;
 use super::profile::{moment, relative_to, share, thread_variables, tool};

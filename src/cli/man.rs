@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::base::near;
+use crate::{Code, Error, Finding};
 use clap::Command;
 use clap_mangen::Man;
-use planner::{Code, Error, Finding, near};
 
 use super::{Answer, Output, visible, write_all};
 

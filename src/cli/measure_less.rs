@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use planner::facts::Facts;
-use planner::format::{self, Loaded};
-use planner::problem::Problem;
-use planner::profile::adaptive::{Aim, Chooser, Known};
-use planner::profile::{Bound, CALLS_FOR_A_TAIL, Family, Key, Profile, Seen, SkippedPoint, Spot, Wave};
-use planner::rooms::{self, Configuration, Relevance, hopeful, relevance};
-use planner::units::{Millis, Share};
-use planner::{Code, Error, Finding, Findings};
+use crate::base::codec;
+use crate::base::codec::Loaded;
+use crate::base::units::{Millis, Share};
+use crate::facts::Facts;
+use crate::measure::adaptive::{Aim, Chooser, Known};
+use crate::measure::{CALLS_FOR_A_TAIL, Wave};
+use crate::problem::Problem;
+use crate::profile::{Bound, Family, Key, Profile, Seen, SkippedPoint, Spot};
+use crate::rooms::{self, Configuration, Relevance, hopeful, relevance};
+use crate::{Code, Error, Finding, Findings};
 
 use super::profile::share;
-use planner::paths::plain;
+use crate::base::paths::plain;
 
 /// Standard deviations below its prediction at which a point is taken to be at its best: one in 44 is beyond two. What was
 /// never called is only predicted from others, whose shape it may not have.
@@ -82,7 +84,7 @@ struct Asked {
 
 impl Asked {
     fn load(path: &Path, profile: &Path) -> Result<Self, Error> {
-        let problem = format::load::<Problem>(path)?.document;
+        let problem = codec::load::<Problem>(path)?.document;
         let folder = path.parent().unwrap_or(Path::new(""));
         let is_this = |named: &Path| {
             let one = plain(named).is_ok_and(|named| plain(profile).is_ok_and(|own| own == named));
@@ -99,7 +101,7 @@ impl Asked {
             );
             return Err(Findings::from(finding).in_file(path).into());
         }
-        let other = |named: &PathBuf| (!is_this(named)).then(|| format::load::<Profile>(named)).transpose();
+        let other = |named: &PathBuf| (!is_this(named)).then(|| codec::load::<Profile>(named)).transpose();
         let profiles = named.iter().map(other).collect::<Result<_, _>>()?;
         Ok(Self { path: path.to_owned(), problem, profiles })
     }
@@ -227,7 +229,7 @@ impl Choice {
             format!("{how} within {within} in the median")
         };
         let failed = |variant: &str, key: Key| {
-            let same = |failure: &planner::profile::Failure| failure.variant == variant && failure.point == Some(key);
+            let same = |failure: &crate::profile::Failure| failure.variant == variant && failure.point == Some(key);
             profile.failures.iter().any(same)
         };
         let skipped = outcome.left_out.iter().filter_map(|left| {

@@ -18,21 +18,24 @@ mod man;
 mod measure_less;
 mod plot;
 mod profile;
+mod program;
 mod replay;
 mod report;
 mod schedule;
 mod schema;
 mod simulate;
 mod solve;
-pub mod voice;
+mod voice;
 mod worker;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::Error;
+use crate::base::{codec, near};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use planner::{Error, format, near};
 
+pub use program::main;
 use voice::{Voice, say, say_findings};
 
 /// Plan ML inference serving offline: measure variants, solve for a plan, try it before anybody depends on it
@@ -44,7 +47,7 @@ use voice::{Voice, say, say_findings};
   planner profile models/digits/models.toml -o profiles/mine.json
   planner solve problems/digits.toml -o plans/mine.json
   planner simulate plans/mine.json")]
-pub struct Cli {
+struct Cli {
     /// How this run speaks
     #[command(flatten)]
     pub voice: Voice,
@@ -166,7 +169,7 @@ impl Output {
     /// # Errors
     /// [`Error::Io`] where the system refuses.
     pub fn write(&self, bytes: &[u8]) -> Result<(), Error> {
-        if self.is_stdout() { print(bytes) } else { format::write_atomic(&self.output, bytes) }
+        if self.is_stdout() { print(bytes) } else { codec::write_atomic(&self.output, bytes) }
     }
 }
 
@@ -217,7 +220,7 @@ pub fn write_all(folder: &Path, files: &[(PathBuf, Vec<u8>)], overwrite: bool) -
             added.push(parent);
         }
         let is_new = !path.exists();
-        format::write_atomic(path, bytes)?;
+        codec::write_atomic(path, bytes)?;
         added.extend(is_new.then_some(*path));
         Ok(())
     });

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::base::codec;
+use crate::base::codec::Document;
+use crate::page::plot::{Figure, html, png, svg};
+use crate::plan::Plan;
+use crate::profile::Profile;
+use crate::rooms::Frontiers;
+use crate::simulate::Report;
+use crate::{Code, Error, Finding, Findings};
 use clap::ValueEnum;
-use planner::format::{self, Document};
-use planner::plan::Plan;
-use planner::plot::{Figure, html, png, svg};
-use planner::profile::Profile;
-use planner::rooms::Frontiers;
-use planner::simulate::Report;
-use planner::{Code, Error, Finding, Findings};
 
 use super::{Answer, Output, say, say_findings};
 
@@ -63,7 +64,7 @@ pub fn kind(output: &Output) -> Result<Kind, Error> {
 }
 
 fn picture(file: &Path, kind: Kind) -> Result<Vec<u8>, Error> {
-    let value = format::parse_value(file, &format::read(file)?)?;
+    let value = codec::parse_value(file, &codec::read(file)?)?;
     match value["format"].as_str() {
         Some(Profile::FORMAT) => draw(Figure::ProfileCurves(&load(file)?), kind),
         Some(Plan::FORMAT) => draw(Figure::PlanOverLoad(&load(file)?), kind),
@@ -74,7 +75,7 @@ fn picture(file: &Path, kind: Kind) -> Result<Vec<u8>, Error> {
 }
 
 fn load<T: Document>(file: &Path) -> Result<T, Error> {
-    let loaded = format::load::<T>(file)?;
+    let loaded = codec::load::<T>(file)?;
     say_findings(&loaded.findings);
     Ok(loaded.document)
 }

@@ -5,15 +5,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use planner::Error;
-use planner::format::{self, write_atomic};
-use planner::paths::relative;
-use planner::profile::host::allowed_cores;
-use planner::profile::{
-    Answers, AnswersFile, Apart, Attendant, Block, CertaintyMeasure, Context, Curve, Earlier, Event, Failure, Family,
-    Glimpse, Halves, Limits, Point, Profile, Settings, Spot, Wave, measure,
-};
-use planner::units::{Megabytes, Millis, OutOfRange, Share};
+use crate::Error;
+use crate::base::codec;
+use crate::base::codec::write_atomic;
+use crate::base::paths::relative;
+use crate::base::units::{Megabytes, Millis, OutOfRange, Share};
+use crate::measure::host::allowed_cores;
+use crate::measure::{Apart, Attendant, Block, Context, Earlier, Event, Halves, Limits, Settings, Wave, measure};
+use crate::profile::{Answers, AnswersFile, CertaintyMeasure, Curve, Failure, Family, Glimpse, Point, Profile, Spot};
 
 use super::engine::{EngineChoice, seconds};
 use super::measure_less::{Choice, Less};
@@ -216,10 +215,10 @@ fn earlier(path: &Path) -> Result<Option<Earlier>, Error> {
     if !path.exists() {
         return Ok(None);
     }
-    let profile = format::load::<Profile>(path)?.document;
+    let profile = codec::load::<Profile>(path)?.document;
     let read = |file: &AnswersFile| {
         let file = path.with_file_name(&file.file);
-        Ok::<_, Error>(Answers::from_csv_gz(&format::read(&file)?, &file)?)
+        Ok::<_, Error>(Answers::from_csv_gz(&codec::read(&file)?, &file)?)
     };
     let test = profile.answers.as_ref().map(read).transpose()?.unwrap_or_default();
     let calibration = profile.calibration.as_ref().map(read).transpose()?;
@@ -255,7 +254,7 @@ impl Attendant for Desk<'_> {
     fn save(&mut self, profile: &Profile) -> Result<(), Error> {
         let mut profile = profile.clone();
         profile.provenance.measured_at = rfc3339(SystemTime::now());
-        write_atomic(&self.args.output.output, &format::to_bytes(&profile))
+        write_atomic(&self.args.output.output, &codec::to_bytes(&profile))
     }
 
     fn keep(&mut self, block: &Block) -> Result<(), Error> {

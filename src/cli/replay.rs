@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use planner::facts::Facts;
-use planner::format::{load, to_bytes};
-use planner::plan::Plan;
-use planner::replay::{Overhead, Row, Shelf, Spread, compare, only_gear, replay};
-use planner::simulate::{Measured, Report, simulate};
-use planner::{Code, Error, Finding};
+use crate::base::codec::{load, to_bytes};
+use crate::facts::Facts;
+use crate::plan::Plan;
+use crate::replay::{Overhead, Row, Shelf, Spread, compare, only_gear, replay};
+use crate::simulate::{Measured, Report, simulate};
+use crate::{Code, Error, Finding};
 use serde::Serialize;
 
 use super::engine::EngineChoice;

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::base::codec::{Loaded, load};
+use crate::facts::Facts;
+use crate::page::{Given, Page, Witness, html, markdown, page, try_gears};
+use crate::plan::Plan;
+use crate::simulate::{Effort, Measured, Report};
+use crate::{Code, Error, Finding, Findings};
 use clap::ValueEnum;
-use planner::facts::Facts;
-use planner::format::{Loaded, load};
-use planner::plan::Plan;
-use planner::report::{Given, Page, Witness, html, markdown, page, try_gears};
-use planner::simulate::{Effort, Measured, Report};
-use planner::{Code, Error, Finding, Findings};
 
 use super::solve::{facts_of, problem_of};
 use super::{Answer, Output, say, say_findings};

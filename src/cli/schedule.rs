@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use planner::facts::{Facts, RecordedLoad};
-use planner::format::to_bytes;
-use planner::problem::Problem;
-use planner::rooms::{DayTotal, Schedule};
-use planner::simulate::Arrivals;
-use planner::{Code, Error, Finding, Findings};
+use crate::base::codec::to_bytes;
+use crate::facts::Facts;
+use crate::problem::Problem;
+use crate::rooms::{DayTotal, Schedule};
+use crate::workload::Arrivals;
+use crate::workload::RecordedLoad;
+use crate::{Code, Error, Finding, Findings};
 
 use super::{Answer, Output, print, table};
 

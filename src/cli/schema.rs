@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::Error;
+use crate::base::codec::to_bytes;
+use crate::formats::{Published, SCHEMAS};
 use clap::builder::PossibleValuesParser;
-use planner::Error;
-use planner::format::{Published, SCHEMAS, to_bytes};
 
 use super::{Answer, Output, write_all};
 

@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::Error;
+use crate::base::codec::{Loaded, load, to_bytes};
+use crate::base::finding::Findings;
+use crate::base::units::Millis;
+use crate::facts::Facts;
+use crate::plan::{Plan, facts_changed};
+use crate::problem::Problem;
+use crate::rooms::{BaselineKind as Kind, BaselineRules, Schedule, baselines};
+use crate::simulate::{Controller, Interval, Measured, Report, Settings, Summary, replicate, replicate_under};
 use clap::ValueEnum;
-use planner::Error;
-use planner::facts::Facts;
-use planner::finding::Findings;
-use planner::format::{Loaded, load, to_bytes};
-use planner::plan::{Plan, facts_changed};
-use planner::problem::Problem;
-use planner::rooms::{BaselineKind as Kind, BaselineRules, Schedule, baselines};
-use planner::simulate::{Controller, Interval, Measured, Report, Settings, Summary, replicate, replicate_under};
-use planner::units::Millis;
 
 use super::load::{Load, Usual};
 use super::solve::{facts_of, problem_of};
@@ -258,7 +258,7 @@ fn gears(report: &Report) -> comfy_table::Table {
 }
 
 fn row(name: String, range: String, time: f64, summary: &Summary) -> Vec<String> {
-    let ms = |pick: fn(&planner::simulate::ResponseTimes) -> Millis| {
+    let ms = |pick: fn(&crate::simulate::ResponseTimes) -> Millis| {
         summary.latency.as_ref().map_or_else(|| "–".to_owned(), |times| format!("{:.3}", pick(times).get()))
     };
     vec![

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use planner::facts::Facts;
-use planner::format::{self, Loaded, load, to_bytes};
-use planner::plan::{AtPeak, HeadRoom, Plan};
-use planner::problem::{Formulation, GoalKind, Problem};
-use planner::rooms::{self, Context};
-use planner::simulate::Effort;
-use planner::{Code, Error, Finding, Findings, Severity};
+use crate::base::codec;
+use crate::base::codec::{Loaded, load, to_bytes};
+use crate::facts::Facts;
+use crate::plan::{AtPeak, HeadRoom, Plan};
+use crate::problem::{Formulation, GoalKind, Problem};
+use crate::rooms::{self, Context};
+use crate::simulate::Effort;
+use crate::{Code, Error, Finding, Findings, Severity};
 
 use super::{Answer, Output, frontier, print, say_findings, schedule, table};
 
@@ -143,13 +144,13 @@ fn slo_is_kept(plan: &Plan) -> Findings {
 
 /// Loads a problem and applies `--set`.
 fn resolved(path: &Path, set: &[String]) -> Result<Loaded<Problem>, Error> {
-    let bytes = format::read(path)?;
-    let mut value = format::parse_value(path, &bytes)?;
+    let bytes = codec::read(path)?;
+    let mut value = codec::parse_value(path, &bytes)?;
     for assignment in set {
         assign(&mut value, assignment)?;
     }
-    let (document, findings) = format::from_value(value).map_err(|findings| findings.in_file(path))?;
-    Ok(Loaded { document, findings: findings.in_file(path), path: path.to_owned(), sha256: format::sha256(&bytes) })
+    let (document, findings) = codec::from_value(value).map_err(|findings| findings.in_file(path))?;
+    Ok(Loaded { document, findings: findings.in_file(path), path: path.to_owned(), sha256: codec::sha256(&bytes) })
 }
 
 /// Sets `a.b.c=value` in a JSON value; a value that is not JSON is a string.
@@ -170,7 +171,7 @@ fn assign(value: &mut serde_json::Value, assignment: &str) -> Result<(), Error> 
 
 fn summary(plan: &Plan) -> String {
     let mut rows = table(&["gear", "up to rps", "lanes", "accuracy", "latency ms", "cores", "usd/h"]);
-    let side = planner::plan::diff(plan, plan);
+    let side = crate::plan::diff(plan, plan);
     let number = |value: Option<f64>, digits: usize| value.map_or("–".into(), |value| format!("{value:.digits$}"));
     for range in side.ranges {
         let Some(gear) = range.after else { continue };

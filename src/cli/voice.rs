@@ -11,9 +11,9 @@ use std::io::{IsTerminal, Write};
 use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
 
+use crate::{Error, Finding, Findings, Severity};
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
-use planner::{Error, Finding, Findings, Severity};
 use serde::Serialize;
 
 /// How this run speaks.
@@ -227,7 +227,7 @@ fn graded(severity: Severity, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Event, graded, json};
-    use planner::{Code, Finding, Severity};
+    use crate::{Code, Finding, Severity};
 
     #[test]
     fn flags_of_the_voice_come_first() {

@@ -5,9 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use planner::Error;
-use planner::profile::{Family, Here, serve};
-use planner::units::Megabytes;
+use crate::Error;
+use crate::base::units::Megabytes;
+use crate::measure::{Here, serve};
+use crate::profile::Family;
 
 use super::Answer;
 use super::engine::EngineChoice;

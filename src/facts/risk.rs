@@ -18,9 +18,9 @@
 use std::collections::BTreeMap;
 
 use super::Facts;
+use crate::base::units::Rate;
 use crate::problem::Problem;
 use crate::profile::Point;
-use crate::units::Rate;
 
 /// Half a 95 % interval in standard deviations.
 const Z95: f64 = 1.959_963_984_540_054;

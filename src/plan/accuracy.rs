@@ -1,11 +1,11 @@
 //! How accurate a pipeline is whose stages do different tasks.
 
 use super::{AccuracyClaim, Gear, Lane};
+use crate::base::units::Accuracy;
 use crate::facts::Facts;
 use crate::problem::{PipelineAccuracy, Problem};
 use crate::profile::Trust;
-use crate::profile::sample::wilson;
-use crate::units::Accuracy;
+use crate::stats::sample::wilson;
 
 /// Returns the accuracy of a gear's walk by the problem's rule, or `None` where a fact is missing or a dispatch depends
 /// on the state of the queues.

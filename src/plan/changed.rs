@@ -1,8 +1,8 @@
 //! Whether what a plan was made from is still what it was.
 
 use super::{Input, InputRole, Plan};
+use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::facts::Facts;
-use crate::finding::{Code, Finding, Findings, Severity};
 
 /// Compares the profiles and the trace that the plan was made from, as its provenance records them, with those of today: the
 /// bytes, the host that measured and the model files.

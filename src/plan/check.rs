@@ -7,21 +7,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::base::finding::{Code, Finding, Findings, Severity};
+use crate::base::units::Millis;
 use crate::facts::{AtRisk, Facts};
-use crate::finding::{Code, Finding, Findings, Severity};
 use crate::problem::{Formulation, GoalKind, Problem, Room};
 use crate::profile::{Service, Trust};
-use crate::units::Millis;
 
-use super::estimate::{Queue, mixture_quantile_ms};
-use super::law::{Flow, Law};
 use super::packing;
-use super::passage::Passage;
 use super::proof;
-use super::response::{Response, Station};
-use super::turns::Turns;
 use super::watch;
-use super::{Gear, Lane, LatencyClaim, Plan, Resource, Stage, Walk, pipeline_accuracy};
+use super::{Gear, Lane, LatencyClaim, Plan, Stage, pipeline_accuracy};
+use crate::base::graph::Walk;
+use crate::plan::law::Passage;
+use crate::plan::law::Turns;
+use crate::plan::law::estimate::{Queue, mixture_quantile_ms};
+use crate::plan::law::flow::{Flow, Law};
+use crate::plan::law::response::{Response, Station};
+use crate::problem::Resource;
 
 /// Where the grid of response times ends, in parts of the SLO.
 const SPAN: f64 = 2.0;

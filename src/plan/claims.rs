@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::base::units::{Accuracy, Millis, Share, Usd};
 use crate::profile::Trust;
-use crate::units::{Accuracy, Millis, Share, Usd};
 
 /// What a gear promises at its highest rate. A claim left out is not made.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Claims, Gear, Plan, Resource, Stage};
+use super::{Claims, Gear, Plan, Stage};
 use crate::problem::Machine;
+use crate::problem::Resource;
 
 /// What changes between two plans, over all loads of either.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -259,7 +260,7 @@ fn side(plan: &Plan, load: f64) -> Option<Side> {
         lanes: lanes(plan, gear),
         accuracy: gear.claims.accuracy.map(|claim| claim.value.get()),
         latency_ms: gear.claims.latency.map(|claim| claim.value_ms.get()),
-        cost_usd_per_hour: gear.claims.cost_usd_per_hour.map(crate::units::Usd::get),
+        cost_usd_per_hour: gear.claims.cost_usd_per_hour.map(crate::base::units::Usd::get),
         cores: gear.claims.cores,
     })
 }

@@ -11,19 +11,14 @@ mod accuracy;
 mod changed;
 mod check;
 mod claims;
-pub mod cycle;
 mod diff;
-pub mod estimate;
+mod facts;
 mod head_room;
 pub mod law;
 mod packing;
-mod passage;
 mod proof;
 mod provenance;
-pub mod response;
-mod turns;
 mod validate;
-mod walk;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -31,8 +26,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::problem::{Machine, Slo};
-use crate::units::{Certainty, Factor, Megabytes, Millis, Rate, Share, Usd};
+use crate::base::codec::Document;
+use crate::base::finding::Findings;
+use crate::base::graph;
+use crate::base::units::{Certainty, Factor, Millis, Rate, Share};
+use crate::problem::{Machine, Resource, Slo};
 
 pub use accuracy::of_pipeline as pipeline_accuracy;
 pub use changed::facts_changed;
@@ -41,11 +39,8 @@ pub use check::{Tolerance, check, latency_ms};
 pub use claims::{AccuracyClaim, Against, Certificate, Claims, GearTried, LatencyClaim, Proof};
 pub use diff::{GearDiff, Move, PlanDiff, Ratio, Side, diff, diff_with};
 pub use head_room::{AtPeak, HeadRoom};
-pub use passage::Passage;
+pub use law::{Passage, Turns};
 pub use provenance::{Input, InputRole, Provenance};
-pub use turns::Turns;
-pub use walk::Walk;
-pub(crate) use walk::predecessors;
 pub use watch::Watch;
 
 /// The name and version of the plan format.
@@ -86,6 +81,15 @@ pub struct Plan {
     pub provenance: Provenance,
 }
 
+impl Document for Plan {
+    const FORMAT: &'static str = "planner.plan/1";
+    const NOUN: &'static str = "plan";
+
+    fn rules(&self) -> Findings {
+        self.validate()
+    }
+}
+
 /// Replicas of one kind that host the same variants.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -103,55 +107,6 @@ pub struct Pool {
     pub replicas: u32,
     /// Variants that every replica holds in memory.
     pub hosts: Vec<String>,
-}
-
-/// What one replica runs on, and what it costs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Resource {
-    /// Cores of a machine that is there anyway.
-    Cores {
-        /// Cores of one replica; one call at a time uses them all.
-        #[schemars(range(min = 1))]
-        cores: u32,
-        /// Price of one core for an hour.
-        #[serde(default)]
-        price_usd_per_core_hour: Usd,
-    },
-    /// An accelerator.
-    Gpu {
-        /// The device name that profile points carry.
-        device: String,
-        /// Price of one accelerator for an hour.
-        #[serde(default)]
-        price_usd_per_hour: Usd,
-    },
-    /// A virtual machine that boots before it serves and is paid while it is up.
-    Vm {
-        /// Cores that serve one call.
-        #[schemars(range(min = 1))]
-        cores: u32,
-        /// Time from asking for the machine to its first call; it is paid from the asking.
-        boot_ms: Millis,
-        /// Price of one machine for an hour.
-        price_usd_per_hour: Usd,
-    },
-    /// A function: as many calls at once as `replicas` allows, paid by the call.
-    Function {
-        /// Cores that its memory size is worth.
-        #[schemars(range(min = 1))]
-        cores: u32,
-        /// Memory that is paid for.
-        memory_mb: Megabytes,
-        /// Time that a call waits where no warm instance is free.
-        cold_start_ms: Millis,
-        /// Time that an idle instance stays warm.
-        keep_alive_ms: Millis,
-        /// Price of one gigabyte for one second.
-        price_usd_per_gb_second: Usd,
-        /// Price of one million calls.
-        price_usd_per_million_calls: Usd,
-    },
 }
 
 /// Time that a call spends on the way to a pool.
@@ -455,59 +410,6 @@ impl Gear {
     #[must_use]
     pub fn predecessors(&self) -> Vec<Vec<usize>> {
         let stages: Vec<_> = self.stages.iter().map(|stage| (stage.name.as_str(), &stage.after[..])).collect();
-        walk::predecessors(&stages)
-    }
-}
-
-impl Resource {
-    /// Returns the device name that profile points carry.
-    #[must_use]
-    pub fn device(&self) -> &str {
-        match self {
-            Self::Gpu { device, .. } => device,
-            Self::Cores { .. } | Self::Vm { .. } | Self::Function { .. } => "cpu",
-        }
-    }
-
-    /// Returns the cores that serve one call; an accelerator is measured with one.
-    #[must_use]
-    pub const fn cores(&self) -> u32 {
-        match self {
-            Self::Cores { cores, .. } | Self::Vm { cores, .. } | Self::Function { cores, .. } => *cores,
-            Self::Gpu { .. } => 1,
-        }
-    }
-
-    /// Returns the resource in a word, like `2c`.
-    #[must_use]
-    pub fn brief(&self) -> String {
-        match self {
-            Self::Cores { cores, .. } => format!("{cores}c"),
-            Self::Gpu { device, .. } => device.clone(),
-            Self::Vm { cores, .. } => format!("vm-{cores}c"),
-            Self::Function { cores, .. } => format!("function-{cores}c"),
-        }
-    }
-
-    /// Returns what one replica costs for an hour while it is up; a function costs nothing until it is called.
-    #[must_use]
-    pub fn usd_per_hour(&self) -> f64 {
-        match self {
-            Self::Cores { cores, price_usd_per_core_hour } => f64::from(*cores) * price_usd_per_core_hour.get(),
-            Self::Gpu { price_usd_per_hour, .. } | Self::Vm { price_usd_per_hour, .. } => price_usd_per_hour.get(),
-            Self::Function { .. } => 0.0,
-        }
-    }
-
-    /// Returns what one call that keeps an instance busy for `busy_ms` costs; only functions are paid by the call.
-    #[must_use]
-    pub fn usd_per_call(&self, busy_ms: f64) -> f64 {
-        match self {
-            Self::Function { memory_mb, price_usd_per_gb_second, price_usd_per_million_calls, .. } => {
-                let gb_seconds = memory_mb.get() / 1e3 * busy_ms.ceil() / 1e3;
-                gb_seconds * price_usd_per_gb_second.get() + price_usd_per_million_calls.get() / 1e6
-            }
-            Self::Cores { .. } | Self::Gpu { .. } | Self::Vm { .. } => 0.0,
-        }
+        graph::predecessors(&stages)
     }
 }

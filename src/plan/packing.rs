@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Gear, Packed, Plan, Pool, Resource};
+use super::{Gear, Packed, Plan, Pool};
+use crate::base::finding::{Code, Finding, Findings, Severity};
+use crate::base::near;
+use crate::base::units::Megabytes;
 use crate::facts::Facts;
-use crate::finding::{Code, Finding, Findings, Severity};
-use crate::near;
+use crate::problem::Resource;
 use crate::problem::{Machine, Problem, Room};
-use crate::units::Megabytes;
 
 /// Memory sums above a machine's by no more than this part are rounding.
 const ROUNDING: f64 = 1e-9;

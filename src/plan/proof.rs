@@ -2,10 +2,10 @@
 
 use super::check::{Checker, Tolerance};
 use super::{Gear, Plan};
+use crate::base::finding::{Code, Finding, Findings};
+use crate::base::units::Accuracy;
 use crate::facts::Facts;
-use crate::finding::{Code, Finding, Findings};
 use crate::problem::Problem;
-use crate::units::Accuracy;
 
 /// Recomputes the accuracy over all requests where the problem asks for some, and sees that a proof of it is kept.
 pub(super) fn check(plan: &Plan, facts: &Facts, problem: &Problem, tolerance: Tolerance, findings: &mut Findings) {

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HeadRoom;
-use crate::format::Loaded;
-use crate::paths::relative;
+use crate::base::codec::Loaded;
+use crate::base::paths::relative;
 use crate::problem::{Problem, Room};
 use crate::profile::Profile;
 

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::ops::Add;
 
 use super::{Gear, Plan, Stage};
-use crate::finding::{Code, Finding, Findings};
-use crate::near;
-use crate::units::Millis;
+use crate::base::finding::{Code, Finding, Findings};
+use crate::base::near;
+use crate::base::units::Millis;
 
 /// How far the shares of a stage may be from 1 in sum.
 const SHARE_TOLERANCE: f64 = 1e-6;

@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Gear, Passage, Plan};
+use crate::base::finding::{Code, Finding, Findings};
+use crate::base::units::Share;
 use crate::facts::Facts;
-use crate::finding::{Code, Finding, Findings};
-use crate::units::Share;
 
 /// Requests in a window, at the stage.
 const WINDOW: u32 = 1_000;
@@ -149,7 +149,7 @@ pub(super) fn validate(gear: &Gear, key: &str, findings: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use super::{Watch, limit};
-    use crate::simulate::Dice;
+    use crate::stats::Dice;
 
     #[test]
     fn a_stage_is_held_against_what_it_got() {
@@ -171,7 +171,7 @@ mod tests {
         let (slack, requests) = (0.05, 20_000.0);
         let usual = Watch::of_reach(&[1.0, 0.3, 0.1], 10_000)[0];
         let sum_at_most = limit(slack, (0.3_f64 * 0.7).sqrt(), requests);
-        let watch = Watch { slack: crate::units::Share::saturating(slack), sum_at_most, ..usual };
+        let watch = Watch { slack: crate::base::units::Share::saturating(slack), sum_at_most, ..usual };
         let until_alarm = |part: f64, seed| {
             let (mut dice, mut sums, mut requests) = (Dice::new(13, seed), (0.0, 0.0), 0_u32);
             while sums.0 <= watch.sum_at_most && requests < 1_000_000 {

@@ -5,7 +5,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Megabytes, Usd};
+use crate::base::units::{Megabytes, Usd};
 
 /// A kind of machine. Machines are rented whole: what a plan pays is the number of them that its replicas are packed onto.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

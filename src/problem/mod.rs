@@ -2,6 +2,7 @@
 //!
 //! This file holds the nouns of `planner.problem/1`, written by hand in TOML (JSON is accepted).
 
+mod inventory;
 mod machine;
 mod pipeline;
 mod validate;
@@ -11,8 +12,11 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Accuracy, Certainty, Factor, Millis, Rate, Share, Usd};
+use crate::base::codec::Document;
+use crate::base::finding::Findings;
+use crate::base::units::{Accuracy, Certainty, Factor, Millis, Rate, Share, Usd};
 
+pub use inventory::Resource;
 pub use machine::Machine;
 pub use pipeline::{Combination, PipelineAccuracy, Task};
 
@@ -73,6 +77,15 @@ pub struct Problem {
     pub published: Option<Published>,
 }
 
+impl Document for Problem {
+    const FORMAT: &'static str = "planner.problem/1";
+    const NOUN: &'static str = "problem";
+
+    fn rules(&self) -> Findings {
+        self.validate()
+    }
+}
+
 impl Problem {
     /// Returns the cores that the goal may use: the inventory, or less where the goal says so.
     #[must_use]
@@ -88,7 +101,7 @@ impl Problem {
     #[must_use]
     pub fn predecessors(&self) -> Vec<Vec<usize>> {
         let stages: Vec<_> = self.stages.iter().map(|stage| (stage.name.as_str(), &stage.after[..])).collect();
-        crate::plan::predecessors(&stages)
+        crate::base::graph::predecessors(&stages)
     }
 
     /// Returns the problem with only these variants in its stages, and the accuracies of their combinations.

@@ -5,9 +5,9 @@ mod machines;
 use std::collections::BTreeSet;
 
 use super::{CascadeSettings, Combination, Criterion, Formulation, GoalKind, PipelineAccuracy, Problem, Room};
-use crate::finding::{Code, Finding, Findings, Severity};
-use crate::near;
-use crate::plan::Walk;
+use crate::base::finding::{Code, Finding, Findings, Severity};
+use crate::base::graph::Walk;
+use crate::base::near;
 
 /// Below this the number of gears grows without end.
 const LEAST_GEAR_LOSS: f64 = 1e-4;

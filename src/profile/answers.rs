@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 use flate2::{Compression, GzBuilder};
 use serde::{Deserialize, Serialize};
 
-use crate::finding::{Code, Finding, Findings};
+use crate::base::finding::{Code, Finding, Findings};
 
 /// One variant's answer to one sample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

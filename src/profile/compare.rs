@@ -13,10 +13,10 @@ use std::fmt::{self, Display};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::effect::{Effect, Ratio, effect, holm, mcnemar};
 use super::{Answers, Host, Point, Profile, Variant};
-use crate::finding::{Code, Finding, Findings, Severity};
-use crate::units::{Accuracy, Share};
+use crate::base::finding::{Code, Finding, Findings, Severity};
+use crate::base::units::{Accuracy, Share};
+use crate::stats::effect::{Effect, Ratio, effect, holm, mcnemar};
 
 /// Probability of one or more false alarms among all points of two profiles of the same law.
 const FALSE_ALARMS: f64 = 0.05;

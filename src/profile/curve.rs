@@ -12,7 +12,8 @@
 use std::collections::BTreeMap;
 
 use super::surface::{Predicted, Seen, Spot, Surface, octaves};
-use super::{Distribution, Glimpse, Key, Point, Profile, Trust};
+use super::{Glimpse, Key, Point, Profile, Trust};
+use crate::stats::Distribution;
 
 /// Largest spread of a hole's logarithm that a plan may rest on: the 95 % interval ends a factor of 1.5 off.
 const WIDEST_SPREAD: f64 = 0.2;
@@ -344,7 +345,7 @@ fn service_of(point: &Point) -> Service {
         law: point
             .histogram
             .as_ref()
-            .map_or_else(|| Distribution::constant(point.latency.mean_ms.get()), super::Histogram::distribution),
+            .map_or_else(|| Distribution::constant(point.latency.mean_ms.get()), crate::stats::Histogram::distribution),
         trust: if imported { Trust::Imported } else { Trust::Measured },
     }
 }
@@ -354,7 +355,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::{Curve, Service};
-    use crate::profile::{Distribution, Trust};
+    use crate::profile::Trust;
+    use crate::stats::Distribution;
 
     fn curve(points: &[((u32, u32), f64)]) -> Curve {
         let service = |ms: f64| Service { law: Distribution::constant(ms), trust: Trust::Measured };

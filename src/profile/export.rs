@@ -1,6 +1,7 @@
 //! A profile as one flat table, a row a point, for people who live in spreadsheets and data frames.
 
-use super::{Latency, Point, Profile, Stopped, Variant};
+use super::{Point, Profile, Stopped, Variant};
+use crate::stats::Latency;
 
 /// One column: a name that carries the unit, and a value for each point in file order.
 #[derive(Debug, Clone, PartialEq)]

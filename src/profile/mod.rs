@@ -8,61 +8,32 @@
 //!
 //! This file holds the nouns of `planner.profile/1`; each verb is a sibling file.
 
-pub mod adaptive;
-pub(crate) mod answering;
 mod answers;
-mod apart;
-mod block;
 pub mod compare;
 mod curve;
-pub mod effect;
-mod energy;
-pub mod engine;
-pub mod engine_command;
-#[cfg(feature = "oip")]
-pub mod engine_oip;
-#[cfg(feature = "ort")]
-pub mod engine_ort;
-#[cfg(feature = "rten")]
-pub mod engine_rten;
 pub mod export;
-mod gauss;
-mod histogram;
-pub mod host;
-mod idx;
 pub mod import;
-mod lab;
-pub mod load;
-pub(crate) mod measure;
 mod models;
 pub mod onnx;
-pub mod sample;
-mod shuffle;
 mod surface;
-mod talk;
-mod validate;
+pub(crate) mod validate;
 
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Accuracy, Factor, Joules, Megabytes, Millis, Rate, Share};
+use crate::base::codec::Document;
+use crate::base::finding::Findings;
+use crate::base::units::{Accuracy, Factor, Joules, Megabytes, Millis, Rate, Share};
+use crate::stats::{Histogram, Latency, Quantile};
 
-pub use adaptive::Wave;
-pub use answering::Halves;
 pub use answers::{Answer, Answers};
-pub use apart::{Apart, Limits, serve};
-pub use block::{Block, Enough, Key};
 pub use curve::{Bound, Calibration, Curve, Hole, Residual, Service};
-pub use histogram::{Distribution, Histogram};
-pub use idx::{Samples, read_samples};
-pub use lab::{Footprint, Half, Here, Lab, Visit};
-pub use measure::{Attendant, CALLS_FOR_A_TAIL, Context, Earlier, Event, Settings, measure};
 pub use models::{
     CalibrationFiles, CountedAccuracy, DataFiles, Family, ModelList, ModelsFormat, Part, StageFile, VariantFile,
 };
-pub(crate) use shuffle::shuffle;
+pub(crate) use surface::Doubt;
 pub use surface::{Predicted, Seen, Spot, Surface};
 
 /// The name and version of the profile format.
@@ -105,6 +76,15 @@ pub struct Profile {
     pub host: Host,
     /// How and when it was measured.
     pub provenance: ProfileProvenance,
+}
+
+impl Document for Profile {
+    const FORMAT: &'static str = "planner.profile/1";
+    const NOUN: &'static str = "profile";
+
+    fn rules(&self) -> Findings {
+        self.validate()
+    }
 }
 
 /// One model file that does the task.
@@ -351,7 +331,7 @@ impl Glimpse {
     }
 }
 
-fn cpu() -> String {
+pub(crate) fn cpu() -> String {
     "cpu".to_owned()
 }
 
@@ -360,42 +340,24 @@ const fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// Wall time of a call: moments and quantiles.
-///
-/// Quantiles are order statistics (nearest rank) of all calls; with fewer than 100 calls the p99 is the maximum.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// What is measured of a variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Latency {
-    /// Arithmetic mean.
-    pub mean_ms: Millis,
-    /// Standard deviation.
-    pub std_ms: Millis,
-    /// Fastest call.
-    pub min_ms: Millis,
-    /// Slowest call.
-    pub max_ms: Millis,
-    /// Median.
-    pub p50: Quantile,
-    /// 90th percentile.
-    pub p90: Quantile,
-    /// 95th percentile.
-    pub p95: Quantile,
-    /// 99th percentile.
-    pub p99: Quantile,
-    /// 99.9th percentile.
-    pub p999: Quantile,
+pub struct Key {
+    /// Intra-op threads.
+    pub cores: u32,
+    /// Samples in one call.
+    pub batch: u32,
+    /// Busy neighbours.
+    pub co_runners: u32,
 }
 
-/// A quantile with its 95 % interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Quantile {
-    /// The nearest-rank estimate.
-    pub value_ms: Millis,
-    /// Lower end of the 95 % interval, from order statistics.
-    pub low_ms: Millis,
-    /// Upper end of the 95 % interval; equals the maximum where the calls are too few to bound it.
-    pub high_ms: Millis,
+impl Key {
+    /// Returns the key of a measured point.
+    #[must_use]
+    pub const fn of(point: &Point) -> Self {
+        Self { cores: point.cores, batch: point.batch, co_runners: point.co_runners }
+    }
 }
 
 /// Why measuring stopped, and how quiet the host was.

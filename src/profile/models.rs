@@ -7,13 +7,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Runs;
-use super::idx::{Samples, read_samples};
-use super::shuffle::shuffle;
-use crate::error::Error;
-use crate::finding::{Code, Finding, Findings};
-use crate::format;
-use crate::near;
-use crate::units::Share;
+use crate::base::codec::{self, Document};
+use crate::base::error::Error;
+use crate::base::finding::{Code, Finding, Findings};
+use crate::base::near;
+use crate::base::units::Share;
+use crate::stats::shuffle;
+use crate::tensor::{Samples, read_samples};
 
 /// The name and version of the model list format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +36,15 @@ pub struct ModelList {
     pub data: DataFiles,
     /// The variants.
     pub variants: Vec<VariantFile>,
+}
+
+impl Document for ModelList {
+    const FORMAT: &'static str = "planner.models/1";
+    const NOUN: &'static str = "models";
+
+    fn rules(&self) -> Findings {
+        self.validate()
+    }
 }
 
 /// Files with samples, relative to the list.
@@ -407,7 +416,7 @@ impl Family {
     /// Every finding about the list, then every missing file, then what is wrong with the data.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let mut family = Self::without_digests(path)?;
-        let digest = |variant: &VariantFile| Ok(format::sha256(&format::read(&family.folder.join(&variant.file))?));
+        let digest = |variant: &VariantFile| Ok(codec::sha256(&codec::read(&family.folder.join(&variant.file))?));
         family.model_sha256 = family.list.variants.iter().map(digest).collect::<Result<_, Error>>()?;
         Ok(family)
     }
@@ -417,7 +426,7 @@ impl Family {
     /// # Errors
     /// As [`Family::load`].
     pub fn without_digests(path: &Path) -> Result<Self, Error> {
-        let loaded = format::load::<ModelList>(path)?;
+        let loaded = codec::load::<ModelList>(path)?;
         let mut list = loaded.document;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         list.missing_files(&folder).in_file(path).or(())?;
@@ -442,7 +451,7 @@ impl Family {
     pub fn data_sha256(&self) -> String {
         let Some(calibration) = &self.calibration else { return self.samples.sha256.clone() };
         let share = self.list.data.calibration_share.map_or(0.0, Share::get);
-        format::sha256(format!("{} {} {share}", self.samples.sha256, calibration.sha256).as_bytes())
+        codec::sha256(format!("{} {} {share}", self.samples.sha256, calibration.sha256).as_bytes())
     }
 
     /// Returns the places of the stages that a stage's input goes through, the first stage first; none for all else.
@@ -480,9 +489,9 @@ const SPLIT_SEED: u64 = 42;
 #[cfg(test)]
 mod tests {
     use super::{ModelList, Runs, VariantFile, split};
-    use crate::finding::Code;
-    use crate::profile::Samples;
-    use crate::units::Share;
+    use crate::base::finding::Code;
+    use crate::base::units::Share;
+    use crate::tensor::Samples;
 
     fn codes(data: &str, variants: &str) -> Vec<(Code, String)> {
         let text = format!(r#"{{"format":"planner.models/1","task":"t","data":{data},"variants":{variants}}}"#);

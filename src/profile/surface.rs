@@ -16,9 +16,10 @@ use std::collections::BTreeMap;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use super::block::Key;
-use super::gauss::{Factor, Matrix, dot};
-use super::{Glimpse, Point, Quantile, Stopped};
+use super::{Glimpse, Point, Stopped};
+use crate::profile::Key;
+use crate::stats::Quantile;
+use crate::stats::gauss::{Factor, Matrix, dot};
 
 /// The normal quantile of a two-sided 95 % interval.
 const Z95: f64 = 1.959_963_984_540_054;
@@ -148,32 +149,32 @@ impl Surface {
     }
 
     /// Returns the standard deviations of all spots, and how they shrink as spots are measured.
-    pub(super) fn doubt(&self) -> Doubt {
+    pub(crate) fn doubt(&self) -> Doubt {
         Doubt { covariance: self.covariance.clone() }
     }
 }
 
 /// How unsure a surface is, and how much less so after one more measurement.
 #[derive(Debug, Clone)]
-pub(super) struct Doubt {
+pub(crate) struct Doubt {
     covariance: Matrix,
 }
 
 impl Doubt {
     /// Returns the variance of a spot.
-    pub(super) fn variance(&self, spot: usize) -> f64 {
+    pub(crate) fn variance(&self, spot: usize) -> f64 {
         self.covariance[spot][spot].max(0.0)
     }
 
     /// Returns the variance of a spot once another is measured with such an error.
-    pub(super) fn variance_after(&self, spot: usize, measured: usize, error: f64) -> f64 {
+    pub(crate) fn variance_after(&self, spot: usize, measured: usize, error: f64) -> f64 {
         let shared = self.covariance[spot][measured];
         let variance = self.variance(measured) + error * error + LUCK * LUCK;
         (self.covariance[spot][spot] - shared * shared / variance).max(0.0)
     }
 
     /// Takes a spot as measured with such an error; by what value does not matter for the doubt.
-    pub(super) fn measure(&mut self, measured: usize, error: f64) {
+    pub(crate) fn measure(&mut self, measured: usize, error: f64) {
         let column: Vec<f64> = self.covariance.iter().map(|row| row[measured]).collect();
         let variance = self.variance(measured) + error * error + LUCK * LUCK;
         for (row, shared) in self.covariance.iter_mut().zip(&column) {
@@ -248,7 +249,7 @@ fn beside(key: Key) -> Vec<f64> {
 }
 
 /// Returns the distance of two configurations in octaves of cores, batch and busy processors.
-pub(super) fn octaves(a: Key, b: Key) -> f64 {
+pub(crate) fn octaves(a: Key, b: Key) -> f64 {
     let place = |key: Key| [key.batch, key.cores, 1 + key.co_runners].map(|number| f64::from(number).log2());
     place(a).iter().zip(place(b)).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt()
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Histogram, Latency, Point, Profile};
-use crate::finding::{Code, Finding, Findings, Severity};
-use crate::near;
+use super::{Point, Profile};
+use crate::base::finding::{Code, Finding, Findings, Severity};
+use crate::base::near;
+use crate::stats::{Histogram, Latency};
 
 impl Profile {
     /// Returns everything that is wrong or doubtful in the profile.
@@ -114,7 +115,7 @@ fn glimpses_name_variants(profile: &Profile, findings: &mut Findings) {
     }
 }
 
-pub(super) fn quantiles_increase(latency: &Latency, key: &str, findings: &mut Findings) {
+pub(crate) fn quantiles_increase(latency: &Latency, key: &str, findings: &mut Findings) {
     let quantiles = [latency.p50, latency.p90, latency.p95, latency.p99, latency.p999];
     let mut ladder = vec![latency.min_ms.get()];
     ladder.extend(quantiles.iter().map(|quantile| quantile.value_ms.get()));
@@ -127,7 +128,7 @@ pub(super) fn quantiles_increase(latency: &Latency, key: &str, findings: &mut Fi
     }
 }
 
-pub(super) fn histogram_counts(histogram: &Histogram, count: u64, key: &str, findings: &mut Findings) {
+pub(crate) fn histogram_counts(histogram: &Histogram, count: u64, key: &str, findings: &mut Findings) {
     let calls: u64 = histogram.count.iter().sum();
     let ordered = histogram.value_ns.is_sorted_by(|a, b| a < b);
     if calls != count || histogram.value_ns.len() != histogram.count.len() || !ordered {

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
+use crate::base::units::Millis;
 use crate::plan::{Gear, Plan};
 use crate::simulate::{PoolReport, Report, ResponseTimes, Summary};
-use crate::units::Millis;
 
 /// One measure of a trial. Fractions are 0 to 1; the unit of a time or rate stands in the name of the measure.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -9,12 +9,13 @@ use super::gauge::Gauge;
 use super::seats::Seats;
 use super::shelf::Shelf;
 use super::worker::{Order, Place, Served, Word, Worker, hosts};
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::measure::engines::Engine;
 use crate::plan::Plan;
-use crate::profile::engine::Engine;
 use crate::simulate::ids::{Id, PoolId, Table, VariantId};
 use crate::simulate::servers::{Servers, Wake, Work};
-use crate::simulate::{CallTimes, Dice, Source};
+use crate::simulate::{CallTimes, Source};
+use crate::stats::Dice;
 
 /// The replicas of all pools, and the clock of the trial.
 pub struct Crew {

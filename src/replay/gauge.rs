@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::units::Millis;
+use crate::base::units::Millis;
 
 /// Longer times count as an hour, in nanoseconds.
 const HIGHEST_NS: u64 = 3_600_000_000_000;

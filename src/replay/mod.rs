@@ -21,10 +21,10 @@ mod worker;
 
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::measure::engines::Engine;
+use crate::measure::host::{Pinned, allowed_cores, on_time, pin_to};
 use crate::plan::Plan;
-use crate::profile::engine::Engine;
-use crate::profile::host::{Pinned, allowed_cores, on_time, pin_to};
 use crate::simulate::engine::Engine as Walker;
 use crate::simulate::walk::Walk;
 use crate::simulate::{CallTimes, Report, Settings, World};

@@ -1,7 +1,8 @@
 //! Which cores each replica sits on, or what this machine lacks.
 
-use crate::finding::{Code, Finding, Findings};
-use crate::plan::{Gear, Plan, Resource};
+use crate::base::finding::{Code, Finding, Findings};
+use crate::plan::{Gear, Plan};
+use crate::problem::Resource;
 
 /// The cores of every replica: replicas that are up in the same gear share none.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::facts::Facts;
-use crate::finding::{Code, Finding, Findings, Severity};
+use crate::measure::engines::{Engine, full_name};
 use crate::plan::Plan;
-use crate::profile::engine::{Engine, full_name};
 use crate::profile::{CertaintyMeasure, Family, VariantFile};
 use crate::simulate::variants_of;
 

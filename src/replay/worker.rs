@@ -5,11 +5,11 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Instant;
 
 use super::shelf::Shelf;
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::measure::answering::judge_all;
+use crate::measure::engines::{Engine, Session, bad_model};
+use crate::measure::host::pin_to;
 use crate::plan::{Plan, Pool};
-use crate::profile::answering::judge_all;
-use crate::profile::engine::{Engine, Session, bad_model};
-use crate::profile::host::pin_to;
 use crate::profile::{Answer, Family, VariantFile};
 use crate::simulate::ids::{Id, PoolId, Table, VariantId};
 use crate::simulate::servers::Work;

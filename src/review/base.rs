@@ -6,9 +6,9 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::error::Error;
-use crate::format::{load, write_atomic};
-use crate::paths::plain;
+use crate::base::codec::{load, write_atomic};
+use crate::base::error::Error;
+use crate::base::paths::plain;
 use crate::plan::{InputRole, Plan};
 use crate::problem::Problem;
 use crate::profile::Profile;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Allowances;
-use crate::finding::Code;
+use crate::base::finding::Code;
 use crate::plan::{Plan, Side, diff};
 
 /// What plans are compared by.

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Manifest;
-use crate::error::Error;
-use crate::finding::{Code, Finding, Findings};
-use crate::format::{Document, Loaded, load, parse_value, read};
+use crate::base::codec::{Document, Loaded, load, parse_value, read};
+use crate::base::error::Error;
+use crate::base::finding::{Code, Finding, Findings};
+use crate::measure::load::LoadTest;
 use crate::plan::Plan;
 use crate::problem::Problem;
-use crate::profile::load::LoadTest;
 use crate::profile::{ModelList, Profile};
 use crate::simulate::Report;
 

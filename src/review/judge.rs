@@ -8,11 +8,11 @@ use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterato
 use super::compare::{Fast, compare, do_the_same};
 use super::files::{Known, load_known};
 use super::{Change, Entry, Manifest, Metric, Review, Revision, of_class};
-use crate::error::Error;
+use crate::base::codec::{Loaded, load, read, sha256};
+use crate::base::error::Error;
+use crate::base::finding::{Code, Finding, Findings, Severity};
+use crate::base::paths::plain;
 use crate::facts::Facts;
-use crate::finding::{Code, Finding, Findings, Severity};
-use crate::format::{Loaded, load, read, sha256};
-use crate::paths::plain;
 use crate::plan::{self, InputRole, Plan, Tolerance};
 use crate::problem::Problem;
 use crate::profile::Profile;

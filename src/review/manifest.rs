@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::finding::{Code, Finding, Findings};
-use crate::units::{Factor, Share};
+use crate::base::codec::Document;
+use crate::base::finding::{Code, Finding, Findings};
+use crate::base::units::{Factor, Share};
 
 /// The name and version of the manifest format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +45,15 @@ pub struct Manifest {
     /// Classes of differences that fail.
     #[serde(default = "failing")]
     pub fail_on: Vec<Code>,
+}
+
+impl Document for Manifest {
+    const FORMAT: &'static str = "planner.ci/1";
+    const NOUN: &'static str = "manifest";
+
+    fn rules(&self) -> Findings {
+        self.validate()
+    }
 }
 
 /// Five parts in a hundred: what two runs on one virtual machine differed by in the median.

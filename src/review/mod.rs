@@ -22,7 +22,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::finding::{Code, Finding, Severity};
+use crate::base::finding::{Code, Finding, Severity};
 
 pub use base::Revision;
 pub use compare::{Change, Metric};

@@ -17,12 +17,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::units::{Millis, Rate, Share};
 use crate::facts::Facts;
 use crate::plan::{Claims, Gear, Plan, Pool, Switch};
 use crate::problem::{Problem, Room};
 use crate::simulate::Controller;
-use crate::units::{Millis, Rate, Share};
 
 use super::cascade;
 use super::gears::{lane, pool, pool_name, widen};

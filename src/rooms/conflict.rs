@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::{Conflict, ConflictingLimit};
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::units::{Accuracy, Megabytes, Millis, Rate};
 use crate::optimize::LOAD_SLACK;
 use crate::problem::Problem;
-use crate::units::{Accuracy, Megabytes, Millis, Rate};
 
 /// A room, as far as the search for conflicts needs it.
 pub(super) trait Carries {

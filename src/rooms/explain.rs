@@ -5,11 +5,11 @@ use std::cmp::Ordering;
 
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::units::{Accuracy, Factor, Megabytes, Millis};
 use crate::facts::{AtRisk, Facts};
 use crate::plan::Plan;
 use crate::problem::{GoalKind, Problem, Room};
-use crate::units::{Accuracy, Factor, Megabytes, Millis};
 
 use super::{pipeline, variant_set};
 

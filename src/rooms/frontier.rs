@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::base::error::Error;
 use crate::facts::{AtRisk, Facts};
 use crate::optimize::fill::at_load;
 use crate::optimize::{Instance, Objective};

@@ -11,11 +11,12 @@ use super::frontier::{frontier, of_fleet, of_variants};
 use super::pipeline;
 use super::replanned::RIM_REPLICAS;
 use super::variant_set::{Model, OnMachines, Parts, variants_of};
-use crate::error::Error;
+use crate::base::codec::Document;
+use crate::base::error::Error;
+use crate::base::finding::{Code, Finding, Findings};
+use crate::base::units::{Accuracy, Rate, Usd};
 use crate::facts::{AtRisk, Facts};
-use crate::finding::{Code, Finding, Findings};
 use crate::problem::{Formulation, GoalKind, Problem, Room, Slo};
-use crate::units::{Accuracy, Rate, Usd};
 
 /// The name and version of the format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +39,15 @@ pub struct Frontiers {
     pub slo: Slo,
     /// Choices: by load, then by who chose, then by cores.
     pub choices: Vec<FrontierChoice>,
+}
+
+impl Document for Frontiers {
+    const FORMAT: &'static str = "planner.frontier/1";
+    const NOUN: &'static str = "frontier";
+
+    fn rules(&self) -> Findings {
+        self.validate()
+    }
 }
 
 /// One choice at one load.

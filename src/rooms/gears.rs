@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::variant_set::Candidate;
+use crate::base::units::{Millis, Share, Usd};
 use crate::facts::Facts;
 use crate::optimize::few;
-use crate::plan::{Gear, Lane, Plan, PlanFormat, Pool, Provenance, Resource, Switch, latency_claim};
+use crate::plan::{Gear, Lane, Plan, PlanFormat, Pool, Provenance, Switch, latency_claim};
+use crate::problem::Resource;
 use crate::problem::{Criterion, GoalKind, Problem};
-use crate::units::{Millis, Share, Usd};
 
 use super::switch;
 

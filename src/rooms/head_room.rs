@@ -1,11 +1,11 @@
 //! What a risk costs: the plan with it beside the plan without.
 
 use super::{Answer, Context, solve};
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::units::Share;
 use crate::facts::{AtRisk, Facts};
 use crate::plan::{AtPeak, Gear, HeadRoom, Plan};
 use crate::problem::Problem;
-use crate::units::Share;
 
 /// Records in a plan's provenance what keeping its risk costs at the highest load that was asked for.
 ///

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::gears::pool_name;
 use super::variant_set::Candidate;
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::units::Usd;
 use crate::facts::Facts;
 use crate::optimize::fleet::Kind;
 use crate::optimize::pack::{self, Size, Space};
 use crate::plan::{Gear, Packed};
 use crate::problem::{Machine, Problem, Room};
-use crate::units::Usd;
 
 /// Bytes of a megabyte.
 const MEGABYTE: f64 = 1e6;

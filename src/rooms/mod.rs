@@ -21,7 +21,7 @@ mod variant_set;
 
 use std::collections::BTreeMap;
 
-use crate::error::Error;
+use crate::base::error::Error;
 use crate::facts::{AtRisk, Facts};
 use crate::plan::Plan;
 use crate::problem::{Formulation, Problem, Room};

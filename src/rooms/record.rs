@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use crate::base::codec::Loaded;
+use crate::base::paths::relative;
 use crate::facts::Facts;
-use crate::format::Loaded;
-use crate::paths::relative;
 use crate::plan::{Input, InputRole, Plan};
 use crate::problem::Problem;
 

@@ -15,7 +15,7 @@ use std::fmt;
 
 use super::variant_set::{carries, variants_of};
 use super::{Answer, Context, solve};
-use crate::error::Error;
+use crate::base::error::Error;
 use crate::facts::Facts;
 use crate::plan::Plan;
 use crate::problem::{Formulation, Problem, Room};

@@ -12,12 +12,12 @@ use super::gears::widen;
 use super::pipeline;
 use super::variant_set::{OnMachines, Parts, VariantSet, variants_of};
 use super::{Answer, Context, Planner};
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::units::{Accuracy, Rate};
 use crate::facts::Facts;
 use crate::plan::{Gear, Plan, Pool};
 use crate::problem::{Formulation, GoalKind, Problem};
 use crate::simulate::Controller;
-use crate::units::{Accuracy, Rate};
 
 /// Replicas of each stage that RIM is tried with.
 pub(super) const RIM_REPLICAS: std::ops::RangeInclusive<u32> = 1..=4;

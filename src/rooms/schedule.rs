@@ -20,14 +20,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Context, solve};
-use crate::error::Error;
-use crate::facts::{Facts, RecordedLoad};
-use crate::finding::{Code, Finding, Findings};
+use crate::base::codec::Document;
+use crate::base::error::Error;
+use crate::base::finding::{Code, Finding, Findings};
+use crate::base::units::{Accuracy, Millis, Rate};
+use crate::facts::Facts;
 use crate::optimize::path;
 use crate::plan::{Gear, Plan, Pool, Switch};
 use crate::problem::{GoalKind, Problem, Slo};
 use crate::simulate::Timetable;
-use crate::units::{Accuracy, Millis, Rate};
+use crate::workload::RecordedLoad;
 
 /// What a core counts where the goal does not price it: among equally accurate days the one with fewer core-hours is best.
 const LEAST_WEIGHT: f64 = 1e-6;
@@ -66,6 +68,15 @@ pub struct Schedule {
     /// What it would come to with the best gear that carries the whole day; absent where none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_gear: Option<DayTotal>,
+}
+
+impl Document for Schedule {
+    const FORMAT: &'static str = "planner.schedule/1";
+    const NOUN: &'static str = "schedule";
+
+    fn rules(&self) -> Findings {
+        self.validate()
+    }
 }
 
 /// A period of the day.

@@ -6,12 +6,12 @@
 
 use super::gears::{lane, pool};
 use super::variant_set::{Candidate, candidates, one_stage, variants_of};
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::units::{Certainty, Millis, Rate};
 use crate::facts::Facts;
 use crate::plan::{Claims, Exit, Gear, Plan};
 use crate::problem::Problem;
 use crate::profile::Answers;
-use crate::units::{Certainty, Millis, Rate};
 
 /// Parts of the samples at which thresholds are looked for.
 const DECILES: [f64; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];

@@ -11,9 +11,9 @@
 //!                                 than the means of 30 s pass borders between gears: so often the load itself asks for it
 //! ```
 
-use crate::facts::RecordedLoad;
+use crate::base::units::{Millis, Share};
 use crate::plan::Switch;
-use crate::units::{Millis, Share};
+use crate::workload::RecordedLoad;
 
 /// Requests that a window should see where nothing was recorded: their number is then known to about a fifth.
 const REQUESTS_TO_TELL_A_RATE: f64 = 25.0;
@@ -130,9 +130,9 @@ pub(super) fn changes(highest: &[f64], rule: &Switch, rates: &[f64]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::{changes, rule, with_dwell};
-    use crate::facts::RecordedLoad;
+    use crate::base::units::Millis;
     use crate::plan::Switch;
-    use crate::units::Millis;
+    use crate::workload::RecordedLoad;
 
     #[test]
     fn changes_are_those_of_the_rule() {

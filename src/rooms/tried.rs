@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 
 use super::{Answer, Context, solve_once};
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::units::Share;
 use crate::facts::Facts;
 use crate::plan::{GearTried, Plan};
 use crate::problem::Problem;
 use crate::simulate::{Effort, GearTrial, Measured, repair};
-use crate::units::Share;
 
 /// Rounds of cuts before giving up.
 const MOST_ROUNDS: usize = 12;

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::repair::alone;
-use super::{Arrivals, Interval, Measured, Report, Settings, replicate};
-use crate::error::Error;
+use super::{Interval, Measured, Report, Settings, replicate};
+use crate::base::error::Error;
 use crate::facts::Facts;
 use crate::plan::{Plan, latency_ms};
+use crate::workload::Arrivals;
 
 /// Part of a trial that warms up, beside what is counted.
 const WARMUP: f64 = 0.1;

@@ -3,8 +3,8 @@
 use super::ids::{CellId, GearId, Id, Table};
 use super::report::{Change, DriftReport, GearReport, Window};
 use super::tally::{Lost, Tally, millis};
+use crate::base::units::{Rate, Share, Usd};
 use crate::plan::Plan;
-use crate::units::{Rate, Share, Usd};
 
 /// Windows that a trial is cut into.
 const WINDOWS: u64 = 60;

@@ -1,8 +1,8 @@
 //! Watching a stage: whether as many requests go on as the plan expects.
 
 use super::report::DriftReport;
+use crate::base::units::Share;
 use crate::plan::{Gear, Watch};
-use crate::units::Share;
 
 /// What was seen at a stage, and the alarms that it raised.
 #[derive(Debug, Clone, Copy, Default)]

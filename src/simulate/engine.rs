@@ -7,9 +7,7 @@ mod lanes;
 use std::collections::VecDeque;
 
 use super::agenda::{Agenda, Date, Event};
-use super::arrivals::{Arrivals, Source};
 use super::counts::Counts;
-use super::dice::Dice;
 use super::drift::Drift;
 use super::ids::{BatchId, CellId, GearId, Id, LaneId, PoolId, RequestId, StageId, Table};
 use super::pool::Pool;
@@ -21,6 +19,8 @@ use super::trial::Trial;
 use super::walk::{GearWalk, LaneWalk, StageWalk, Walk, nanos};
 use super::{Controller, Settings};
 use crate::plan::Plan;
+use crate::stats::Dice;
+use crate::workload::arrivals::{Arrivals, Source};
 
 /// A trial under way.
 pub struct Engine<'a, S> {

@@ -17,10 +17,8 @@
 //! - The same plan, world, settings and seed give the same report.
 
 mod agenda;
-mod arrivals;
 mod claim;
 mod counts;
-mod dice;
 mod drift;
 pub(crate) mod engine;
 pub(crate) mod ids;
@@ -42,11 +40,10 @@ use std::time::Duration;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::plan::Plan;
+use crate::workload::Arrivals;
 use walk::Walk;
 
-pub use arrivals::{Arrivals, MmppState, Source as ArrivalTimes, Timestamps, Trace};
 pub use claim::{ClaimTried, Sureness, try_claim};
-pub use dice::Dice;
 pub use ids::{Id, PoolId, VariantId};
 pub use repair::{Effort, GearTrial, repair, try_gear};
 pub use report::{

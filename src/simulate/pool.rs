@@ -3,7 +3,7 @@
 use super::report::PoolReport;
 use super::tally::{Losses, Lost};
 use super::walk::PoolWalk;
-use crate::units::{Millis, Share, Usd};
+use crate::base::units::{Millis, Share, Usd};
 
 /// A number that changes in steps, and its integral over time.
 ///

@@ -8,9 +8,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Arrivals, Report, Settings, World, replicate};
+use super::{Report, Settings, World, replicate};
+use crate::base::units::Share;
 use crate::plan::{Gear, Plan};
-use crate::units::Share;
+use crate::workload::Arrivals;
 
 /// Steps of the bisection: the part is known to 1/64.
 const BISECTIONS: usize = 6;

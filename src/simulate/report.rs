@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::base::codec::Document;
+use crate::base::finding::Findings;
+use crate::base::units::{Accuracy, Millis, Rate, Share, Usd};
 use crate::problem::Slo;
-use crate::units::{Accuracy, Millis, Rate, Share, Usd};
 
 /// The name and version of the report format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -54,6 +56,15 @@ pub struct Report {
     pub changes: Vec<Change>,
     /// The trials cut into equal windows of time; numbers are of all trials, the gear is the first one's.
     pub windows: Vec<Window>,
+}
+
+impl Document for Report {
+    const FORMAT: &'static str = "planner.report/1";
+    const NOUN: &'static str = "report";
+
+    fn rules(&self) -> Findings {
+        Findings::default()
+    }
 }
 
 /// 95 % intervals of the means over independent trials (Student's t).

@@ -6,10 +6,10 @@
 //! replay       passes                   is made, and done when it is   of the call that was made
 //! ```
 
-use super::dice::Dice;
 use super::ids::{BatchId, LaneId, PoolId, RequestId, VariantId};
 use super::report::Source;
 use super::world::World;
+use crate::stats::Dice;
 
 /// Why a trial goes on; times are in nanoseconds from its start and never go back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,9 +123,10 @@ mod tests {
 
     use super::super::engine::Engine;
     use super::super::walk::Walk;
-    use super::super::{Arrivals, Settings, Textbook, TextbookLaw};
+    use super::super::{Settings, Textbook, TextbookLaw};
     use super::{Dice, PoolId, Servers, Simulated, Source, VariantId, Wake, Work};
     use crate::plan::Plan;
+    use crate::workload::Arrivals;
     use serde_json::json;
 
     /// Sees everything five milliseconds late.

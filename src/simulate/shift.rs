@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::Timetable;
-use super::arrivals::Arrivals;
 use super::ids::{GearId, Id, Table};
 use super::walk::nanos;
 use crate::plan::Plan;
+use crate::workload::Arrivals;
 
 /// The state of gear changing. While one change is under way no other is decided.
 #[derive(Debug)]

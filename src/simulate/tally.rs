@@ -2,8 +2,8 @@
 
 use super::report::{ResponseTimes, Summary};
 use super::times::Times;
+use crate::base::units::{Accuracy, Millis, Rate, Share};
 use crate::problem::Slo;
-use crate::units::{Accuracy, Millis, Rate, Share};
 
 /// Why a request leaves without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

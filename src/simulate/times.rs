@@ -101,7 +101,7 @@ mod tests {
     use hdrhistogram::Histogram;
 
     use super::{LONGEST_NS, Times, cell, middle};
-    use crate::simulate::Dice;
+    use crate::stats::Dice;
 
     #[test]
     fn cells_follow_each_other_and_hold_their_middle() {

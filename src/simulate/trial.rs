@@ -8,8 +8,8 @@ use super::pool::Pool;
 use super::report::{DriftReport, Interval, Intervals, Report, ReportFormat, Source};
 use super::tally::{Tally, millis};
 use super::walk::Walk;
+use crate::base::units::{Accuracy, Millis, Usd};
 use crate::plan::Plan;
-use crate::units::{Accuracy, Millis, Usd};
 
 /// What one trial, or several put together, counted.
 #[derive(Debug)]

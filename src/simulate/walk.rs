@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::ids::{GearId, Id, LaneId, PoolId, StageId, Table, VariantId};
 use super::world::{World, variants_of};
-use crate::plan::{Dispatch, Gear, Lane, Plan, Resource, Stage, Watch};
+use crate::plan::{Dispatch, Gear, Lane, Plan, Stage, Watch};
+use crate::problem::Resource;
 
 /// The whole plan.
 #[derive(Debug)]

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::dice::Dice;
 use super::ids::{Id, PoolId, VariantId};
+use crate::base::finding::{Code, Finding, Findings};
 use crate::facts::Facts;
-use crate::finding::{Code, Finding, Findings};
-use crate::plan::{Plan, Resource};
-use crate::profile::{Answers, Distribution, Histogram};
+use crate::plan::Plan;
+use crate::problem::Resource;
+use crate::profile::Answers;
+use crate::stats::Dice;
+use crate::stats::{Distribution, Histogram};
 
 /// How long calls take and what variants answer.
 pub trait World {
@@ -374,7 +376,7 @@ impl World for Textbook {
 #[cfg(test)]
 mod tests {
     use super::{Dice, Law};
-    use crate::profile::Distribution;
+    use crate::stats::Distribution;
 
     #[test]
     fn an_alias_table_draws_the_law() {

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use planner::base::codec::load;
 use planner::facts::Facts;
-use planner::format::load;
 use planner::plan::Plan;
 use planner::problem::{CascadeSettings, Formulation, Problem};
 use planner::rooms::cascade::published;
 use planner::rooms::{Answer, Baseline, BaselineKind as Kind, BaselineRules, Context, baselines, solve};
-use planner::simulate::{Arrivals, Controller, Measured, Report, Settings, replicate_under};
+use planner::simulate::{Controller, Measured, Report, Settings, replicate_under};
+use planner::workload::Arrivals;
 
 struct Bench {
     plan: Plan,
@@ -211,13 +212,13 @@ fn cascadeserve_as_published_plans_on_the_same_facts() {
     let mut problem = load::<Problem>(&root.join("problems/cascade-digits.toml")).expect("valid").document;
     problem.formulation = Formulation::Published;
     problem.goal.gears_at_most = None;
-    problem.workload.max_rps = planner::units::Rate::saturating(4_000.0);
+    problem.workload.max_rps = planner::base::units::Rate::saturating(4_000.0);
     let facts = Facts::load(&[root.join("profiles/digits.json")]).expect("the shipped profile");
     let settings = published::Settings { samples: 2_000, simulated_s: 1.0, ..published::Settings::of(&problem) };
     let plan = published::plan(&problem, &facts, &settings).expect("facts are there").expect("a light load");
     assert!(plan.validate().0.is_empty(), "{}", plan.validate());
     assert_eq!(plan.gears.len(), 10, "one gear for each range");
     assert_eq!(Some(&plan), published::plan(&problem, &facts, &settings).expect("facts are there").as_ref());
-    problem.slo.latency_ms = planner::units::Millis::saturating(0.001);
+    problem.slo.latency_ms = planner::base::units::Millis::saturating(0.001);
     assert_eq!(published::plan(&problem, &facts, &settings).expect("facts are there"), None);
 }

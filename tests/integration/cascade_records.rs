@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use planner::rooms::cascade::{Cascade, Member, Records, Scorer, Search, Target, certify, path, spaced, split};
-use planner::simulate::Dice;
+use planner::stats::Dice;
 
 const DATA: &str = "../shared/data/cascade";
 

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use planner::base::codec::{from_value, load};
 use planner::facts::Facts;
-use planner::format::{from_value, load};
 use planner::plan::Plan;
-use planner::plan::response::Station;
+use planner::plan::law::response::Station;
 use planner::problem::Problem;
-use planner::profile::Distribution;
 use planner::rooms::{Answer, Context, solve};
 use planner::simulate::{Sureness, try_claim};
+use planner::stats::Distribution;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -154,7 +154,7 @@ fn textbook_queues_have_their_textbook_quantiles() {
     let found = station(exponential(10.0), 1, 70.0).response(400.0).quantile_ms(0.99, 400.0).expect("inside");
     assert!((found / truth - 1.0).abs() < 0.02, "M/M/1: {found} against {truth}");
     // M/M/3 at 240 of 300: P(R > t) = (1 − C)·exp(−μ t) + C·(η exp(−μ t) − μ exp(−η t)) ÷ (η − μ), with η = 60/s.
-    let waits = planner::plan::estimate::erlang_c(3, 2.4);
+    let waits = planner::plan::law::estimate::erlang_c(3, 2.4);
     let tail = |ms: f64| {
         let (mu, eta, t) = (100.0, 60.0, ms / 1e3);
         let exp = |rate: f64| f64::exp(-rate * t);

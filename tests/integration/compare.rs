@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use planner::format::{load, to_bytes, write_atomic};
+use planner::base::codec::{load, to_bytes, write_atomic};
+use planner::base::units::{Millis, Rate, Share};
 use planner::profile::compare::{AccuracyTest, AccuracyVerdict, Bounds, Comparison, Side, Verdict, compare};
-use planner::profile::{Answers, Histogram, Latency, Point, Profile, sample};
-use planner::simulate::Dice;
-use planner::units::{Millis, Rate, Share};
+use planner::profile::{Answers, Point, Profile};
+use planner::stats::Dice;
+use planner::stats::{Histogram, Latency, sample};
 use predicates::str::contains;
 use rand_distr::LogNormal;
 
@@ -196,7 +197,7 @@ fn accuracy_is_compared_sample_by_sample_where_answers_are_there() {
 fn accuracy_is_compared_by_intervals_otherwise_and_declared_ones_not_at_all() {
     let before = shipped();
     let mut after = before.clone();
-    let (value, (low, high)) = (planner::units::Accuracy::saturating(0.90), sample::wilson(1800, 2000));
+    let (value, (low, high)) = (planner::base::units::Accuracy::saturating(0.90), sample::wilson(1800, 2000));
     let fact = &mut after.variants[5].accuracy;
     (fact.value, fact.low, fact.high) = (value, low, high);
     let seen = compared(&before, &after, bounds(0.05));

@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use planner::Error;
-use planner::profile::engine::{Batch, Engine, Run, Session};
-use planner::profile::{Attendant, CertaintyMeasure, Context, Event, Family, Here, Profile, Settings, measure};
-use planner::simulate::Dice;
-use planner::units::{Millis, Share};
+use planner::base::units::{Millis, Share};
+use planner::measure::engines::{Engine, Run, Session};
+use planner::measure::{Attendant, Context, Event, Here, Settings, measure};
+use planner::profile::{CertaintyMeasure, Family, Profile};
+use planner::stats::Dice;
+use planner::tensor::Batch;
 
 /// Times in milliseconds with a median of 1, as a function of a standard normal number.
 #[derive(Clone, Copy)]

@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
+use planner::base::codec::{from_value, load};
 use planner::facts::Facts;
-use planner::format::{from_value, load};
-use planner::plan::estimate::Queue;
-use planner::plan::law::{Flow, Law};
+use planner::plan::law::estimate::Queue;
+use planner::plan::law::flow::{Flow, Law};
 use planner::plan::{Plan, Tolerance, check};
 use planner::problem::{Criterion, Formulation, GoalKind, Problem, Room};
 use planner::profile::{Curve, Profile};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use planner::format::load;
+use planner::base::codec::load;
 use planner::profile::Profile;
 use planner::profile::export::to_csv;
 use predicates::str::{contains, starts_with};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use planner::base::codec::{from_value, to_bytes};
 use planner::facts::Facts;
-use planner::format::{from_value, to_bytes};
-use planner::plot::{Figure, svg};
+use planner::page::plot::{Figure, svg};
 use planner::problem::Problem;
 use planner::rooms::{Chooser, FrontierChoice, Frontiers};
 use serde_json::json;

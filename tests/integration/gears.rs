@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use planner::base::codec::{from_value, load, to_bytes};
 use planner::facts::Facts;
-use planner::format::{from_value, load, to_bytes};
 use planner::plan::{Dispatch, Plan, Tolerance, check};
 use planner::problem::Problem;
 use planner::rooms::{Answer, Context, solve};
-use planner::simulate::{Arrivals, Measured, Settings, Trace, simulate};
+use planner::simulate::{Measured, Settings, simulate};
+use planner::workload::{Arrivals, Trace};
 use serde_json::{Value, json};
 
 fn facts() -> Facts {
@@ -322,7 +323,7 @@ fn inputs_that_have_changed_raise_alarms_and_others_none() {
 fn slow_to_look(facts: &Facts) -> Plan {
     let mut plan = planned(&problem(5000.0, 10.0, &cores(1), &most_accurate()), facts).expect("a plan");
     assert!(plan.gears.len() > 1, "one gear changes nothing");
-    plan.switch.window_ms = planner::units::Millis::saturating(5e3);
+    plan.switch.window_ms = planner::base::units::Millis::saturating(5e3);
     plan.gears.iter_mut().for_each(|gear| gear.window_ms = None);
     plan
 }
@@ -359,7 +360,9 @@ fn a_gear_looks_at_the_rate_for_a_time_of_its_own() {
     let slow = late_in_steps(&plan, &facts);
     // Only the last gear, which nothing follows, still looks every five seconds.
     let follows = plan.gears.len() - 1;
-    plan.gears[..follows].iter_mut().for_each(|gear| gear.window_ms = Some(planner::units::Millis::saturating(100.0)));
+    plan.gears[..follows]
+        .iter_mut()
+        .for_each(|gear| gear.window_ms = Some(planner::base::units::Millis::saturating(100.0)));
     let quick = late_in_steps(&plan, &facts);
     // A rise comes before a window of 5 s ends as often as after half of it; what piles up in 0.1 s takes some tenths more to go.
     assert!(quick < 0.1 * slow && slow > 0.3, "{quick} and {slow} late");

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use planner::base::codec::from_value;
 use planner::facts::Facts;
-use planner::format::from_value;
 use planner::optimize::fill::{Ladder, at_load};
 use planner::optimize::{Instance, Objective, enumerate};
 use planner::plan::{Plan, Tolerance, check};

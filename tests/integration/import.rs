@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use planner::format::load;
+use planner::base::codec::load;
+use planner::base::units::Accuracy;
 use planner::profile::import::{Declared, Foreign, Tool, import};
 use planner::profile::{Curve, Profile, Stopped, Trust};
-use planner::units::Accuracy;
 use planner::{Code, Findings};
 use predicates::str::contains;
 

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use planner::Error;
-use planner::format::load;
-use planner::profile::Context;
-use planner::profile::load::{
+use planner::base::codec::load;
+use planner::base::units::{Millis, Rate, Share};
+use planner::measure::Context;
+use planner::measure::load::{
     Aim, Bench, Capacity, Ended, LoadRun, LoadSettings, LoadSlo, LoadTest, Order, Outcome, Played, Scenario,
     ScriptedBench, Seating, measure_load, poisson,
 };
-use planner::units::{Millis, Rate, Share};
 
 use super::engines::small_family;
 
@@ -92,7 +92,7 @@ fn a_constant_server_answers_to_queueing_theory() {
         let variance = means.iter().map(|mean| (mean - seen).powi(2)).sum::<f64>() / f64::from(SEEDS - 1);
         let error = (variance / f64::from(SEEDS)).sqrt();
         assert!((seen - mean).abs() < 4.0 * error && error < 0.01 * mean, "ρ {load}: {seen} ± {error}, {mean} wanted");
-        let holds = |truth: f64, interval: planner::profile::Quantile| {
+        let holds = |truth: f64, interval: planner::stats::Quantile| {
             interval.low_ms.get() <= truth && truth <= interval.high_ms.get()
         };
         let held = latencies.iter().filter(|latency| holds(p99, latency.p99)).count();

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use planner::base::codec::from_value;
 use planner::facts::Facts;
-use planner::format::from_value;
 use planner::optimize::Objective;
 use planner::optimize::fleet::mix::{Item, Mix, Squad};
 use planner::optimize::fleet::{Kind, best};
@@ -12,7 +12,8 @@ use planner::optimize::pack::{Size, Space};
 use planner::plan::{Plan, Tolerance, check};
 use planner::problem::Problem;
 use planner::rooms::{Answer, Conflict, Context, solve};
-use planner::simulate::{Arrivals, Measured, Settings, simulate};
+use planner::simulate::{Measured, Settings, simulate};
+use planner::workload::Arrivals;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -328,7 +329,8 @@ fn machines_of_one_core_are_cores() {
             compared += 1;
             assert!((plain.0 - rented.0).abs() < 1e-9, "{goal} {max_rps}: {plain:?} for {rented:?}");
             assert_eq!(plain.1, rented.1, "{goal} {max_rps}");
-            let cost = |numbers: (f64, Option<u32>, Option<planner::units::Usd>)| numbers.2.expect("claimed").get();
+            let cost =
+                |numbers: (f64, Option<u32>, Option<planner::base::units::Usd>)| numbers.2.expect("claimed").get();
             assert!((cost(plain) - cost(rented)).abs() < 1e-9, "{goal} {max_rps}");
         }
     }
@@ -356,11 +358,11 @@ fn a_packing_that_was_tampered_with_is_refuted() {
     let narrow = tampered(&|plan| plan.machines.iter_mut().for_each(|kind| kind.cores = 1));
     assert!(narrow.contains("cores, a machine"), "{narrow}");
     let full = tampered(&|plan| {
-        let one_mb = Some(planner::units::Megabytes::saturating(1.0));
+        let one_mb = Some(planner::base::units::Megabytes::saturating(1.0));
         plan.machines.iter_mut().for_each(|kind| kind.memory_mb = one_mb);
     });
     assert!(full.contains("MB, a machine"), "{full}");
-    let cheap = tampered(&|plan| plan.gears[last].claims.cost_usd_per_hour = Some(planner::units::Usd::ZERO));
+    let cheap = tampered(&|plan| plan.gears[last].claims.cost_usd_per_hour = Some(planner::base::units::Usd::ZERO));
     assert!(cheap.contains("claims.cost_usd_per_hour"), "{cheap}");
     let few = tampered(&|plan| plan.machines.iter_mut().for_each(|kind| kind.at_most = 0));
     assert!(few.contains("are rented, there are 0"), "{few}");
@@ -399,15 +401,15 @@ fn each_way_out_works(refused: &Problem, conflict: &Conflict, facts: &Facts) {
 /// Moves a limit of a problem, by its key.
 pub fn eased(problem: &mut Problem, key: &str, value: f64) {
     match key {
-        "workload.max_rps" => problem.workload.max_rps = planner::units::Rate::saturating(value),
-        "slo.latency_ms" => problem.slo.latency_ms = planner::units::Millis::saturating(value),
+        "workload.max_rps" => problem.workload.max_rps = planner::base::units::Rate::saturating(value),
+        "slo.latency_ms" => problem.slo.latency_ms = planner::base::units::Millis::saturating(value),
         "goal.accuracy_at_least" => {
-            problem.goal.accuracy_at_least = Some(planner::units::Accuracy::saturating(value));
+            problem.goal.accuracy_at_least = Some(planner::base::units::Accuracy::saturating(value));
         }
         "inventory.machines[0].at_most" => problem.inventory.machines[0].at_most = value as u32,
         "inventory.machines[1].at_most" => problem.inventory.machines[1].at_most = value as u32,
         "inventory.machines[0].memory_mb" => {
-            problem.inventory.machines[0].memory_mb = Some(planner::units::Megabytes::saturating(value));
+            problem.inventory.machines[0].memory_mb = Some(planner::base::units::Megabytes::saturating(value));
         }
         other => panic!("no such limit: {other}"),
     }
@@ -420,7 +422,7 @@ fn each_kind_has_its_own_facts() {
         let mut profile = facts().profiles[0].clone();
         profile.path = file.into();
         for point in &mut profile.document.points {
-            let times = |ms: planner::units::Millis| planner::units::Millis::saturating(ms.get() * slower);
+            let times = |ms: planner::base::units::Millis| planner::base::units::Millis::saturating(ms.get() * slower);
             point.latency.mean_ms = times(point.latency.mean_ms);
             point.latency.p50.value_ms = times(point.latency.p50.value_ms);
             for ns in point.histogram.iter_mut().flat_map(|histogram| &mut histogram.value_ns) {
@@ -440,7 +442,7 @@ fn each_kind_has_its_own_facts() {
     let profiles = || vec![(of("old.json", 4.0), None), (of("new.json", 1.0), None)];
     assert!(Facts::of(profiles()).is_err(), "without kinds nobody knows which of the two holds");
     let facts = Facts::of_kinds(profiles(), &problem.inventory.machines).expect("a profile for each kind");
-    problem.workload.max_rps = planner::units::Rate::saturating(20_000.0);
+    problem.workload.max_rps = planner::base::units::Rate::saturating(20_000.0);
     let plan = planned(&problem, &facts).expect("feasible");
     let findings = check(&plan, &facts, Some(&problem), Tolerance::default());
     assert!(!findings.has_errors(), "{findings}");

@@ -46,7 +46,7 @@ fn explanations_on_machines_say_what_solving_again_gives() {
                 // A larger stock makes the same machines look cheaper to a weighted goal: prices stay those of the problem.
                 if let Some(weights) = &mut moved.goal.weights {
                     let whole = moved.inventory.usd_per_hour() / problem.inventory.usd_per_hour();
-                    weights.resource = planner::units::Factor::saturating(weights.resource.get() * whole);
+                    weights.resource = planner::base::units::Factor::saturating(weights.resource.get() * whole);
                 }
                 let context = Context { capacity_parts: Some(&plan.provenance.capacity_parts), ..Context::default() };
                 let Answer::Plan(again) = solve(&moved, &facts, context).expect("solved") else {

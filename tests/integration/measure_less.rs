@@ -101,7 +101,7 @@ impl Bench {
 
 #[test]
 fn fewer_points_predict_the_rest_and_lead_to_the_same_plan() {
-    if planner::profile::host::allowed_cores().len() < 2 {
+    if planner::measure::host::allowed_cores().len() < 2 {
         return;
     }
     let bench = Bench::new();

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use planner::base::codec::load;
 use planner::facts::Facts;
-use planner::format::load;
 use planner::profile::{ModelList, Profile, Trust};
 
 const STAGES: [(&str, u32); 2] = [("detector", 4), ("recogniser", 8)];

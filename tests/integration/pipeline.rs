@@ -3,18 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
+use planner::base::codec::{from_value, load, to_bytes};
+use planner::base::units::{Accuracy, Millis};
 use planner::facts::Facts;
-use planner::format::{from_value, load, to_bytes};
 use planner::optimize::choice::{Alternative, Choice, Goal, Metric, Walk, enumerate, labels};
-use planner::plan::estimate::Queue;
-use planner::plan::law::Law;
+use planner::plan::law::estimate::Queue;
+use planner::plan::law::flow::Law;
 use planner::plan::{Plan, Tolerance, check};
 use planner::problem::Problem;
-use planner::profile::Distribution;
 use planner::rooms::pipeline::{Adapter, PublishedPipeline};
 use planner::rooms::{Answer, Conflict, Context, explain, solve};
-use planner::simulate::{Arrivals, Effort, Measured, Settings, replicate};
-use planner::units::{Accuracy, Millis};
+use planner::simulate::{Effort, Measured, Settings, replicate};
+use planner::stats::Distribution;
+use planner::workload::Arrivals;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -106,7 +107,7 @@ fn gears_change_exactly_where_the_optimum_does() {
         loads.extend(plan.gears.iter().flat_map(|gear| [0.9999, 1.0001].map(|part| part * gear.up_to_rps.get())));
         for load in loads.into_iter().filter(|load| *load <= 600.0) {
             let mut alone = whole.clone();
-            alone.workload.max_rps = planner::units::Rate::saturating(load);
+            alone.workload.max_rps = planner::base::units::Rate::saturating(load);
             let best = planned(&alone, &facts).expect("less load fits too");
             let (here, there) = (objective(&plan, load), objective(&best, load));
             assert!((here - there).abs() < 1e-9, "{goal} at {load}: {here} in the ladder, {there} alone");
@@ -122,7 +123,7 @@ fn looser_limits_never_hurt() {
             let tight = problem(&stages, &goal);
             let plan = planned(&tight, &facts).expect("feasible");
             let mut later = tight.clone();
-            later.slo.latency_ms = planner::units::Millis::saturating(24.0);
+            later.slo.latency_ms = planner::base::units::Millis::saturating(24.0);
             let more = planned(&later, &facts).expect("more time fits too");
             let mut cores = tight.clone();
             cores.inventory.cores = 12;
@@ -203,14 +204,14 @@ fn a_measured_table_takes_the_place_of_the_product() {
 fn a_refusal_names_the_smallest_conflict_and_what_would_help() {
     let facts = facts();
     let mut problem = problem(&chain(), &goals()[1]);
-    problem.slo.latency_ms = planner::units::Millis::saturating(0.05);
+    problem.slo.latency_ms = planner::base::units::Millis::saturating(0.05);
     let conflict = planned(&problem, &facts).expect_err("nothing is that fast");
     let keys: Vec<_> = conflict.limits.iter().map(|limit| &*limit.key).collect();
     assert_eq!(keys, ["slo.latency_ms"]);
     let nearest = conflict.limits[0].would_have_to_be.expect("some latency admits a plan");
-    problem.slo.latency_ms = planner::units::Millis::saturating(nearest);
+    problem.slo.latency_ms = planner::base::units::Millis::saturating(nearest);
     assert!(planned(&problem, &facts).is_ok(), "{nearest} ms");
-    problem.slo.latency_ms = planner::units::Millis::saturating(nearest * 0.99);
+    problem.slo.latency_ms = planner::base::units::Millis::saturating(nearest * 0.99);
     assert!(planned(&problem, &facts).is_err(), "{nearest} ms is the nearest");
 }
 
@@ -352,7 +353,7 @@ fn mixtures_in_a_stage_are_checked_tried_and_explained_and_never_hurt() {
     for goal in [&goals()[2], &json!({ "kind": "cheapest", "accuracy_at_least": 0.877 })] {
         let whole = |lanes| {
             let mut whole = problem(&mixable(lanes), goal);
-            whole.workload.max_rps = planner::units::Rate::saturating(4800.0);
+            whole.workload.max_rps = planner::base::units::Rate::saturating(4800.0);
             whole.inventory.cores = 4;
             whole
         };

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use planner::base::codec::from_value;
 use planner::facts::Facts;
-use planner::format::from_value;
 use planner::optimize::choice::placed::{Placed, Site};
 use planner::optimize::choice::{Alternative, Choice, Goal, Metric, Walk, enumerate, labels};
 use planner::optimize::fleet::Kind;
 use planner::optimize::fleet::shape::Shapes;
 use planner::optimize::pack::{Size, Space};
-use planner::plan::estimate::Queue;
-use planner::plan::law::Law;
+use planner::plan::law::estimate::Queue;
+use planner::plan::law::flow::Law;
 use planner::plan::{Gear, Plan, Tolerance, check};
 use planner::problem::Problem;
-use planner::profile::Distribution;
 use planner::rooms::{Answer, BaselineKind, BaselineRules, Chooser, Context, Frontiers, baselines, explain, solve};
+use planner::stats::Distribution;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -216,10 +216,10 @@ fn pipelines_on_machines_are_explained_and_compared() {
                 "inventory.machines[1].at_most" => moved.inventory.machines[1].at_most += 1,
                 "inventory.machines[0].memory_mb" => {
                     moved.inventory.machines[0].memory_mb =
-                        Some(planner::units::Megabytes::saturating(limit.loosened_to));
+                        Some(planner::base::units::Megabytes::saturating(limit.loosened_to));
                 }
-                "slo.latency_ms" => moved.slo.latency_ms = planner::units::Millis::saturating(limit.loosened_to),
-                _ => moved.goal.accuracy_at_least = Some(planner::units::Accuracy::saturating(limit.loosened_to)),
+                "slo.latency_ms" => moved.slo.latency_ms = planner::base::units::Millis::saturating(limit.loosened_to),
+                _ => moved.goal.accuracy_at_least = Some(planner::base::units::Accuracy::saturating(limit.loosened_to)),
             }
             let found = last_gear(&moved, &facts).expect("looser limits never refuse");
             let change = limit.cost_change_usd_per_hour.expect("rented");

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use planner::Findings;
+use planner::base::codec::from_value;
 use planner::facts::Facts;
-use planner::format::from_value;
 use planner::plan::{Plan, Tolerance, check};
 use planner::problem::Problem;
 use planner::rooms::{Answer, Context, solve};

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use planner::base::codec::{from_value, load, to_bytes};
 use planner::facts::Facts;
-use planner::format::{from_value, load, to_bytes};
 use planner::plan::{Plan, Tolerance, check, diff};
 use planner::problem::Problem;
 use planner::profile::Profile;
 use planner::rooms::{Answer, Conflict, Context, solve};
-use planner::simulate::{Arrivals, Measured, Settings, simulate};
+use planner::simulate::{Measured, Settings, simulate};
+use planner::workload::Arrivals;
 use serde_json::{Value, json};
 
 fn facts() -> Facts {
@@ -71,11 +72,11 @@ fn an_overstated_claim_is_refuted() {
     let problem = problem(200.0, 40.0, 6, &goals()[0]);
     let mut plan = planned(&problem, &facts).expect("feasible");
     let claim = plan.gears[0].claims.accuracy.as_mut().expect("claimed");
-    claim.value = planner::units::Accuracy::saturating(claim.value.get() + 0.01);
-    claim.high = planner::units::Accuracy::saturating(1.0);
+    claim.value = planner::base::units::Accuracy::saturating(claim.value.get() + 0.01);
+    claim.high = planner::base::units::Accuracy::saturating(1.0);
     plan.gears[0].claims.cores = Some(0);
     let findings = check(&plan, &facts, Some(&problem), Tolerance::default());
-    let errors = findings.0.iter().filter(|finding| finding.severity == planner::finding::Severity::Error);
+    let errors = findings.0.iter().filter(|finding| finding.severity == planner::base::finding::Severity::Error);
     let keys: Vec<_> = errors.map(|finding| finding.key.as_str()).collect();
     assert_eq!(keys, ["gears[0].claims.accuracy", "gears[0].claims.accuracy.high", "gears[0].claims.cores"]);
 }
@@ -106,11 +107,11 @@ fn a_conflict_is_minimal_and_each_way_out_works() {
         let Some(value) = limit.would_have_to_be else { continue };
         let mut eased = refused.clone();
         match &*limit.key {
-            "workload.max_rps" => eased.workload.max_rps = planner::units::Rate::saturating(value),
+            "workload.max_rps" => eased.workload.max_rps = planner::base::units::Rate::saturating(value),
             "inventory.cores" => eased.inventory.cores = value as u32,
-            "slo.latency_ms" => eased.slo.latency_ms = planner::units::Millis::saturating(value),
+            "slo.latency_ms" => eased.slo.latency_ms = planner::base::units::Millis::saturating(value),
             "goal.accuracy_at_least" => {
-                eased.goal.accuracy_at_least = Some(planner::units::Accuracy::saturating(value));
+                eased.goal.accuracy_at_least = Some(planner::base::units::Accuracy::saturating(value));
             }
             other => panic!("no such limit: {other}"),
         }
@@ -194,10 +195,10 @@ fn a_plan_that_was_tampered_with_is_refuted() {
         assert!(check(plan, &facts, Some(problem), Tolerance::default()).has_errors(), "{what} passes");
     };
     let mut weaker = sound.clone();
-    weaker.slo.latency_ms = planner::units::Millis::saturating(1000.0);
+    weaker.slo.latency_ms = planner::base::units::Millis::saturating(1000.0);
     refuted("a weaker objective", &weaker, &problem);
     let mut silent = sound.clone();
-    silent.slo.latency_ms = planner::units::Millis::saturating(0.001);
+    silent.slo.latency_ms = planner::base::units::Millis::saturating(0.001);
     silent.gears.iter_mut().for_each(|gear| gear.claims = planner::plan::Claims::default());
     refuted("an objective that nobody claims to keep", &silent, &problem);
     let mut proud = sound.clone();
@@ -209,7 +210,7 @@ fn a_plan_that_was_tampered_with_is_refuted() {
     (claim.low, claim.high) = (claim.value, claim.value);
     refuted("an interval without width", &certain, &problem);
     let mut ghost = sound.clone();
-    ghost.gears[0].claims.utilisation.insert("nosuch".into(), planner::units::Share::ZERO);
+    ghost.gears[0].claims.utilisation.insert("nosuch".into(), planner::base::units::Share::ZERO);
     refuted("use of a pool that is not there", &ghost, &problem);
     let mut narrow = problem.clone();
     narrow.variants = Some(vec!["linear".into()]);
@@ -228,7 +229,7 @@ fn plans_that_behave_differently_are_not_the_same() {
         change(&mut other);
         !diff(&plan, &other).same
     };
-    let ms = planner::units::Millis::saturating;
+    let ms = planner::base::units::Millis::saturating;
     assert!(differs(&|plan| plan.slo.latency_ms = ms(1000.0)));
     assert!(differs(&|plan| plan.switch.dwell_ms = ms(1.0)));
     assert!(differs(&|plan| plan.gears[0].stages[0].lanes[0].hold_ms = ms(3.0)));
@@ -283,7 +284,7 @@ fn contention_slows_what_runs_side_by_side() {
     let double = |point: &planner::profile::Point, neighbours: u32, times: f64| {
         let mut beside = point.clone();
         beside.co_runners = neighbours;
-        beside.latency.mean_ms = planner::units::Millis::saturating(times * point.latency.mean_ms.get());
+        beside.latency.mean_ms = planner::base::units::Millis::saturating(times * point.latency.mean_ms.get());
         beside
     };
     profile.document.points.extend(alone.iter().map(|point| double(point, 1, 2.0)));

@@ -4,12 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use planner::profile::engine::{Engine, Scripted};
-use planner::profile::{
-    Attendant, Block, CertaintyMeasure, Context, CountedAccuracy, DataFiles, Earlier, Event, Family, Halves, Here,
-    Profile, Settings, Spot, Trust, Wave, measure,
-};
-use planner::units::{Millis, Share};
+use planner::base::units::{Millis, Share};
+use planner::measure::engines::{Engine, Scripted};
+use planner::measure::{Attendant, Block, Context, Earlier, Event, Halves, Here, Settings, Wave, measure};
+use planner::profile::{CertaintyMeasure, CountedAccuracy, DataFiles, Family, Profile, Spot, Trust};
 
 fn digits() -> Family {
     let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits/models.toml");
@@ -214,7 +212,7 @@ fn nonsense_scores_are_a_finding() {
 /// Neighbours are sessions of their own on cores of their own: with a script they cost nothing and disturb nothing.
 #[test]
 fn co_runners_are_an_axis_of_their_own() {
-    if planner::profile::host::allowed_cores().len() < 2 {
+    if planner::measure::host::allowed_cores().len() < 2 {
         return;
     }
     let mut family = digits();
@@ -235,7 +233,7 @@ fn co_runners_are_an_axis_of_their_own() {
 fn accuracy_is_a_direct_count_to_the_last_sample() {
     let mut family = digits();
     family.list.variants.retain(|variant| ["linear", "cnn_s", "mlp_m", "early_exit"].contains(&variant.name.as_str()));
-    let rten = planner::profile::engine_rten::Rten;
+    let rten = planner::measure::engines::rten::Rten;
     let quick = Settings { budget: Millis::new(1.0).expect("a time"), ..settings(&[1]) };
     let ((profile, answers), _) = measured(&family, &rten, &quick, None);
     for entry in &family.list.variants {
@@ -267,8 +265,8 @@ fn onnx_runtime_and_rten_answer_alike() {
     // The quantised model rounds differently in each engine; the others are plain float arithmetic.
     family.list.variants.retain(|variant| ["linear", "cnn_m", "early_exit"].contains(&variant.name.as_str()));
     let quick = Settings { budget: Millis::new(1.0).expect("a time"), ..settings(&[1]) };
-    let ort = planner::profile::engine_ort::Ort::load(Some(Path::new(&library))).expect("a library");
-    let ((_, by_rten), _) = measured(&family, &planner::profile::engine_rten::Rten, &quick, None);
+    let ort = planner::measure::engines::ort::Ort::load(Some(Path::new(&library))).expect("a library");
+    let ((_, by_rten), _) = measured(&family, &planner::measure::engines::rten::Rten, &quick, None);
     let ((_, by_ort), _) = measured(&family, &ort, &quick, None);
     for entry in &family.list.variants {
         let pairs =

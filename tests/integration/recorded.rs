@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use planner::base::codec::load;
 use planner::facts::Facts;
-use planner::format::load;
 use planner::plan::{InputRole, Plan, Switch, facts_changed};
 use planner::problem::Problem;
 use planner::rooms::{Answer, Context, record, solve};
-use planner::simulate::{Arrivals, Measured, Settings, simulate};
+use planner::simulate::{Measured, Settings, simulate};
+use planner::workload::Arrivals;
 
 /// The shipped problem with a trace of its own, in a folder; and its plan, in another.
 fn solved(folder: &Path, trace: &str, scale: f64) -> (Facts, Plan, PathBuf) {

@@ -6,11 +6,14 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use planner::Error;
+use planner::measure::engines::{Engine, Run, Session};
 use planner::plan::Plan;
-use planner::profile::engine::{Batch, Engine, Run, Session};
-use planner::profile::{DataFiles, Family, ModelList, ModelsFormat, Samples, VariantFile};
+use planner::profile::{DataFiles, Family, ModelList, ModelsFormat, VariantFile};
 use planner::replay::{Shelf, Trial, compare, replay};
-use planner::simulate::{Arrivals, Settings, Textbook, TextbookLaw, Trace, simulate, variants_of};
+use planner::simulate::{Settings, Textbook, TextbookLaw, simulate, variants_of};
+use planner::tensor::Batch;
+use planner::tensor::Samples;
+use planner::workload::{Arrivals, Trace};
 use serde_json::{Value, json};
 
 /// Easy samples have class 0, hard ones class 1; the input is 1 for easy ones.
@@ -268,9 +271,9 @@ fn what_this_machine_lacks_is_named() {
 #[test]
 #[expect(clippy::print_stderr, reason = "says why a test that passes replayed nothing")]
 fn the_digits_cascade_answers_as_it_was_profiled() {
+    use planner::base::codec::load;
     use planner::facts::Facts;
-    use planner::format::load;
-    use planner::profile::host::allowed_cores;
+    use planner::measure::host::allowed_cores;
     use planner::simulate::Measured;
 
     if allowed_cores().len() < 2 {
@@ -281,7 +284,7 @@ fn the_digits_cascade_answers_as_it_was_profiled() {
     let plan = load::<Plan>(&path).expect("it is valid").document;
     let facts = Facts::of_plan(&plan, &path).expect("its profile is there");
     let shelf = Shelf::of_facts(&facts).expect("its models are there");
-    let rten = planner::profile::engine_rten::Rten;
+    let rten = planner::measure::engines::rten::Rten;
     assert!(shelf.differences(&facts, &rten).0.is_empty(), "the shipped models are the profiled ones");
     // Constant times draw nothing, so that this world and the replay see the same samples.
     let names = variants_of(&plan);

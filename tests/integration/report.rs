@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
+use planner::base::codec::load;
+use planner::base::units::Accuracy;
 use planner::facts::Facts;
-use planner::format::load;
 use planner::plan::Plan;
 use planner::problem::GoalKind;
 use planner::rooms::{Answer, Context, frontier, solve};
-use planner::units::Accuracy;
 use predicates::str::contains;
 use serde_json::Value;
 

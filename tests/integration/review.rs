@@ -5,10 +5,10 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 
-use planner::format::{load, sha256, to_bytes};
+use planner::base::codec::{load, sha256, to_bytes};
+use planner::base::units::{Accuracy, Millis, Rate};
 use planner::plan::Plan;
 use planner::profile::{Point, Profile};
-use planner::units::{Accuracy, Millis, Rate};
 use serde_json::Value;
 
 /// A repository with one profile, one problem and the plan that was solved from them.

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use planner::base::codec::from_value;
 use planner::facts::{AtRisk, Facts};
-use planner::format::from_value;
-use planner::plan::estimate::Queue;
+use planner::plan::law::estimate::Queue;
 use planner::plan::{Gear, Plan, Tolerance, check};
 use planner::problem::Problem;
 use planner::rooms::{Answer, Context, solve};

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use planner::base::codec::load;
 use planner::facts::Facts;
-use planner::format::load;
 use planner::plan::Plan;
-use planner::simulate::{Arrivals, Measured, Settings, simulate};
+use planner::simulate::{Measured, Settings, simulate};
+use planner::workload::Arrivals;
 
 const ROOMS: [&str; 5] = ["variant-set", "pipeline", "cascade", "dropout", "offload"];
 

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use planner::facts::{Facts, RecordedLoad};
-use planner::format::{from_value, to_bytes};
+use planner::base::codec::{from_value, to_bytes};
+use planner::facts::Facts;
 use planner::problem::Problem;
 use planner::rooms::{Answer, Context, Schedule, solve};
-use planner::simulate::{Arrivals, Controller, Measured, Settings, replicate_under};
+use planner::simulate::{Controller, Measured, Settings, replicate_under};
+use planner::workload::Arrivals;
+use planner::workload::RecordedLoad;
 use serde_json::{Value, json};
 
 fn root() -> &'static Path {
@@ -14,11 +16,11 @@ fn root() -> &'static Path {
 }
 
 fn facts(load_time_ms: Option<f64>) -> Facts {
-    let mut profile = planner::format::load(&root().join("profiles/digits.json")).expect("shipped");
+    let mut profile = planner::base::codec::load(&root().join("profiles/digits.json")).expect("shipped");
     if let Some(ms) = load_time_ms {
         let document: &mut planner::profile::Profile = &mut profile.document;
         for variant in &mut document.variants {
-            variant.load_time_ms = planner::units::Millis::saturating(ms);
+            variant.load_time_ms = planner::base::units::Millis::saturating(ms);
         }
     }
     Facts::of(vec![(profile, None)]).expect("one profile")

@@ -1,7 +1,8 @@
 //! The published JSON Schemas are those of the types.
 //! `UPDATE_SCHEMAS=1 cargo test schemas` writes them anew.
 
-use planner::format::{SCHEMAS, to_bytes};
+use planner::base::codec::to_bytes;
+use planner::formats::SCHEMAS;
 
 #[test]
 fn schemas_are_fresh() {

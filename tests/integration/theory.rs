@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use planner::plan::Plan;
-use planner::simulate::{
-    Arrivals, Dice, Effort, Report, Settings, Textbook, TextbookLaw, Trace, repair, replicate, simulate,
-};
+use planner::simulate::{Effort, Report, Settings, Textbook, TextbookLaw, repair, replicate, simulate};
+use planner::stats::Dice;
+use planner::workload::{Arrivals, Trace};
 use serde_json::{Value, json};
 
 /// A plan with one gear.

@@ -5,11 +5,12 @@ mod text;
 
 use std::path::{Path, PathBuf};
 
-use planner::Error;
-use planner::format::{Document, SCHEMAS};
-use planner::problem::Problem;
-use planner::profile::ModelList;
-use planner::profile::host::allowed_cores;
+use crate::Error;
+use crate::base::codec::Document;
+use crate::formats::SCHEMAS;
+use crate::measure::host::allowed_cores;
+use crate::problem::Problem;
+use crate::profile::ModelList;
 
 use super::schema::file;
 use super::{Answer, Output, is_folder, print, write_all};

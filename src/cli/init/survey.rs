@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use planner::profile::onnx::{Port, Signature, signature};
-use planner::profile::{Samples, read_samples};
-use planner::{Code, Error, Finding, Findings};
+use crate::profile::onnx::{Port, Signature, signature};
+use crate::tensor::{Samples, read_samples};
+use crate::{Code, Error, Finding, Findings};
 
-use planner::paths::{plain, relative};
+use crate::base::paths::{plain, relative};
 
 /// Everything that the files are written from.
 pub struct Survey {
@@ -110,7 +110,7 @@ impl Model {
 
 fn names(folder: &Path) -> Result<Vec<String>, Error> {
     let unreadable = |error: std::io::Error| {
-        let action = match planner::near::path(folder) {
+        let action = match crate::base::near::path(folder) {
             Some(found) => format!("did you mean {}?", found.display()),
             None => "name a folder with ONNX files".to_owned(),
         };

@@ -89,7 +89,7 @@ fn calibration_text(files: &Files) -> String {
 }
 
 fn variant(model: &Model) -> String {
-    let list = |ports: &[planner::profile::onnx::Port]| {
+    let list = |ports: &[crate::profile::onnx::Port]| {
         ports.iter().map(|port| one_line(&port.to_string())).collect::<Vec<_>>().join(", ")
     };
     let signature = &model.signature;
@@ -251,9 +251,9 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{one_line, problem, quoted};
+    use crate::base::codec::from_value;
     use crate::cli::init::survey::Survey;
-    use planner::format::from_value;
-    use planner::problem::Problem;
+    use crate::problem::Problem;
 
     fn empty() -> Survey {
         Survey { name: "it's \"mine\"".to_owned(), models: Vec::new(), data: None }
@@ -276,7 +276,7 @@ mod tests {
         let table: toml::Table = toml::from_str(&text).expect("well-formed");
         let value = serde_json::to_value(table).expect("JSON");
         assert!(from_value::<Problem>(value).is_ok());
-        let schema = planner::format::schema::<Problem>();
+        let schema = crate::base::codec::schema::<Problem>();
         let tables = [
             "Workload",
             "Slo",

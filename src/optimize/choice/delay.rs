@@ -2,7 +2,7 @@
 
 use super::SLACK;
 use super::labels::{Label, keep_undominated_pairwise, keep_undominated_seconds};
-use crate::plan::law::{Law, ROUNDING};
+use crate::plan::law::flow::{Law, ROUNDING};
 
 /// How long something takes: a number, or a law.
 pub trait Delay: Clone {

@@ -14,7 +14,7 @@ mod delay;
 pub mod labels;
 pub mod placed;
 
-pub use crate::plan::Walk;
+pub use crate::base::graph::Walk;
 pub use delay::Delay;
 
 /// Slack that rounding may cost when two sums of the same numbers are compared, relative.

@@ -7,7 +7,7 @@ use super::labels::{Label, keep_undominated_pairwise};
 use crate::optimize::fleet::Kind;
 use crate::optimize::fleet::shape::{Shapes, fits_in};
 use crate::optimize::pack::{self, Size};
-use crate::plan::law::Law;
+use crate::plan::law::flow::Law;
 
 /// Sizes of replicas that may occur, and the fleet that they must pack onto.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,7 +13,7 @@ use good_lp::solvers::highs::HighsProblem;
 use good_lp::{Expression, ProblemVariables, SolverModel, Variable, constraint, variable};
 
 use super::{failure, prove};
-use crate::error::Error;
+use crate::base::error::Error;
 use crate::optimize::choice::{Choice, Goal, Metric, Picked, Table, Walk};
 
 /// Solves the program, or returns `None` where HiGHS proves that no choice keeps all limits.

@@ -3,7 +3,7 @@
 use good_lp::{Expression, ProblemVariables, SolverModel, Variable, constraint, variable};
 
 use super::{failure, prove};
-use crate::error::Error;
+use crate::base::error::Error;
 use crate::optimize::{Allotment, Instance, Item, Objective, Solution};
 
 /// What HiGHS found, with its proof.

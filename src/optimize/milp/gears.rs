@@ -12,7 +12,7 @@
 use good_lp::{Expression, ProblemVariables, SolverModel, Variable, constraint, variable};
 
 use super::prove;
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// A way to serve requests at any rate.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,7 +9,7 @@ mod gears;
 use good_lp::solvers::highs::HighsProblem;
 use highs::HighsModelStatus;
 
-use crate::error::Error;
+use crate::base::error::Error;
 
 pub use choice::solve as solve_choice;
 pub use fill::{Milp, solve};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::super::{Formulation, GoalKind, Machine, Problem, Room};
-use crate::finding::{Code, Finding, Findings, Severity};
-use crate::near;
+use crate::base::finding::{Code, Finding, Findings, Severity};
+use crate::base::near;
 
 /// Most fleets that the search looks at: the product, over kinds, of the numbers of machines that may be rented.
 const MOST_FLEETS: u64 = 100_000;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{QUANTILES, Row, Rows, Times, positive, whole};
-use crate::finding::{Code, Finding, Findings};
-use crate::format::parse_value;
+use crate::base::codec::parse_value;
+use crate::base::finding::{Code, Finding, Findings};
 
 /// The two sections that matter, key by key.
 #[derive(Default)]

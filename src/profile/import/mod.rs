@@ -12,12 +12,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::{
-    AccuracyFact, Conditions, Host, Latency, Point, Profile, ProfileFormat, ProfileProvenance, Quantile, Stopped,
-    Trust, Variant,
+    AccuracyFact, Conditions, Host, Point, Profile, ProfileFormat, ProfileProvenance, Stopped, Trust, Variant,
 };
-use crate::finding::{Code, Finding, Findings, Severity};
-use crate::format::sha256;
-use crate::units::{Accuracy, Megabytes, Millis, Rate, Share};
+use crate::base::codec::sha256;
+use crate::base::finding::{Code, Finding, Findings, Severity};
+use crate::base::units::{Accuracy, Megabytes, Millis, Rate, Share};
+use crate::stats::{Latency, Quantile};
 
 /// The tool whose results are taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,8 @@
 //! `Model Config Path`, `Instance Group`, `Throughput (infer/sec)`, `p99 Latency (ms)`; others as the user chose them.
 
 use super::{QUANTILES, Row, Rows, Sheet, Times, whole};
-use crate::finding::{Code, Finding, Findings};
-use crate::near;
+use crate::base::finding::{Code, Finding, Findings};
+use crate::base::near;
 
 /// What names a serving configuration of a model.
 const CONFIGURATION: &str = "Model Config Path";

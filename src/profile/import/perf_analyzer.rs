@@ -4,7 +4,7 @@
 //! `Inferences/Second`, components of the latency, `p50 latency` and so on; `Avg latency` with `--verbose-csv`.
 
 use super::{QUANTILES, Row, Rows, Sheet, Times};
-use crate::finding::{Code, Finding, Findings};
+use crate::base::finding::{Code, Finding, Findings};
 
 const US_PER_MS: f64 = 1e3;
 

@@ -1,7 +1,7 @@
 //! Workflow commands: GitHub shows each as an annotation on the file.
 
 use super::{Review, file_of, said, slashed};
-use crate::finding::Severity;
+use crate::base::finding::Severity;
 
 /// Returns a review as GitHub workflow commands, a line a finding.
 #[must_use]

@@ -6,7 +6,7 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use super::{Entry, Review, Verdict, said, slashed};
-use crate::finding::{Finding, Severity};
+use crate::base::finding::{Finding, Severity};
 
 /// Returns a review as a JUnit report.
 ///

@@ -1,7 +1,7 @@
 //! Markdown: a job summary or a comment on a pull request.
 
 use super::{Review, Verdict, file_of, said, slashed, verdict};
-use crate::finding::{Finding, Severity};
+use crate::base::finding::{Finding, Severity};
 
 /// Returns a review as Markdown: the outcome, a table of files, and what was found.
 #[must_use]

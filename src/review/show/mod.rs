@@ -13,7 +13,7 @@ pub use markdown::markdown;
 pub use sarif::sarif;
 
 use super::{Entry, Review, Verdict};
-use crate::finding::Finding;
+use crate::base::finding::Finding;
 
 /// Returns the outcome in one sentence.
 #[must_use]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{Review, file_of, said, slashed};
-use crate::finding::{Code, Severity};
+use crate::base::finding::{Code, Severity};
 
 /// Returns a review as a SARIF log with one run.
 #[must_use]

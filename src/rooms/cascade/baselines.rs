@@ -8,13 +8,13 @@ use super::model::Model;
 use super::plan::loss;
 use super::search::Aim;
 use super::{Cascade, Member, Records, Search, decode, frontier};
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::units::{Accuracy, Rate};
 use crate::facts::Facts;
 use crate::plan::{Gear, Plan};
 use crate::problem::{GoalKind, Problem};
 use crate::rooms::gears::switch_rule;
 use crate::rooms::variant_set::variants_of;
-use crate::units::{Accuracy, Rate};
 
 /// The cheapest placement, however accurate.
 const ANY_ACCURACY: Aim = Aim::Cheapest { accuracy_at_least: 0.0 };

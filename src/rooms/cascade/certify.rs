@@ -9,8 +9,8 @@
 //! one test; a cascade by itself is a mixture of one.
 
 use super::{Cascade, Records};
-use crate::profile::sample::{at_least, clopper_pearson_low};
-use crate::profile::shuffle;
+use crate::stats::sample::{at_least, clopper_pearson_low};
+use crate::stats::shuffle;
 
 /// What is to be proved.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -184,7 +184,7 @@ mod tests {
     use super::super::score::tests::by_chance;
     use super::super::{Cascade, Member, Record, Records};
     use super::{Target, bet, certify, certify_mixtures, spaced, split, test_mixture};
-    use crate::simulate::Dice;
+    use crate::stats::Dice;
 
     const DELTA: f64 = 0.05;
 

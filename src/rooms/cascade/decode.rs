@@ -8,16 +8,17 @@ use super::model::Model;
 use super::placement::Rated;
 use super::search::Found;
 use super::switching::{self, Decided, Limits, Runner};
+use crate::base::units::{Accuracy, Certainty, Factor, Millis, Rate, Share, Usd};
 use crate::facts::Facts;
 use crate::optimize::LOAD_SLACK;
 use crate::plan::{
     AccuracyClaim, Claims, Dispatch, Exit, Gear, Lane, LatencyClaim, Passage, Plan, PlanFormat, Pool, Provenance,
-    Resource, Stage, Switch, Turns,
+    Stage, Switch, Turns,
 };
 use crate::problem::Problem;
+use crate::problem::Resource;
 use crate::profile::Trust;
 use crate::rooms::gears::level_shares;
-use crate::units::{Accuracy, Certainty, Factor, Millis, Rate, Share, Usd};
 
 /// Part of a stage's calls that is not worth a lane.
 const NO_SHARE: f64 = 1e-9;

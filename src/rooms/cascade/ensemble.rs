@@ -3,7 +3,7 @@
 //! An ensemble is a record like any other, so that scoring knows nothing of it; it costs what its models cost together.
 
 use super::{Record, Records};
-use crate::finding::{Code, Finding};
+use crate::base::finding::{Code, Finding};
 
 impl Records {
     /// Returns the models behind a record: itself, or those that vote.

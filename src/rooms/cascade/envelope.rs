@@ -5,8 +5,8 @@
 //! is discretised and nothing iterates.
 
 use super::placement::Rated;
-use crate::facts::RecordedLoad;
 use crate::optimize::{LOAD_SLACK, few};
+use crate::workload::RecordedLoad;
 
 /// What is asked: rates, and the part of all requests that comes at each.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,8 +1,8 @@
 //! One cascade on records, sample by sample: the definition that every faster way must equal.
 
 use super::{Cascade, Member, Record, Records};
-use crate::finding::{Code, Finding};
-use crate::near;
+use crate::base::finding::{Code, Finding};
+use crate::base::near;
 
 impl Records {
     /// Returns the number of samples.

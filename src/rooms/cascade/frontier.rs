@@ -227,7 +227,7 @@ mod tests {
     use super::super::score::tests::by_chance;
     use super::super::{Cascade, Member, Record, Records, Scorer, Search};
     use super::{beaten_as_last, frontier, path, work};
-    use crate::simulate::Dice;
+    use crate::stats::Dice;
 
     /// Every cascade at every distinct threshold, by counting.
     fn all(records: &Records, longest: usize) -> Vec<Cascade> {

@@ -6,11 +6,11 @@
 //!
 //! A latency objective is nothing but a cap on utilisation; `h` counts the devices on a request's way.
 
+use crate::base::units::Usd;
 use crate::facts::Facts;
-use crate::plan::Resource;
-use crate::plan::cycle::{TURNS, Visit};
+use crate::plan::law::cycle::{TURNS, Visit};
+use crate::problem::Resource;
 use crate::problem::{Problem, Slo};
-use crate::units::Usd;
 
 /// Part of the best time a call that a smaller batch may give away: it blocks the replica's other queues for less time.
 const WORTH_A_LARGER_BATCH: f64 = 0.05;

@@ -5,10 +5,10 @@ use super::envelope::Load;
 use super::latency::{Device, Speeds, devices};
 use super::placement::{MOST_MODELS, Rated, Slot, Yard, slots};
 use super::search::{Aim, Found, MOST_SCORES, Search};
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::units::Accuracy;
 use crate::facts::Facts;
 use crate::problem::Problem;
-use crate::units::Accuracy;
 
 /// Everything that a placement is scored by.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,14 +6,14 @@ use super::prove::{self, Proving, target};
 use super::rules::recount;
 use super::search::{Aim, Found, SLACK};
 use super::{Cascade, Records, Search, decode, frontier, published};
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::units::{Accuracy, Millis};
 use crate::facts::Facts;
 use crate::optimize::LOAD_SLACK;
 use crate::plan::{Certificate, Plan};
 use crate::problem::{CascadeSettings, Formulation, GoalKind, Problem};
 use crate::rooms::variant_set::variants_of;
 use crate::rooms::{Answer, Context, Planner, conflict};
-use crate::units::{Accuracy, Millis};
 
 /// Seed of the halves.
 const SEED: u64 = 42;

@@ -12,10 +12,10 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 
 use super::{Record, Records};
-use crate::error::Error;
+use crate::base::codec::read;
+use crate::base::error::Error;
+use crate::base::finding::{Code, Finding, Findings};
 use crate::facts::Facts;
-use crate::finding::{Code, Finding, Findings};
-use crate::format::read;
 use crate::profile::Answers;
 
 const COLUMNS: &str = "columns are `label`, then `<model>_pred`, `<model>_certainty`; or `sample`, then `<model>_correct`, `<model>_logprob`";

@@ -127,7 +127,7 @@ mod tests {
     use super::super::score::tests::by_chance;
     use super::super::{Member, Search, frontier};
     use super::{Rule, recount, through};
-    use crate::simulate::Dice;
+    use crate::stats::Dice;
 
     #[test]
     fn plain_thresholds_are_those_of_the_definition() {

@@ -374,7 +374,7 @@ fn add(a: [u32; 4], b: [u32; 4]) -> [u32; 4] {
 pub(super) mod tests {
     use super::super::{Record, Records};
     use super::{Scorer, Search};
-    use crate::simulate::Dice;
+    use crate::stats::Dice;
 
     /// Records by chance: models of rising accuracy, whose certainties have many ties or few.
     pub(in super::super) fn by_chance(dice: &mut Dice, models: u32, samples: usize, levels: u32) -> Records {

@@ -8,8 +8,8 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::envelope::{self, Load, Step};
 use super::placement::{Rated, Slot, used};
+use crate::base::units::Accuracy;
 use crate::problem::{GoalKind, Problem};
-use crate::units::Accuracy;
 
 /// Vectors of counts that are scored one by one.
 const MOST_VECTORS: f64 = 1e6;

@@ -13,8 +13,8 @@
 //! up. A gear that does not survive is left out: the next one, which carries more, serves its range too.
 
 use super::switching::Runner;
-use crate::facts::RecordedLoad;
 use crate::problem::Slo;
+use crate::workload::RecordedLoad;
 
 /// Returns which gears survive the jumps of a recorded load that stay undetected for a window, but for as many windows as a
 /// part of the requests that the objective lets be late; the last is always kept.
@@ -71,9 +71,9 @@ fn survives(runner: &Runner, later: &[Runner], jump: f64, window_s: f64, slo_ms:
 #[cfg(test)]
 mod tests {
     use super::{Runner, survivors};
-    use crate::facts::RecordedLoad;
+    use crate::base::units::{Millis, Share};
     use crate::problem::Slo;
-    use crate::units::{Millis, Share};
+    use crate::workload::RecordedLoad;
 
     fn runner(up_to_rps: f64, keeps_up_rps: f64) -> Runner {
         Runner { up_to_rps, carries_rps: up_to_rps, keeps_up_rps, latency_ms: 50.0, accuracy: 1.0 - up_to_rps / 1e4 }

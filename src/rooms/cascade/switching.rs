@@ -18,11 +18,11 @@
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::survival::survivors;
-use crate::facts::RecordedLoad;
+use crate::base::units::{Millis, Share};
 use crate::plan::{Plan, Switch};
 use crate::problem::{Problem, Slo};
 use crate::rooms::switch::SEED;
-use crate::units::{Millis, Share};
+use crate::workload::RecordedLoad;
 
 /// Windows that are looked at, in seconds.
 const WINDOWS_S: [f64; 9] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0];
@@ -402,10 +402,10 @@ mod tests {
     use super::{
         Decided, Limits, PIECE_S, PIECES, Played, PlayedOn, Runner, Ticks, candidate, decided, late_without_changes,
     };
-    use crate::facts::RecordedLoad;
+    use crate::base::units::{Millis, Share};
     use crate::plan::Switch;
     use crate::problem::Slo;
-    use crate::units::{Millis, Share};
+    use crate::workload::RecordedLoad;
 
     const RUNNERS: [Runner; 2] = [
         Runner { up_to_rps: 1000.0, carries_rps: 1000.0, keeps_up_rps: 1500.0, latency_ms: 100.0, accuracy: 0.9 },

@@ -8,9 +8,9 @@ use super::latency::{Device, Speed, Speeds};
 use super::placement::{Rated, Slot, Yard, slots};
 use super::search::{Aim, Search};
 use super::{Cascade, Member};
-use crate::plan::Resource;
-use crate::plan::cycle::Visit;
-use crate::units::Usd;
+use crate::base::units::Usd;
+use crate::plan::law::cycle::Visit;
+use crate::problem::Resource;
 
 /// A small random problem.
 #[derive(Clone)]

@@ -11,7 +11,7 @@
 use super::climb::Model;
 use super::ways::Way;
 use crate::optimize::choice::{Alternative, Metric, Picked, SLACK, Table};
-use crate::plan::law::Law;
+use crate::plan::law::flow::Law;
 use crate::problem::{Problem, Task};
 
 /// Parts of a stage's calls that a lane may get are multiples of 1 ÷ this.
@@ -202,7 +202,7 @@ mod tests {
     use super::{PARTS, is_one_pool};
     use crate::facts::Facts;
     use crate::optimize::choice::{Alternative, Choice, enumerate};
-    use crate::plan::law::Law;
+    use crate::plan::law::flow::Law;
     use crate::problem::Problem;
 
     fn drawn(rng: &mut ChaCha8Rng) -> Problem {

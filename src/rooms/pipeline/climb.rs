@@ -4,11 +4,11 @@
 //! best value only falls as the load rises, and whatever is best at a load is best up to the highest load that it
 //! carries: these are the exact breakpoints.
 
-use crate::error::Error;
+use crate::base::error::Error;
 use crate::facts::Facts;
 use crate::optimize::LOAD_SLACK;
 use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SLACK, Table, Walk, labels};
-use crate::plan::law::Law;
+use crate::plan::law::flow::Law;
 use crate::problem::{GoalKind, PipelineAccuracy, Problem};
 use crate::rooms::gears::cores_of;
 
@@ -353,9 +353,9 @@ impl<'a> Model<'a> {
             GoalKind::MostAccurate | GoalKind::Fastest | GoalKind::Lexicographic => {
                 Goal::MostAccurate { cost_at_most: budget }
             }
-            GoalKind::Cheapest => {
-                Goal::Cheapest { accuracy_at_least: goal.accuracy_at_least.map_or(0.0, crate::units::Accuracy::get) }
-            }
+            GoalKind::Cheapest => Goal::Cheapest {
+                accuracy_at_least: goal.accuracy_at_least.map_or(0.0, crate::base::units::Accuracy::get),
+            },
             // Divided by the weight of one core, so that cores are the cost.
             GoalKind::Weighted => {
                 let weights = goal.weights.unwrap_or_default();

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use super::blend::mixes;
 use super::climb::{Model, Step};
 use super::ways::Way;
+use crate::base::units::{Rate, Share, Usd};
 use crate::facts::Facts;
 use crate::plan::{Certificate, Claims, Dispatch, Gear, Stage, pipeline_accuracy};
 use crate::problem::Task;
 use crate::rooms::gears::{Decoded, cores_of, lane, pool_name};
 use crate::rooms::variant_set::Candidate;
-use crate::units::{Rate, Share, Usd};
 
 /// What the search covers where stages may be mixtures.
 const MIXED: &str = "mixtures of two ways in a stage, by eighths of its calls";

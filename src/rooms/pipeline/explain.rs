@@ -1,7 +1,7 @@
 //! Why a gear of a pipeline is as it is: its problem solved again at the gear's highest load, and with each limit loosened.
 
 use super::climb::{Chosen, Model};
-use crate::error::Error;
+use crate::base::error::Error;
 use crate::facts::Facts;
 use crate::plan::{Gear, Plan};
 use crate::problem::Problem;

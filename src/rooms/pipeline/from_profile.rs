@@ -16,16 +16,16 @@ use super::Parts;
 use super::published::{
     AccuracyMetric, Adapter, BatchPoint, Deployed, PipelineWeights, PublishedPipeline, PublishedStage, StageVariant,
 };
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::finding::{Code, Finding};
+use crate::base::units::{Rate, Share, Usd};
 use crate::facts::Facts;
-use crate::finding::{Code, Finding};
 use crate::optimize::LOAD_SLACK;
 use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SLACK, Walk, labels};
 use crate::plan::{Certificate, Claims, Dispatch, Gear, Plan, Stage, pipeline_accuracy};
 use crate::problem::{Problem, Published, Task};
 use crate::rooms::gears::{Decoded, assemble, lane};
 use crate::rooms::variant_set::{Candidate, not_measured};
-use crate::units::{Rate, Share, Usd};
 
 const METHOD: &str = "exact: labels over the published program, range by range of the load";
 

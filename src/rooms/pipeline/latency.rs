@@ -3,10 +3,10 @@
 
 use super::Parts;
 use super::climb::{Model, Step};
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::units::Millis;
 use crate::facts::Facts;
 use crate::problem::Criterion;
-use crate::units::Millis;
 
 /// Steps of the bisection: the SLO is found to the grid of the laws, 1/256 of what was asked for.
 const STEPS: usize = 8;

@@ -23,7 +23,7 @@ mod ways;
 
 use std::collections::BTreeMap;
 
-use crate::error::Error;
+use crate::base::error::Error;
 use crate::facts::Facts;
 use crate::plan::Plan;
 use crate::problem::{Formulation, Problem};

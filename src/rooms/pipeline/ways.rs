@@ -1,8 +1,8 @@
 //! What a stage can choose from, whatever the load: every measured (variant, cores, batch) × replicas × hold.
 
-use crate::error::Error;
+use crate::base::error::Error;
 use crate::facts::Facts;
-use crate::plan::law::Flow;
+use crate::plan::law::flow::Flow;
 use crate::problem::{Machine, Problem, Task};
 use crate::profile::Curve;
 use crate::rooms::variant_set::{Candidate, not_measured};

@@ -2,11 +2,11 @@
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::finding::{Code, Finding};
 use crate::facts::Facts;
-use crate::finding::{Code, Finding};
 use crate::optimize::Allotment;
-use crate::plan::estimate::Queue;
+use crate::plan::law::estimate::Queue;
 use crate::problem::{Problem, Slo};
 use crate::profile::Service;
 

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::units::{Accuracy, Factor, Rate, Share, Usd};
 use crate::facts::Facts;
 use crate::optimize::fill::{Ladder, Rung};
 use crate::optimize::{LOAD_SLACK, Solution};
 use crate::plan::{AccuracyClaim, Certificate, Claims, Dispatch, Gear, Lane, Stage};
 use crate::problem::Problem;
 use crate::profile::Trust;
-use crate::units::{Accuracy, Factor, Rate, Share, Usd};
 
 use super::capacity::Candidate;
 use super::{Model, Parts, latency};

@@ -2,7 +2,7 @@
 
 use super::machines::{self, Found};
 use super::{Model, Parts};
-use crate::error::Error;
+use crate::base::error::Error;
 use crate::facts::Facts;
 use crate::optimize::fill::at_load;
 use crate::optimize::{Instance, Item, Objective, Solution};

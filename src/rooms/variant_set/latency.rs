@@ -4,12 +4,12 @@
 //! lane then keeps it, and so does their mixture.
 
 use super::{Model, Parts};
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::units::{Accuracy, Millis};
 use crate::facts::Facts;
 use crate::optimize::fill::at_load;
 use crate::optimize::{Instance, Solution};
 use crate::problem::{Criterion, GoalKind, Problem};
-use crate::units::{Accuracy, Millis};
 
 /// Steps of the bisection: the SLO is found to 1/16,384 of what was asked for.
 const STEPS: usize = 14;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use crate::error::Error;
+use crate::base::error::Error;
 use crate::facts::Facts;
 use crate::optimize::fleet::mix::{Item, Mix, Squad, worth_keeping};
 use crate::optimize::fleet::{self, Best, NO_LEVELS, Within};

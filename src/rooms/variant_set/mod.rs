@@ -15,9 +15,9 @@ mod published;
 
 use std::collections::BTreeMap;
 
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::finding::{Code, Finding};
 use crate::facts::Facts;
-use crate::finding::{Code, Finding};
 use crate::optimize::fill::Ladder;
 use crate::optimize::{Instance, Item, LOAD_SLACK, Objective};
 use crate::plan::Plan;
@@ -153,7 +153,7 @@ pub(super) fn objective(problem: &Problem) -> Objective {
             }
         }
         GoalKind::Cheapest => Objective::Cheapest {
-            accuracy_at_least: problem.goal.accuracy_at_least.map_or(0.0, crate::units::Accuracy::get),
+            accuracy_at_least: problem.goal.accuracy_at_least.map_or(0.0, crate::base::units::Accuracy::get),
         },
         GoalKind::Weighted => {
             let weights = problem.goal.weights.unwrap_or_default();
@@ -175,10 +175,10 @@ pub(super) fn variants_of(problem: &Problem, facts: &Facts) -> Result<Vec<String
         facts.do_one_task(&known)?;
         return Ok(known);
     };
-    let mut findings = crate::finding::Findings::default();
+    let mut findings = crate::base::finding::Findings::default();
     for (index, name) in wanted.iter().enumerate().filter(|(_, name)| !known.contains(name)) {
         let all = format!("the profiles hold {}", known.join(", "));
-        let action = crate::near::hint(name, known.iter().map(String::as_str), all);
+        let action = crate::base::near::hint(name, known.iter().map(String::as_str), all);
         let cause = format!("no profile holds `{name}`");
         findings.push(Finding::error(Code::UnknownName, format!("variants[{index}]"), cause, action));
     }

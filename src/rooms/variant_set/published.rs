@@ -4,10 +4,10 @@
 //! 0 and truncated toward zero; `capacity = floor(factor · th_m(n))` for at least the fewest cores. Differs from the
 //! released code in one point on purpose: spare capacity is allowed in every variant, not only in the lightest.
 
-use crate::error::Error;
+use crate::base::error::Error;
 use crate::facts::Facts;
 use crate::optimize::{Allotment, Instance, Item, Objective};
-use crate::plan::estimate::Queue;
+use crate::plan::law::estimate::Queue;
 use crate::problem::Problem;
 
 use super::capacity::{Candidate, not_measured};

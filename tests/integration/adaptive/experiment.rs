@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use planner::Findings;
+use planner::base::codec::{Loaded, load};
+use planner::base::units::{Accuracy, Millis, Rate, Share};
 use planner::facts::Facts;
-use planner::format::{Loaded, load};
+use planner::measure::Wave;
+use planner::measure::adaptive::{Aim, Chooser, HeldOut, Known, full_grid};
 use planner::plan::Plan;
 use planner::problem::Problem;
-use planner::profile::adaptive::{Aim, Chooser, HeldOut, Known, full_grid};
-use planner::profile::sample::latency;
-use planner::profile::{Bound, Calibration, Glimpse, Histogram, Key, Point, Profile, Seen, Spot, Variant, Wave};
+use planner::profile::{Bound, Calibration, Glimpse, Key, Point, Profile, Seen, Spot, Variant};
 use planner::rooms::{self, Answer, Configuration, Context, hopeful, relevance};
-use planner::units::{Accuracy, Millis, Rate, Share};
+use planner::stats::Histogram;
+use planner::stats::sample::latency;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -3,10 +3,10 @@
 pub mod experiment;
 
 use experiment::{Bench, NEAR_TIE, Way, facts};
-use planner::profile::adaptive::{Aim, Chooser, Known};
+use planner::base::units::{Millis, Rate, Share};
+use planner::measure::adaptive::{Aim, Chooser, Known};
 use planner::profile::{Bound, Curve, Key, Seen, Spot, Surface, Trust};
 use planner::rooms::{self, Answer, Configuration, Context, Skipped, relevance};
-use planner::units::{Millis, Rate, Share};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use planner::format::load;
+use planner::base::codec::load;
+use planner::measure::engines::command::Spoken;
+use planner::measure::engines::{Engine, Session};
+use planner::measure::host::{allowed_cores, pin_to};
 use planner::profile::Profile;
-use planner::profile::engine::{Batch, Engine, Session};
-use planner::profile::engine_command::Spoken;
-use planner::profile::host::{allowed_cores, pin_to};
+use planner::tensor::Batch;
 
 use super::{SAMPLES, profile, small_family};
 

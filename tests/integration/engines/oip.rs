@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use planner::format::load;
+use planner::base::codec::load;
+use planner::measure::engines::oip::Oip;
+use planner::measure::engines::{Engine, Session};
 #[cfg(feature = "rten")]
 use planner::profile::Answers;
 use planner::profile::Profile;
-use planner::profile::engine::{Batch, Engine, Session};
-use planner::profile::engine_oip::Oip;
+use planner::tensor::Batch;
 use serde_json::{Value, json};
 
 use super::{SAMPLES, profile, small_family};

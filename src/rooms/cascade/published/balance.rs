@@ -81,7 +81,7 @@ fn normal(row: Vec<f64>, place: &[bool]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::{shares, utilisation};
-    use crate::simulate::Dice;
+    use crate::stats::Dice;
 
     #[test]
     fn shares_reach_the_smallest_highest_utilisation() {

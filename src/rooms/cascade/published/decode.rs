@@ -8,17 +8,16 @@
 use std::collections::BTreeMap;
 
 use super::{Found, Geared, Instance, Model, Settings, ring, search};
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::units::{Accuracy, Certainty, Factor, Millis, Rate, Share};
 use crate::facts::Facts;
-use crate::plan::{
-    Claims, Dispatch, Drain, Exit, Gear, Lane, Plan, PlanFormat, Pool, Provenance, Resource, Stage, Switch,
-};
+use crate::plan::{Claims, Dispatch, Drain, Exit, Gear, Lane, Plan, PlanFormat, Pool, Provenance, Stage, Switch};
+use crate::problem::Resource;
 use crate::problem::{GoalKind, Problem};
 use crate::rooms::cascade::latency::{Device, devices};
 use crate::rooms::cascade::{Cascade, Records, decode};
 use crate::rooms::gears::level_shares;
 use crate::rooms::variant_set::variants_of;
-use crate::units::{Accuracy, Certainty, Factor, Millis, Rate, Share};
 
 /// The published runtime looks at the load every 100 ms.
 const WINDOW_MS: f64 = 100.0;

@@ -30,8 +30,8 @@ mod search;
 mod tests;
 
 use super::{Cascade, Records};
+use crate::base::units::Certainty;
 use crate::problem::Problem;
-use crate::units::Certainty;
 use assign::Assigned;
 
 pub use decode::plan;

@@ -6,7 +6,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::{Instance, Settings};
 use crate::rooms::cascade::{Cascade, Member, Records};
-use crate::simulate::Dice;
+use crate::stats::Dice;
 
 /// Stream of the seed that draws cascades; the simulator has 1 and 2.
 const STREAM: u64 = 3;

@@ -3,7 +3,7 @@
 use super::place::{places, work};
 use super::{Found, Instance, Model, Settings, assign, balance, batching, ring, search};
 use crate::rooms::cascade::{Cascade, Record, Records};
-use crate::simulate::Dice;
+use crate::stats::Dice;
 
 const SAMPLES: usize = 120;
 

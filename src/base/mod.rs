@@ -1,0 +1,10 @@
+//! What everything stands on: checked numbers, findings, errors, reading and writing documents, graphs. Knows nothing of
+//! planning.
+
+pub mod codec;
+pub mod error;
+pub mod finding;
+pub mod graph;
+pub mod near;
+pub mod paths;
+pub mod units;

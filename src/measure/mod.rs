@@ -1,0 +1,20 @@
+//! How profiles are made: engines, blocks of calls in processes of their own, pilot calls and load tests.
+
+pub mod adaptive;
+pub(crate) mod answering;
+mod apart;
+mod block;
+mod energy;
+pub mod engines;
+mod grid;
+pub mod host;
+mod lab;
+mod line_protocol;
+pub mod load;
+
+pub use adaptive::Wave;
+pub use answering::Halves;
+pub use apart::{Apart, Limits, serve};
+pub use block::{Block, Enough};
+pub use grid::{Attendant, CALLS_FOR_A_TAIL, Context, Earlier, Event, Settings, measure};
+pub use lab::{Footprint, Half, Here, Lab, Visit};

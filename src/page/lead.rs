@@ -1,0 +1,111 @@
+//! What a reader wants to know first.
+
+use super::words::{UNKNOWN, about, gears_named, length, ms, percent, quantile, range, rounded, rps};
+use super::{Block, Given, Tone, risks, text};
+use crate::plan::{Gear, Plan};
+
+/// Returns the line under the title.
+pub(crate) fn subtitle(given: &Given<'_>) -> String {
+    let provenance = &given.plan.provenance;
+    let made =
+        if provenance.tool == "by hand" { "made by hand".to_owned() } else { format!("made by {}", provenance.tool) };
+    format!("room {}, {made}", provenance.room.as_str())
+}
+
+pub(crate) fn blocks(given: &Given<'_>) -> Vec<Block> {
+    let mut points = vec![slo(given)];
+    points.extend(proof(given.plan));
+    points.push(worst_risks(given));
+    vec![text(sentence(given.plan)), Block::Numbers(numbers(given)), Block::Points(points)]
+}
+
+fn sentence(plan: &Plan) -> String {
+    let asked = format!("{} of the requests within {}", about(plan.slo.quantile.get()), ms(plan.slo.latency_ms.get()));
+    let gears = match plan.gears.len() {
+        1 => "one gear".to_owned(),
+        count => format!("{count} gears, one for each range of load"),
+    };
+    format!("The plan carries up to {} and is meant to answer {asked}. It has {gears}.", rps(plan.max_rps()))
+}
+
+fn numbers(given: &Given<'_>) -> Vec<(String, String)> {
+    let plan = given.plan;
+    let of =
+        |claim: fn(&Gear) -> Option<f64>, write: fn(f64) -> String| range(plan.gears.iter().filter_map(claim), write);
+    let simulated = |of: fn(&super::Seen) -> Option<f64>, write: fn(f64) -> String| {
+        let seen = given.simulated.ok()?.gears.iter().flatten();
+        range(seen.filter_map(of), write)
+    };
+    let named = |claimed: Option<String>, simulated: Option<String>, name: &str| match (claimed, simulated) {
+        (Some(claimed), _) => (claimed, format!("{name}, claimed")),
+        (None, Some(simulated)) => (simulated, format!("{name}, simulated")),
+        (None, None) => (UNKNOWN.to_owned(), format!("{name}, not claimed")),
+    };
+    let name = quantile(&plan.slo);
+    vec![
+        (rounded(plan.max_rps()), "requests/s, the highest load".to_owned()),
+        named(
+            of(|gear| Some(gear.claims.accuracy?.value.get()), percent),
+            simulated(|seen| seen.accuracy, percent).filter(|_| !super::claims::is_pipeline(given)),
+            "accuracy",
+        ),
+        named(
+            of(|gear| Some(gear.claims.latency?.value_ms.get()), ms),
+            simulated(|seen| seen.latency_ms, ms),
+            &format!("{name} at each gear's highest rate"),
+        ),
+        named(
+            of(|gear| gear.claims.cost_usd_per_hour.map(f64::from), rounded),
+            simulated(|seen| seen.cost_usd_per_hour, rounded),
+            "USD/h",
+        ),
+    ]
+}
+
+fn slo(given: &Given<'_>) -> (Tone, String) {
+    let plan = given.plan;
+    let asked = format!("{} within {}", quantile(&plan.slo), ms(plan.slo.latency_ms.get()));
+    match given.simulated {
+        Err(why) => (Tone::Warning, format!("Nothing was simulated for this page: {why}.")),
+        Ok(witness) => {
+            let tried = || (0..plan.gears.len()).filter_map(|index| Some((index, witness.gear(index)?)));
+            let late: Vec<usize> = tried().filter(|(_, seen)| !seen.slo_met).map(|(index, _)| index).collect();
+            let worst = tried().map(|(_, seen)| seen.late).fold(0.0, f64::max);
+            let allowed = 1.0 - plan.slo.quantile.get();
+            if late.is_empty() {
+                let gears = match (tried().count(), plan.gears.len()) {
+                    (1, 1) => "the gear keeps".to_owned(),
+                    (tried, all) if tried == all => "every gear keeps".to_owned(),
+                    (tried, all) => format!("{tried} of {all} gears were tried and keep"),
+                };
+                let how = format!("at most {} late, {} allowed", percent(worst), about(allowed));
+                (Tone::Good, format!("In simulation {gears} the SLO, {asked}: {how}."))
+            } else {
+                let gears = gears_named(&late);
+                let how = format!("up to {} late, {} allowed", percent(worst), about(allowed));
+                (Tone::Bad, format!("In simulation {gears} of {} broke the SLO, {asked}: {how}.", plan.gears.len()))
+            }
+        }
+    }
+}
+
+fn proof(plan: &Plan) -> Option<(Tone, String)> {
+    let proved = plan.gears.iter().filter_map(|gear| gear.certificate.as_ref()).count();
+    match proved {
+        0 => Some((Tone::Note, "No gear carries a proof that it is the best one.".to_owned())),
+        _ if proved == plan.gears.len() => Some((Tone::Good, super::certificate::finding(plan))),
+        _ => Some((Tone::Warning, format!("{proved} of {} carry a proof.", length(&plan.gears, "gear")))),
+    }
+}
+
+fn worst_risks(given: &Given<'_>) -> (Tone, String) {
+    let found = risks::of(given);
+    let count = |tone| found.iter().filter(|(of, _)| *of == tone).count();
+    let (bad, warnings) = (count(Tone::Bad), count(Tone::Warning));
+    let counts = |count: usize, noun: &str| super::words::counted(count as u64, noun);
+    match (bad, warnings) {
+        (0, 0) => (Tone::Good, "No claim was refuted, and no risk but notes was found.".to_owned()),
+        (0, _) => (Tone::Warning, format!("{} under Risks; no claim was refuted.", counts(warnings, "warning"))),
+        _ => (Tone::Bad, format!("{} and {} under Risks.", counts(bad, "problem"), counts(warnings, "warning"))),
+    }
+}

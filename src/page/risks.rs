@@ -1,0 +1,257 @@
+//! What a reviewer should know before trusting the plan.
+
+use std::collections::BTreeSet;
+
+use super::words::{about, counted, gears_named, length, listed, ms, percent, points, quantile};
+use super::{Block, Given, Seen, Tone, Witness};
+use crate::base::finding::{Code, Severity};
+use crate::facts::Facts;
+use crate::plan::{Gear, Lane, Plan, Pool, Tolerance, check, facts_changed};
+use crate::problem::Resource;
+use crate::profile::Trust;
+
+type Risk = (Tone, String);
+
+/// Part by which a trial may be slower than claimed before that is worth a look.
+const SLOWER: f64 = 0.05;
+
+pub(crate) fn blocks(given: &Given<'_>) -> Vec<Block> {
+    let mut risks = of(given);
+    if risks.is_empty() {
+        risks.push((Tone::Good, "None of the risks that planner knows of was found.".to_owned()));
+    }
+    vec![Block::Points(risks)]
+}
+
+/// Returns all risks, the worst first.
+pub(crate) fn of(given: &Given<'_>) -> Vec<Risk> {
+    let plan = given.plan;
+    let mut risks = Vec::new();
+    risks.extend(late(plan, given.simulated.ok(), "simulation"));
+    risks.extend(late(plan, given.replayed, "the replay"));
+    risks.extend(slower(plan, given.simulated.ok(), "simulation"));
+    risks.extend(slower(plan, given.replayed, "the replay"));
+    match given.facts {
+        Ok(facts) => {
+            risks.extend(recomputed(given, facts));
+            risks.extend(contended(plan, facts));
+            risks.extend(neighbours(plan, facts));
+            risks.extend(agreements(plan, facts));
+        }
+        Err(why) => risks.push((Tone::Warning, format!("No claim could be recomputed: {why}."))),
+    }
+    risks.extend(latency_trust(plan));
+    risks.extend(accuracy_trust(plan));
+    risks.extend(unclaimed(plan));
+    if given.replayed.is_none() {
+        risks.push((Tone::Note, "The plan was not replayed with real models for this page.".to_owned()));
+    }
+    risks.sort_by_key(|(tone, _)| std::cmp::Reverse(*tone));
+    risks
+}
+
+/// Returns the indices of the gears that something is true of.
+fn gears(plan: &Plan, is: impl Fn(usize, &Gear) -> bool) -> Vec<usize> {
+    (0..plan.gears.len()).filter(|&index| is(index, &plan.gears[index])).collect()
+}
+
+fn late(plan: &Plan, witness: Option<&Witness>, name: &str) -> Option<Risk> {
+    let broke = |seen: &&Seen| !seen.slo_met;
+    let late = gears(plan, |index, _| witness.and_then(|witness| witness.gear(index)).as_ref().is_some_and(broke));
+    let worst = late.iter().filter_map(|&index| Some(witness?.gear(index)?.late)).fold(0.0, f64::max);
+    let (asked, allowed) = (ms(plan.slo.latency_ms.get()), about(1.0 - plan.slo.quantile.get()));
+    (!late.is_empty()).then(|| {
+        let (who, worst, name_of) = (gears_named(&late), percent(worst), quantile(&plan.slo));
+        let cause = format!("up to {worst} of the requests took longer than {asked}, {allowed} may");
+        (Tone::Bad, format!("In {name} {who} broke the SLO ({name_of}): {cause}."))
+    })
+}
+
+/// Says where a trial was slower than claimed, though it may have kept the SLO.
+fn slower(plan: &Plan, witness: Option<&Witness>, name: &str) -> Option<Risk> {
+    let excess =
+        |index: usize, gear: &Gear| Some(witness?.gear(index)?.latency_ms? / gear.claims.latency?.value_ms.get() - 1.0);
+    let slower = gears(plan, |index, gear| excess(index, gear).is_some_and(|excess| excess > SLOWER));
+    let most = slower.iter().filter_map(|&index| excess(index, &plan.gears[index])).fold(0.0, f64::max);
+    (!slower.is_empty()).then(|| {
+        let (quantile, who) = (quantile(&plan.slo), gears_named(&slower));
+        (
+            Tone::Warning,
+            format!("In {name} the {quantile} of {who} was above the claim, by {:.0}\u{a0}% at most.", 100.0 * most),
+        )
+    })
+}
+
+/// Says what the check of the claims found, a sentence a kind of finding.
+fn recomputed(given: &Given<'_>, facts: &Facts) -> Vec<Risk> {
+    let mut findings = check(given.plan, facts, given.problem, Tolerance::default());
+    findings.extend(facts_changed(given.plan, facts));
+    // What rests on interpolation is said of each claim below.
+    let kept = findings.0.into_iter().filter(|finding| finding.code != Code::Interpolated);
+    let mut kinds: Vec<(Code, Severity, Vec<String>)> = Vec::new();
+    for finding in kept {
+        let place = if finding.key.is_empty() { String::new() } else { format!("{}: ", finding.key) };
+        let cause = format!("{place}{}", finding.cause);
+        match kinds.iter_mut().find(|(code, severity, _)| (*code, *severity) == (finding.code, finding.severity)) {
+            Some((_, _, causes)) => causes.push(cause),
+            None => kinds.push((finding.code, finding.severity, vec![cause])),
+        }
+    }
+    kinds.iter().map(|(code, severity, causes)| (tone(*severity), kind(*code, causes))).collect()
+}
+
+const fn tone(severity: Severity) -> Tone {
+    match severity {
+        Severity::Note => Tone::Note,
+        Severity::Warning => Tone::Warning,
+        Severity::Error => Tone::Bad,
+    }
+}
+
+fn kind(code: Code, causes: &[String]) -> String {
+    let claims = || counted(causes.len() as u64, "claim");
+    let lead = match code {
+        Code::ClaimRefuted => format!("{} not confirmed when recomputed from the facts", claims()),
+        Code::ClaimUnchecked => {
+            format!("{} that no closed form can recompute; only the trials speak for them", claims())
+        }
+        Code::FactsChanged => "The measured facts have changed since the plan was made".to_owned(),
+        Code::LimitBroken => "A limit is broken".to_owned(),
+        Code::NotMeasured => "The plan needs what was not measured".to_owned(),
+        other => format!("The check says `{other}`"),
+    };
+    let shown: Vec<&str> = causes.iter().take(3).map(String::as_str).collect();
+    let more =
+        if causes.len() > shown.len() { format!("; and {} more", causes.len() - shown.len()) } else { String::new() };
+    format!("{lead}: {}{more}.", shown.join("; "))
+}
+
+fn latency_trust(plan: &Plan) -> Vec<Risk> {
+    let of = |trust: Trust| gears(plan, |_, gear| gear.claims.latency.is_some_and(|claim| claim.trust == trust));
+    let kinds = [
+        (Trust::Glimpsed, Tone::Warning, "rest on a few calls, with a tail like that of measured points"),
+        (Trust::Interpolated, Tone::Warning, "rest on points between measured ones"),
+        (
+            Trust::Extrapolated,
+            Tone::Warning,
+            "use more cores than the measured host had: that so many replicas do not slow each other down is assumed, not measured",
+        ),
+        (Trust::Imported, Tone::Warning, "were measured by another tool"),
+        (Trust::Declared, Tone::Warning, "were stated, not measured"),
+    ];
+    let said = |(trust, tone, why): (Trust, Tone, &str)| {
+        let gears = of(trust);
+        (!gears.is_empty())
+            .then(|| (tone, format!("Latency claims of {} are {trust}: they {why}.", gears_named(&gears))))
+    };
+    kinds.into_iter().filter_map(said).collect()
+}
+
+fn accuracy_trust(plan: &Plan) -> Vec<Risk> {
+    let claims = || plan.gears.iter().enumerate().filter_map(|(index, gear)| Some((index, gear.claims.accuracy?)));
+    let uncounted: Vec<usize> =
+        claims().filter(|(_, claim)| claim.trust != Trust::Measured).map(|(index, _)| index).collect();
+    let mut risks = Vec::new();
+    if !uncounted.is_empty() {
+        let trusts: BTreeSet<Trust> =
+            claims().map(|(_, claim)| claim.trust).filter(|of| *of != Trust::Measured).collect();
+        let trusts: Vec<String> = trusts.iter().map(ToString::to_string).collect();
+        let who = gears_named(&uncounted);
+        let how = format!("{}, not counted on labelled samples by planner", listed(&trusts));
+        risks.push((Tone::Warning, format!("Accuracy claims of {who} are {how}.")));
+    }
+    let widest = claims().map(|(_, claim)| claim.high.get() - claim.low.get()).fold(0.0, f64::max);
+    if widest > 0.0 {
+        let how = "differences between gears below that may be chance";
+        risks.push((Tone::Note, format!("Accuracies are known to within ± {}: {how}.", points(0.5 * widest))));
+    }
+    risks
+}
+
+/// Says what nobody promised or proved, a sentence for the gears that lack the same.
+fn unclaimed(plan: &Plan) -> Vec<Risk> {
+    let without = |is: fn(&Gear) -> bool| gears(plan, |_, gear| is(gear));
+    let cases = [
+        (without(|gear| gear.claims.accuracy.is_none()), "no accuracy"),
+        (without(|gear| gear.claims.latency.is_none()), "no latency"),
+        (without(|gear| gear.certificate.is_none()), "no proof that it is the best"),
+    ];
+    let mut alike: Vec<(Vec<usize>, Vec<String>)> = Vec::new();
+    for (gears, what) in cases.into_iter().filter(|(gears, _)| !gears.is_empty()) {
+        match alike.iter_mut().find(|(known, _)| *known == gears) {
+            Some((_, lacks)) => lacks.push(what.to_owned()),
+            None => alike.push((gears, vec![what.to_owned()])),
+        }
+    }
+    let said = |(gears, lacks): (Vec<usize>, Vec<String>)| {
+        let who = if gears.len() == plan.gears.len() { "every gear".to_owned() } else { gears_named(&gears) };
+        (Tone::Warning, format!("For {who} the plan states {}.", listed(&lacks)))
+    };
+    alike.into_iter().map(said).collect()
+}
+
+/// Returns every lane with its pool.
+fn lanes(plan: &Plan) -> impl Iterator<Item = (&Lane, &Pool)> {
+    let lanes = plan.gears.iter().flat_map(|gear| &gear.stages).flat_map(|stage| &stage.lanes);
+    lanes.filter_map(|lane| Some((lane, plan.pool(&lane.pool)?)))
+}
+
+fn contended(plan: &Plan, facts: &Facts) -> Option<Risk> {
+    let points = facts.profiles.iter().flat_map(|profile| &profile.document.points);
+    let used = points.filter(|point| {
+        let serves = |(lane, pool): (&Lane, &Pool)| {
+            lane.variant == point.variant
+                && pool.on.device() == point.device
+                && pool.on.cores() == point.cores
+                && point.batch <= lane.batch
+        };
+        point.co_runners == 0 && lanes(plan).any(serves)
+    });
+    let (disturbed, all): (Vec<bool>, usize) = {
+        let flags: Vec<bool> = used.map(|point| point.conditions.contended).collect();
+        let count = flags.len();
+        (flags.into_iter().filter(|flag| *flag).collect(), count)
+    };
+    (!disturbed.is_empty()).then(|| {
+        let who = counted(disturbed.len() as u64, "measured point");
+        (
+            Tone::Warning,
+            format!("{who} of the {all} that the plan rests on were measured while somebody else used the machine."),
+        )
+    })
+}
+
+/// Says which variants run beside busy neighbours that nobody measured them with.
+fn neighbours(plan: &Plan, facts: &Facts) -> Option<Risk> {
+    let busy = |gear: &Gear| -> u32 {
+        let on_cores = plan.placement.iter().filter(|pool| matches!(pool.on, Resource::Cores { .. }));
+        on_cores.map(|pool| gear.replicas_of(pool)).sum()
+    };
+    let most = plan.gears.iter().map(busy).max().unwrap_or(0);
+    let is_unknown = |(lane, pool): &(&Lane, &Pool)| {
+        matches!(pool.on, Resource::Cores { .. }) && facts.slowdowns_on(plan, pool, &lane.variant).len() < 2
+    };
+    let variants: BTreeSet<&str> = lanes(plan).filter(is_unknown).map(|(lane, _)| lane.variant.as_str()).collect();
+    let variants: Vec<String> = variants.into_iter().map(ToOwned::to_owned).collect();
+    (most > 1 && !variants.is_empty()).then(|| {
+        let how = "how much they slow each other down was not measured (planner profile --co-runners)";
+        (Tone::Note, format!("Up to {most} replicas are busy side by side; of {} {how}.", listed(&variants)))
+    })
+}
+
+/// Says which accuracies are only agreements with another variant, or rest on few samples.
+fn agreements(plan: &Plan, facts: &Facts) -> Option<Risk> {
+    let used: BTreeSet<&str> = lanes(plan).map(|(lane, _)| lane.variant.as_str()).collect();
+    let agree: Vec<String> = facts
+        .variants()
+        .filter(|variant| used.contains(variant.name.as_str()))
+        .filter_map(|variant| Some(format!("{} with {}", variant.name, variant.accuracy.agrees_with.as_ref()?)))
+        .collect();
+    (!agree.is_empty()).then(|| {
+        let count = length(&agree, "accuracy").replace("accuracys", "accuracies");
+        (
+            Tone::Warning,
+            format!("There were no labels for {count}: they tell how often a variant agrees ({}).", agree.join("; ")),
+        )
+    })
+}

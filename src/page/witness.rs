@@ -1,0 +1,98 @@
+//! What a trial saw of each gear, whichever way the trial was made.
+
+use std::collections::BTreeMap;
+
+use crate::plan::Plan;
+use crate::simulate::{Effort, PoolReport, Report, Summary, World, try_gear};
+
+/// What a trial saw, gear by gear.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Witness {
+    /// How the trial was made, in a sentence.
+    pub how: String,
+    /// One entry a gear of the plan; nothing where no request arrived under it.
+    pub gears: Vec<Option<Seen>>,
+}
+
+/// What a trial saw of one gear.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// Requests that arrived.
+    pub requests: u64,
+    /// Response time at the SLO's quantile.
+    pub latency_ms: Option<f64>,
+    /// Part of the requests that were not answered in time.
+    pub late: f64,
+    /// Whether the SLO was kept.
+    pub slo_met: bool,
+    /// Part of the answers that were right.
+    pub accuracy: Option<f64>,
+    /// Price; known where the gear was tried alone.
+    pub cost_usd_per_hour: Option<f64>,
+    /// Busy part of each pool; known where the gear was tried alone.
+    pub utilisation: BTreeMap<String, f64>,
+    /// For each stage the part of the requests that left there.
+    pub exits: Vec<f64>,
+}
+
+/// Tries every gear alone at its highest rate.
+#[must_use]
+pub fn try_gears<W: World + Sync>(plan: &Plan, world: &W, effort: Effort) -> Witness {
+    let tried = plan.gears.iter().map(|gear| try_gear(plan, gear, world, effort));
+    let gears = tried.map(|report| seen(&report, &report.gears.first()?.summary, true)).collect();
+    let how = format!(
+        "Each gear alone at its highest rate: Poisson arrivals, {} requests over {} trials, seed {}.",
+        crate::page::plot::text::number(effort.requests as f64),
+        effort.trials.max(2),
+        effort.seed
+    );
+    Witness { how, gears }
+}
+
+impl Witness {
+    /// Returns what a report saw of a plan's gears, which are found by their highest rates, so that the report may be of
+    /// one gear alone; `None` where it is of none of them.
+    #[must_use]
+    pub fn of(plan: &Plan, report: &Report) -> Option<Self> {
+        let alone = report.gears.len() == 1;
+        let of_gear = |rate: f64| {
+            let found = report.gears.iter().find(|gear| (gear.up_to_rps.get() / rate - 1.0).abs() < 1e-9)?;
+            Some((found, seen(report, &found.summary, alone)))
+        };
+        let found: Vec<_> = plan.gears.iter().map(|gear| of_gear(gear.up_to_rps.get())).collect();
+        if found.iter().all(Option::is_none) {
+            return None;
+        }
+        let how = format!(
+            "{}, {}, {} over {}, seed {}.",
+            report.plan,
+            report.arrivals,
+            crate::page::words::counted(report.whole.arrived, "request"),
+            crate::page::words::counted(report.replications, "trial"),
+            report.seed
+        );
+        Some(Self { how, gears: found.into_iter().map(|found| found?.1).collect() })
+    }
+
+    /// Returns what was seen of a gear.
+    #[must_use]
+    pub fn gear(&self, index: usize) -> Option<&Seen> {
+        self.gears.get(index)?.as_ref()
+    }
+}
+
+/// Returns what was seen of a gear; nothing where no request arrived.
+fn seen(report: &Report, summary: &Summary, alone: bool) -> Option<Seen> {
+    let used = report.pools.iter().filter(|pool| alone && pool.calls > 0);
+    let busy = |pool: &PoolReport| (pool.name.clone(), pool.utilisation.get());
+    (summary.arrived > 0).then(|| Seen {
+        requests: summary.arrived,
+        latency_ms: summary.latency.map(|times| times.at_slo_quantile_ms.get()),
+        late: summary.violation_share.get(),
+        slo_met: summary.slo_met,
+        accuracy: summary.accuracy.map(f64::from),
+        cost_usd_per_hour: alone.then(|| report.cost_usd_per_hour()),
+        utilisation: used.map(busy).collect(),
+        exits: summary.exits.iter().map(|share| share.get()).collect(),
+    })
+}

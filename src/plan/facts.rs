@@ -1,0 +1,63 @@
+//! The facts of a plan: the profiles and the trace that it names, and what holds on the kind of machine of each pool.
+
+use std::path::Path;
+
+use crate::base::error::Error;
+use crate::facts::{Facts, recorded_load, slowdowns};
+use crate::plan::{InputRole, Plan, Pool};
+use crate::profile::{Service, Variant};
+
+impl Facts {
+    /// Loads the profiles and the trace that a plan names in its provenance, found relative to the plan's folder.
+    ///
+    /// # Errors
+    /// As [`Facts::of_problem`].
+    pub fn of_plan(plan: &Plan, plan_path: &Path) -> Result<Self, Error> {
+        let folder = plan_path.parent().unwrap_or(Path::new(""));
+        let profiles = plan.provenance.inputs.iter().filter(|input| input.role == InputRole::Profile);
+        let facts = Self::load_on(&profiles.map(|input| folder.join(&input.path)).collect::<Vec<_>>(), &plan.machines)?;
+        facts.with_load_of(plan, plan_path)
+    }
+
+    /// Returns the facts with the recorded load that a plan names.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where its trace cannot be read.
+    pub fn with_load_of(self, plan: &Plan, plan_path: &Path) -> Result<Self, Error> {
+        let Some(problem) = &plan.provenance.problem else { return Ok(self) };
+        let folder = plan_path.parent().unwrap_or(Path::new(""));
+        let recorded = recorded_load(problem, folder)?;
+        let mut facts = self;
+        facts.recorded = recorded;
+        Ok(facts)
+    }
+
+    /// Returns the facts that hold for a pool of a plan: those of its kind of machine, or all.
+    fn held_by<'a>(&'a self, plan: &'a Plan, pool: &'a Pool) -> impl Iterator<Item = usize> + 'a {
+        let kind = plan.machine_of(pool);
+        let trusts = move |index: &usize| kind.is_none_or(|kind| kind.trusts(&self.profiles[*index].path));
+        (0..self.profiles.len()).filter(trusts)
+    }
+
+    /// Returns the service time of one call of `batch` samples on one replica of a pool of a plan, by the facts that hold
+    /// on its kind of machine; `None` where it was not measured.
+    #[must_use]
+    pub fn service_on(&self, plan: &Plan, pool: &Pool, variant: &str, batch: u32) -> Option<Service> {
+        let key = (variant.to_owned(), pool.on.device().to_owned());
+        let curve = self.held_by(plan, pool).find_map(|index| self.curves[index].get(&key))?;
+        curve.at(pool.on.cores(), batch)
+    }
+
+    /// Returns the variant of that name as it was measured on the kind of machine of a pool.
+    #[must_use]
+    pub fn variant_on(&self, plan: &Plan, pool: &Pool, name: &str) -> Option<&Variant> {
+        self.held_by(plan, pool).find_map(|index| self.profiles[index].document.variant(name))
+    }
+
+    /// Returns the same by the facts that hold on the kind of machine of a pool of a plan.
+    #[must_use]
+    pub fn slowdowns_on(&self, plan: &Plan, pool: &Pool, variant: &str) -> Vec<f64> {
+        let held = self.held_by(plan, pool);
+        slowdowns(held.flat_map(|index| self.profiles[index].document.points_of(variant)), &pool.on)
+    }
+}

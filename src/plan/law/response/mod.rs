@@ -1,0 +1,179 @@
+//! How long a lane's requests take, solved numerically: what claims rest on.
+//!
+//! The closed forms of [`super::estimate`] count every hold as waited for in full and every batch as full. They are fast,
+//! safe and fall with the rate, so they decide what keeps the SLO. What a lane really does is
+//!
+//! ```text
+//! a free replica takes up to b calls once b are there, or once the oldest has waited for the hold
+//! wait = max( rest of the running batch + batches ahead, min( missing companions, hold − age of the oldest ) )
+//! ```
+//!
+//! `chain` solves what one replica that is c times as fast leaves behind whenever it begins a batch, for Poisson requests
+//! of several calls each (a stream that earlier stages pace finds a smaller queue, [`Station::arrivals_scv`]); `wait` follows a request from when it comes, so the size of its batch is known with its wait, and
+//! with it the law of its service. With c replicas fewer requests find all of them busy than find the fast one busy:
+//! `M^[X]`/M/c at the same use says how many, and the others only wait for companions.
+//!
+//! Exact but for the grid of 1,024 steps and the few atoms that stand for a law: M/G/1, `M^[X]`/G/1, batches on one replica
+//! without a hold, and M/M/c. Approximations: the fast replica for c > 1 (exact decay of the tail, as in Neuts and
+//! Takahashi), the age of calls left by a full batch (gaps of a Poisson stream), leftovers beyond four batches (which fade
+//! geometrically in the limit).
+
+mod arrivals;
+mod chain;
+mod ends;
+mod grid;
+mod wait;
+
+use arrivals::Arrivals;
+use chain::{Chain, LEAST, Lane};
+use grid::{Bins, Grid, STEPS};
+use wait::Waiting;
+
+use crate::stats::Distribution;
+
+/// Least variation of work that QNA reckons with behind a replica: more even work paces no better.
+const LEAST_WORK_SCV: f64 = 0.2;
+
+/// One lane with what comes to it.
+#[derive(Debug, Clone)]
+pub struct Station {
+    /// Laws of one call of 1, 2, … samples; as many as may be served together.
+    pub services: Vec<Distribution>,
+    /// Replicas.
+    pub servers: u32,
+    /// Longest time that the first call waits for companions, in milliseconds.
+    pub hold_ms: f64,
+    /// Requests a second.
+    pub rate_rps: f64,
+    /// Calls that each makes at once, at least 1 on average.
+    pub calls: f64,
+    /// How evenly requests come: squared coefficient of variation of the times between them, 1 of a Poisson stream.
+    pub arrivals_scv: f64,
+}
+
+/// The law of a response time on a grid of 1,024 steps; what is beyond its end is missing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Response {
+    mass: Bins,
+}
+
+impl Response {
+    /// Returns the law of something that takes no time.
+    #[must_use]
+    pub fn at_once() -> Self {
+        let mut mass = Grid::empty();
+        mass[0] = 1.0;
+        Self { mass }
+    }
+
+    /// Returns the law of something that never ends.
+    #[must_use]
+    pub fn never() -> Self {
+        Self { mass: Grid::empty() }
+    }
+
+    /// Returns the law of this and then the other.
+    #[must_use]
+    pub fn then(&self, next: &Self) -> Self {
+        let mut mass = Grid::empty();
+        for (step, p) in self.mass.iter().enumerate().filter(|(_, p)| **p > 0.0) {
+            mass[step..].iter_mut().zip(&next.mass).for_each(|(sum, q)| *sum += p * q);
+        }
+        Self { mass }
+    }
+
+    /// Returns the law of the later of two that begin together.
+    #[must_use]
+    pub fn beside(&self, other: &Self) -> Self {
+        let (mut own, mut others, mut before) = (0.0, 0.0, 0.0);
+        let later = self.mass.iter().zip(&other.mass).map(|(p, q)| {
+            own += p;
+            others += q;
+            own * others - std::mem::replace(&mut before, own * others)
+        });
+        Self { mass: later.collect() }
+    }
+
+    /// Returns the law of one that is this with a probability and the other else.
+    #[must_use]
+    pub fn or(&self, share: f64, other: &Self) -> Self {
+        Self { mass: self.mass.iter().zip(&other.mass).map(|(p, q)| share * p + (1.0 - share) * q).collect() }
+    }
+
+    /// Returns the time that the asked part of responses does not exceed, in milliseconds; `None` beyond the grid. The mass of
+    /// a step is spread over half a step to both sides.
+    #[must_use]
+    pub fn quantile_ms(&self, quantile: f64, span_ms: f64) -> Option<f64> {
+        let mut sum = 0.0;
+        let (step, p) = self.mass.iter().enumerate().find(|(_, p)| {
+            sum += **p;
+            sum >= quantile - LEAST
+        })?;
+        let part = if *p > 0.0 { (quantile - (sum - p)) / p } else { 0.5 };
+        Some(span_ms / STEPS as f64 * (step as f64 - 0.5 + part.clamp(0.0, 1.0)).max(0.0))
+    }
+}
+
+impl Station {
+    fn arrivals(&self) -> Arrivals {
+        let (few, more) = (self.calls.floor(), self.calls.fract());
+        Arrivals { rate: self.rate_rps / 1e3, numbers: [(few as usize, 1.0 - more), (few as usize + 1, more)] }
+    }
+
+    /// Returns the squared coefficient of variation of the calls that a request makes.
+    fn calls_scv(&self) -> f64 {
+        let more = self.calls.fract();
+        more * (1.0 - more) / self.calls.powi(2)
+    }
+
+    /// Returns what is left of the queue that a Poisson stream of requests would find, where they come more evenly.
+    ///
+    /// Mean waits go with the variance of the work that comes (Whitt's QNA, 1983): `(c_a² + c_s²) ÷ (1 + c_s²)`, c_s² being that
+    /// of a request's work. Where calls are served together, most of what is waited for is the batch that runs; there it is 1.
+    fn queue_left(&self) -> f64 {
+        if self.services.len() > 1 || self.arrivals_scv >= 1.0 {
+            return 1.0;
+        }
+        (self.arrivals_scv + self.work_scv()) / (1.0 + self.work_scv())
+    }
+
+    /// Returns the squared coefficient of variation of the work of a request.
+    fn work_scv(&self) -> f64 {
+        self.full().scv() / self.calls + self.calls_scv()
+    }
+
+    /// Returns how evenly requests leave (QNA, equation 39): a busy replica paces them. Those of batches are taken as a Poisson
+    /// stream.
+    #[must_use]
+    pub fn departures_scv(&self) -> f64 {
+        if self.services.len() > 1 {
+            return 1.0;
+        }
+        let busy = self.full_use().min(1.0).powi(2);
+        let paced = busy * (self.work_scv().max(LEAST_WORK_SCV) - 1.0) / f64::from(self.servers).sqrt();
+        1.0 + (1.0 - busy) * (self.arrivals_scv - 1.0) + paced
+    }
+
+    fn full(&self) -> &Distribution {
+        self.services.last().expect("a lane serves at least one call at a time")
+    }
+
+    /// Returns the busy part of the replicas if all batches were full.
+    fn full_use(&self) -> f64 {
+        let capacity = self.services.len() as f64 * f64::from(self.servers) / self.full().mean_ms();
+        self.rate_rps / 1e3 * self.calls / capacity
+    }
+
+    /// Returns the law of the time until all calls of a request are done, on a grid that ends at `span_ms`.
+    #[must_use]
+    pub fn response(&self, span_ms: f64) -> Response {
+        // Closer to saturation nothing settles within a span that anybody asks about.
+        if self.full_use() > 1.0 - 1e-6 {
+            return Response::never();
+        }
+        let lane = Lane::of(self);
+        let chain = Chain::of(&lane);
+        let waiting = Waiting::new(&lane, Grid { step: span_ms / STEPS as f64 });
+        Response { mass: ends::of(&waiting, &chain) }
+    }
+}
