@@ -11,7 +11,7 @@ use crate::measure::adaptive::{Aim, Chooser, Known};
 use crate::measure::{CALLS_FOR_A_TAIL, Wave};
 use crate::problem::Problem;
 use crate::profile::{Bound, Family, Key, Profile, Seen, SkippedPoint, Spot};
-use crate::rooms::{self, Configuration, Relevance, hopeful, relevance};
+use crate::rooms::{self, PointKey, Relevance, hopeful, relevance};
 use crate::{Code, Error, Finding, Findings};
 
 use super::profile::share;
@@ -108,8 +108,8 @@ impl Asked {
 
     /// Tells whether a plan of the problem may use a configuration at all.
     fn admits(&self, names: &[String], (index, key): &Spot) -> bool {
-        let wanted = self.problem.variants.as_ref();
-        wanted.is_none_or(|wanted| wanted.contains(&names[*index])) && key.cores <= self.problem.core_budget()
+        let wanted = self.problem.allowed_variants();
+        wanted.is_none_or(|wanted| wanted.contains(&names[*index].as_str())) && key.cores <= self.problem.core_budget()
     }
 
     /// Returns the facts of all its profiles, this one as far as it is measured.
@@ -177,11 +177,11 @@ impl Choice {
         let Some(asked) = &self.problem else { return Ok(Wave::default()) };
         let raised = self.chooser.as_ref().map(Chooser::calibration);
         let bound = raised.map_or(DEVIATIONS, |raised| DEVIATIONS.raised(raised));
-        let named = |spots: &[Spot]| -> Vec<Configuration> {
+        let named = |spots: &[Spot]| -> Vec<PointKey> {
             spots.iter().map(|&(index, key)| (self.names[index].clone(), key)).collect()
         };
         let place = |name: &String| self.names.iter().position(|known| known == name);
-        let spots = |configurations: &[Configuration]| -> Vec<Spot> {
+        let spots = |configurations: &[PointKey]| -> Vec<Spot> {
             configurations.iter().filter_map(|(name, key)| Some((place(name)?, *key))).collect()
         };
         let facts = asked.facts(profile)?;
@@ -217,7 +217,7 @@ impl Choice {
         let known = self.known(profile);
         let Some(chooser) = &mut self.chooser else { return (Vec::new(), String::new()) };
         let outcome = chooser.outcome(&known);
-        let reasons: BTreeMap<&Configuration, String> = self
+        let reasons: BTreeMap<&PointKey, String> = self
             .found
             .iter()
             .flat_map(|found| &found.skipped)

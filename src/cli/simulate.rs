@@ -89,8 +89,8 @@ enum Baseline {
 }
 
 impl Baseline {
-    fn kinds(self, problem: &Problem) -> Vec<Kind> {
-        match self {
+    fn kinds(self, problem: &Problem) -> Result<Vec<Kind>, Error> {
+        Ok(match self {
             Self::Single => vec![Kind::Single],
             Self::Oracle => vec![Kind::AutoscaledOracle],
             Self::Reactive => vec![Kind::AutoscaledReactive],
@@ -102,8 +102,8 @@ impl Baseline {
             Self::Fa2Low => vec![Kind::Fa2Low],
             Self::Fa2High => vec![Kind::Fa2High],
             Self::Rim => vec![Kind::Rim],
-            Self::All => Kind::of(problem),
-        }
+            Self::All => Kind::of_problem(problem)?,
+        })
     }
 }
 
@@ -177,7 +177,10 @@ fn others(args: &Args, plan: &Loaded<Plan>, facts: &Facts, settings: &Settings) 
     let Some(problem) = problem_of(plan, args.problem.as_deref())?.filter(|_| !args.baseline.is_empty()) else {
         return if args.baseline.is_empty() { Ok(Vec::new()) } else { Err(no_problem()) };
     };
-    let kinds: BTreeSet<Kind> = args.baseline.iter().flat_map(|baseline| baseline.kinds(&problem)).collect();
+    let mut kinds = BTreeSet::new();
+    for baseline in &args.baseline {
+        kinds.extend(baseline.kinds(&problem)?);
+    }
     let rules = BaselineRules { look_ahead: Duration::from_secs(args.look_ahead_s), overloaded: args.overloaded };
     let mut reports = Vec::new();
     for kind in kinds {

@@ -6,7 +6,7 @@ use crate::base::codec;
 use crate::base::codec::{Loaded, load, to_bytes};
 use crate::facts::Facts;
 use crate::plan::{AtPeak, HeadRoom, Plan};
-use crate::problem::{Formulation, GoalKind, Problem};
+use crate::problem::{GoalKind, Problem};
 use crate::rooms::{self, Context};
 use crate::simulate::Effort;
 use crate::{Code, Error, Finding, Findings, Severity};
@@ -98,7 +98,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         say_findings(&Findings::from(finding.with_severity(Severity::Warning)).in_file(&plan.path));
     }
     let from = from.filter(|_| problem.document.goal.kind == GoalKind::Weighted);
-    let tried = args.trial > 0 && problem.document.formulation == Formulation::TailAware;
+    let tried = args.trial > 0 && !problem.document.room.is_published();
     let context = Context {
         from: from.as_ref().map(|plan| &plan.document),
         verify: args.verify,

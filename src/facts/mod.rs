@@ -1,6 +1,7 @@
 //! The measured facts that a problem or a plan rests on: its profiles, read once and looked up by name, and its recorded
 //! load.
 
+mod ask;
 mod risk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,8 @@ use crate::profile::{
 };
 use crate::workload::RecordedLoad;
 
-pub use risk::AtRisk;
+pub use ask::{Ask, Margin, Parts, Running, not_measured};
+use risk::AtRisk;
 
 /// Profiles with their answers and curves, and the recorded load.
 #[derive(Debug, Clone, Default)]

@@ -79,11 +79,10 @@ impl AtRisk {
 
 /// Returns the names of all variants that the problem may use.
 fn allowed(problem: &Problem, facts: &Facts) -> Vec<String> {
-    if !problem.stages.is_empty() {
-        return problem.stages.iter().flat_map(|stage| stage.variants.clone()).collect();
+    match problem.allowed_variants() {
+        Some(names) => names.into_iter().map(str::to_owned).collect(),
+        None => facts.variants().map(|variant| variant.name.clone()).collect(),
     }
-    let named = |name: &String| problem.variants.as_ref().is_none_or(|names| names.contains(name));
-    facts.variants().map(|variant| variant.name.clone()).filter(named).collect()
 }
 
 /// Returns the standard deviation of a point's latency, relative, as the interval of its median tells it.

@@ -96,6 +96,19 @@ pub(crate) const LOAD_SLACK: f64 = 1e-9;
 /// Slack that rounding may cost when accuracies are compared with the asked one.
 pub(crate) const ACCURACY_SLACK: f64 = 1e-12;
 
+/// Tells whether two solvers found the same best value, rounding aside, or both that there is none.
+#[must_use]
+pub fn agrees(one: Option<f64>, other: Option<f64>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => (one - other).abs() <= VALUE_SLACK * (1.0 + one.abs()),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// Slack that rounding may cost when values of a goal are compared, relative to them.
+const VALUE_SLACK: f64 = 1e-9;
+
 impl Instance {
     /// Returns the solution with these cores at this load: quotas filled most accurate first, which is optimal as only
     /// the average accuracy depends on them. `None` where capacity or accuracy does not suffice, or cores are too many.

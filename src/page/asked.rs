@@ -4,7 +4,7 @@ use super::words::{UNKNOWN, counted, length, listed, ms, percent, quantile, rps}
 use super::{Block, Given, Table, text};
 use crate::page::plot::text::{number, rounded};
 use crate::plan::Plan;
-use crate::problem::{Criterion, Formulation, Goal, GoalKind, Machine, PipelineAccuracy, Problem, Room};
+use crate::problem::{Criterion, Goal, GoalKind, Machine, PipelineAccuracy, Problem};
 use crate::profile::Profile;
 
 pub(crate) fn blocks(given: &Given<'_>) -> Vec<Block> {
@@ -17,7 +17,7 @@ pub(crate) fn blocks(given: &Given<'_>) -> Vec<Block> {
         Some(problem) => terms.extend(of_problem(problem)),
         None => terms.push(("Goal", "not known: the plan keeps no problem".to_owned())),
     }
-    terms.push(("Room", format!("{}: {}", plan.provenance.room.as_str(), question(plan.provenance.room))));
+    terms.push(("Room", format!("{}: {}", plan.provenance.room.as_str(), plan.provenance.room.question())));
     terms.push(("Changing gears", switch(plan)));
     let terms = terms.into_iter().map(|(name, meaning)| (name.to_owned(), meaning)).collect();
     let mut blocks = vec![Block::Terms(terms)];
@@ -34,17 +34,16 @@ fn kept(plan: &Plan) -> String {
 
 fn of_problem(problem: &Problem) -> Vec<(&'static str, String)> {
     let mut terms = vec![("Goal", goal(problem)), ("Inventory", inventory(problem))];
-    if let Some(variants) = &problem.variants {
-        terms.push(("Variants", listed(variants)));
-    }
-    if !problem.stages.is_empty() {
+    if !problem.stages().is_empty() {
         terms.push(("Stages", stages(problem)));
         terms.push(("Accuracy of the whole", accuracy(problem)));
+    } else if let Some(variants) = problem.allowed_variants() {
+        terms.push(("Variants", listed(&variants.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>())));
     }
     if let Some(risk) = problem.risk {
         terms.push(("Risk", format!("{} that facts were wrong and the objective is not kept", percent(risk.get()))));
     }
-    if problem.formulation == Formulation::Published {
+    if problem.room.is_published() {
         terms.push(("Formulation", "published: the paper's own model, without waiting in it".to_owned()));
     }
     terms
@@ -126,25 +125,15 @@ fn stages(problem: &Problem) -> String {
         let calls = if calls == 1.0 { String::new() } else { format!(", {} calls a request", number(calls)) };
         format!("{} ({}{calls})", stage.name, stage.variants.join(", "))
     };
-    problem.stages.iter().map(stage).collect::<Vec<_>>().join(" → ")
+    problem.stages().iter().map(stage).collect::<Vec<_>>().join(" → ")
 }
 
 fn accuracy(problem: &Problem) -> String {
-    match problem.accuracy.as_ref().unwrap_or(&PipelineAccuracy::Product) {
+    match problem.accuracy_of_stages() {
         PipelineAccuracy::Product => "the product of the stages', as if their errors were independent".to_owned(),
         PipelineAccuracy::Measured { combinations } => {
             format!("measured from end to end for {}", length(combinations, "combination"))
         }
-    }
-}
-
-const fn question(room: Room) -> &'static str {
-    match room {
-        Room::VariantSet => "which variants side by side, with how many cores and what share of traffic",
-        Room::Pipeline => "which variant, cores, batch and replicas for each stage",
-        Room::Cascade => "which cascade of variants, placement and batching at every load",
-        Room::Dropout => "how much of one network to compute for a query",
-        Room::Offload => "which stages on machines, which on functions",
     }
 }
 

@@ -3,7 +3,7 @@
 use super::words::{UNKNOWN, percent, quantile, rounded, rps};
 use super::{Block, Given, Head, Seen, Table, Witness, text};
 use crate::plan::Gear;
-use crate::problem::Room;
+use crate::problem::RoomName;
 
 /// Something that is claimed and seen.
 struct Measure {
@@ -15,7 +15,7 @@ struct Measure {
 
 /// Tells whether stages do different tasks, so that the answer of the last one is not the answer of the whole.
 pub(crate) fn is_pipeline(given: &Given<'_>) -> bool {
-    given.plan.provenance.room == Room::Pipeline
+    given.plan.provenance.room == RoomName::Pipeline
 }
 
 pub(crate) fn blocks(given: &Given<'_>) -> Vec<Block> {

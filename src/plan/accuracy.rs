@@ -15,7 +15,7 @@ use crate::stats::sample::wilson;
 pub fn of_pipeline(gear: &Gear, problem: &Problem, facts: &Facts) -> Option<AccuracyClaim> {
     let shares: Vec<Vec<(&str, f64)>> = gear.stages.iter().map(|stage| shares(&stage.lanes)).collect::<Option<_>>()?;
     let mut trust = Trust::Measured;
-    let ends = match problem.accuracy.as_ref().unwrap_or(&PipelineAccuracy::Product) {
+    let ends = match problem.accuracy_of_stages() {
         PipelineAccuracy::Product => {
             let mut product = [1.0; 3];
             for stage in &shares {

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::units::Millis;
-use crate::facts::{AtRisk, Facts};
-use crate::problem::{Formulation, GoalKind, Problem, Room};
+use crate::facts::{Ask, Facts};
+use crate::problem::{GoalKind, PipelineSettings, Problem, RoomName, RoomSettings};
 use crate::profile::{Service, Trust};
 
 use super::packing;
@@ -47,9 +47,12 @@ impl Default for Tolerance {
 /// Checks a plan against its facts and, where given, its problem. An empty list means that everything was confirmed.
 #[must_use]
 pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: Tolerance) -> Findings {
-    if let Some(at_risk) = problem.and_then(|problem| AtRisk::of(problem, facts)) {
-        return check(plan, &at_risk.facts, Some(&at_risk.problem), tolerance);
-    }
+    let Some(problem) = problem else { return checked(plan, facts, None, tolerance) };
+    let ask = Ask::new(problem, facts);
+    checked(plan, &ask.facts, Some(&ask.problem), tolerance)
+}
+
+fn checked(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: Tolerance) -> Findings {
     let mut findings = plan.validate();
     facts_are_measured(plan, facts, &mut findings);
     if findings.has_errors() {
@@ -232,7 +235,7 @@ impl Checker<'_> {
 
     /// Returns the problem of a pipeline, whose stages do different tasks: no stage's answer is the answer of the whole.
     fn pipeline(&self) -> Option<&Problem> {
-        self.problem.filter(|problem| !problem.stages.is_empty())
+        self.problem.filter(|problem| !problem.stages().is_empty())
     }
 
     /// Mixes the ends of the variants' intervals by share; of a cascade whose answers do not hang on chance it is that of a part.
@@ -270,10 +273,10 @@ impl Checker<'_> {
 
     /// Returns what the batches of a published pipeline weigh (δ); nothing elsewhere.
     fn weight_of_batches(&self, problem: &Problem) -> f64 {
-        if problem.room != Room::Pipeline || problem.formulation != Formulation::Published {
+        let RoomSettings::Pipeline(PipelineSettings { published: Some(published), .. }) = &problem.room else {
             return 0.0;
-        }
-        let weight = problem.published.clone().unwrap_or_default().batch_weight.get();
+        };
+        let weight = published.batch_weight.get();
         self.gear.stages.iter().flat_map(|stage| &stage.lanes).map(|lane| weight * f64::from(lane.batch)).sum()
     }
 
@@ -474,16 +477,16 @@ impl Checker<'_> {
             let cause = format!("{up} cores are up, {most} may be used");
             findings.push(Finding::error(Code::LimitBroken, self.key.clone(), cause, "solve again"));
         }
-        if let Some(allowed) = &problem.variants {
+        if let Some(allowed) = problem.allowed_variants() {
             for lane in self.gear.stages.iter().flat_map(|stage| &stage.lanes) {
-                if !allowed.contains(&lane.variant) {
+                if !allowed.contains(&lane.variant.as_str()) {
                     let cause = format!("`{}` is none of the variants that may be used", lane.variant);
                     findings.push(Finding::error(Code::LimitBroken, self.key.clone(), cause, "solve again"));
                 }
             }
         }
         self.fewest_cores(problem, findings);
-        if matches!(problem.room, Room::VariantSet | Room::Pipeline) {
+        if matches!(problem.room.name(), RoomName::VariantSet | RoomName::Pipeline) {
             self.objective(problem, findings);
         }
         if let (Some(least), Some(truth)) = (problem.goal.accuracy_at_least, self.expected_accuracy())

@@ -103,6 +103,14 @@ pub struct Certificate {
     pub trial: Option<GearTried>,
 }
 
+impl Certificate {
+    /// Returns the certificate of a gear that a method proved to be best.
+    #[must_use]
+    pub const fn proved(objective: f64, method: String) -> Self {
+        Self { objective, bound: objective, gap: 0.0, method, trial: None }
+    }
+}
+
 /// What a simulation of a gear, alone at its highest rate, saw.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,9 +1,10 @@
 //! The facts of a plan: the profiles and the trace that it names, and what holds on the kind of machine of each pool.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::base::error::Error;
-use crate::facts::{Facts, recorded_load, slowdowns};
+use crate::facts::{Facts, Running, recorded_load, slowdowns};
 use crate::plan::{InputRole, Plan, Pool};
 use crate::profile::{Service, Variant};
 
@@ -59,5 +60,26 @@ impl Facts {
     pub fn slowdowns_on(&self, plan: &Plan, pool: &Pool, variant: &str) -> Vec<f64> {
         let held = self.held_by(plan, pool);
         slowdowns(held.flat_map(|index| self.profiles[index].document.points_of(variant)), &pool.on)
+    }
+}
+
+impl Plan {
+    /// Returns what each gear of the plan holds, for a planner that is to follow it.
+    #[must_use]
+    pub fn running(&self) -> Vec<Running> {
+        let mut ranges: Vec<Running> = Vec::new();
+        for gear in &self.gears {
+            let up_to_rps = gear.up_to_rps.get();
+            if ranges.last().is_none_or(|last| last.up_to_rps < up_to_rps) {
+                let mut cores = BTreeMap::new();
+                for pool in &self.placement {
+                    for variant in &pool.hosts {
+                        *cores.entry(variant.clone()).or_insert(0) += gear.replicas_of(pool) * pool.on.cores();
+                    }
+                }
+                ranges.push(Running { up_to_rps, cores });
+            }
+        }
+        ranges
     }
 }

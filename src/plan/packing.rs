@@ -8,7 +8,7 @@ use crate::base::near;
 use crate::base::units::Megabytes;
 use crate::facts::Facts;
 use crate::problem::Resource;
-use crate::problem::{Machine, Problem, Room};
+use crate::problem::{Machine, Problem, RoomName};
 
 /// Memory sums above a machine's by no more than this part are rounding.
 const ROUNDING: f64 = 1e-9;
@@ -83,7 +83,7 @@ pub(super) fn check(plan: &Plan, gear: &Gear, facts: &Facts, key: &str, findings
 /// Compares the kinds of a plan with those of its problem.
 pub(super) fn kinds_agree(plan: &Plan, problem: &Problem, findings: &mut Findings) {
     // Devices of a cascade are pools of their own.
-    if !matches!(problem.room, Room::VariantSet | Room::Pipeline) {
+    if !matches!(problem.room.name(), RoomName::VariantSet | RoomName::Pipeline) {
         return;
     }
     if plan.machines != problem.inventory.machines {

@@ -15,7 +15,7 @@ pub(super) fn check(plan: &Plan, facts: &Facts, problem: &Problem, tolerance: To
 
 /// Returns the least accuracy over all requests that a problem asks for; one that is relative to a reference by that variant's.
 fn least(problem: &Problem, facts: &Facts) -> Option<f64> {
-    let relative = problem.cascade.as_ref().and_then(|settings| {
+    let relative = problem.cascade().and_then(|settings| {
         let reference = facts.variant(settings.reference.as_ref()?)?;
         Some(reference.accuracy.value.get() - settings.loss())
     });
@@ -49,7 +49,7 @@ fn is_consistent(plan: &Plan, problem: &Problem, findings: &mut Findings) {
             broken("proof.low", format!("{} is proved, {least} is {what}", proof.low));
         }
     }
-    let settings = problem.cascade.as_ref().filter(|settings| settings.certify && settings.reference.is_some());
+    let settings = problem.cascade().filter(|settings| settings.certify && settings.reference.is_some());
     let asked = settings.map(|settings| settings.loss());
     match (&proof.against, asked) {
         (None, Some(_)) => broken("proof.against", "nothing is proved against the reference".to_owned()),

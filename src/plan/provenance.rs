@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::HeadRoom;
 use crate::base::codec::Loaded;
 use crate::base::paths::relative;
-use crate::problem::{Problem, Room};
+use crate::problem::{Problem, RoomName};
 use crate::profile::Profile;
 
 /// How a plan was found, and from what. The only place for facts about the making.
@@ -19,7 +19,7 @@ pub struct Provenance {
     /// Program and version, or `by hand`.
     pub tool: String,
     /// The room that planned it.
-    pub room: Room,
+    pub room: RoomName,
     /// Seed of whatever was random.
     pub seed: u64,
     /// Files that it was made from, relative to the plan.
@@ -38,7 +38,7 @@ pub struct Provenance {
 impl Provenance {
     /// Returns that this program planned it in a room; the caller records from what.
     #[must_use]
-    pub fn of_room(room: Room) -> Self {
+    pub fn of_room(room: RoomName) -> Self {
         Self {
             tool: concat!("planner ", env!("CARGO_PKG_VERSION")).to_owned(),
             room,

@@ -2,9 +2,10 @@
 //!
 //! This file holds the nouns of `planner.problem/1`, written by hand in TOML (JSON is accepted).
 
+mod file;
 mod inventory;
 mod machine;
-mod pipeline;
+mod room;
 mod validate;
 
 use std::path::PathBuf;
@@ -14,45 +15,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::codec::Document;
 use crate::base::finding::Findings;
-use crate::base::units::{Accuracy, Certainty, Factor, Millis, Rate, Share, Usd};
+use crate::base::units::{Accuracy, Factor, Millis, Rate, Share, Usd};
 
+use file::{ForeignKey, ProblemFile};
 pub use inventory::Resource;
 pub use machine::Machine;
-pub use pipeline::{Combination, PipelineAccuracy, Task};
-
-/// The name and version of the problem format.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ProblemFormat {
-    /// The only version so far.
-    #[default]
-    #[serde(rename = "planner.problem/1")]
-    V1,
-}
+pub use room::{
+    CascadeServe, CascadeSettings, Combination, InfAdapter, Ipa, PipelineAccuracy, PipelineSettings, RoomName,
+    RoomSettings, Task, VariantSetSettings,
+};
 
 /// A planning problem.
+///
+/// A room's own keys stand in its [`RoomSettings`]: what one room does not have cannot be asked of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "ProblemFile", into = "ProblemFile")]
 pub struct Problem {
-    /// Always `planner.problem/1`.
-    pub format: ProblemFormat,
     /// A name for people; the plan carries it.
     pub name: String,
-    /// Which planner answers.
-    pub room: Room,
-    /// The paper's model, or ours.
-    #[serde(default)]
-    pub formulation: Formulation,
-    /// Profiles to plan with, relative to this file.
+    /// Which planner answers, and its settings.
+    pub room: RoomSettings,
+    /// Profiles to plan with, relative to the problem's file.
     pub profiles: Vec<PathBuf>,
-    /// Variants that may be used; all of the profiles where left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub variants: Option<Vec<String>>,
-    /// `pipeline`: what a request passes through.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub stages: Vec<Task>,
-    /// `pipeline`: how accurate the whole is; the product of its stages where left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accuracy: Option<PipelineAccuracy>,
     /// The load to plan for.
     pub workload: Workload,
     /// The latency objective.
@@ -62,19 +46,13 @@ pub struct Problem {
     /// What to make best.
     pub goal: Goal,
     /// The probability that may be left that the SLO is broken at some load because facts were wrong; facts are taken as they
-    /// were measured where left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// were measured where there is none.
     pub risk: Option<Share>,
-    /// `risk`: how much another profile of the same variants differs, as a standard deviation of latency relative to it, on top
-    /// of the profile's own intervals; 0 where left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// How much another profile of the same variants differs, as a standard deviation of latency relative to it, on top of the
+    /// profile's own intervals.
     pub profile_error: Option<Factor>,
-    /// Settings of the room `cascade`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cascade: Option<CascadeSettings>,
-    /// Settings of `formulation = "published"`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub published: Option<Published>,
+    /// Keys of the file that its room does not have.
+    pub(crate) foreign: Vec<ForeignKey>,
 }
 
 impl Document for Problem {
@@ -100,21 +78,61 @@ impl Problem {
     /// Where the problem was not validated and `after` names an unknown stage.
     #[must_use]
     pub fn predecessors(&self) -> Vec<Vec<usize>> {
-        let stages: Vec<_> = self.stages.iter().map(|stage| (stage.name.as_str(), &stage.after[..])).collect();
+        let stages: Vec<_> = self.stages().iter().map(|stage| (stage.name.as_str(), &stage.after[..])).collect();
         crate::base::graph::predecessors(&stages)
     }
 
-    /// Returns the problem with only these variants in its stages, and the accuracies of their combinations.
+    /// Returns the stages of a pipeline; none in other rooms.
     #[must_use]
-    pub fn with_variants(&self, variants: &[Vec<String>]) -> Self {
-        let mut fixed = self.clone();
-        for (stage, variants) in fixed.stages.iter_mut().zip(variants) {
-            stage.variants.clone_from(variants);
+    pub fn stages(&self) -> &[Task] {
+        match &self.room {
+            RoomSettings::Pipeline(settings) => &settings.stages,
+            _ => &[],
         }
-        if let Some(PipelineAccuracy::Measured { combinations }) = &mut fixed.accuracy {
-            let fits =
-                |of: &Combination| of.variants.iter().zip(variants).all(|(name, allowed)| allowed.contains(name));
-            combinations.retain(fits);
+    }
+
+    /// Returns how accurate a pipeline is as a whole.
+    #[must_use]
+    pub fn accuracy_of_stages(&self) -> &PipelineAccuracy {
+        match &self.room {
+            RoomSettings::Pipeline(PipelineSettings { accuracy: Some(accuracy), .. }) => accuracy,
+            _ => &PipelineAccuracy::Product,
+        }
+    }
+
+    /// Returns the settings of the room `cascade`; `None` in other rooms.
+    #[must_use]
+    pub fn cascade(&self) -> Option<&CascadeSettings> {
+        match &self.room {
+            RoomSettings::Cascade(settings) => Some(settings),
+            _ => None,
+        }
+    }
+
+    /// Returns the variants that may be used, where the problem names them.
+    #[must_use]
+    pub fn allowed_variants(&self) -> Option<Vec<&str>> {
+        match &self.room {
+            RoomSettings::VariantSet(VariantSetSettings { variants, .. })
+            | RoomSettings::Cascade(CascadeSettings { variants, .. }) => {
+                variants.as_ref().map(|names| names.iter().map(String::as_str).collect())
+            }
+            RoomSettings::Pipeline(settings) => {
+                Some(settings.stages.iter().flat_map(|stage| &stage.variants).map(String::as_str).collect())
+            }
+            RoomSettings::Dropout | RoomSettings::Offload => None,
+        }
+    }
+
+    /// Returns the problem with only these variants.
+    #[must_use]
+    pub fn with_variants(&self, names: &[String]) -> Self {
+        let mut fixed = self.clone();
+        match &mut fixed.room {
+            RoomSettings::VariantSet(settings) => settings.variants = Some(names.to_vec()),
+            RoomSettings::Cascade(settings) => settings.variants = Some(names.to_vec()),
+            RoomSettings::Pipeline(settings) => settings.keep_variants(names),
+            RoomSettings::Dropout | RoomSettings::Offload => {}
         }
         fixed
     }
@@ -127,47 +145,6 @@ impl Problem {
         moved.goal.cores_at_most = moved.goal.cores_at_most.map(|most| most.max(cores));
         moved
     }
-}
-
-/// The planners of this house.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Room {
-    /// Variants side by side (InfAdapter).
-    VariantSet,
-    /// A chain or graph of tasks (IPA).
-    Pipeline,
-    /// A cascade of variants with gears (CascadeServe).
-    Cascade,
-    /// One network, a chosen part of its nodes (SLO-NN).
-    Dropout,
-    /// An early-exit network over machines and functions (SERFLOW).
-    Offload,
-}
-
-impl Room {
-    /// Returns the room's name as files spell it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::VariantSet => "variant-set",
-            Self::Pipeline => "pipeline",
-            Self::Cascade => "cascade",
-            Self::Dropout => "dropout",
-            Self::Offload => "offload",
-        }
-    }
-}
-
-/// Whose model of the problem is solved.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Formulation {
-    /// Ours: capacities from measured service times with waiting in the model.
-    #[default]
-    TailAware,
-    /// The paper's: a straight line through measured capacities, one core per worker, a hand factor.
-    Published,
 }
 
 /// The load to plan for.
@@ -231,6 +208,16 @@ impl Inventory {
     #[must_use]
     pub fn all_cores(&self) -> u32 {
         if self.machines.is_empty() { self.cores } else { self.machines.iter().map(Machine::all_cores).sum() }
+    }
+
+    /// Returns the lowest price of a core for an hour; machines are divided by their cores.
+    #[must_use]
+    pub fn cheapest_core_usd_per_hour(&self) -> f64 {
+        if self.machines.is_empty() {
+            return self.price_usd_per_core_hour.get();
+        }
+        let of_kind = |kind: &Machine| kind.price_usd_per_hour.get() / f64::from(kind.cores);
+        self.machines.iter().map(of_kind).fold(f64::INFINITY, f64::min)
     }
 
     /// Returns the price of everything there is for an hour.
@@ -386,125 +373,6 @@ impl Default for Weights {
             accuracy: default_accuracy_weight(),
             resource: default_resource_weight(),
             loading: default_loading_weight(),
-        }
-    }
-}
-
-/// Settings of the room `cascade`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CascadeSettings {
-    /// Whether the accuracy over requests is proved, on samples that the search does not see: those that the profile does not keep
-    /// apart for calibration, or a half drawn by chance where it keeps none apart.
-    #[serde(default = "yes")]
-    pub certify: bool,
-    /// Probability of a wrong proof (δ).
-    #[serde(default = "one_in_twenty")]
-    pub delta: Share,
-    /// Most models of a cascade.
-    #[serde(default = "three")]
-    #[schemars(range(min = 1, max = 4))]
-    pub max_length: u32,
-    /// The variant that accuracy is measured against, in place of a least accuracy in numbers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<String>,
-    /// How much less accurate than the reference the plan may be over the requests of all loads (ε); not at all where left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss_at_most: Option<Share>,
-}
-
-impl CascadeSettings {
-    /// Returns how much less accurate than the reference a plan may be.
-    #[must_use]
-    pub fn loss(&self) -> f64 {
-        self.loss_at_most.map_or(0.0, Share::get)
-    }
-}
-
-impl Default for CascadeSettings {
-    fn default() -> Self {
-        Self { certify: yes(), delta: one_in_twenty(), max_length: three(), reference: None, loss_at_most: None }
-    }
-}
-
-const fn yes() -> bool {
-    true
-}
-
-fn one_in_twenty() -> Share {
-    Share::saturating(0.05)
-}
-
-const fn three() -> u32 {
-    3
-}
-
-/// Settings of the published formulation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Published {
-    /// Safety factor on the fitted capacity line (0.8 in the paper).
-    #[serde(default = "capacity_factor")]
-    pub capacity_factor: Share,
-    /// Cores at which capacity is taken before the line is fitted (1, 2, 4, 8, 16 in the paper).
-    #[serde(default = "fit_cores")]
-    pub fit_cores: Vec<u32>,
-    /// `pipeline`: the rate that a replica's base cores must sustain (4 in the paper's configurations).
-    #[serde(default = "base_rps")]
-    pub base_rps: Rate,
-    /// `pipeline`: weight of one sample in a batch (δ, 1e-6 in the paper).
-    #[serde(default = "batch_weight")]
-    pub batch_weight: Factor,
-    /// `cascade`: the highest of its evenly spaced thresholds; 1 where left out (0.4 for BERT, 0.3 for HellaSwag in the paper's code).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub highest_threshold: Option<Certainty>,
-    /// `cascade`: equal parts into which the load is cut, each with a gear of its own; 10 where left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1000))]
-    pub load_ranges: Option<u32>,
-}
-
-impl Published {
-    /// Returns the settings of one room that differ from the paper's, which no other room uses.
-    pub(super) fn keys_of(&self, room: Room) -> Vec<&'static str> {
-        let paper = Self::default();
-        let all = [
-            ("published.capacity_factor", Room::VariantSet, self.capacity_factor != paper.capacity_factor),
-            ("published.fit_cores", Room::VariantSet, self.fit_cores != paper.fit_cores),
-            ("published.base_rps", Room::Pipeline, self.base_rps != paper.base_rps),
-            ("published.batch_weight", Room::Pipeline, self.batch_weight != paper.batch_weight),
-            ("published.highest_threshold", Room::Cascade, self.highest_threshold != paper.highest_threshold),
-            ("published.load_ranges", Room::Cascade, self.load_ranges != paper.load_ranges),
-        ];
-        all.into_iter().filter(|(_, of, differs)| *of == room && *differs).map(|(key, ..)| key).collect()
-    }
-}
-
-fn base_rps() -> Rate {
-    Rate::saturating(4.0)
-}
-
-fn batch_weight() -> Factor {
-    Factor::saturating(1e-6)
-}
-
-fn capacity_factor() -> Share {
-    Share::saturating(0.8)
-}
-
-fn fit_cores() -> Vec<u32> {
-    vec![1, 2, 4, 8, 16]
-}
-
-impl Default for Published {
-    fn default() -> Self {
-        Self {
-            capacity_factor: capacity_factor(),
-            fit_cores: fit_cores(),
-            base_rps: base_rps(),
-            batch_weight: batch_weight(),
-            highest_threshold: None,
-            load_ranges: None,
         }
     }
 }

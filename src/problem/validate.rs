@@ -4,7 +4,10 @@ mod machines;
 
 use std::collections::BTreeSet;
 
-use super::{CascadeSettings, Combination, Criterion, Formulation, GoalKind, PipelineAccuracy, Problem, Room};
+use super::{
+    CascadeSettings, Combination, Criterion, GoalKind, InfAdapter, PipelineAccuracy, PipelineSettings, Problem,
+    RoomName, RoomSettings,
+};
 use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::graph::Walk;
 use crate::base::near;
@@ -33,14 +36,25 @@ impl Problem {
         cores_fit_the_inventory(self, &mut findings);
         machines::are_sound(self, &mut findings);
         gears_stay_countable(self, &mut findings);
-        published_settings_work(self, &mut findings);
-        published_pipelines_are_the_paper_s(self, &mut findings);
-        cascade_settings_work(self, &mut findings);
-        stages_are_of_a_pipeline(self, &mut findings);
-        stages_are_distinct(self, &mut findings);
-        stages_wait_for_earlier_ones(self, &mut findings);
-        combinations_are_complete(self, &mut findings);
+        keys_belong_to_the_room(self, &mut findings);
+        match &self.room {
+            RoomSettings::VariantSet(settings) => {
+                settings.published.iter().for_each(|published| a_line_can_be_fitted(published, &mut findings));
+            }
+            RoomSettings::Pipeline(settings) => pipeline_settings_work(self, settings, &mut findings),
+            RoomSettings::Cascade(settings) => cascade_settings_work(self, settings, &mut findings),
+            RoomSettings::Dropout | RoomSettings::Offload => {}
+        }
         findings
+    }
+}
+
+/// Returns the variants that the problem names for a room that chooses among all.
+fn named_variants(problem: &Problem) -> Option<&[String]> {
+    match &problem.room {
+        RoomSettings::VariantSet(settings) => settings.variants.as_deref(),
+        RoomSettings::Cascade(settings) => settings.variants.as_deref(),
+        RoomSettings::Pipeline(_) | RoomSettings::Dropout | RoomSettings::Offload => None,
     }
 }
 
@@ -49,7 +63,7 @@ fn lists_are_not_empty(problem: &Problem, findings: &mut Findings) {
         let action = "name at least one profile; `planner profile` makes one";
         findings.push(Finding::error(Code::Empty, "profiles", "no profile is named", action));
     }
-    if problem.variants.as_ref().is_some_and(Vec::is_empty) {
+    if named_variants(problem).is_some_and(<[String]>::is_empty) {
         let action = "name at least one variant, or leave the key out to use all";
         findings.push(Finding::error(Code::Empty, "variants", "no variant may be used", action));
     }
@@ -57,7 +71,7 @@ fn lists_are_not_empty(problem: &Problem, findings: &mut Findings) {
 
 fn variants_are_unique(problem: &Problem, findings: &mut Findings) {
     let mut seen = BTreeSet::new();
-    for (index, name) in problem.variants.iter().flatten().enumerate() {
+    for (index, name) in named_variants(problem).into_iter().flatten().enumerate() {
         if !seen.insert(name) {
             let cause = format!("`{name}` is named twice");
             findings.push(Finding::error(Code::DuplicateName, format!("variants[{index}]"), cause, "name it once"));
@@ -117,7 +131,7 @@ fn goal_has_its_limits(problem: &Problem, findings: &mut Findings) {
         let action = "remove the key or change the kind";
         findings.push(Finding::error(Code::GoalLimit, "goal.accuracy_at_least", cause, action));
     }
-    if goal.kind == GoalKind::Fastest && problem.room != Room::Cascade {
+    if goal.kind == GoalKind::Fastest && problem.room.name() != RoomName::Cascade {
         let action = "choose another kind, or `room = \"cascade\"`";
         findings.push(Finding::error(
             Code::GoalLimit,
@@ -126,12 +140,14 @@ fn goal_has_its_limits(problem: &Problem, findings: &mut Findings) {
             action,
         ));
     }
-    if goal.mean_accuracy_at_least.is_some() && (problem.room != Room::Cascade || goal.kind == GoalKind::MostAccurate) {
+    if goal.mean_accuracy_at_least.is_some()
+        && (problem.room.name() != RoomName::Cascade || goal.kind == GoalKind::MostAccurate)
+    {
         let cause = "only the room `cascade` uses this key, with `kind = \"cheapest\"`";
         let action = "use `accuracy_at_least`, which holds at every load";
         findings.push(Finding::error(Code::GoalLimit, "goal.mean_accuracy_at_least", cause, action));
     }
-    let has_reference = problem.cascade.as_ref().is_some_and(|settings| settings.reference.is_some());
+    let has_reference = problem.cascade().is_some_and(|settings| settings.reference.is_some());
     let has_least = goal.accuracy_at_least.is_some() || goal.mean_accuracy_at_least.is_some() || has_reference;
     if goal.kind == GoalKind::Cheapest && !has_least {
         let action = "say how accurate the plan must be, like `accuracy_at_least = 0.9`";
@@ -182,13 +198,18 @@ fn gears_stay_countable(problem: &Problem, findings: &mut Findings) {
     }
 }
 
-fn published_settings_work(problem: &Problem, findings: &mut Findings) {
-    let Some(published) = &problem.published else { return };
-    if problem.formulation != Formulation::Published {
-        let action = "add `formulation = \"published\"`, or remove the table";
-        let finding = Finding::error(Code::NoEffect, "published", "only the published formulation uses it", action);
-        findings.push(finding.with_severity(Severity::Warning));
+/// Reports the keys of other rooms, and those of a formulation that was not asked for.
+fn keys_belong_to_the_room(problem: &Problem, findings: &mut Findings) {
+    for foreign in &problem.foreign {
+        let cause = format!("only {} uses it", foreign.belongs_to);
+        let severity = if foreign.is_error { Severity::Error } else { Severity::Warning };
+        let finding =
+            Finding::error(Code::NoEffect, foreign.key, cause, "remove it, or change the room or formulation");
+        findings.push(finding.with_severity(severity));
     }
+}
+
+fn a_line_can_be_fitted(published: &InfAdapter, findings: &mut Findings) {
     let distinct: BTreeSet<u32> = published.fit_cores.iter().copied().collect();
     if distinct.len() < 2 || distinct.iter().any(|cores| !(1..=MOST_FIT_CORES).contains(cores)) {
         let cause = format!("no line goes through {:?}", published.fit_cores);
@@ -201,19 +222,21 @@ fn published_settings_work(problem: &Problem, findings: &mut Findings) {
     }
 }
 
+fn pipeline_settings_work(problem: &Problem, settings: &PipelineSettings, findings: &mut Findings) {
+    if settings.stages.is_empty() {
+        let action = "describe each with [[stages]], a name and its variants";
+        findings.push(Finding::error(Code::Empty, "stages", "a pipeline has stages", action));
+    }
+    if settings.published.is_some() {
+        published_pipelines_are_the_paper_s(problem, settings, findings);
+    }
+    stages_are_distinct(settings, findings);
+    stages_wait_for_earlier_ones(problem, findings);
+    combinations_are_complete(settings, findings);
+}
+
 /// IPA's program knows chains of single calls, products of accuracies and one goal.
-fn published_pipelines_are_the_paper_s(problem: &Problem, findings: &mut Findings) {
-    if let Some(published) = &problem.published {
-        let others = [Room::VariantSet, Room::Pipeline, Room::Cascade].into_iter().filter(|room| *room != problem.room);
-        for (other, key) in others.flat_map(|other| published.keys_of(other).into_iter().map(move |key| (other, key))) {
-            let cause = format!("only the room `{}` uses it", other.as_str());
-            let finding = Finding::error(Code::NoEffect, key, cause, "remove it");
-            findings.push(finding.with_severity(Severity::Warning));
-        }
-    }
-    if problem.room != Room::Pipeline || problem.formulation != Formulation::Published {
-        return;
-    }
+fn published_pipelines_are_the_paper_s(problem: &Problem, settings: &PipelineSettings, findings: &mut Findings) {
     let mut refuse = |key: String, cause: &str, action: &str| {
         findings.push(Finding::error(Code::NoEffect, key, cause.to_owned(), action));
     };
@@ -224,28 +247,23 @@ fn published_pipelines_are_the_paper_s(problem: &Problem, findings: &mut Finding
             "write \"weighted\", or leave out `formulation`",
         );
     }
-    if problem.accuracy.is_some() {
+    if settings.accuracy.is_some() {
         let cause = "the published program multiplies the stages' accuracies";
         refuse("accuracy".to_owned(), cause, "remove the table, or leave out `formulation`");
     }
-    for (index, stage) in problem.stages.iter().enumerate() {
+    for (index, stage) in settings.stages.iter().enumerate() {
         if stage.calls.get() != 1.0 {
             let cause = "the published program makes one call a stage";
             refuse(format!("stages[{index}].calls"), cause, "leave out `calls` or `formulation`");
         }
-        if !stage.after.is_empty() && (index == 0 || stage.after != [problem.stages[index - 1].name.clone()]) {
+        if !stage.after.is_empty() && (index == 0 || stage.after != [settings.stages[index - 1].name.clone()]) {
             let cause = "the published program's stages follow each other";
             refuse(format!("stages[{index}].after"), cause, "leave out `after` or `formulation`");
         }
     }
 }
 
-fn cascade_settings_work(problem: &Problem, findings: &mut Findings) {
-    let Some(settings) = &problem.cascade else { return };
-    if problem.room != Room::Cascade {
-        let cause = "only `room = \"cascade\"` uses this table";
-        findings.push(Finding::error(Code::NoEffect, "cascade", cause, "remove it, or change the room"));
-    }
+fn cascade_settings_work(problem: &Problem, settings: &CascadeSettings, findings: &mut Findings) {
     if settings.delta.get() <= 0.0 || settings.delta.get() >= 1.0 {
         let cause = format!("{} is no probability of a wrong proof", settings.delta);
         findings.push(Finding::error(Code::OutOfRange, "cascade.delta", cause, "between 0 and 1, like 0.05"));
@@ -270,11 +288,11 @@ fn the_reference_is_one(problem: &Problem, settings: &CascadeSettings, findings:
         let action = "remove it, or `cascade.reference`";
         findings.push(Finding::error(Code::NoEffect, "goal.mean_accuracy_at_least", cause, action));
     }
-    if problem.formulation == Formulation::Published {
+    if settings.published.is_some() {
         let action = "remove the key, or `formulation`";
         findings.push(Finding::error(Code::NoEffect, "cascade.reference", "the paper has no reference", action));
     }
-    if let Some(variants) = problem.variants.as_ref().filter(|variants| !variants.contains(reference)) {
+    if let Some(variants) = settings.variants.as_ref().filter(|variants| !variants.contains(reference)) {
         let cause = format!("`{reference}` is not among `variants`");
         let action = near::hint(reference, variants.iter().map(String::as_str), "name it there too".to_owned());
         findings.push(Finding::error(Code::UnknownName, "cascade.reference", cause, action));
@@ -303,26 +321,9 @@ fn cores_fit_the_inventory(problem: &Problem, findings: &mut Findings) {
     }
 }
 
-fn stages_are_of_a_pipeline(problem: &Problem, findings: &mut Findings) {
-    let is_pipeline = problem.room == Room::Pipeline;
-    if is_pipeline && problem.stages.is_empty() {
-        let action = "describe each with [[stages]], a name and its variants";
-        findings.push(Finding::error(Code::Empty, "stages", "a pipeline has stages", action));
-    }
-    let others = [("stages", !problem.stages.is_empty()), ("accuracy", problem.accuracy.is_some())];
-    for (key, _) in others.into_iter().filter(|(_, given)| *given && !is_pipeline) {
-        let cause = "only `room = \"pipeline\"` uses this key";
-        findings.push(Finding::error(Code::NoEffect, key, cause, "remove it, or change the room"));
-    }
-    if is_pipeline && problem.variants.is_some() {
-        let action = "name the variants of each stage instead";
-        findings.push(Finding::error(Code::NoEffect, "variants", "a pipeline does not use this key", action));
-    }
-}
-
-fn stages_are_distinct(problem: &Problem, findings: &mut Findings) {
+fn stages_are_distinct(settings: &PipelineSettings, findings: &mut Findings) {
     let (mut names, mut variants) = (BTreeSet::new(), BTreeSet::new());
-    for (index, stage) in problem.stages.iter().enumerate() {
+    for (index, stage) in settings.stages.iter().enumerate() {
         let key = |of: &str| format!("stages[{index}].{of}");
         if !names.insert(&stage.name) {
             let cause = format!("another stage is called `{}`", stage.name);
@@ -358,8 +359,8 @@ fn stages_are_distinct(problem: &Problem, findings: &mut Findings) {
 
 fn stages_wait_for_earlier_ones(problem: &Problem, findings: &mut Findings) {
     let mut known = true;
-    for (index, stage) in problem.stages.iter().enumerate() {
-        let earlier: Vec<&str> = problem.stages[..index].iter().map(|stage| stage.name.as_str()).collect();
+    for (index, stage) in problem.stages().iter().enumerate() {
+        let earlier: Vec<&str> = problem.stages()[..index].iter().map(|stage| stage.name.as_str()).collect();
         for name in stage.after.iter().filter(|name| !earlier.contains(&name.as_str())) {
             known = false;
             let cause = format!("`{name}` is no stage before this one");
@@ -367,21 +368,21 @@ fn stages_wait_for_earlier_ones(problem: &Problem, findings: &mut Findings) {
             findings.push(Finding::error(Code::StageOrder, format!("stages[{index}].after"), cause, action));
         }
     }
-    if known && !problem.stages.is_empty() && Walk::of(&problem.predecessors()).is_none() {
+    if known && !problem.stages().is_empty() && Walk::of(&problem.predecessors()).is_none() {
         let cause = "branches cross: the graph is not series-parallel, so that delays cannot be added up";
         let action = "let a stage wait for all of the stages that the crossing ones wait for";
         findings.push(Finding::error(Code::StageOrder, "stages", cause, action));
     }
 }
 
-fn combinations_are_complete(problem: &Problem, findings: &mut Findings) {
-    let Some(PipelineAccuracy::Measured { combinations }) = &problem.accuracy else { return };
+fn combinations_are_complete(settings: &PipelineSettings, findings: &mut Findings) {
+    let Some(PipelineAccuracy::Measured { combinations }) = &settings.accuracy else { return };
     let mut seen = BTreeSet::new();
     for (index, combination) in combinations.iter().enumerate() {
         let key = format!("accuracy.combinations[{index}]");
         let Combination { variants, right, of } = combination;
-        let fits = variants.len() == problem.stages.len()
-            && problem.stages.iter().zip(variants).all(|(stage, variant)| stage.variants.contains(variant));
+        let fits = variants.len() == settings.stages.len()
+            && settings.stages.iter().zip(variants).all(|(stage, variant)| stage.variants.contains(variant));
         if !fits {
             let cause = format!("[{}] is not one variant of each stage, in order", variants.join(", "));
             findings.push(Finding::error(
@@ -399,7 +400,7 @@ fn combinations_are_complete(problem: &Problem, findings: &mut Findings) {
             findings.push(Finding::error(Code::OutOfRange, key, cause, "right is at most of, and of at least 1"));
         }
     }
-    let all: usize = problem.stages.iter().map(|stage| stage.variants.len()).product();
+    let all: usize = settings.stages.iter().map(|stage| stage.variants.len()).product();
     if seen.len() < all && !findings.has_errors() {
         let cause = format!("{} of {all} combinations were measured", seen.len());
         let action = "measure the others too, or leave variants out of their stage";

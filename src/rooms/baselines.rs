@@ -1,38 +1,41 @@
 //! What people do without a planner, as plans of their own, so that one simulator compares them all.
 //!
-//! Every baseline gets the same facts, SLO, peak, cores and prices, the same batching and the same closed form of
-//! capacity as the planner; it only lacks the planner's freedom:
+//! Every baseline is a room's own planner with a freedom taken away: the same facts at the same risk, SLO, peak, hardware and
+//! prices, the same batching and the same closed form of capacity.
 //!
-//! - *single*: one variant with the fewest cores that carry the peak, all day;
+//! - *single*: one variant on the cheapest hardware that carries the peak, all day;
 //! - *autoscaled*: one variant whose replicas follow the load, by an oracle that sees the near future, by the plan's own
 //!   switch rule (reactive), or as Kubernetes' horizontal pod autoscaler does (80 % of capacity, a look every 15 s, down
 //!   after 300 s);
-//! - *switching*: all cores for one variant at a time, the most accurate that carries the load;
-//! - *ms+*: one variant at a time with the fewest cores that carry the load, the best by the problem's own goal (model
+//! - *switching*: all hardware for one variant at a time, the most accurate that carries the load;
+//! - *ms+*: one variant at a time on the cheapest hardware that carries the load, the best by the problem's own goal (model
 //!   switching plus, InfAdapter's strongest rival);
-//! - *cascade*: the best cascade of two variants that carries the peak, all day;
+//! - *static cascade*: the most accurate cascade that carries the peak, all day;
 //! - *static*: the plan's last gear, all day;
-//! - *fa2-low*, *fa2-high*, *rim*: a pipeline's, see [`replanned`].
+//! - *fa2-low*, *fa2-high*: one variant for each stage, the least or the most accurate, on the cheapest hardware that carries
+//!   the load;
+//! - *rim N*: N replicas of each stage at every load, with the most accurate variants that carry it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::gears::widen;
+use super::{Cascades, Freedom, Planned, Room, room_of};
 use crate::base::error::Error;
-use crate::base::units::{Millis, Rate, Share};
-use crate::facts::Facts;
-use crate::plan::{Claims, Gear, Plan, Pool, Switch};
-use crate::problem::{Problem, Room};
+use crate::base::units::{Accuracy, Millis, Rate, Share};
+use crate::facts::{Ask, Facts};
+use crate::plan::{Gear, Plan, Pool, Switch};
+use crate::problem::{CascadeSettings, GoalKind, Problem, RoomSettings};
 use crate::simulate::Controller;
 
-use super::cascade;
-use super::gears::{lane, pool, pool_name, widen};
-use super::replanned;
-use super::static_cascade::static_cascade;
-use super::variant_set::{Candidate, Model, Parts, candidates, one_stage, variants_of};
+/// Replicas of each stage that RIM is tried with.
+pub(super) const RIM_REPLICAS: std::ops::RangeInclusive<u32> = 1..=4;
+/// Part of what a variant can carry at most that is asked of it: no rounding takes that away.
+const NEARLY: f64 = 1.0 - 1e-6;
 
 /// A kind of baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum BaselineKind {
     /// One variant, sized for the peak.
     Single,
     /// One variant, scaled by an oracle.
@@ -41,23 +44,23 @@ pub enum Kind {
     AutoscaledReactive,
     /// One variant, scaled as Kubernetes does.
     AutoscaledThreshold,
-    /// The most accurate single variant that carries the load on all cores.
+    /// The most accurate single variant that carries the load on all hardware.
     Switching,
-    /// The single variant that is best by the problem's goal, with the fewest cores that carry the load.
+    /// The single variant that is best by the problem's goal, on the cheapest hardware that carries the load.
     SwitchingPlus,
-    /// The most accurate cascade of two variants that carries the peak, at every load.
+    /// The most accurate cascade that carries the peak, at every load.
     StaticCascade,
     /// The plan's last gear at every load.
     Static,
-    /// `pipeline`: the least accurate variant of each stage, with the fewest cores that carry the load (FA2-low).
+    /// The least accurate variant of each stage, on the cheapest hardware that carries the load (FA2-low).
     Fa2Low,
-    /// `pipeline`: the most accurate variant of each stage, with the fewest cores that carry the load (FA2-high).
+    /// The most accurate variant of each stage, on the cheapest hardware that carries the load (FA2-high).
     Fa2High,
-    /// `pipeline`: so many replicas of each stage, with the most accurate variants that carry the load (RIM).
+    /// So many replicas of each stage, with the most accurate variants that carry the load (RIM).
     Rim,
 }
 
-impl Kind {
+impl BaselineKind {
     const ALL: [Self; 11] = [
         Self::Single,
         Self::AutoscaledOracle,
@@ -73,18 +76,23 @@ impl Kind {
     ];
 
     /// Returns every kind that a problem has.
-    #[must_use]
-    pub fn of(problem: &Problem) -> Vec<Self> {
-        Self::ALL.into_iter().filter(|kind| kind.is_of(problem)).collect()
+    ///
+    /// # Errors
+    /// As [`solve`](super::solve), for rooms that do not plan.
+    pub fn of_problem(problem: &Problem) -> Result<Vec<Self>, Error> {
+        let freedoms = room_of(problem)?.freedoms();
+        let has = |kind: &Self| kind.taken().is_none_or(|taken| freedoms.contains(&taken));
+        Ok(Self::ALL.into_iter().filter(has).collect())
     }
 
-    fn is_of(self, problem: &Problem) -> bool {
-        let packs = problem.room != Room::Cascade && !problem.inventory.machines.is_empty();
+    /// Returns the freedom that is taken away; any room's plan has a last gear.
+    const fn taken(self) -> Option<Freedom> {
         match self {
-            Self::Static => true,
-            Self::Fa2Low | Self::Fa2High | Self::Rim => problem.room == Room::Pipeline,
-            Self::StaticCascade if packs => false,
-            _ => problem.room != Room::Pipeline,
+            Self::Static => None,
+            Self::StaticCascade => Some(Freedom::Exits),
+            Self::Fa2Low | Self::Fa2High => Some(Freedom::StageVariants),
+            Self::Rim => Some(Freedom::Replicas),
+            _ => Some(Freedom::Variants),
         }
     }
 }
@@ -102,10 +110,10 @@ pub struct Baseline {
 
 /// What baselines are given beside the facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
+pub struct BaselineRules {
     /// How far oracles see.
     pub look_ahead: Duration,
-    /// Keep variants that cannot carry the plan's peak: they get all cores, and break their SLO when it comes.
+    /// Keep variants that cannot carry the plan's peak: they get all hardware, and break their SLO when it comes.
     pub overloaded: bool,
 }
 
@@ -113,213 +121,307 @@ pub struct Rules {
 /// rules keep them.
 ///
 /// # Errors
-/// As [`solve`](super::solve): facts that are missing.
+/// As [`solve`](super::solve); [`Error::Unsupported`] where the room lacks the freedom that the kind takes away.
 pub fn baselines(
-    kind: Kind,
+    kind: BaselineKind,
     plan: &Plan,
     problem: &Problem,
     facts: &Facts,
-    rules: Rules,
+    rules: BaselineRules,
 ) -> Result<Vec<Baseline>, Error> {
-    if !kind.is_of(problem) {
-        let (what, hint) = match problem.room {
-            Room::Pipeline => (
-                "single variants, cascades and switching are no baselines of a pipeline",
-                "`static`, `fa2-low`, `fa2-high` and `rim` are",
+    let room = room_of(problem)?;
+    if let Some(taken) = kind.taken().filter(|taken| !room.freedoms().contains(taken)) {
+        return Err(Error::Unsupported {
+            what: format!(
+                "plans of the room `{}` do not have the freedom that this baseline takes away ({taken:?})",
+                problem.room.name().as_str()
             ),
-            _ if matches!(kind, Kind::StaticCascade) => {
-                ("the cascade of two does not know machines (`inventory.machines`)", "leave it out, or ask for `all`")
-            }
-            _ => ("FA2 and RIM are baselines of a pipeline", "leave them out, or ask for `all`"),
-        };
-        return Err(Error::Unsupported { what: what.to_owned(), hint: hint.to_owned() });
+            hint: "leave it out, or ask for `all`".to_owned(),
+        });
     }
-    let maker = Maker { plan, problem, facts, rules };
+    let at_risk = Ask::new(problem, facts);
+    let ask = at_risk.without_load();
+    let asked = unproved(&up_to_the_peak_of(plan, &ask.problem));
+    let maker = Maker { room, plan, asked, ask: &ask, rules };
     match kind {
-        Kind::Static => Ok(vec![maker.fixed()]),
-        _ if problem.room == Room::Cascade => maker.on_devices(kind),
-        _ if problem.room == Room::Pipeline => replanned::pipelines(kind, plan, problem, facts),
-        _ if !problem.inventory.machines.is_empty() => replanned::on_machines(kind, plan, (problem, facts), rules),
-        Kind::Switching => Ok(vec![maker.switching()?]),
-        Kind::SwitchingPlus => Ok(maker.switching_plus()?.into_iter().collect()),
-        Kind::StaticCascade => Ok(maker.cascade()?.into_iter().collect()),
+        BaselineKind::Static => Ok(vec![maker.last_gear()]),
+        BaselineKind::StaticCascade => maker.static_cascade(),
+        BaselineKind::Switching => maker.switching(),
+        BaselineKind::SwitchingPlus => maker.switching_plus(),
+        BaselineKind::Fa2Low => maker.one_variant_a_stage("fa2-low", false),
+        BaselineKind::Fa2High => maker.one_variant_a_stage("fa2-high", true),
+        BaselineKind::Rim => maker.fixed_replicas(),
         single => maker.one_variant_each(single),
     }
 }
 
+/// Returns the problem for the peak that a plan carries, with a gear wherever the best changes, in our own words.
+fn up_to_the_peak_of(plan: &Plan, problem: &Problem) -> Problem {
+    let mut moved = problem.clone();
+    moved.workload.max_rps = Rate::saturating(plan.max_rps());
+    moved.goal.gears_at_most = None;
+    moved.room = problem.room.tail_aware();
+    moved
+}
+
+/// Returns the problem without anything to prove: rivals prove nothing.
+fn unproved(problem: &Problem) -> Problem {
+    let mut moved = problem.clone();
+    if let RoomSettings::Cascade(settings) = &mut moved.room {
+        *settings = CascadeSettings { certify: false, reference: None, loss_at_most: None, ..settings.clone() };
+    }
+    moved
+}
+
+/// Returns the problem of the cheapest plan, however accurate.
+pub(super) fn cheapest(problem: &Problem) -> Problem {
+    let mut moved = problem.clone();
+    moved.goal.kind = GoalKind::Cheapest;
+    moved.goal.accuracy_at_least = Some(Accuracy::saturating(0.0));
+    moved.goal.mean_accuracy_at_least = None;
+    moved.goal.cores_at_most = None;
+    moved
+}
+
+/// Returns the problem of the most accurate plan on all hardware.
+pub(super) fn most_accurate(problem: &Problem) -> Problem {
+    let mut moved = cheapest(problem);
+    moved.goal.kind = GoalKind::MostAccurate;
+    moved.goal.accuracy_at_least = None;
+    moved
+}
+
+/// Returns for each stage its most or its least accurate variant.
+///
+/// # Errors
+/// A finding where a variant was not measured.
+pub(super) fn one_a_stage(ask: &Ask<'_>, problem: &Problem, most: bool) -> Result<Vec<String>, Error> {
+    let sign = if most { 1.0 } else { -1.0 };
+    let mut names = Vec::new();
+    for stage in problem.stages() {
+        let mut best: Option<(f64, &String)> = None;
+        for name in &stage.variants {
+            let accuracy = sign * ask.accuracy(name)?;
+            if best.is_none_or(|(known, _)| accuracy >= known) {
+                best = Some((accuracy, name));
+            }
+        }
+        names.extend(best.map(|(_, name)| name.clone()));
+    }
+    Ok(names)
+}
+
+/// Returns the problem of a pipeline with so many replicas of every stage.
+pub(super) fn with_replicas(problem: &Problem, replicas: u32) -> Problem {
+    let mut moved = problem.clone();
+    if let RoomSettings::Pipeline(settings) = &mut moved.room {
+        settings.replicas = Some(replicas);
+    }
+    moved
+}
+
+/// Makes the baselines of one plan.
 struct Maker<'a> {
+    room: &'a dyn Room,
     plan: &'a Plan,
-    problem: &'a Problem,
-    facts: &'a Facts,
-    rules: Rules,
+    /// The problem for the peak that the plan carries.
+    asked: Problem,
+    ask: &'a Ask<'a>,
+    rules: BaselineRules,
 }
 
 impl Maker<'_> {
-    fn fixed(&self) -> Baseline {
+    fn last_gear(&self) -> Baseline {
         let gears = self.plan.gears.last().cloned().into_iter().collect();
         let plan = Plan { gears, ..self.plan.clone() };
         Baseline { name: "static: the plan's last gear".to_owned(), plan, controller: Controller::Switch }
     }
 
-    fn cascade(&self) -> Result<Option<Baseline>, Error> {
-        let plan = static_cascade(self.plan, self.problem, self.facts)?;
-        let name = |plan: &Plan| {
-            let hosts: Vec<_> = plan.placement.iter().flat_map(|pool| &pool.hosts).map(String::as_str).collect();
-            format!("static cascade {}", hosts.join(" > "))
-        };
-        Ok(plan.map(|plan| Baseline { name: name(&plan), plan, controller: Controller::Switch }))
+    /// Returns the room's plan of a problem; `None` where some load is not carried.
+    fn planned(&self, room: &dyn Room, problem: Problem) -> Result<Option<Plan>, Error> {
+        let ask = self.ask.moved(problem);
+        Ok(match room.open(&ask)?.plan()? {
+            Planned::Plan(plan) => Some(*plan),
+            Planned::NotCarried | Planned::Conflict(_) => None,
+        })
     }
 
-    /// On the devices of a cascade's inventory, by the room's own planner with less freedom.
-    fn on_devices(&self, kind: Kind) -> Result<Vec<Baseline>, Error> {
-        let mut problem = self.problem.clone();
-        problem.workload.max_rps = Rate::saturating(self.plan.max_rps());
-        let (facts, overloaded) = (self.facts, self.rules.overloaded);
-        // Each changes gear by the rule that suits its own gears.
-        let named = |name: String, plan: Plan, controller: Controller| {
-            let plan = Plan { provenance: self.plan.provenance.clone(), ..plan };
-            Baseline { name, plan, controller }
-        };
-        let one = |name: &str, plan: Option<Plan>| {
-            Ok(plan.map(|plan| named(name.to_owned(), plan, Controller::Switch)).into_iter().collect())
-        };
-        match kind {
-            Kind::Switching => return one("switching", cascade::baselines::switching(&problem, facts)?),
-            Kind::SwitchingPlus => return one("ms+", cascade::baselines::switching_plus(&problem, facts)?),
-            Kind::StaticCascade => return one("static cascade", cascade::baselines::static_cascade(&problem, facts)?),
-            _ => {}
-        }
-        let mut found = Vec::new();
-        for variant in variants_of(&problem, facts)? {
-            let (word, scales, controller) = match kind {
-                Kind::AutoscaledOracle => ("oracle", true, Controller::Lookahead(self.rules.look_ahead)),
-                Kind::AutoscaledReactive => ("reactive", true, Controller::Switch),
-                Kind::AutoscaledThreshold => ("threshold", true, Controller::Switch),
-                _ => ("single", false, Controller::Switch),
-            };
-            let make = if scales { cascade::baselines::autoscaled } else { cascade::baselines::single };
-            let Some(mut plan) = make(&problem, facts, &variant, overloaded)? else { continue };
-            if kind == Kind::AutoscaledThreshold {
-                plan.switch = threshold(plan.switch);
+    /// Returns a baseline that changes gears by the plan's own rule.
+    fn named(&self, name: String, made: Plan) -> Baseline {
+        let plan = Plan { switch: self.plan.switch, provenance: self.plan.provenance.clone(), ..made };
+        Baseline { name, plan, controller: Controller::Switch }
+    }
+
+    /// Plans a problem with one variant alone; where it cannot carry the peak, for what it can where the rules keep it.
+    fn alone(&self, problem: &Problem, variant: &str) -> Result<Option<Plan>, Error> {
+        let mut asked = problem.with_variants(&[variant.to_owned()]);
+        if self.rules.overloaded {
+            let most = self.most_alone(&asked)?;
+            if most <= 0.0 {
+                return Ok(None);
             }
-            found.push(named(format!("{word} {variant}"), plan, controller));
+            asked.workload.max_rps = Rate::saturating(asked.workload.max_rps.get().min(most));
+        }
+        self.planned(self.room, asked)
+    }
+
+    fn most_alone(&self, asked: &Problem) -> Result<f64, Error> {
+        let ask = self.ask.moved(asked.clone());
+        Ok(self.room.open(&ask)?.max_load(asked, f64::INFINITY)? * NEARLY)
+    }
+
+    fn one_variant_each(&self, kind: BaselineKind) -> Result<Vec<Baseline>, Error> {
+        let cheapest = cheapest(&self.asked);
+        let mut found = Vec::new();
+        for variant in self.ask.variants()? {
+            let Some(mut plan) = self.alone(&cheapest, &variant)? else { continue };
+            if kind == BaselineKind::Single {
+                let last = plan.gears.len() - 1;
+                plan.gears.drain(..last);
+            } else {
+                plan = self.room.with_replicas_that_follow(plan, self.ask);
+            }
+            let (word, switch, controller) = match kind {
+                BaselineKind::AutoscaledOracle => {
+                    ("oracle", self.plan.switch, Controller::Lookahead(self.rules.look_ahead))
+                }
+                BaselineKind::AutoscaledReactive => ("reactive", self.plan.switch, Controller::Switch),
+                BaselineKind::AutoscaledThreshold => ("threshold", threshold(self.plan.switch), Controller::Switch),
+                _ => ("single", self.plan.switch, Controller::Switch),
+            };
+            let plan = Plan { switch, provenance: self.plan.provenance.clone(), ..plan };
+            found.push(Baseline { name: format!("{word} {variant}"), plan, controller });
         }
         Ok(found)
     }
 
-    /// On all cores, each variant that is more accurate than all that carry more.
-    fn switching(&self) -> Result<Baseline, Error> {
-        let mut best: Vec<(String, Candidate)> = Vec::new();
-        for name in variants_of(self.problem, self.facts)? {
-            best.extend(candidates(self.problem, self.facts, &name)?.pop().map(|way| (name, way)));
+    /// On all that there is, each variant that is more accurate than all that carry more.
+    fn switching(&self) -> Result<Vec<Baseline>, Error> {
+        let moved = most_accurate(&self.asked);
+        let mut most: Vec<(f64, f64, Plan)> = Vec::new();
+        for variant in self.ask.variants()? {
+            let mut asked = moved.with_variants(std::slice::from_ref(&variant));
+            let load = self.most_alone(&asked)?;
+            if load <= 0.0 {
+                continue;
+            }
+            asked.workload.max_rps = Rate::saturating(load);
+            if let Some(plan) = self.planned(self.room, asked)? {
+                most.push((load, self.ask.accuracy(&variant)?, plan));
+            }
         }
-        let accuracy = |name: &str| self.facts.variant(name).map_or(0.0, |variant| variant.accuracy.value.get());
-        best.sort_by(|a, b| b.1.capacity.total_cmp(&a.1.capacity));
-        let mut kept: Vec<(String, Candidate)> = Vec::new();
-        for (name, way) in best {
-            if kept.last().is_none_or(|(last, _)| accuracy(&name) > accuracy(last)) {
-                kept.push((name, way));
+        most.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let mut kept: Vec<(f64, f64, Plan)> = Vec::new();
+        for next in most {
+            if kept.last().is_none_or(|last| next.1 > last.1) {
+                kept.push(next);
             }
         }
         kept.reverse();
         let peak = self.plan.max_rps();
-        let needed = kept.iter().position(|(_, way)| way.capacity >= peak).map_or(kept.len(), |last| last + 1);
+        let needed = kept.iter().position(|(load, ..)| *load >= peak).map_or(kept.len(), |last| last + 1);
         kept.truncate(needed);
-        let plan = self.plan_of(each_to_its_capacity(kept), self.plan.switch);
-        Ok(Baseline { name: "switching".to_owned(), plan, controller: Controller::Switch })
+        let gears = kept.iter().map(|(load, _, plan)| (*load, plan, plan.gears.len() - 1));
+        Ok(self.together("switching", gears.collect()))
     }
 
-    /// At every load the one variant that is best by the problem's goal; `None` where no variant alone can be.
-    ///
-    /// What a variant needs only changes at its capacities, so that the best is the same from one of all variants'
-    /// capacities to the next.
-    fn switching_plus(&self) -> Result<Option<Baseline>, Error> {
-        let model = Model::new(self.problem, self.facts, &Parts::new())?;
-        let mut ends: Vec<f64> = model.candidates.iter().flatten().map(|way| way.capacity).collect();
+    /// At every load the one variant that is best by the problem's goal. One variant's accuracy is the same at every load, so
+    /// that the best is the same from one of all their borders to the next.
+    fn switching_plus(&self) -> Result<Vec<Baseline>, Error> {
+        let mut plans = Vec::new();
+        for variant in self.ask.variants()? {
+            plans.extend(self.alone(&self.asked, &variant)?);
+        }
+        let mut ends: Vec<f64> = plans.iter().flat_map(|plan| &plan.gears).map(|gear| gear.up_to_rps.get()).collect();
         ends.sort_by(f64::total_cmp);
         ends.dedup();
-        let peak = self.plan.max_rps();
-        let needed = ends.iter().position(|&end| end >= peak).map_or(ends.len(), |last| last + 1);
-        let mut ways: Vec<(f64, String, Candidate)> = Vec::new();
-        for &end in &ends[..needed] {
-            let Some((variant, way)) = best_alone(&model, end) else { return Ok(None) };
-            match ways.last_mut() {
-                Some((last, name, kept)) if *name == variant && *kept == way => *last = end,
-                _ => ways.push((end, variant, way)),
-            }
-        }
-        let carries = ways.last().is_some_and(|way| way.0 >= peak) || self.rules.overloaded && !ways.is_empty();
-        let plan = self.plan_of(ways, self.plan.switch);
-        Ok(carries.then(|| Baseline { name: "ms+".to_owned(), plan, controller: Controller::Switch }))
+        Ok(self.together("ms+", ends.into_iter().filter_map(|end| best_at(&plans, end)).collect()))
     }
 
-    fn one_variant_each(&self, kind: Kind) -> Result<Vec<Baseline>, Error> {
+    /// The room `cascade` on the same hardware, with one gear.
+    fn static_cascade(&self) -> Result<Vec<Baseline>, Error> {
+        let mut asked = most_accurate(&self.asked);
+        asked.goal.gears_at_most = Some(1);
+        if !matches!(asked.room, RoomSettings::Cascade(_)) {
+            let variants = Some(self.ask.variants()?);
+            asked.room = RoomSettings::Cascade(CascadeSettings {
+                variants,
+                certify: false,
+                max_length: 2,
+                ..Default::default()
+            });
+        }
+        let plan = match self.planned(&Cascades, asked) {
+            Ok(plan) => plan,
+            // A cascade needs certainties, which not every profile has.
+            Err(Error::Input(_)) => None,
+            Err(other) => return Err(other),
+        };
+        let name = |plan: &Plan| {
+            let stages: Vec<&str> = plan.gears[0].stages.iter().map(|stage| stage.name.as_str()).collect();
+            format!("static cascade {}", stages.join(" > "))
+        };
+        Ok(plan.map(|plan| self.named(name(&plan), plan)).into_iter().collect())
+    }
+
+    fn one_variant_a_stage(&self, name: &str, most: bool) -> Result<Vec<Baseline>, Error> {
+        let fixed = one_a_stage(self.ask, &self.asked, most)?;
+        let plan = self.planned(self.room, cheapest(&self.asked.with_variants(&fixed)))?;
+        Ok(plan.map(|plan| self.named(name.to_owned(), plan)).into_iter().collect())
+    }
+
+    fn fixed_replicas(&self) -> Result<Vec<Baseline>, Error> {
         let mut found = Vec::new();
-        for name in variants_of(self.problem, self.facts)? {
-            let mut ways = candidates(self.problem, self.facts, &name)?;
-            let carries = ways.iter().position(|way| way.capacity >= self.plan.max_rps());
-            let most = ways.len().checked_sub(1).filter(|_| self.rules.overloaded);
-            let Some(enough) = carries.or(most) else { continue };
-            ways.truncate(enough + 1);
-            if kind == Kind::Single {
-                ways.drain(..enough);
-            }
-            let (word, switch, controller) = match kind {
-                Kind::AutoscaledOracle => ("oracle", self.plan.switch, Controller::Lookahead(self.rules.look_ahead)),
-                Kind::AutoscaledReactive => ("reactive", self.plan.switch, Controller::Switch),
-                Kind::AutoscaledThreshold => ("threshold", threshold(self.plan.switch), Controller::Switch),
-                _ => ("single", self.plan.switch, Controller::Switch),
-            };
-            let plan = self.plan_of(each_to_its_capacity(ways.into_iter().map(|way| (name.clone(), way))), switch);
-            found.push(Baseline { name: format!("{word} {name}"), plan, controller });
+        for replicas in RIM_REPLICAS {
+            let plan = self.planned(self.room, with_replicas(&most_accurate(&self.asked), replicas))?;
+            found.extend(plan.map(|plan| self.named(format!("rim {replicas}"), plan)));
         }
         Ok(found)
     }
 
-    /// One gear for each way, in the order given, which is that of the loads up to which they serve.
-    fn plan_of(&self, ways: Vec<(f64, String, Candidate)>, switch: Switch) -> Plan {
+    /// Puts gears of several plans together, each up to a load, the lowest first; nothing where there are none.
+    fn together(&self, name: &str, parts: Vec<(f64, &Plan, usize)>) -> Vec<Baseline> {
         let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
-        for (_, variant, way) in &ways {
-            widen(&mut pools, pool(self.problem, variant, way));
+        for (_, of, gear) in &parts {
+            for pool in &of.placement {
+                let up = of.gears[*gear].replicas_of(pool);
+                if up > 0 {
+                    widen(&mut pools, Pool { replicas: up, ..pool.clone() });
+                }
+            }
         }
-        let replicas = |variant: &str, way: &Candidate| {
-            let up = |name: &String| if *name == pool_name(variant, way) { way.replicas } else { 0 };
-            pools.keys().map(|name| (name.clone(), up(name))).collect()
-        };
-        let gear = |(until, variant, way): &(f64, String, Candidate)| Gear {
-            up_to_rps: Rate::saturating(*until),
-            replicas: replicas(variant, way),
-            packing: Vec::new(),
-            under_way_at_most: None,
-            window_ms: None,
-            stages: vec![one_stage(vec![lane(variant, way, 1.0)])],
-            claims: Claims::default(),
-            certificate: None,
-        };
-        let gears = ways.iter().map(gear).collect();
-        Plan { gears, placement: pools.into_values().collect(), transfers: Vec::new(), switch, ..self.plan.clone() }
+        let mut gears: Vec<Gear> = Vec::new();
+        for (end, of, gear) in &parts {
+            let up = |name: &String| of.pool(name).map_or(0, |pool| of.gears[*gear].replicas_of(pool));
+            let replicas = pools.keys().map(|name| (name.clone(), up(name))).collect();
+            let gear = Gear { up_to_rps: Rate::saturating(*end), replicas, ..of.gears[*gear].clone() };
+            match gears.last_mut().filter(|last| last.replicas == gear.replicas && last.stages == gear.stages) {
+                Some(last) => *last = gear,
+                None => gears.push(gear),
+            }
+        }
+        if gears.is_empty() {
+            return Vec::new();
+        }
+        let plan = Plan { gears, placement: pools.into_values().collect(), transfers: Vec::new(), ..self.plan.clone() };
+        vec![Baseline { name: name.to_owned(), plan, controller: Controller::Switch }]
     }
 }
 
-/// Lets every way serve as much as it can.
-fn each_to_its_capacity(ways: impl IntoIterator<Item = (String, Candidate)>) -> Vec<(f64, String, Candidate)> {
-    ways.into_iter().map(|(variant, way)| (way.capacity, variant, way)).collect()
-}
-
-/// Returns the variant that alone is best at a load, with the fewest cores that carry it; of equals the fewer cores.
-pub(super) fn best_alone(model: &Model, load: f64) -> Option<(String, Candidate)> {
-    let alone = model.candidates.iter().enumerate().filter_map(|(index, ways)| {
-        let way = ways.iter().find(|way| way.capacity >= load)?;
-        let mut cores = vec![0; model.candidates.len()];
-        cores[index] = way.cores();
-        Some((model.instance.evaluate(&cores, load)?.value, index, way))
+/// Returns the gear that is worth most among those of some plans that carry a load, with its plan.
+fn best_at(plans: &[Plan], end: f64) -> Option<(f64, &Plan, usize)> {
+    let value = |plan: &Plan, gear: usize| {
+        plan.gears[gear].certificate.as_ref().map_or(f64::NEG_INFINITY, |proof| proof.objective)
+    };
+    let carry = plans.iter().filter_map(|plan| {
+        let gear = plan.gears.iter().position(|gear| gear.up_to_rps.get() >= end)?;
+        Some((end, plan, gear))
     });
-    let (_, index, way) = alone.max_by(|a, b| a.0.total_cmp(&b.0).then(b.2.cores().cmp(&a.2.cores())))?;
-    Some((model.instance.items[index].name.clone(), way.clone()))
+    carry.reduce(|best, next| if value(next.1, next.2) > value(best.1, best.2) { next } else { best })
 }
 
-/// Kubernetes' horizontal pod autoscaler: a look every 15 s, down after 300 s; 80 % is what people ask of it.
-pub(super) fn threshold(switch: Switch) -> Switch {
+/// Returns the rule of Kubernetes' horizontal pod autoscaler.
+fn threshold(switch: Switch) -> Switch {
     Switch {
         window_ms: Millis::saturating(15e3),
         up: Share::saturating(0.8),

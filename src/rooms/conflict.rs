@@ -3,27 +3,60 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::{Conflict, ConflictingLimit};
+use super::Opened;
 use crate::base::error::Error;
 use crate::base::units::{Accuracy, Megabytes, Millis, Rate};
 use crate::optimize::LOAD_SLACK;
 use crate::problem::Problem;
 
-/// A room, as far as the search for conflicts needs it.
-pub(super) trait Carries {
-    /// Returns the highest load up to `most` that some plan of the problem carries; 0 where none carries any.
-    ///
-    /// # Errors
-    /// As [`super::Planner::plan`].
-    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error>;
+/// Why there is no plan: limits that cannot hold together, each with what it would have to become.
+///
+/// The set is minimal: without any one of them there is a plan.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Conflict {
+    /// The limits in conflict.
+    pub limits: Vec<ConflictingLimit>,
+}
 
-    /// Tells whether some plan carries all that the problem asks for.
-    ///
-    /// # Errors
-    /// As [`super::Planner::plan`].
-    fn carries(&self, problem: &Problem) -> Result<bool, Error> {
-        let asked = problem.workload.max_rps.get();
-        Ok(self.max_load(problem, asked)? >= asked * (1.0 - LOAD_SLACK))
+/// A limit in conflict with others.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct ConflictingLimit {
+    /// The key in the problem file.
+    pub key: Cow<'static, str>,
+    /// What it asks for.
+    pub asked: f64,
+    /// The nearest value that admits a plan while all else stays; absent where no value that was looked at does (cores
+    /// are looked at up to 8 times the asked ones and up to 256, machines up to 64).
+    pub would_have_to_be: Option<f64>,
+}
+
+impl Conflict {
+    /// Puts the rate in the user's words, where it was planned for so many times the peak.
+    pub(super) fn at_peak_of(&mut self, factor: f64) {
+        for limit in self.limits.iter_mut().filter(|limit| limit.key == "workload.max_rps") {
+            limit.asked /= factor;
+            limit.would_have_to_be = limit.would_have_to_be.map(|rate| rate / factor);
+        }
+    }
+}
+
+impl std::fmt::Display for Conflict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.limits.as_slice() {
+            [_] => writeln!(f, "infeasible: this limit cannot hold")?,
+            _ => writeln!(f, "infeasible: these limits cannot hold together; changing any one as shown admits a plan")?,
+        }
+        for (index, limit) in self.limits.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "  {} = {}", limit.key, limit.asked)?;
+            match limit.would_have_to_be {
+                Some(value) => write!(f, "  would have to be {value}")?,
+                None => write!(f, "  no value that was looked at helps while all else stays")?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -80,7 +113,7 @@ impl Limit {
             },
             Self::Latency => "slo.latency_ms",
             Self::Accuracy => "goal.accuracy_at_least",
-            Self::MeanAccuracy if problem.cascade.as_ref().is_some_and(|settings| settings.reference.is_some()) => {
+            Self::MeanAccuracy if problem.cascade().is_some_and(|settings| settings.reference.is_some()) => {
                 "cascade.reference less cascade.loss_at_most, as an accuracy"
             }
             Self::MeanAccuracy => "goal.mean_accuracy_at_least",
@@ -148,12 +181,12 @@ impl Limit {
 }
 
 /// Finds the smallest conflict by deletion: a limit whose absence leaves the problem infeasible is not part of it.
-pub(super) fn find(problem: &Problem, room: &impl Carries) -> Result<Conflict, Error> {
+pub(super) fn find(problem: &Problem, room: &dyn Opened) -> Result<Conflict, Error> {
     let mut reduced = problem.clone();
     let mut kept = Vec::new();
     for limit in Limit::all(problem).into_iter().filter(|limit| limit.asked(problem).is_some()) {
         let without = limit.dropped(&reduced);
-        if room.carries(&without)? {
+        if carries(room, &without)? {
             kept.push(limit);
         } else {
             reduced = without;
@@ -170,13 +203,19 @@ pub(super) fn find(problem: &Problem, room: &impl Carries) -> Result<Conflict, E
     Ok(Conflict { limits })
 }
 
+/// Tells whether some plan carries all that a problem asks for.
+fn carries(room: &dyn Opened, problem: &Problem) -> Result<bool, Error> {
+    let asked = problem.workload.max_rps.get();
+    Ok(room.max_load(problem, asked)? >= asked * (1.0 - LOAD_SLACK))
+}
+
 /// Returns the value nearest to the asked one that admits a plan while the other limits stay.
-fn nearest(limit: Limit, problem: &Problem, room: &impl Carries) -> Result<Option<f64>, Error> {
+fn nearest(limit: Limit, problem: &Problem, room: &dyn Opened) -> Result<Option<f64>, Error> {
     if limit == Limit::Rate {
         return Ok(Some(room.max_load(problem, f64::INFINITY)?).filter(|&load| load > 0.0));
     }
     let asked = limit.asked(problem).expect("checked by the caller");
-    if !room.carries(&limit.moved(problem, limit.loosest(problem)))? {
+    if !carries(room, &limit.moved(problem, limit.loosest(problem)))? {
         return Ok(None);
     }
     let (mut refused, mut admitted) = (asked, limit.loosest(problem));
@@ -184,7 +223,7 @@ fn nearest(limit: Limit, problem: &Problem, room: &impl Carries) -> Result<Optio
     if !matches!(limit, Limit::Accuracy | Limit::MeanAccuracy) {
         let mut step = asked * 1.5 + 1.0;
         while step < admitted {
-            if room.carries(&limit.moved(problem, step.floor()))? {
+            if carries(room, &limit.moved(problem, step.floor()))? {
                 admitted = step.floor();
             } else {
                 refused = step.floor();
@@ -199,7 +238,7 @@ fn nearest(limit: Limit, problem: &Problem, room: &impl Carries) -> Result<Optio
     while !fine(refused, admitted) {
         let middle = 0.5 * (refused + admitted);
         let middle = if limit.is_hardware() { middle.floor() } else { middle };
-        if room.carries(&limit.moved(problem, middle))? { admitted = middle } else { refused = middle }
+        if carries(room, &limit.moved(problem, middle))? { admitted = middle } else { refused = middle }
     }
     Ok(Some(admitted))
 }

@@ -7,14 +7,14 @@ use serde::Serialize;
 
 use crate::base::error::Error;
 use crate::base::units::{Accuracy, Factor, Megabytes, Millis};
-use crate::facts::{AtRisk, Facts};
-use crate::plan::Plan;
-use crate::problem::{GoalKind, Problem, Room};
+use crate::facts::{Ask, Facts};
+use crate::plan::{Gear, Plan};
+use crate::problem::{GoalKind, Problem};
 
-use super::{pipeline, variant_set};
+use super::{Choice, Opened, Room, room_of};
 
 /// Differences of accuracies, prices and objectives below this are rounding.
-pub(super) const CLOSE: f64 = 1e-9;
+const CLOSE: f64 = 1e-9;
 /// By how much times and memory are loosened.
 const TENTH_MORE: f64 = 1.1;
 
@@ -87,7 +87,7 @@ pub fn explain(plan: &Plan, problem: &Problem, facts: &Facts, gear: usize) -> Re
             hint: format!("gears are 0 to {}", plan.gears.len().saturating_sub(1)),
         });
     }
-    explain_gears(plan, problem, facts, &[gear])?.remove(0)
+    explain_gears(room_of(problem)?, plan, problem, facts, &[gear])?.remove(0)
 }
 
 /// Explains every gear of a plan, each as [`explain`] does; the facts are worked in once.
@@ -95,60 +95,105 @@ pub fn explain(plan: &Plan, problem: &Problem, facts: &Facts, gear: usize) -> Re
 /// # Errors
 /// As [`explain`], for all gears together where it is for none in particular.
 pub fn explain_all(plan: &Plan, problem: &Problem, facts: &Facts) -> Result<Vec<Result<Explanation, Error>>, Error> {
-    explain_gears(plan, problem, facts, &(0..plan.gears.len()).collect::<Vec<_>>())
+    explain_gears(room_of(problem)?, plan, problem, facts, &(0..plan.gears.len()).collect::<Vec<_>>())
 }
 
-fn explain_gears(
+/// Explains gears of a plan of a room of the caller's choice.
+///
+/// # Errors
+/// As [`explain_all`].
+pub fn explain_gears(
+    room: &dyn Room,
     plan: &Plan,
     problem: &Problem,
     facts: &Facts,
     gears: &[usize],
 ) -> Result<Vec<Result<Explanation, Error>>, Error> {
-    if let Some(at_risk) = AtRisk::of(problem, facts) {
-        return explain_gears(plan, &at_risk.problem, &at_risk.facts, gears);
+    let ask = Ask::new(problem, facts).with_parts(&plan.provenance.capacity_parts);
+    let moved = loosened(&ask.problem);
+    let asks: Vec<Ask<'_>> = moved.iter().map(|moved| ask.moved(moved.problem.clone())).collect();
+    let opened = room.open(&ask)?;
+    let looser = asks.iter().map(|ask| room.open(ask)).collect::<Result<Vec<_>, _>>()?;
+    let explainer = Explainer { plan, problem: &ask.problem, opened, looser: moved.iter().zip(looser).collect() };
+    Ok(gears.iter().map(|&gear| explainer.gear(gear)).collect())
+}
+
+/// A problem with its facts worked in, and the same with each limit loosened.
+struct Explainer<'a> {
+    plan: &'a Plan,
+    problem: &'a Problem,
+    opened: Box<dyn Opened + 'a>,
+    looser: Vec<(&'a Moved, Box<dyn Opened + 'a>)>,
+}
+
+impl Explainer<'_> {
+    fn gear(&self, index: usize) -> Result<Explanation, Error> {
+        let gear = &self.plan.gears[index];
+        let load = gear.up_to_rps.get();
+        let best = self.opened.best_at(load)?.filter(|best| self.is_what_runs(gear, best));
+        let best = best.ok_or_else(|| not_what_it_gives(index, load))?;
+        let price = |(moved, looser): &(&Moved, Box<dyn Opened + '_>)| -> Result<LimitPrice, Error> {
+            let found = looser.best_at(load)?;
+            let objective = |choice: &Choice| self.opened.worth(choice).unwrap_or(f64::NEG_INFINITY);
+            Ok(moved.price(&best, found.as_ref().unwrap_or(&best), objective))
+        };
+        Ok(Explanation {
+            gear: index,
+            load_rps: load,
+            objective: best.objective,
+            accuracy: best.accuracy,
+            cores: best.cores(),
+            cost_usd_per_hour: best.usd_per_hour,
+            limits: self.looser.iter().map(price).collect::<Result<_, _>>()?,
+            runner_up: self.opened.second_best(&best, load)?.map(|second| RunnerUp {
+                cores: second.cores_of.clone(),
+                accuracy: second.accuracy,
+                cost_usd_per_hour: second.usd_per_hour,
+                objective: second.objective,
+            }),
+        })
     }
-    match problem.room {
-        Room::VariantSet => variant_set::explain(plan, problem, facts, gears),
-        Room::Pipeline => pipeline::explain(plan, problem, facts, gears),
-        other => Err(Error::Unsupported {
-            what: format!("plans of the room `{}` cannot be explained yet", other.as_str()),
-            hint: "plans of `variant-set` and `pipeline` can".to_owned(),
-        }),
+
+    /// Tells whether a gear is as good as the best choice: of equals the plan may have taken another.
+    fn is_what_runs(&self, gear: &Gear, best: &Choice) -> bool {
+        let close = |claimed: f64, found: f64| (claimed - found).abs() <= CLOSE * (1.0 + found.abs());
+        let objective = gear.certificate.as_ref().map(|certificate| certificate.objective);
+        let is_as_good = objective.is_none_or(|claimed| close(claimed, best.objective));
+        // The other goals have a second criterion: cores, or the accuracy.
+        if self.problem.goal.kind == GoalKind::Weighted && objective.is_some() {
+            return is_as_good;
+        }
+        let accuracy = gear.claims.accuracy.map(|claim| claim.value.get());
+        let is_as_accurate = accuracy.is_none_or(|claimed| close(claimed, best.accuracy));
+        let costs_as_much = match best.usd_per_hour {
+            Some(usd) => gear.claims.cost_usd_per_hour.is_none_or(|claimed| close(claimed.get(), usd)),
+            None => gear.claims.cores.is_none_or(|claimed| claimed == best.cores()),
+        };
+        is_as_good && is_as_accurate && costs_as_much
     }
 }
 
 /// Says that a gear cannot be explained because solving again gives another one.
-pub(super) fn not_what_it_gives(gear: usize, load: f64) -> Error {
+fn not_what_it_gives(gear: usize, load: f64) -> Error {
     Error::Unsupported {
         what: format!("gear {gear} is not what its problem alone gives at {load} requests/s"),
         hint: "it was made from a running plan, or plan, problem or facts have changed since: solve again".to_owned(),
     }
 }
 
-/// What a gear, or a choice beside it, comes to.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Comes {
-    pub accuracy: f64,
-    pub cores: u32,
-    /// Price of the machines for an hour, where they are rented.
-    pub usd_per_hour: Option<f64>,
-    /// Value of the goal of the problem that is explained.
-    pub objective: f64,
-}
-
 /// A limit, and the problem with it loosened.
-pub(super) struct Moved {
+struct Moved {
     key: Cow<'static, str>,
     value: f64,
     loosened_to: f64,
-    pub problem: Problem,
+    problem: Problem,
 }
 
 impl Moved {
     /// Returns what the looser limit buys: the best within it beside the best within the limits as they are.
-    pub fn price(&self, best: Comes, found: Comes) -> LimitPrice {
+    fn price(&self, best: &Choice, found: &Choice, objective: impl Fn(&Choice) -> f64) -> LimitPrice {
         let accuracy_gain = found.accuracy - best.accuracy;
-        let cores_change = i64::from(found.cores) - i64::from(best.cores);
+        let cores_change = i64::from(found.cores()) - i64::from(best.cores());
         let cost_change = found.usd_per_hour.zip(best.usd_per_hour).map(|(found, best)| found - best);
         let saves = cost_change.map_or(cores_change < 0, |change| change < -CLOSE);
         LimitPrice {
@@ -159,21 +204,13 @@ impl Moved {
             accuracy_gain,
             cores_change,
             cost_change_usd_per_hour: cost_change,
-            objective_gain: found.objective - best.objective,
+            objective_gain: objective(found) - objective(best),
         }
     }
 }
 
-/// Returns what to solve in place of a problem for each limit that is loosened.
-pub(super) fn models_of<'a, M>(
-    moved: &'a [Moved],
-    model: impl Fn(&'a Problem) -> Result<M, Error>,
-) -> Result<Vec<(&'a Moved, M)>, Error> {
-    moved.iter().map(|moved| Ok((moved, model(&moved.problem)?))).collect()
-}
-
 /// Returns the problem with each of its limits loosened by a step.
-pub(super) fn loosened(problem: &Problem) -> Vec<Moved> {
+fn loosened(problem: &Problem) -> Vec<Moved> {
     let kinds = 0..problem.inventory.machines.len();
     let cores = kinds.is_empty().then(|| one_more_core(problem, problem.core_budget()));
     let machines = kinds.flat_map(|kind| [Some(one_more_machine(problem, kind)), more_memory(problem, kind)]);

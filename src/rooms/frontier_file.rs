@@ -5,18 +5,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::FrontierPoint;
-use super::baselines::best_alone;
-use super::frontier::{frontier, of_fleet, of_variants};
-use super::pipeline;
-use super::replanned::RIM_REPLICAS;
-use super::variant_set::{Model, OnMachines, Parts, variants_of};
+use super::baselines::{RIM_REPLICAS, one_a_stage, with_replicas};
+use super::{Choice, Freedom, Room, room_of};
 use crate::base::codec::Document;
 use crate::base::error::Error;
 use crate::base::finding::{Code, Finding, Findings};
 use crate::base::units::{Accuracy, Rate, Usd};
-use crate::facts::{AtRisk, Facts};
-use crate::problem::{Formulation, GoalKind, Problem, Room, Slo};
+use crate::facts::{Ask, Facts, Parts};
+use crate::problem::{Problem, Slo};
 
 /// The name and version of the format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -112,30 +108,26 @@ impl Frontiers {
     /// find no choice, or lack a fact, are left out.
     ///
     /// # Errors
-    /// As [`frontier`].
+    /// As [`frontier`](super::frontier()).
     pub fn of(problem: &Problem, facts: &Facts, parts: &Parts, loads: &[f64]) -> Result<Self, Error> {
-        if let Some(at_risk) = AtRisk::of(problem, facts) {
-            return Self::of(&at_risk.problem, &at_risk.facts, parts, loads);
-        }
+        let room = room_of(problem)?;
+        let ask = Ask::new(problem, facts).with_parts(parts);
         let price = problem.inventory.price_usd_per_core_hour.get();
         let mut choices = Vec::new();
+        let own = room.open(&ask)?;
         for &load in loads {
-            let own = frontier(problem, facts, parts, load)?.into_iter().map(|point| (Chooser::Frontier, point));
-            let others = match problem.room {
-                Room::Pipeline => of_pipelines(problem, facts, parts, load)?,
-                _ if problem.inventory.machines.is_empty() => of_single_variants(problem, facts, parts, load)?,
-                _ => of_variants_on_machines(problem, facts, parts, load)?,
-            };
-            choices.extend(own.chain(others).map(|(by, point)| FrontierChoice {
+            let of_room = own.frontier(load)?.into_iter().map(|choice| (Chooser::Frontier, choice));
+            let rivals = rivals(room, &ask, load)?;
+            choices.extend(of_room.chain(rivals).map(|(by, choice)| FrontierChoice {
                 load_rps: Rate::saturating(load),
                 by,
-                cores: point.cores,
+                cores: choice.cores(),
                 cost_usd_per_hour: Usd::saturating(
-                    point.cost_usd_per_hour.unwrap_or_else(|| f64::from(point.cores) * price),
+                    choice.usd_per_hour.unwrap_or_else(|| f64::from(choice.cores()) * price),
                 ),
-                machines: point.machines,
-                accuracy: Accuracy::saturating(point.accuracy),
-                cores_of: point.cores_of.into_iter().collect(),
+                machines: choice.machines().clone(),
+                accuracy: Accuracy::saturating(choice.accuracy),
+                cores_of: choice.cores_of.into_iter().collect(),
             }));
         }
         Ok(Self { format: FrontierFormat::V1, name: problem.name.clone(), slo: problem.slo, choices })
@@ -183,79 +175,68 @@ impl Frontiers {
     }
 }
 
-fn of_single_variants(
-    problem: &Problem,
-    facts: &Facts,
-    parts: &Parts,
-    load: f64,
-) -> Result<Vec<(Chooser, FrontierPoint)>, Error> {
-    let model = Model::new(problem, facts, parts)?;
-    let point = |name: &str, cores: u32, accuracy: f64| {
-        FrontierPoint::on_cores(cores, accuracy, vec![(name.to_owned(), cores)])
-    };
+/// Returns what the room chooses with one of its freedoms taken away, and what its paper chooses.
+fn rivals(room: &dyn Room, ask: &Ask<'_>, load: f64) -> Result<Vec<(Chooser, Choice)>, Error> {
     let mut found = Vec::new();
-    let asked = Problem { formulation: Formulation::Published, ..problem.clone() };
-    match Model::new(&asked, facts, parts) {
-        Ok(published) => {
-            found.extend(of_variants(published.instance, load).into_iter().map(|point| (Chooser::Published, point)));
-        }
-        // Its line needs batch 1 on one core, which not every profile has.
-        Err(Error::Input(_)) => {}
-        Err(other) => return Err(other),
-    }
-    for (item, ways) in model.instance.items.iter().zip(&model.candidates) {
-        if let Some(way) = ways.iter().find(|way| way.capacity >= load) {
-            found.push((Chooser::Single, point(&item.name, way.cores(), item.accuracy)));
+    if let Some(published) = ask.problem.room.as_published().filter(|_| ask.problem.inventory.machines.is_empty()) {
+        let asked = Problem { room: published, ..ask.problem.as_ref().clone() };
+        match frontier_of(room, ask, asked, load) {
+            Ok(choices) => found.extend(choices.into_iter().map(|choice| (Chooser::Published, choice))),
+            // Its model rests on points that not every profile has.
+            Err(Error::Input(_)) => {}
+            Err(other) => return Err(other),
         }
     }
-    if let Some((name, way)) = best_alone(&model, load) {
-        let accuracy = facts.variant(&name).map_or(0.0, |variant| variant.accuracy.value.get());
-        found.push((Chooser::MsPlus, point(&name, way.cores(), accuracy)));
+    for freedom in room.freedoms() {
+        match freedom {
+            Freedom::Variants => found.extend(of_single_variants(room, ask, load)?),
+            Freedom::StageVariants => found.extend(of_one_variant_a_stage(room, ask, load)?),
+            Freedom::Replicas => found.extend(of_fixed_replicas(room, ask, load)?),
+            Freedom::Exits => {}
+        }
     }
     Ok(found)
 }
 
-/// Each variant alone on the cheapest fleet, and the one that is best by the goal; the published formulation knows cores only.
-fn of_variants_on_machines(
-    problem: &Problem,
-    facts: &Facts,
-    parts: &Parts,
-    load: f64,
-) -> Result<Vec<(Chooser, FrontierPoint)>, Error> {
-    let mut found = Vec::new();
-    let mut best: Option<(f64, FrontierPoint)> = None;
-    for variant in variants_of(problem, facts)? {
-        let mut alone = Problem { variants: Some(vec![variant]), ..problem.clone() };
-        let own = OnMachines::new(&alone, facts, parts)?;
-        if let Some(chosen) = own.best_at(load)
-            && best.as_ref().is_none_or(|(value, _)| chosen.value > *value)
-        {
-            best = Some((chosen.value, of_fleet(&own, &chosen, load)));
-        }
-        alone.goal.kind = GoalKind::Cheapest;
-        alone.goal.accuracy_at_least = None;
-        let cheapest = OnMachines::new(&alone, facts, parts)?;
-        found.extend(cheapest.best_at(load).map(|chosen| (Chooser::Single, of_fleet(&cheapest, &chosen, load))));
-    }
-    found.extend(best.map(|(_, point)| (Chooser::MsPlus, point)));
-    Ok(found)
+fn frontier_of(room: &dyn Room, ask: &Ask<'_>, asked: Problem, load: f64) -> Result<Vec<Choice>, Error> {
+    let ask = ask.moved(asked);
+    room.open(&ask)?.frontier(load)
 }
 
-fn of_pipelines(
-    problem: &Problem,
-    facts: &Facts,
-    parts: &Parts,
-    load: f64,
-) -> Result<Vec<(Chooser, FrontierPoint)>, Error> {
+/// Each variant alone on the cheapest hardware, and of those the one that is best by the goal.
+fn of_single_variants(room: &dyn Room, ask: &Ask<'_>, load: f64) -> Result<Vec<(Chooser, Choice)>, Error> {
+    let own = room.open(ask)?;
+    let (mut singles, mut best): (Vec<Choice>, Option<(f64, Choice)>) = (Vec::new(), None);
+    for variant in ask.variants()? {
+        let cheapest = frontier_of(room, ask, ask.problem.with_variants(&[variant]), load)?.into_iter().next();
+        if let Some(choice) = cheapest {
+            let value = own.worth(&choice);
+            if value.is_some_and(|value| best.as_ref().is_none_or(|(known, _)| value > *known)) {
+                best = value.map(|value| (value, choice.clone()));
+            }
+            singles.push(choice);
+        }
+    }
+    let singles = singles.into_iter().map(|choice| (Chooser::Single, choice));
+    Ok(singles.chain(best.map(|(_, choice)| (Chooser::MsPlus, choice))).collect())
+}
+
+fn of_one_variant_a_stage(room: &dyn Room, ask: &Ask<'_>, load: f64) -> Result<Vec<(Chooser, Choice)>, Error> {
     let mut found = Vec::new();
     for (chooser, most) in [(Chooser::Fa2Low, false), (Chooser::Fa2High, true)] {
-        let fixed = pipeline::one_each(problem, facts, most);
-        let cheapest = pipeline::frontier(&problem.with_variants(&fixed), facts, parts, load)?.into_iter().next();
-        found.extend(cheapest.map(|point| (chooser, point)));
+        let fixed = ask.problem.with_variants(&one_a_stage(ask, &ask.problem, most)?);
+        let cheapest = frontier_of(room, ask, fixed, load)?.into_iter().next();
+        found.extend(cheapest.map(|choice| (chooser, choice)));
     }
+    Ok(found)
+}
+
+fn of_fixed_replicas(room: &dyn Room, ask: &Ask<'_>, load: f64) -> Result<Vec<(Chooser, Choice)>, Error> {
+    let mut found = Vec::new();
     for replicas in RIM_REPLICAS {
-        let fixed = pipeline::with_replicas(problem, facts, parts, load, replicas)?;
-        found.extend(fixed.map(|point| (Chooser::Rim, point)));
+        let most_accurate =
+            frontier_of(room, ask, with_replicas(&ask.problem, replicas), load)?.into_iter().next_back();
+        found.extend(most_accurate.map(|choice| (Chooser::Rim, choice)));
     }
     Ok(found)
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use super::variant_set::Candidate;
-use crate::base::units::{Millis, Share, Usd};
-use crate::facts::Facts;
+use super::candidates::Candidate;
+use crate::base::units::{Factor, Millis, Share, Usd};
+use crate::facts::{Ask, Facts};
 use crate::optimize::few;
-use crate::plan::{Gear, Lane, Plan, PlanFormat, Pool, Provenance, Switch, latency_claim};
+use crate::plan::{Dispatch, Gear, Lane, Plan, PlanFormat, Pool, Provenance, Stage, Switch, latency_claim};
 use crate::problem::Resource;
 use crate::problem::{Criterion, GoalKind, Problem};
 
@@ -27,7 +27,8 @@ pub(super) struct Decoded {
 
 /// Puts the gears together, at most as many as the goal allows: pools as large as any gear needs. What they claim of the
 /// latency is worked out here, from the walk as it is written down.
-pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) -> Plan {
+pub(super) fn assemble(ask: &Ask<'_>, decoded: Vec<Decoded>) -> Plan {
+    let (problem, facts) = (ask.problem.as_ref(), ask.facts.as_ref());
     let decoded = worth_keeping(problem, facts, decoded);
     let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
     for (variant, way) in decoded.iter().flat_map(|gear| &gear.lanes) {
@@ -52,7 +53,7 @@ pub(super) fn assemble(problem: &Problem, facts: &Facts, decoded: Vec<Decoded>) 
         transfers: Vec::new(),
         proof: None,
         gears,
-        provenance: Provenance::of_room(problem.room),
+        provenance: Provenance::of_room(problem.room.name()),
     };
     let claims: Vec<_> = (0..plan.gears.len()).into_par_iter().map(|gear| latency_claim(&plan, gear, facts)).collect();
     plan.gears.iter_mut().zip(claims).for_each(|(gear, claim)| gear.claims.latency = claim);
@@ -183,6 +184,19 @@ pub(super) fn lane(variant: &str, candidate: &Candidate, share: f64) -> Lane {
         share: Some(Share::saturating(share)),
         queue_limit: None,
         drop_after_ms: None,
+    }
+}
+
+/// Returns the only stage of a walk that has one.
+pub(super) fn one_stage(lanes: Vec<Lane>) -> Stage {
+    Stage {
+        name: "answer".to_owned(),
+        after: Vec::new(),
+        calls: Factor::saturating(1.0),
+        dispatch: Dispatch::Share,
+        lanes,
+        exit: None,
+        watch: None,
     }
 }
 

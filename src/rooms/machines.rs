@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::candidates::Candidate;
 use super::gears::pool_name;
-use super::variant_set::Candidate;
-use crate::base::error::Error;
 use crate::base::units::Usd;
 use crate::facts::Facts;
 use crate::optimize::fleet::Kind;
 use crate::optimize::pack::{self, Size, Space};
 use crate::plan::{Gear, Packed};
-use crate::problem::{Machine, Problem, Room};
+use crate::problem::{Machine, Problem};
 
 /// Bytes of a megabyte.
 const MEGABYTE: f64 = 1e6;
@@ -20,17 +19,6 @@ pub(super) fn kinds(problem: &Problem) -> Vec<Kind> {
     let kind =
         |kind: &Machine| Kind { space: space(kind), at_most: kind.at_most, price: kind.price_usd_per_hour.get() };
     problem.inventory.machines.iter().map(kind).collect()
-}
-
-/// Refuses a problem with machines to pack where somebody does not act on them. A cascade's are devices, and known there.
-pub(super) fn refuse(problem: &Problem, who: &str) -> Result<(), Error> {
-    if problem.inventory.machines.is_empty() || problem.room == Room::Cascade {
-        return Ok(());
-    }
-    Err(Error::Unsupported {
-        what: format!("{who} does not know machines (`inventory.machines`)"),
-        hint: "give `inventory.cores` in place of machines".to_owned(),
-    })
 }
 
 fn space(kind: &Machine) -> Space {

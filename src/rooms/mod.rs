@@ -1,154 +1,179 @@
 //! The planners: each room turns a problem and its facts into a plan, or says which limits conflict.
+//!
+//! ```text
+//! problem, facts ─▶ Ask ─▶ room.open ─▶ Opened: best at a load, highest load, frontier, plan
+//!                                          └─▶ explain, conflict, frontiers, schedules, baselines, relevance
+//! ```
+//!
+//! [`Room`] is what a planner has to be; everything below the arrow is written once over it. Each room is a folder.
 
 mod baselines;
+mod candidates;
 pub mod cascade;
+mod choice;
 mod conflict;
 mod explain;
 mod frontier;
 mod frontier_file;
 mod gears;
-mod head_room;
+mod goal;
 mod machines;
 pub mod pipeline;
 mod record;
 mod relevance;
-mod replanned;
+mod safety_margin;
 mod schedule;
-mod static_cascade;
+mod solve;
 mod switch;
 mod tried;
 mod variant_set;
-
-use std::collections::BTreeMap;
+mod verify;
 
 use crate::base::error::Error;
-use crate::facts::{AtRisk, Facts};
+use crate::base::finding::Findings;
+use crate::facts::Ask;
 use crate::plan::Plan;
-use crate::problem::{Formulation, Problem, Room};
-use crate::simulate::Effort;
+use crate::problem::{Problem, RoomName, RoomSettings};
 
-pub use baselines::{Baseline, Kind as BaselineKind, Rules as BaselineRules, baselines};
+pub use baselines::{Baseline, BaselineKind, BaselineRules, baselines};
 pub use cascade::Cascades;
-pub use explain::{Explanation, LimitPrice, RunnerUp, explain, explain_all};
+pub use choice::Choice;
+pub use conflict::{Conflict, ConflictingLimit};
+pub use explain::{Explanation, LimitPrice, RunnerUp, explain, explain_all, explain_gears};
 pub use frontier::{FrontierPoint, frontier};
 pub use frontier_file::{Chooser, FrontierChoice, FrontierFormat, Frontiers};
 pub use pipeline::Pipeline;
 pub use record::record;
-pub use relevance::{Configuration, Relevance, Skipped, hopeful, relevance};
+pub use relevance::{PointKey, Relevance, Skipped, hopeful, relevance};
 pub use schedule::{DayTotal, Period, Schedule, ScheduleFormat};
+pub use solve::{Answer, Context, solve, solve_in};
 pub use variant_set::{Published, VariantSet, published_capacity};
 
-/// A room's answer.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
-    /// A plan that carries every load up to the asked one.
-    Plan(Box<Plan>),
-    /// Proof that there is none.
-    Infeasible(Conflict),
-}
-
-/// Why there is no plan: limits that cannot hold together, each with what it would have to become.
-///
-/// The set is minimal: without any one of them there is a plan.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Conflict {
-    /// The limits in conflict.
-    pub limits: Vec<ConflictingLimit>,
-}
-
-impl Conflict {
-    /// Puts the rate in the user's words, where it was planned for so many times the peak.
-    fn at_peak_of(&mut self, factor: f64) {
-        for limit in self.limits.iter_mut().filter(|limit| limit.key == "workload.max_rps") {
-            limit.asked /= factor;
-            limit.would_have_to_be = limit.would_have_to_be.map(|rate| rate / factor);
-        }
+/// A planner.
+pub trait Room: Sync {
+    /// Returns what of a problem the room cannot plan, with findings that say what it can.
+    fn asks(&self, problem: &Problem) -> Findings {
+        let _ = problem;
+        Findings::default()
     }
-}
 
-/// A limit in conflict with others.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct ConflictingLimit {
-    /// The key in the problem file.
-    pub key: std::borrow::Cow<'static, str>,
-    /// What it asks for.
-    pub asked: f64,
-    /// The nearest value that admits a plan while all else stays; absent where no value that was looked at does (cores
-    /// are looked at up to 8 times the asked ones and up to 256, machines up to 64).
-    pub would_have_to_be: Option<f64>,
-}
-
-/// What a planner may know beside the problem.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Context<'a> {
-    /// The plan that is running now: moving away from it costs load time.
-    pub from: Option<&'a Plan>,
-    /// Solve every gear again through HiGHS and refuse to answer where the two disagree.
-    pub verify: bool,
-    /// Try every gear in simulation, and plan again with less of the capacities that a failing gear uses.
-    pub trial: Option<Effort>,
-    /// Part of each variant's capacity that may be used; all of it where left out or not named.
-    pub capacity_parts: Option<&'a BTreeMap<String, f64>>,
-}
-
-/// A room.
-pub trait Planner {
-    /// Returns a plan with its proof, or the conflict that rules one out. The plan's inputs are left to the caller.
+    /// Works the facts of an ask in.
     ///
     /// # Errors
-    /// [`Error::Input`] where facts are missing, [`Error::Solver`] where no proof was reached.
-    fn plan(&self, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error>;
+    /// [`Error::Input`] where facts are missing.
+    fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error>;
+
+    /// Tells whether a failing trial can be answered by planning again with less of the variants' capacities.
+    fn can_be_cut(&self, problem: &Problem) -> bool {
+        let _ = problem;
+        true
+    }
+
+    /// Returns the freedoms that the room has and its rivals lack.
+    fn freedoms(&self) -> &[Freedom] {
+        &[]
+    }
+
+    /// Returns the plan of one variant alone with a gear for every number of replicas, for rivals whose replicas follow the load.
+    fn with_replicas_that_follow(&self, plan: Plan, ask: &Ask<'_>) -> Plan {
+        let _ = ask;
+        plan
+    }
 }
 
-/// Solves a problem in its room.
+/// A room with the facts of one ask worked in.
+///
+/// What is best at a load stays possible at every lower one.
+pub trait Opened {
+    /// Plans for every load up to the asked one. The plan's inputs are left to the caller.
+    ///
+    /// # Errors
+    /// [`Error::Solver`] where no proof was reached.
+    fn plan(&self) -> Result<Planned, Error>;
+
+    /// Returns the highest load up to `most` that some plan carries; 0 where none carries any. `problem` is the ask's, with
+    /// limits moved.
+    ///
+    /// # Errors
+    /// As [`Room::open`].
+    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error>;
+
+    /// Returns what the best plan does at a load; `None` where it is not carried.
+    ///
+    /// # Errors
+    /// As [`Opened::plan`].
+    fn best_at(&self, load: f64) -> Result<Option<Choice>, Error>;
+
+    /// Returns the best choice at a load that is not another one: it gives up one of its configurations. `None` where the load
+    /// is not carried without any of them.
+    ///
+    /// # Errors
+    /// As [`Opened::plan`].
+    fn second_best(&self, best: &Choice, load: f64) -> Result<Option<Choice>, Error>;
+
+    /// Returns the choices at a load that no other beats in both price and accuracy, the cheapest first. Neither the goal nor
+    /// its least accuracy plays a part.
+    ///
+    /// # Errors
+    /// As [`Opened::plan`].
+    fn frontier(&self, load: f64) -> Result<Vec<Choice>, Error>;
+
+    /// Returns what a choice, perhaps one of a problem that was moved, is worth by the goal of this ask; `None` where it is less
+    /// accurate than the goal asks for.
+    fn worth(&self, choice: &Choice) -> Option<f64>;
+
+    /// Returns the best value of the goal at a load by another solver; `None` where there is none that can tell.
+    ///
+    /// # Errors
+    /// [`Error::Solver`] where it stops without a proof.
+    fn second_opinion(&self, load: f64) -> Result<Option<f64>, Error> {
+        let _ = load;
+        Ok(None)
+    }
+}
+
+/// What planning for all loads comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Planned {
+    /// A plan that carries every load up to the asked one.
+    Plan(Box<Plan>),
+    /// Some load is not carried: the limits in conflict are still to be found.
+    NotCarried,
+    /// The loads are carried, but these limits conflict with each other.
+    Conflict(Conflict),
+}
+
+/// A freedom of a room. A baseline is the room's own planner with one taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freedom {
+    /// Several variants of one task, side by side or at different loads.
+    Variants,
+    /// Other exits at other loads.
+    Exits,
+    /// Several variants for a stage.
+    StageVariants,
+    /// Other numbers of replicas for other stages.
+    Replicas,
+}
+
+/// Returns the room that answers a problem.
 ///
 /// # Errors
-/// As [`Planner::plan`]; [`Error::Unsupported`] for rooms that do not plan yet.
-pub fn solve(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
-    if let Some(at_risk) = AtRisk::of(problem, facts) {
-        let mut answer = solve(&at_risk.problem, &at_risk.facts, context)?;
-        match &mut answer {
-            Answer::Plan(plan) => head_room::say(plan, problem, facts, context, &at_risk)?,
-            Answer::Infeasible(conflict) => conflict.at_peak_of(at_risk.peak_factor),
-        }
-        return Ok(answer);
-    }
-    // CascadeServe as published has no capacities that a failing trial could cut.
-    let cannot_cut = problem.room == Room::Cascade && problem.formulation == Formulation::Published;
-    match context.trial.filter(|_| !cannot_cut) {
-        Some(effort) => tried::solve(problem, facts, context, effort),
-        None => solve_once(problem, facts, context),
-    }
+/// [`Error::Unsupported`] for rooms that do not plan yet; findings where the room cannot plan what the problem asks.
+pub fn room_of(problem: &Problem) -> Result<&'static dyn Room, Error> {
+    let room: &'static dyn Room = match &problem.room {
+        RoomSettings::VariantSet(_) => &VariantSet,
+        RoomSettings::Pipeline(_) => &Pipeline,
+        RoomSettings::Cascade(_) => &Cascades,
+        RoomSettings::Dropout | RoomSettings::Offload => return Err(plans_nothing(problem.room.name())),
+    };
+    room.asks(problem).or(())?;
+    Ok(room)
 }
 
-fn solve_once(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
-    match problem.room {
-        Room::VariantSet => VariantSet.plan(problem, facts, context),
-        Room::Pipeline => Pipeline.plan(problem, facts, context),
-        Room::Cascade => Cascades.plan(problem, facts, context),
-        other => Err(Error::Unsupported {
-            what: format!("the room `{}` does not plan yet", other.as_str()),
-            hint: "`variant-set`, `pipeline` and `cascade` do; plans of every room can be simulated".to_owned(),
-        }),
-    }
-}
-
-impl std::fmt::Display for Conflict {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.limits.as_slice() {
-            [_] => writeln!(f, "infeasible: this limit cannot hold")?,
-            _ => writeln!(f, "infeasible: these limits cannot hold together; changing any one as shown admits a plan")?,
-        }
-        for (index, limit) in self.limits.iter().enumerate() {
-            if index > 0 {
-                writeln!(f)?;
-            }
-            write!(f, "  {} = {}", limit.key, limit.asked)?;
-            match limit.would_have_to_be {
-                Some(value) => write!(f, "  would have to be {value}")?,
-                None => write!(f, "  no value that was looked at helps while all else stays")?,
-            }
-        }
-        Ok(())
+fn plans_nothing(room: RoomName) -> Error {
+    Error::Unsupported {
+        what: format!("the room `{}` does not plan yet", room.as_str()),
+        hint: "`variant-set`, `pipeline` and `cascade` do; plans of every room can be simulated".to_owned(),
     }
 }

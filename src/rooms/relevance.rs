@@ -1,7 +1,7 @@
 //! Which configurations could change the best plan, before they are measured: `planner profile --for`.
 //!
 //! Every configuration that was not measured is put at its most optimistic latency, and the problem is solved exactly.
-//! Configurations in that plan must be measured. If all of them are measured, the plan is the best one: whatever the
+//! PointKeys in that plan must be measured. If all of them are measured, the plan is the best one: whatever the
 //! others are, they are no faster than they were taken for, and no plan gets worse when a latency falls.
 //!
 //! A configuration that would change the plan only if it were as fast as its bound, and not if it took some per cent more, is a
@@ -13,16 +13,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::variant_set::{carries, variants_of};
-use super::{Answer, Context, solve};
+use super::candidates::Candidate;
+use super::{Answer, Context, Room, room_of, solve_in};
 use crate::base::error::Error;
-use crate::facts::Facts;
+use crate::facts::{Ask, Facts};
 use crate::plan::Plan;
-use crate::problem::{Formulation, Problem, Room};
-use crate::profile::{Bound, Key, Trust};
+use crate::problem::{Problem, RoomSettings};
+use crate::profile::{Bound, Key, Service, Trust};
 
-/// A configuration: name of the variant, and what of it.
-pub type Configuration = (String, Key);
+/// What may be measured: a variant, and which of its points.
+pub type PointKey = (String, Key);
 
 /// Why a configuration need not be measured.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,10 +82,10 @@ impl fmt::Display for Skipped {
 /// What must be measured for a problem, and what need not be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Relevance {
-    /// Configurations in the best plan that the bounds allow, sorted; nothing once that plan is measured.
-    pub needed: Vec<Configuration>,
+    /// PointKeys in the best plan that the bounds allow, sorted; nothing once that plan is measured.
+    pub needed: Vec<PointKey>,
     /// All others that were not measured, with the reason, in the order in which they were asked for.
-    pub skipped: Vec<(Configuration, Skipped)>,
+    pub skipped: Vec<(PointKey, Skipped)>,
     /// The answer where everything that was not measured is at its best; the answer itself once nothing is needed.
     pub at_best: Answer,
 }
@@ -100,27 +100,26 @@ pub struct Relevance {
 pub fn hopeful(
     problem: &Problem,
     facts: &Facts,
-    (asked, device): (&[Configuration], &str),
+    (asked, device): (&[PointKey], &str),
     bound: Bound,
-) -> Result<Vec<Configuration>, Error> {
-    known(problem)?;
+) -> Result<Vec<PointKey>, Error> {
     let at_best = facts.at_best(asked, device, bound);
-    let allowed: BTreeSet<String> = variants_of(problem, facts)?.into_iter().collect();
-    let admitted = |(name, key): &&Configuration| {
-        let published = problem.formulation == Formulation::Published;
+    let allowed: BTreeSet<String> = Ask::new(problem, facts).variants()?.into_iter().collect();
+    let admitted = |(name, key): &&PointKey| {
+        let published = rests_on_one_point(problem);
         allowed.contains(name)
-            && key.cores <= problem.core_budget()
+            && key.cores <= most_cores(problem, device)
             && key.co_runners == 0
             && (!published || (key.cores, key.batch) == (1, 1))
     };
-    let mut hopeful: Vec<(f64, &Configuration)> = Vec::new();
+    let mut hopeful: Vec<(f64, &PointKey)> = Vec::new();
     for asked in asked.iter().filter(admitted) {
         let (name, key) = asked;
         match at_best.curve(name, device).and_then(|curve| curve.at(key.cores, key.batch)) {
             None => hopeful.push((0.0, asked)),
             Some(service) => {
                 let median_ms = service.law.quantile_ms(0.5);
-                if problem.formulation == Formulation::Published || carries(problem, service, key.cores, key.batch) {
+                if rests_on_one_point(problem) || carries(problem, service, key.cores, key.batch) {
                     hopeful.push((median_ms, asked));
                 }
             }
@@ -130,14 +129,22 @@ pub fn hopeful(
     Ok(hopeful.into_iter().map(|(_, asked)| asked.clone()).collect())
 }
 
-fn known(problem: &Problem) -> Result<(), Error> {
-    if problem.room == Room::VariantSet {
-        return Ok(());
-    }
-    Err(Error::Unsupported {
-        what: format!("what the room `{}` need not measure is not known yet", problem.room.as_str()),
-        hint: "measure the grid, or within an error; problems of variant-set can be measured for".to_owned(),
-    })
+/// Returns the most cores that a replica on a device may have.
+fn most_cores(problem: &Problem, device: &str) -> u32 {
+    let inventory = &problem.inventory;
+    let kinds = inventory.machines.iter().filter(|kind| kind.device == device);
+    if inventory.machines.is_empty() { problem.core_budget() } else { kinds.map(|kind| kind.cores).max().unwrap_or(0) }
+}
+
+/// Tells whether a service time carries any load at all within the SLO, on as many replicas as there may be.
+fn carries(problem: &Problem, service: Service, cores: u32, batch: u32) -> bool {
+    let replicas = problem.core_budget() / cores;
+    replicas > 0 && Candidate::new(service, cores, replicas, batch, &problem.slo).capacity > 0.0
+}
+
+/// Tells whether the plan rests on one measured point of each variant alone, batch 1 on one core (InfAdapter as published).
+const fn rests_on_one_point(problem: &Problem) -> bool {
+    matches!(&problem.room, RoomSettings::VariantSet(settings) if settings.published.is_some())
 }
 
 /// Says which of the asked configurations of a device must be measured, so many standard deviations being the bound.
@@ -149,22 +156,21 @@ fn known(problem: &Problem) -> Result<(), Error> {
 pub fn relevance(
     problem: &Problem,
     facts: &Facts,
-    (asked, device): (&[Configuration], &str),
+    (asked, device): (&[PointKey], &str),
     bound: Bound,
     context: Context<'_>,
 ) -> Result<Relevance, Error> {
-    super::machines::refuse(problem, "what need not be measured")?;
-    known(problem)?;
+    let room: &dyn Room = room_of(problem)?;
     let mut bound = bound;
     let mut hopeful = facts.at_best(asked, device, bound);
-    let allowed: BTreeSet<String> = variants_of(problem, facts)?.into_iter().collect();
+    let allowed: BTreeSet<String> = Ask::new(problem, facts).variants()?.into_iter().collect();
     let measured = measured(facts, device);
-    let mut at_best = solve(problem, &hopeful, context)?;
+    let mut at_best = solve_in(room, problem, &hopeful, context)?;
     if matches!(at_best, Answer::Infeasible(_)) && bound.near_tie > 0.0 {
         // Whether there is a plan at all is no matter of a few per cent.
         bound.near_tie = 0.0;
         hopeful = facts.at_best(asked, device, bound);
-        at_best = solve(problem, &hopeful, context)?;
+        at_best = solve_in(room, problem, &hopeful, context)?;
     }
     let used = match &at_best {
         Answer::Plan(plan) => used(plan, problem, &allowed),
@@ -188,15 +194,15 @@ pub fn relevance(
     Ok(Relevance { needed, skipped, at_best })
 }
 
-fn measured(facts: &Facts, device: &str) -> BTreeSet<Configuration> {
+fn measured(facts: &Facts, device: &str) -> BTreeSet<PointKey> {
     let points = facts.profiles.iter().flat_map(|profile| &profile.document.points);
     points.filter(|point| point.device == device).map(|point| (point.variant.clone(), Key::of(point))).collect()
 }
 
 /// Returns the configurations that any gear of a plan rests on.
-fn used(plan: &Plan, problem: &Problem, allowed: &BTreeSet<String>) -> BTreeSet<Configuration> {
+fn used(plan: &Plan, problem: &Problem, allowed: &BTreeSet<String>) -> BTreeSet<PointKey> {
     let key = |cores, batch| Key { cores, batch, co_runners: 0 };
-    if problem.formulation == Formulation::Published {
+    if rests_on_one_point(problem) {
         // Its capacities are a line through those of every variant's batch 1 on one core.
         return allowed.iter().map(|name| (name.clone(), key(1, 1))).collect();
     }
@@ -208,17 +214,18 @@ fn used(plan: &Plan, problem: &Problem, allowed: &BTreeSet<String>) -> BTreeSet<
 fn reason(
     problem: &Problem,
     hopeful: &Facts,
-    ((name, key), device): (&Configuration, &str),
+    ((name, key), device): (&PointKey, &str),
     Bound { near_tie, .. }: Bound,
     at_best: &Answer,
 ) -> Skipped {
-    if key.cores > problem.core_budget() {
-        return Skipped::Cores { most: problem.core_budget() };
+    let most = most_cores(problem, device);
+    if key.cores > most {
+        return Skipped::Cores { most };
     }
     if matches!(at_best, Answer::Infeasible(_)) {
         return Skipped::Infeasible;
     }
-    if problem.formulation == Formulation::Published {
+    if rests_on_one_point(problem) {
         return Skipped::Published;
     }
     let Some(service) = hopeful.curve(name, device).and_then(|curve| curve.at(key.cores, key.batch)) else {

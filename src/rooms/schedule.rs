@@ -121,7 +121,12 @@ impl Schedule {
     /// # Errors
     /// As [`solve`]; [`Error::Unsupported`] for goals that have no value over a day.
     pub fn of(problem: &Problem, facts: &Facts, day: &RecordedLoad, period_s: f64) -> Result<Option<Self>, Error> {
-        super::machines::refuse(problem, "a schedule")?;
+        if !problem.inventory.machines.is_empty() {
+            return Err(Error::Unsupported {
+                what: "a schedule does not know machines (`inventory.machines`)".to_owned(),
+                hint: "give `inventory.cores` in place of machines".to_owned(),
+            });
+        }
         let weights = Weighing::of(problem)?;
         let options = options(problem, facts, day.peak_rps())?;
         let spans = spans(day, period_s);

@@ -4,24 +4,23 @@
 
 use std::collections::BTreeMap;
 
-use super::{Answer, Context, solve_once};
+use super::solve::once;
+use super::{Answer, Room};
 use crate::base::error::Error;
 use crate::base::units::Share;
-use crate::facts::Facts;
+use crate::facts::{Ask, Parts};
 use crate::plan::{GearTried, Plan};
-use crate::problem::Problem;
 use crate::simulate::{Effort, GearTrial, Measured, repair};
 
 /// Rounds of cuts before giving up.
 const MOST_ROUNDS: usize = 12;
 
 /// Solves with every gear tried; the plan's certificates say what the trials saw.
-pub(super) fn solve(problem: &Problem, facts: &Facts, context: Context<'_>, effort: Effort) -> Result<Answer, Error> {
-    let mut parts: BTreeMap<String, f64> = context.capacity_parts.cloned().unwrap_or_default();
+pub(super) fn solve(room: &dyn Room, ask: &Ask<'_>, mut parts: Parts, effort: Effort) -> Result<Answer, Error> {
     for _ in 0..MOST_ROUNDS {
-        let planned = solve_once(problem, facts, Context { capacity_parts: Some(&parts), ..context })?;
+        let planned = once(room, ask, &parts)?;
         let Answer::Plan(mut plan) = planned else { return Ok(planned) };
-        let world = Measured::new(&plan, facts)?;
+        let world = Measured::new(&plan, &ask.facts)?;
         let trials = repair(&plan, &world, effort);
         if trials.iter().all(|trial| trial.part >= 1.0) {
             certify(&mut plan, &trials, effort);

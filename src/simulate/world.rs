@@ -75,7 +75,7 @@ impl Measured {
         let laws = variants.iter().map(|variant| laws_of(plan, facts, variant, &mut findings)).collect();
         let load_ns = variants.iter().map(|variant| load_of(facts, variant, &mut findings)).collect();
         // Stages of a pipeline do different tasks: the answer of its last stage is not the answer of the whole.
-        let is_pipeline = plan.provenance.problem.as_ref().is_some_and(|problem| !problem.stages.is_empty());
+        let is_pipeline = plan.provenance.problem.as_ref().is_some_and(|problem| !problem.stages().is_empty());
         let answer = |variant: &&str| Some(judged(facts.answers(variant).filter(|_| !is_pipeline)?, variant));
         let answers: Vec<_> = variants.iter().map(answer).collect();
         certainties_are_known(plan, facts, &mut findings);

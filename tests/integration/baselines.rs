@@ -6,7 +6,7 @@ use std::time::Duration;
 use planner::base::codec::load;
 use planner::facts::Facts;
 use planner::plan::Plan;
-use planner::problem::{CascadeSettings, Formulation, Problem};
+use planner::problem::{CascadeSettings, Problem, RoomSettings};
 use planner::rooms::cascade::published;
 use planner::rooms::{Answer, Baseline, BaselineKind as Kind, BaselineRules, Context, baselines, solve};
 use planner::simulate::{Controller, Measured, Report, Settings, replicate_under};
@@ -48,7 +48,7 @@ impl Bench {
 fn every_baseline_is_a_sound_plan_within_the_cores() {
     let bench = bench();
     let mut seen = 0;
-    for baseline in Kind::of(&bench.problem).into_iter().flat_map(|kind| bench.all(kind)) {
+    for baseline in Kind::of_problem(&bench.problem).expect("it plans").into_iter().flat_map(|kind| bench.all(kind)) {
         assert!(baseline.plan.validate().0.is_empty(), "{}: {}", baseline.name, baseline.plan.validate());
         for gear in &baseline.plan.gears {
             let cores = |pool: &planner::plan::Pool| pool.on.cores() * gear.replicas_of(pool);
@@ -168,7 +168,8 @@ fn baselines_of_a_cascade_run_on_its_devices() {
     let path = root.join("problems/cascade-digits.toml");
     let mut problem = load::<Problem>(&path).expect("valid").document;
     // Baselines choose on all samples.
-    problem.cascade = Some(CascadeSettings { certify: false, max_length: 2, ..CascadeSettings::default() });
+    problem.room =
+        RoomSettings::Cascade(CascadeSettings { certify: false, max_length: 2, ..CascadeSettings::default() });
     let facts = Facts::load(&[root.join("profiles/digits.json")]).expect("the shipped profile");
     let Answer::Plan(plan) = solve(&problem, &facts, Context::default()).expect("facts are there") else {
         panic!("the shipped problem has a plan")
@@ -184,7 +185,7 @@ fn baselines_of_a_cascade_run_on_its_devices() {
     };
     let ours = try_out(&bench.plan).whole.accuracy.expect("known").get();
     let mut seen = 0;
-    for kind in Kind::of(&bench.problem) {
+    for kind in Kind::of_problem(&bench.problem).expect("it plans") {
         for baseline in bench.all(kind) {
             let findings = baseline.plan.validate();
             assert!(findings.0.is_empty(), "{}: {findings}", baseline.name);
@@ -210,7 +211,7 @@ fn baselines_of_a_cascade_run_on_its_devices() {
 fn cascadeserve_as_published_plans_on_the_same_facts() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut problem = load::<Problem>(&root.join("problems/cascade-digits.toml")).expect("valid").document;
-    problem.formulation = Formulation::Published;
+    problem.room = problem.room.as_published().expect("CascadeServe");
     problem.goal.gears_at_most = None;
     problem.workload.max_rps = planner::base::units::Rate::saturating(4_000.0);
     let facts = Facts::load(&[root.join("profiles/digits.json")]).expect("the shipped profile");

@@ -8,7 +8,7 @@ use planner::facts::Facts;
 use planner::plan::law::estimate::Queue;
 use planner::plan::law::flow::{Flow, Law};
 use planner::plan::{Plan, Tolerance, check};
-use planner::problem::{Criterion, Formulation, GoalKind, Problem, Room};
+use planner::problem::{Criterion, GoalKind, PipelineSettings, Problem, RoomSettings, VariantSetSettings};
 use planner::profile::{Curve, Profile};
 use planner::rooms::{Answer, Context, solve};
 use planner::{Finding, Severity};
@@ -145,7 +145,7 @@ fn capacities(problem: &Problem, facts: &Facts, name: &str) -> Vec<f64> {
         let hold_ms = if batch > 1 { service.mean_ms() / f64::from(servers) } else { 0.0 };
         Queue { service: &service, servers, batch, hold_ms }.capacity_rps(&problem.slo)
     };
-    if problem.formulation == Formulation::Published {
+    if problem.room.is_published() {
         let points: Vec<(f64, f64)> = [1, 2, 4, 8, 16].iter().map(|&n| (f64::from(n), capacity(1, 1, n))).collect();
         let count = points.len() as f64;
         let (x, y) = (points.iter().map(|p| p.0).sum::<f64>() / count, points.iter().map(|p| p.1).sum::<f64>() / count);
@@ -170,7 +170,8 @@ fn capacities(problem: &Problem, facts: &Facts, name: &str) -> Vec<f64> {
 
 /// Returns every choice of the room `variant-set` that carries a load within the cores.
 fn side_by_side(problem: &Problem, facts: &Facts, load: f64) -> Vec<Worth> {
-    let mut names: Vec<&String> = problem.variants.iter().flatten().collect();
+    let RoomSettings::VariantSet(VariantSetSettings { variants, .. }) = &problem.room else { panic!("drawn") };
+    let mut names: Vec<&String> = variants.iter().flatten().collect();
     names.sort_by(|a, b| accuracy(facts, b).total_cmp(&accuracy(facts, a)));
     let capacities: Vec<Vec<f64>> = names.iter().map(|name| capacities(problem, facts, name)).collect();
     let load_ms: Vec<f64> = names.iter().map(|name| facts.variant(name).expect("known").load_time_ms.get()).collect();
@@ -207,7 +208,7 @@ fn in_a_row(problem: &Problem, facts: &Facts, load: f64) -> Vec<Worth> {
     let span = slo.latency_ms.get();
     let budget = problem.core_budget();
     let mut stages: Vec<Vec<(Worth, Law)>> = Vec::new();
-    for task in &problem.stages {
+    for task in problem.stages() {
         let mut ways = Vec::new();
         for name in &task.variants {
             let curve = curve(facts, name);
@@ -243,11 +244,13 @@ fn in_a_row(problem: &Problem, facts: &Facts, load: f64) -> Vec<Worth> {
 
 /// Returns every choice of IPA's own program at a load.
 fn as_published(problem: &Problem, facts: &Facts, load: f64) -> Vec<Worth> {
-    let settings = problem.published.clone().expect("drawn");
+    let RoomSettings::Pipeline(PipelineSettings { published: Some(settings), .. }) = &problem.room else {
+        panic!("drawn")
+    };
     let sla_s = problem.slo.latency_ms.get() / 1e3;
     // (accuracy, cores, batch, delay) of every way to run each stage.
     let mut stages: Vec<Vec<(f64, u32, f64, f64)>> = Vec::new();
-    for task in &problem.stages {
+    for task in problem.stages() {
         let mut ways = Vec::new();
         for name in &task.variants {
             let curve = curve(facts, name);
@@ -280,9 +283,9 @@ fn as_published(problem: &Problem, facts: &Facts, load: f64) -> Vec<Worth> {
 }
 
 fn everything(problem: &Problem, facts: &Facts, load: f64) -> Vec<Worth> {
-    match (problem.room, problem.formulation) {
-        (Room::VariantSet, _) => side_by_side(problem, facts, load),
-        (_, Formulation::Published) => as_published(problem, facts, load),
+    match &problem.room {
+        RoomSettings::VariantSet(_) => side_by_side(problem, facts, load),
+        room if room.is_published() => as_published(problem, facts, load),
         _ => in_a_row(problem, facts, load),
     }
 }
@@ -292,9 +295,7 @@ fn everything(problem: &Problem, facts: &Facts, load: f64) -> Vec<Worth> {
 fn errors(plan: &Plan, facts: &Facts, problem: &Problem) -> Vec<Finding> {
     let found = check(plan, facts, Some(problem), Tolerance::default());
     let tail = |finding: &Finding| {
-        problem.formulation == Formulation::Published
-            && finding.code.as_str() == "limit-broken"
-            && finding.cause.contains("ms")
+        problem.room.is_published() && finding.code.as_str() == "limit-broken" && finding.cause.contains("ms")
     };
     found.0.into_iter().filter(|finding| finding.severity == Severity::Error && !tail(finding)).collect()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use planner::base::codec::{from_value, load, to_bytes};
 use planner::facts::Facts;
 use planner::plan::{Dispatch, Plan, Tolerance, check};
-use planner::problem::Problem;
+use planner::problem::{CascadeSettings, Problem, RoomSettings};
 use planner::rooms::{Answer, Context, solve};
 use planner::simulate::{Measured, Settings, simulate};
 use planner::workload::{Arrivals, Trace};
@@ -155,12 +155,18 @@ fn the_fastest_plan_is_as_accurate_as_asked_and_no_plan_is_much_faster() {
     assert!(planned(&faster, &facts).is_none());
 }
 
+/// Returns the problem with the room's usual settings.
+fn certified(mut problem: Problem) -> Problem {
+    problem.room = RoomSettings::Cascade(CascadeSettings::default());
+    problem
+}
+
 #[test]
 fn an_accuracy_is_proved_or_the_samples_that_it_takes_are_named() {
     let facts = facts();
-    let asked = |least: f64| Problem {
-        cascade: None,
-        ..problem(3000.0, 10.0, &cores(4), &json!({ "kind": "cheapest", "mean_accuracy_at_least": least }))
+    let asked = |least: f64| {
+        let goal = json!({ "kind": "cheapest", "mean_accuracy_at_least": least });
+        certified(problem(3000.0, 10.0, &cores(4), &goal))
     };
     let plan = planned(&asked(0.9), &facts).expect("0.9 is far below the best");
     let proof = plan.proof.as_ref().expect("a proof");
@@ -270,10 +276,8 @@ fn an_accuracy_is_proved_against_a_reference() {
     assert!(!found(&forged).has_errors(), "nothing is said of what is not claimed");
     // Fewer disagreements make a sharper test than the number by itself.
     let reference = facts.variant("cnn_l").expect("it is there").accuracy.value.get();
-    let absolute = Problem {
-        cascade: None,
-        ..problem(3000.0, 10.0, &cores(4), &json!({ "kind": "cheapest", "mean_accuracy_at_least": reference - 0.01 }))
-    };
+    let goal = json!({ "kind": "cheapest", "mean_accuracy_at_least": reference - 0.01 });
+    let absolute = certified(problem(3000.0, 10.0, &cores(4), &goal));
     assert!(planned(&relative(0.01), &facts).is_some() && planned(&absolute, &facts).is_none());
     // What nobody can prove is told with what it takes.
     match solve(&relative(0.0), &facts, Context::default()).expect("facts are there") {

@@ -146,7 +146,7 @@ fn others_on_machines_pack_and_do_not_beat_the_frontier() {
     plan.provenance.problem = Some(problem.clone());
     let rules = BaselineRules { look_ahead: std::time::Duration::from_secs(60), overloaded: false };
     let mut seen = 0;
-    for kind in BaselineKind::of(&problem) {
+    for kind in BaselineKind::of_problem(&problem).expect("it plans") {
         for baseline in baselines(kind, &plan, &problem, &facts, rules).expect("facts are there") {
             let findings = check(&baseline.plan, &facts, None, Tolerance::default());
             let packs = findings.0.iter().all(|finding| !finding.to_string().contains("machine"));

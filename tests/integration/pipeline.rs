@@ -10,7 +10,7 @@ use planner::optimize::choice::{Alternative, Choice, Goal, Metric, Walk, enumera
 use planner::plan::law::estimate::Queue;
 use planner::plan::law::flow::Law;
 use planner::plan::{Plan, Tolerance, check};
-use planner::problem::Problem;
+use planner::problem::{Problem, RoomSettings};
 use planner::rooms::pipeline::{Adapter, PublishedPipeline};
 use planner::rooms::{Answer, Conflict, Context, explain, solve};
 use planner::simulate::{Effort, Measured, Settings, replicate};
@@ -190,7 +190,8 @@ fn a_measured_table_takes_the_place_of_the_product() {
             |(detect, classify)| json!({ "variants": [detect, classify], "right": right(detect, classify), "of": 100 }),
         )
         .collect();
-    problem.accuracy =
+    let RoomSettings::Pipeline(settings) = &mut problem.room else { panic!("a pipeline") };
+    settings.accuracy =
         serde_json::from_value(json!({ "kind": "measured", "combinations": combinations })).expect("known");
     let plan = planned(&problem, &facts).expect("feasible");
     assert_eq!(variants(&plan), ["mlp_s", "cnn_m"]);

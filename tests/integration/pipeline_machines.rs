@@ -238,7 +238,7 @@ fn pipelines_on_machines_are_explained_and_compared() {
         }
         let rules = BaselineRules { look_ahead: std::time::Duration::from_secs(60), overloaded: false };
         let mut names = Vec::new();
-        for kind in BaselineKind::of(&problem) {
+        for kind in BaselineKind::of_problem(&problem).expect("it plans") {
             for baseline in baselines(kind, &plan, &problem, &facts, rules).expect("facts are there") {
                 assert!(!baseline.plan.validate().has_errors(), "{}", baseline.plan.validate());
                 assert!(baseline.plan.max_rps() >= 2_500.0 - 1e-6, "{} carries the peak", baseline.name);

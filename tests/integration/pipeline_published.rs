@@ -61,7 +61,7 @@ struct Way {
 
 /// Lists what each stage can choose from, from the profile alone.
 fn ways(problem: &Problem, facts: &Facts) -> Vec<Vec<Way>> {
-    let stage_s = problem.slo.latency_ms.get() / 1e3 / problem.stages.len() as f64;
+    let stage_s = problem.slo.latency_ms.get() / 1e3 / problem.stages().len() as f64;
     let of_variant = |name: &String| {
         let curve = facts.curve(name, "cpu").expect("measured");
         let mean_s = |cores, batch| curve.at(cores, batch).expect("measured").law.mean_ms() / 1e3;
@@ -82,7 +82,7 @@ fn ways(problem: &Problem, facts: &Facts) -> Vec<Vec<Way>> {
         let all = base.map(|cores| curve.batches(cores).into_iter().map(|batch| way(cores, batch)).collect::<Vec<_>>());
         all.unwrap_or_default()
     };
-    problem.stages.iter().map(|stage| stage.variants.iter().flat_map(of_variant).collect()).collect()
+    problem.stages().iter().map(|stage| stage.variants.iter().flat_map(of_variant).collect()).collect()
 }
 
 /// Tries everything at one load.

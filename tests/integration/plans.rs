@@ -49,7 +49,9 @@ fn every_plan_passes_its_check_and_is_the_same_twice() {
         for formulation in ["tail-aware", "published"] {
             for (max_rps, latency_ms) in [(50.0, 40.0), (900.0, 25.0)] {
                 let mut problem = problem(max_rps, latency_ms, 6, &goal);
-                problem.formulation = serde_json::from_value(json!(formulation)).expect("known");
+                if formulation == "published" {
+                    problem.room = problem.room.as_published().expect("InfAdapter");
+                }
                 let Ok(plan) = planned(&problem, &facts) else { panic!("{goal} {formulation} {max_rps}: infeasible") };
                 let findings = check(&plan, &facts, Some(&problem), Tolerance::default());
                 assert!(!findings.has_errors(), "{goal} {formulation} {max_rps}: {findings}");
@@ -176,7 +178,7 @@ fn random_cheapest_plans_are_proved_and_checked() {
         }
         let goal = json!({ "kind": "cheapest", "accuracy_at_least": 0.6 + f64::from(pick(20) % 350) / 1000.0 });
         let mut problem = problem(100.0 + f64::from(pick(21)) * 12.0, 10.0, 1 + pick(22) % 8, &goal);
-        problem.variants = Some(variants.iter().map(|name| (*name).to_owned()).collect());
+        problem = problem.with_variants(&variants.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
         if let Ok(plan) = planned(&problem, &facts) {
             let findings = check(&plan, &facts, Some(&problem), Tolerance::default());
             assert!(!findings.has_errors(), "{seed}: {findings}");
@@ -212,8 +214,7 @@ fn a_plan_that_was_tampered_with_is_refuted() {
     let mut ghost = sound.clone();
     ghost.gears[0].claims.utilisation.insert("nosuch".into(), planner::base::units::Share::ZERO);
     refuted("use of a pool that is not there", &ghost, &problem);
-    let mut narrow = problem.clone();
-    narrow.variants = Some(vec!["linear".into()]);
+    let narrow = problem.with_variants(&["linear".to_owned()]);
     refuted("a variant that may not be used", &sound, &narrow);
     let mut thick = problem.clone();
     thick.inventory.min_cores_per_variant = 3;

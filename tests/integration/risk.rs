@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use planner::base::codec::from_value;
-use planner::facts::{AtRisk, Facts};
+use planner::facts::{Ask, Facts};
 use planner::plan::law::estimate::Queue;
 use planner::plan::{Gear, Plan, Tolerance, check};
 use planner::problem::Problem;
@@ -112,12 +112,14 @@ fn head_room_is_told_and_grows_as_the_risk_shrinks() {
 #[test]
 fn every_law_is_at_its_bound() {
     let facts = facts();
-    let at_risk = AtRisk::of(&problem(Some(0.05)), &facts).expect("a risk was chosen");
+    let asked = problem(Some(0.05));
+    let at_risk = Ask::new(&asked, &facts);
+    let margin = at_risk.margin.as_ref().expect("a risk was chosen");
     assert_eq!(at_risk.problem.risk, None, "nothing is worked in twice");
     for variant in facts.variants() {
         let (curve, slower) = (facts.curve(&variant.name, "cpu"), at_risk.facts.curve(&variant.name, "cpu"));
         let (curve, slower) = (curve.expect("measured"), slower.expect("still there"));
-        let most = at_risk.latency_factors[&variant.name];
+        let most = margin.latency_factors[&variant.name];
         for (cores, batch) in curve.measured() {
             let median =
                 |curve: &planner::profile::Curve| curve.at(cores, batch).expect("measured").law.quantile_ms(0.5);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{Formulation, GoalKind, Machine, Problem, Room};
+use super::super::{GoalKind, Machine, Problem, RoomName};
 use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::near;
 
@@ -32,12 +32,12 @@ pub(super) fn are_sound(problem: &Problem, findings: &mut Findings) {
         profiles_are_the_problems(problem, kind, &key("profiles"), findings);
     }
     let fleets = kinds.iter().map(|kind| u64::from(kind.at_most) + 1).fold(1, u64::saturating_mul);
-    if fleets > MOST_FLEETS && problem.room != Room::Cascade {
+    if fleets > MOST_FLEETS && problem.room.name() != RoomName::Cascade {
         let cause = format!("{fleets} fleets are within stock, more than can be looked at one by one");
         let action = format!("lower `at_most`, or leave kinds out: at most {MOST_FLEETS}");
         findings.push(Finding::error(Code::OutOfRange, "inventory.machines", cause, action));
     }
-    let needs_prices = problem.goal.kind != GoalKind::MostAccurate && problem.room != Room::Cascade;
+    let needs_prices = problem.goal.kind != GoalKind::MostAccurate && problem.room.name() != RoomName::Cascade;
     if needs_prices && problem.inventory.usd_per_hour() <= 0.0 {
         let cause = "every machine is free, so no plan is cheaper than another";
         let action = "give at least one kind `price_usd_per_hour`";
@@ -50,16 +50,16 @@ fn rooms_know_machines(problem: &Problem, findings: &mut Findings) {
         let action = "give `inventory.cores` in place of machines";
         Finding::error(Code::NoEffect, "inventory.machines", cause, action)
     };
-    if !matches!(problem.room, Room::VariantSet | Room::Pipeline | Room::Cascade) {
-        findings.push(refuse(format!("the room `{}` does not plan machines", problem.room.as_str())));
+    if !matches!(problem.room.name(), RoomName::VariantSet | RoomName::Pipeline | RoomName::Cascade) {
+        findings.push(refuse(format!("the room `{}` does not plan machines", problem.room.name().as_str())));
     }
     let trusting = problem.inventory.machines.iter().any(|kind| !kind.profiles.is_empty());
-    if problem.room == Room::Cascade && trusting {
+    if problem.room.name() == RoomName::Cascade && trusting {
         let cause = "the room `cascade` takes every profile to hold on every kind";
         let action = "leave `profiles` of the kinds out, and name one profile of each variant";
         findings.push(Finding::error(Code::NoEffect, "inventory.machines", cause, action));
     }
-    if problem.formulation == Formulation::Published && problem.room != Room::Cascade {
+    if problem.room.is_published() && problem.room.name() != RoomName::Cascade {
         findings.push(refuse("the published formulation knows cores only".to_owned()));
     }
     if problem.goal.kind == GoalKind::Lexicographic {
@@ -69,7 +69,7 @@ fn rooms_know_machines(problem: &Problem, findings: &mut Findings) {
 
 /// Cores and their price say nothing beside machines; in the rooms that pack, stock is the only limit.
 fn plain_keys_are_left_out(problem: &Problem, findings: &mut Findings) {
-    let packs = matches!(problem.room, Room::VariantSet | Room::Pipeline);
+    let packs = matches!(problem.room.name(), RoomName::VariantSet | RoomName::Pipeline);
     let price = problem.inventory.price_usd_per_core_hour.get() > 0.0;
     let keys = [
         ("inventory.cores", problem.inventory.cores > 0, "the machines say how many cores there are"),
@@ -81,7 +81,7 @@ fn plain_keys_are_left_out(problem: &Problem, findings: &mut Findings) {
         let finding = Finding::error(Code::NoEffect, key, cause, "remove the key, or [[inventory.machines]]");
         findings.push(finding.with_severity(severity));
     }
-    for (index, _) in problem.stages.iter().enumerate().filter(|(_, stage)| stage.lanes_at_most > 1) {
+    for (index, _) in problem.stages().iter().enumerate().filter(|(_, stage)| stage.lanes_at_most > 1) {
         let key = format!("stages[{index}].lanes_at_most");
         let cause = "mixtures within a stage are not planned on machines";
         findings.push(Finding::error(Code::NoEffect, key, cause, "remove the key, or [[inventory.machines]]"));

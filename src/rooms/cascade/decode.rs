@@ -82,7 +82,7 @@ pub(super) fn without_rule(problem: &Problem, facts: &Facts, model: &Model, foun
         transfers: Vec::new(),
         gears,
         proof: None,
-        provenance: Provenance::of_room(problem.room),
+        provenance: Provenance::of_room(problem.room.name()),
     };
     let claims: Vec<Claims> = plan.gears.iter().map(|gear| claims(&plan, gear, facts)).collect();
     plan.gears.iter_mut().zip(claims).for_each(|(gear, claims)| gear.claims = claims);

@@ -1,19 +1,21 @@
 //! The planner of the room: cascades, placement, gears, proof and switching put together.
 
+use std::collections::BTreeSet;
+
 use super::envelope::{self, Load, Step};
 use super::model::Model;
 use super::prove::{self, Proving, target};
 use super::rules::recount;
 use super::search::{Aim, Found, SLACK};
-use super::{Cascade, Records, Search, decode, frontier, published};
+use super::{Cascade, Records, Search, baselines, decode, frontier, published};
 use crate::base::error::Error;
 use crate::base::units::{Accuracy, Millis};
-use crate::facts::Facts;
+use crate::facts::Ask;
 use crate::optimize::LOAD_SLACK;
-use crate::plan::{Certificate, Plan};
-use crate::problem::{CascadeSettings, Formulation, GoalKind, Problem};
-use crate::rooms::variant_set::variants_of;
-use crate::rooms::{Answer, Context, Planner, conflict};
+use crate::plan::{Certificate, Plan, Pool};
+use crate::problem::{CascadeSettings, GoalKind, Problem, Resource};
+use crate::rooms::{Choice, Freedom, Opened, Planned, Room, goal};
+use crate::workload::RecordedLoad;
 
 /// Seed of the halves.
 const SEED: u64 = 42;
@@ -23,38 +25,105 @@ const THINNED: f64 = 0.5;
 const MARGINS: [f64; 9] = [0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05];
 /// How exactly the lowest response time is found.
 const FASTEST_WITHIN: f64 = 0.01;
+/// A point of the frontier is more accurate than the one before by more than this, which rounding may make.
+const MORE_ACCURATE: f64 = 1e-9;
 
 /// The planner of the room.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cascades;
 
-impl Planner for Cascades {
-    fn plan(&self, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
-        is_supported(problem, &context)?;
-        if problem.formulation == Formulation::Published {
-            return as_published(problem, facts);
+impl Room for Cascades {
+    fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
+        // papers:
+        if ask.problem.room.is_published() {
+            return Ok(Box::new(AsPublished { ask }));
         }
-        let room = Room::new(problem, facts, &context)?;
-        let problem = &room.asked;
-        let load = room.load(problem.workload.max_rps.get());
-        let Some(best) = room.found(problem, &load)? else {
-            return Ok(Answer::Infeasible(conflict::find(problem, &room)?));
-        };
-        let best = room.as_accurate_when_switched(problem, &load, best)?;
-        let best = match &room.proving {
-            Some(proving) => match room.proved(problem, &load, best, proving)? {
-                Ok(best) => best,
-                Err(conflict) => return Ok(Answer::Infeasible(conflict)),
-            },
-            None => best,
-        };
-        Ok(Answer::Plan(Box::new(room.certified(problem, &best))))
+        Ok(Box::new(Planning::new(ask)?))
+    }
+
+    /// CascadeServe as published has no capacities that a failing trial could cut.
+    fn can_be_cut(&self, problem: &Problem) -> bool {
+        !problem.room.is_published()
+    }
+
+    fn freedoms(&self) -> &[Freedom] {
+        &[Freedom::Variants, Freedom::Exits]
+    }
+
+    fn with_replicas_that_follow(&self, plan: Plan, ask: &Ask<'_>) -> Plan {
+        baselines::following(plan, ask)
     }
 }
 
-/// What there is to plan with.
-pub(super) struct Room<'a> {
-    facts: &'a Facts,
+impl Opened for Planning<'_> {
+    fn plan(&self) -> Result<Planned, Error> {
+        let problem = &self.asked;
+        let load = self.load(problem.workload.max_rps.get());
+        let Some(best) = self.found(problem, &load)? else { return Ok(Planned::NotCarried) };
+        let best = self.as_accurate_when_switched(problem, &load, best)?;
+        let best = match &self.proving {
+            Some(proving) => match self.proved(problem, &load, best, proving)? {
+                Ok(best) => best,
+                Err(conflict) => return Ok(Planned::Conflict(conflict)),
+            },
+            None => best,
+        };
+        Ok(Planned::Plan(Box::new(self.certified(problem, &best))))
+    }
+
+    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
+        let model = self.model(problem)?;
+        let counts: Vec<u32> = model.devices.iter().map(|device| device.at_most).collect();
+        let ceiling = model.rated.iter().map(|rated| rated.at_most(&counts)).fold(0.0, f64::max).min(most);
+        if ceiling <= 0.0 || self.carries_up_to(problem, ceiling)? {
+            return Ok(ceiling);
+        }
+        let (mut carried, mut refused) = (0.0, ceiling);
+        while refused - carried > 1e-6 * ceiling {
+            let middle = 0.5 * (carried + refused);
+            if self.carries_up_to(problem, middle)? { carried = middle } else { refused = middle }
+        }
+        Ok(carried)
+    }
+
+    /// The placement is that for all loads: what is best at one is the gear that serves it.
+    fn best_at(&self, load: f64) -> Result<Option<Choice>, Error> {
+        Ok(match self.plan()? {
+            Planned::Plan(plan) => Some(self.choice(&plan, load)),
+            Planned::NotCarried | Planned::Conflict(_) => None,
+        })
+    }
+
+    fn second_best(&self, best: &Choice, load: f64) -> Result<Option<Choice>, Error> {
+        let used = best.gear.stages.iter().flat_map(|stage| &stage.lanes).map(|lane| &lane.variant);
+        let used: BTreeSet<&String> = used.collect();
+        let mut second: Option<Choice> = None;
+        for given_up in used.into_iter().filter(|_| self.names.len() > 1) {
+            let kept: Vec<String> = self.names.iter().filter(|name| *name != given_up).cloned().collect();
+            let ask = self.ask.moved(self.ask.problem.with_variants(&kept));
+            let found = Planning::new(&ask)?.best_at(load)?;
+            let is_better = |found: &Choice| second.as_ref().is_none_or(|second| found.objective > second.objective);
+            second = found.filter(is_better).or(second);
+        }
+        Ok(second)
+    }
+
+    /// One load, and every price at which more accuracy can be had.
+    fn frontier(&self, load: f64) -> Result<Vec<Choice>, Error> {
+        let alone = Load::of(&RecordedLoad::of_rates(vec![load], 1.0), load);
+        let undominated = self.undominated(&self.asked, &alone)?;
+        let plan = |best: &Best| decode::plan(&self.asked, &self.ask.facts, &best.model, &best.found);
+        Ok(undominated.iter().map(|best| self.choice(&plan(best), load)).collect())
+    }
+
+    fn worth(&self, choice: &Choice) -> Option<f64> {
+        Some(choice.objective)
+    }
+}
+
+/// The room with an ask worked in.
+pub(super) struct Planning<'a> {
+    ask: &'a Ask<'a>,
     /// The problem with accuracies in numbers.
     asked: Problem,
     names: Vec<String>,
@@ -90,13 +159,13 @@ impl Switched {
     }
 }
 
-impl<'a> Room<'a> {
-    fn new(problem: &Problem, facts: &'a Facts, context: &Context<'_>) -> Result<Self, Error> {
-        let names = variants_of(problem, facts)?;
-        let part = |name: &String| context.capacity_parts.and_then(|parts| parts.get(name)).copied().unwrap_or(1.0);
-        let parts = names.iter().map(part).collect();
+impl<'a> Planning<'a> {
+    pub(super) fn new(ask: &'a Ask<'a>) -> Result<Self, Error> {
+        let (problem, facts) = (ask.problem.as_ref(), ask.facts.as_ref());
+        let names = ask.variants()?;
+        let parts = names.iter().map(|name| ask.part(name)).collect();
         let records = Records::of_facts(facts, &names)?;
-        let settings = problem.cascade.clone().unwrap_or_default();
+        let settings = problem.cascade().cloned().unwrap_or_default();
         let (search_on, proof_on) = if settings.certify {
             let (search_on, proof_on) = Records::halves(facts, &names, SEED)?;
             (search_on, Some(proof_on))
@@ -111,22 +180,24 @@ impl<'a> Room<'a> {
             // How many get to a stage needs no labels: all samples tell.
             recount(&records, &mut cascades);
         }
-        Ok(Self { facts, asked, names, parts, cascades, proving, settings })
+        Ok(Self { ask, asked, names, parts, cascades, proving, settings })
     }
 
     fn load(&self, max_rps: f64) -> Load {
-        Load::of(&self.facts.load_up_to(max_rps), max_rps)
+        Load::of(&self.ask.facts.load_up_to(max_rps), max_rps)
     }
 
     fn model(&self, problem: &Problem) -> Result<Model, Error> {
-        Model::new(problem, self.facts, self.names.clone(), self.cascades.clone(), &self.parts)
+        Model::new(problem, &self.ask.facts, self.names.clone(), self.cascades.clone(), &self.parts)
     }
 
     /// Returns the best placement for a problem's goal.
     fn found(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
         match problem.goal.kind {
             GoalKind::Fastest => self.fastest(problem, load),
-            _ => self.best(problem, load),
+            GoalKind::Weighted => self.weighted(problem, load),
+            GoalKind::Lexicographic => self.in_levels(problem, load),
+            GoalKind::Cheapest | GoalKind::MostAccurate => self.best(problem, load),
         }
     }
 
@@ -142,6 +213,75 @@ impl<'a> Room<'a> {
             };
             Best { model, found, objective, bound }
         }))
+    }
+
+    /// Returns the placements that no other beats in both price and accuracy over requests, the cheapest first.
+    fn undominated(&self, problem: &Problem, load: &Load) -> Result<Vec<Best>, Error> {
+        let mut points: Vec<Best> = Vec::new();
+        let mut asked = problem.clone();
+        asked.goal.kind = GoalKind::Cheapest;
+        asked.goal.accuracy_at_least = None;
+        asked.goal.mean_accuracy_at_least = None;
+        while let Some(best) = self.best(&asked, load)? {
+            asked.goal.mean_accuracy_at_least = Some(Accuracy::saturating(best.found.accuracy + MORE_ACCURATE));
+            // Of placements at one price the last is the most accurate.
+            if points.last().is_some_and(|last| best.found.price <= last.found.price) {
+                points.pop();
+            }
+            let is_perfect = best.found.accuracy + MORE_ACCURATE > 1.0;
+            points.push(best);
+            if is_perfect {
+                break;
+            }
+        }
+        Ok(points)
+    }
+
+    /// Returns the placement that is worth most where accuracy and price have weights: it lies on the frontier.
+    fn weighted(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
+        let whole = problem.inventory.usd_per_hour();
+        let worth = |accuracy: f64, price: f64| {
+            let used = if whole > 0.0 { price / whole } else { 0.0 };
+            goal::value(problem, accuracy, used).unwrap_or(f64::NEG_INFINITY)
+        };
+        let valued = self.undominated(problem, load)?.into_iter().map(|best| Best {
+            objective: worth(best.found.accuracy, best.found.price),
+            bound: worth(best.found.accuracy_bound, best.found.price_bound),
+            ..best
+        });
+        let valued: Vec<Best> = valued.collect();
+        let bound = valued.iter().map(|best| best.bound).fold(f64::NEG_INFINITY, f64::max);
+        let best = valued.into_iter().reduce(|best, next| if next.objective > best.objective { next } else { best });
+        Ok(best.map(|best| Best { bound, ..best }))
+    }
+
+    /// Returns the best placement of a goal in levels: what the first gives away within its tolerance is spent on the second.
+    fn in_levels(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
+        let tolerances = problem.goal.tolerances.unwrap_or_default();
+        let points = self.undominated(problem, load)?;
+        let (Some(cheapest), Some(finest)) = (points.first(), points.last()) else { return Ok(None) };
+        let (price, accuracy) = (cheapest.found.price, finest.found.accuracy);
+        let core = problem.inventory.cheapest_core_usd_per_hour();
+        let first_is_accuracy = problem.goal.valued_as() != GoalKind::MostAccurate;
+        let allowed = |best: &Best| {
+            if first_is_accuracy {
+                best.found.accuracy >= accuracy - tolerances.accuracy.get() - SLACK
+            } else {
+                best.found.price <= price + f64::from(tolerances.cores) * core * (1.0 + LOAD_SLACK)
+            }
+        };
+        let of_level = |best: Best| {
+            let (objective, bound) = if first_is_accuracy {
+                (-best.found.price, -best.found.price_bound)
+            } else {
+                (best.found.accuracy, best.found.accuracy_bound)
+            };
+            Best { objective, bound, ..best }
+        };
+        let best = points.into_iter().filter(allowed);
+        // Increasing in both: the cheapest of those allowed is the first, the most accurate the last.
+        let best = if first_is_accuracy { best.into_iter().next() } else { best.into_iter().next_back() };
+        Ok(best.map(of_level))
     }
 
     /// Returns the most accurate placement within the shortest response time in which the asked accuracy can be had.
@@ -196,14 +336,14 @@ impl<'a> Room<'a> {
     /// as the rule was played on the recorded load, or as the loads are without one.
     pub(super) fn switched(&self, problem: &Problem, load: &Load, best: Best) -> Switched {
         let Best { model, mut found, objective, bound } = best;
-        let mut plan = decode::without_rule(problem, self.facts, &model, &found);
+        let mut plan = decode::without_rule(problem, &self.ask.facts, &model, &found);
         let of = |kept: &[usize]| -> Vec<Step> { kept.iter().map(|&gear| found.steps[gear]).collect() };
         let least = target(problem).unwrap_or(0.0);
         let enough = |kept: &[usize]| envelope::accuracy_of(&of(kept), load) >= least;
-        let decided = decode::decided(problem, self.facts, &model, &found, &plan, enough);
+        let decided = decode::decided(problem, &self.ask.facts, &model, &found, &plan, enough);
         if decided.kept.len() < found.steps.len() {
             found.steps = of(&decided.kept);
-            plan = decode::without_rule(problem, self.facts, &model, &found);
+            plan = decode::without_rule(problem, &self.ask.facts, &model, &found);
         }
         decided.rule.write(&mut plan);
         let answered = decided.answered.unwrap_or_else(|| envelope::weights(&found.steps, load));
@@ -240,6 +380,22 @@ impl<'a> Room<'a> {
         plan
     }
 
+    /// Returns what a plan does at a load.
+    fn choice(&self, plan: &Plan, load: f64) -> Choice {
+        let gear = plan.gears[plan.gear_at(load)].clone();
+        let usd_per_hour = gear.claims.cost_usd_per_hour.map(|usd| usd.get());
+        let accelerated = |pool: &Pool| matches!(pool.on, Resource::Gpu { .. });
+        let cores = |pool: &Pool| if accelerated(pool) { 0 } else { gear.replicas_of(pool) * pool.on.cores() };
+        Choice {
+            objective: gear.certificate.as_ref().map_or(f64::NAN, |certificate| certificate.objective),
+            accuracy: gear.claims.accuracy.map_or(f64::NAN, |claim| claim.value.get()),
+            usd_per_hour: usd_per_hour.filter(|_| !self.asked.inventory.machines.is_empty()),
+            cores_of: plan.placement.iter().map(|pool| (pool.name.clone(), cores(pool))).collect(),
+            lanes: Vec::new(),
+            gear,
+        }
+    }
+
     fn carries_up_to(&self, problem: &Problem, max_rps: f64) -> Result<bool, Error> {
         let load = self.load(max_rps);
         Ok(self.found(problem, &load)?.is_some())
@@ -254,60 +410,52 @@ pub(super) fn loss(records: &Records) -> f64 {
     THINNED * (best * (1.0 - best) / samples).sqrt()
 }
 
-impl conflict::Carries for Room<'_> {
-    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
-        let model = self.model(problem)?;
-        let counts: Vec<u32> = model.devices.iter().map(|device| device.at_most).collect();
-        let ceiling = model.rated.iter().map(|rated| rated.at_most(&counts)).fold(0.0, f64::max).min(most);
-        if ceiling <= 0.0 || self.carries_up_to(problem, ceiling)? {
-            return Ok(ceiling);
-        }
-        let (mut carried, mut refused) = (0.0, ceiling);
-        while refused - carried > 1e-6 * ceiling {
-            let middle = 0.5 * (carried + refused);
-            if self.carries_up_to(problem, middle)? { carried = middle } else { refused = middle }
-        }
-        Ok(carried)
-    }
-
-    fn carries(&self, problem: &Problem) -> Result<bool, Error> {
-        self.carries_up_to(problem, problem.workload.max_rps.get() * (1.0 - LOAD_SLACK))
-    }
+/// CascadeServe's own ring, whose failure proves nothing.
+struct AsPublished<'a> {
+    ask: &'a Ask<'a>,
 }
 
-/// Plans with CascadeServe's own ring, whose failure proves nothing.
-fn as_published(problem: &Problem, facts: &Facts) -> Result<Answer, Error> {
-    match published::plan(problem, facts, &published::Settings::of(problem))? {
-        Some(plan) => Ok(Answer::Plan(Box::new(plan))),
-        None => Err(Error::Solver {
+impl AsPublished<'_> {
+    fn found(&self) -> Result<Plan, Error> {
+        let settings = published::Settings::of(&self.ask.problem);
+        published::plan(&self.ask.problem, &self.ask.facts, &settings)?.ok_or_else(|| Error::Solver {
             solver: "CascadeServe as published",
             message: "its ring found no plan, which is no proof that there is none; leave `formulation` out".to_owned(),
-        }),
+        })
+    }
+
+    /// Ours, with the same facts: the ring has no answer of its own at one load.
+    fn ours(&self) -> Problem {
+        let room = self.ask.problem.room.tail_aware();
+        Problem { room, ..self.ask.problem.as_ref().clone() }
     }
 }
 
-fn is_supported(problem: &Problem, context: &Context<'_>) -> Result<(), Error> {
-    let refused = |what: &str, hint: &str| Err(Error::Unsupported { what: what.to_owned(), hint: hint.to_owned() });
-    if problem.goal.kind == GoalKind::Weighted {
-        return refused(
-            "the room `cascade` does not weigh accuracy against cores",
-            "set `goal.kind` to `cheapest`, `most-accurate` or `fastest`",
-        );
+impl Opened for AsPublished<'_> {
+    fn plan(&self) -> Result<Planned, Error> {
+        Ok(Planned::Plan(Box::new(self.found()?)))
     }
-    if problem.goal.kind == GoalKind::Lexicographic {
-        return refused(
-            "the room `cascade` has no levels of goals",
-            "set `goal.kind` to `cheapest`, `most-accurate` or `fastest`",
-        );
+
+    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
+        let ask = self.ask.moved(self.ours());
+        Planning::new(&ask)?.max_load(problem, most)
     }
-    if context.verify {
-        return refused(
-            "HiGHS cannot verify plans of the room `cascade` from the command line",
-            "leave out --verify; tests hold the search against HiGHS and against every placement",
-        );
+
+    fn best_at(&self, load: f64) -> Result<Option<Choice>, Error> {
+        let ask = self.ask.moved(self.ours());
+        Ok(Some(Planning::new(&ask)?.choice(&self.found()?, load)))
     }
-    if context.from.is_some() {
-        return refused("the room `cascade` does not price moving from a running plan", "leave out --from");
+
+    fn second_best(&self, _: &Choice, _: f64) -> Result<Option<Choice>, Error> {
+        Ok(None)
     }
-    Ok(())
+
+    /// The ring knows none.
+    fn frontier(&self, _: f64) -> Result<Vec<Choice>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn worth(&self, choice: &Choice) -> Option<f64> {
+        Some(choice.objective)
+    }
 }

@@ -4,7 +4,7 @@
 //! before anybody looked at the samples of the proof; the last whose proof holds is taken (§5.6).
 
 use super::envelope::{Load, Step};
-use super::plan::{Best, Room, Switched};
+use super::plan::{Best, Planning, Switched};
 use super::search::SLACK;
 use super::{Cascade, Mixture, Records, Target, Tested, test_mixture};
 use crate::base::error::Error;
@@ -74,7 +74,7 @@ fn margins() -> Vec<f64> {
     FAR.into_iter().chain(near).collect()
 }
 
-impl Room<'_> {
+impl Planning<'_> {
     /// Walks from plans that aim above the target down to the target itself and returns the last whose accuracy over requests
     /// is proved on the samples kept for that; the limits in conflict where not even the first is.
     pub(super) fn proved(

@@ -34,7 +34,7 @@ pub(super) struct Offer {
 
 /// Tells whether any stage may be a mixture.
 pub(super) fn mixes(problem: &Problem) -> bool {
-    problem.stages.iter().any(may_mix)
+    problem.stages().iter().any(may_mix)
 }
 
 fn may_mix(stage: &Task) -> bool {
@@ -67,7 +67,7 @@ fn blend_of(variants: usize, (one, part): (usize, u32), other: usize) -> usize {
 
 /// Returns the table of accuracies with all blends that stages may be.
 pub(super) fn with_blends(problem: &Problem, table: &Table) -> Table {
-    table.blended(&problem.stages.iter().map(blends).collect::<Vec<_>>())
+    table.blended(&problem.stages().iter().map(blends).collect::<Vec<_>>())
 }
 
 /// Tells what a whole choice must promise to be of interest, from the best one without mixtures.
@@ -80,7 +80,7 @@ pub(super) enum Bar<'a> {
 
 /// Returns the mixtures of a stage at a load that may be part of a choice that clears the bar.
 pub(super) fn of_stage(model: &Model<'_>, stage: usize, load: f64, bar: &Bar<'_>) -> Vec<Offer> {
-    let task = &model.problem.stages[stage];
+    let task = &model.problem.stages()[stage];
     if !may_mix(task) {
         return Vec::new();
     }
@@ -247,7 +247,7 @@ mod tests {
             blend: ways[index].variant,
         };
         let mut all: Vec<_> = (0..ways.len()).map(alone).collect();
-        if model.problem.stages[stage].lanes_at_most < 2 {
+        if model.problem.stages()[stage].lanes_at_most < 2 {
             return all;
         }
         for one in 0..ways.len() {
@@ -278,9 +278,10 @@ mod tests {
         for instance in 0..900 {
             let problem = drawn(&mut rng);
             let load = 10f64.powf(rng.random_range(2.5..3.7));
-            let mut model = Model::new(&problem, &facts, &super::super::Parts::new()).expect("known");
+            let ask = crate::facts::Ask::new(&problem, &facts);
+            let mut model = Model::new(&ask).expect("known");
             for (stage, ways) in model.ways.iter_mut().enumerate() {
-                let most = if problem.stages[stage].lanes_at_most > 1 { 3 } else { 2 };
+                let most = if problem.stages()[stage].lanes_at_most > 1 { 3 } else { 2 };
                 while ways.len() > most {
                     ways.swap_remove(rng.random_range(0..ways.len()));
                 }
@@ -289,7 +290,7 @@ mod tests {
             let truth = enumerate(&Choice { stages, ..model.outline() });
             let budget = f64::from(problem.core_budget());
             let truth = truth.filter(|truth| truth.cost <= budget + 1e-9);
-            let found = model.best_at(load);
+            let found = model.best_of(load);
             // The weighted goal knows no budget: where its best is beyond, enumeration says nothing.
             let is_weighted = matches!(model.goal(), crate::optimize::choice::Goal::Weighted { .. });
             if truth.is_none() && is_weighted {

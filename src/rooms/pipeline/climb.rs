@@ -5,14 +5,14 @@
 //! carries: these are the exact breakpoints.
 
 use crate::base::error::Error;
-use crate::facts::Facts;
+use crate::facts::Ask;
 use crate::optimize::LOAD_SLACK;
 use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SLACK, Table, Walk, labels};
 use crate::plan::law::flow::Law;
 use crate::problem::{GoalKind, PipelineAccuracy, Problem};
 use crate::rooms::gears::cores_of;
+use crate::rooms::goal;
 
-use super::Parts;
 use super::blend::{self, Bar, Portion, mixes};
 use super::machines::OnMachines;
 use super::ways::{Way, of_stage};
@@ -27,6 +27,7 @@ const LOWEST: f64 = 1e-3;
 /// A problem with its facts worked in.
 #[derive(Clone)]
 pub(super) struct Model<'a> {
+    pub ask: &'a Ask<'a>,
     pub problem: &'a Problem,
     /// Ways to run each stage.
     pub ways: Vec<Vec<Way>>,
@@ -72,16 +73,17 @@ impl Program {
 }
 
 impl<'a> Model<'a> {
-    pub fn new(problem: &'a Problem, facts: &Facts, parts: &Parts) -> Result<Self, Error> {
+    pub fn new(ask: &'a Ask<'a>) -> Result<Self, Error> {
+        let (problem, facts) = (ask.problem.as_ref(), ask.facts.as_ref());
         let mut accuracies = Vec::new();
-        for stage in &problem.stages {
+        for stage in problem.stages() {
             facts.know(&stage.variants)?;
             facts.do_one_task(&stage.variants)?;
-            let accuracy = |name: &String| facts.variant(name).map_or(0.0, |variant| variant.accuracy.value.get());
-            accuracies.push(stage.variants.iter().map(accuracy).collect());
+            let of_stage = stage.variants.iter().map(|name| ask.accuracy(name));
+            accuracies.push(of_stage.collect::<Result<Vec<f64>, _>>()?);
         }
         let metric = metric(problem);
-        let ways = problem.stages.iter().map(|stage| of_stage(problem, facts, parts, stage));
+        let ways = problem.stages().iter().map(|stage| of_stage(ask, stage));
         let ways: Vec<Vec<Way>> = ways.collect::<Result<_, _>>()?;
         let has_machines = !problem.inventory.machines.is_empty();
         Ok(Self {
@@ -92,6 +94,7 @@ impl<'a> Model<'a> {
             metric,
             accuracies,
             level: None,
+            ask,
             problem,
         })
     }
@@ -124,25 +127,25 @@ impl<'a> Model<'a> {
     }
 
     /// Returns about the highest load up to `most` that can be carried.
-    pub fn max_load(&self, most: f64) -> f64 {
+    pub fn highest_load(&self, most: f64) -> f64 {
         let asked = self.problem.workload.max_rps.get();
         let mut high = if most.is_finite() { most } else { asked };
-        if most.is_finite() && self.best_at(most).is_some() {
+        if most.is_finite() && self.best_of(most).is_some() {
             return most;
         }
-        while most.is_infinite() && self.best_at(high).is_some() {
+        while most.is_infinite() && self.best_of(high).is_some() {
             high *= 2.0;
         }
         let mut low = 0.0;
         while high - low > 1e-6 * high && high > 1e-9 * asked {
             let middle = 0.5 * (low + high);
-            if self.best_at(middle).is_some() { low = middle } else { high = middle }
+            if self.best_of(middle).is_some() { low = middle } else { high = middle }
         }
         low
     }
 
     /// Returns the best choice at a load that keeps within the cores, or within stock; its cost is in cores, or in money.
-    pub fn best_at(&self, load: f64) -> Option<Chosen> {
+    pub fn best_of(&self, load: f64) -> Option<Chosen> {
         self.levels(load)?.into_iter().next_back()
     }
 
@@ -183,13 +186,13 @@ impl<'a> Model<'a> {
     /// It is sought without mixtures first: then only mixtures that may be worth as much are looked at.
     pub fn best_of_level(&self, load: f64) -> Option<Chosen> {
         let alone = self.program(load, None);
-        let best = self.best_of(&alone);
+        let best = self.best_in(&alone);
         let known = best.as_ref().map(|picked| alone.chosen(picked));
         if !mixes(self.problem) {
             return known;
         }
         let mixed = self.program(load, Some(&Bar::Best(best.as_ref())));
-        let found = self.best_of(&mixed).map(|picked| mixed.chosen(&picked));
+        let found = self.best_in(&mixed).map(|picked| mixed.chosen(&picked));
         // Among equals the one without mixtures.
         let order = |chosen: &Chosen| (chosen.value, chosen.accuracy, -chosen.cost);
         let is_better = |found: &Chosen, known: &Chosen| {
@@ -207,7 +210,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    fn best_of(&self, program: &Program) -> Option<Picked> {
+    fn best_in(&self, program: &Program) -> Option<Picked> {
         let choice = &program.choice;
         let budget = f64::from(self.problem.core_budget());
         let within = |picked: &Picked| picked.cost <= budget * (1.0 + SLACK);
@@ -224,7 +227,7 @@ impl<'a> Model<'a> {
     /// like `cnn_m-small`. Accelerators have none.
     pub fn cores_of(&self, chosen: &Chosen) -> Vec<(String, u32)> {
         let of_lane = |(stage, way): (usize, &Way)| {
-            let variant = &self.problem.stages[stage].variants[way.variant];
+            let variant = &self.problem.stages()[stage].variants[way.variant];
             let lane = (variant.clone(), way.candidate.clone());
             let name = match &way.candidate.machine {
                 Some(kind) => format!("{variant}-{kind}"),
@@ -237,7 +240,7 @@ impl<'a> Model<'a> {
 
     /// Returns the choices at a load that no other beats in both cores (money, where machines are rented) and accuracy, the
     /// fewest cores first.
-    pub fn frontier(&self, load: f64) -> Vec<Chosen> {
+    pub fn all_undominated(&self, load: f64) -> Vec<Chosen> {
         if let Some(machines) = &self.machines {
             return machines.frontier(self, load);
         }
@@ -364,29 +367,26 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// Returns a cost as a part of that of everything there is.
+    pub fn part(&self, cost: f64) -> f64 {
+        match &self.machines {
+            Some(machines) => machines.part(cost),
+            None => cost / f64::from(self.problem.core_budget()),
+        }
+    }
+
     /// Returns what a choice is worth in the words of the problem: as the room `variant-set`, without its load time.
     pub fn objective(&self, picked: &Chosen) -> f64 {
-        let used = match &self.machines {
-            Some(machines) => machines.part(picked.cost),
-            None => picked.cost / f64::from(self.problem.core_budget()),
-        };
-        match self.problem.goal.valued_as() {
-            GoalKind::MostAccurate | GoalKind::Fastest => picked.accuracy,
-            GoalKind::Cheapest | GoalKind::Lexicographic => -used,
-            GoalKind::Weighted => {
-                let weights = self.problem.goal.weights.unwrap_or_default();
-                weights.accuracy.get() * picked.accuracy - weights.resource.get() * used
-            }
-        }
+        goal::value(self.problem, picked.accuracy, self.part(picked.cost)).unwrap_or(f64::NEG_INFINITY)
     }
 }
 
 fn metric(problem: &Problem) -> Metric {
-    let Some(PipelineAccuracy::Measured { combinations }) = &problem.accuracy else { return Metric::Product };
-    let sizes: Vec<usize> = problem.stages.iter().map(|stage| stage.variants.len()).collect();
+    let PipelineAccuracy::Measured { combinations } = problem.accuracy_of_stages() else { return Metric::Product };
+    let sizes: Vec<usize> = problem.stages().iter().map(|stage| stage.variants.len()).collect();
     let mut accuracies = vec![0.0; sizes.iter().product()];
     for combination in combinations {
-        let place = problem.stages.iter().zip(&combination.variants).fold(0, |place, (stage, name)| {
+        let place = problem.stages().iter().zip(&combination.variants).fold(0, |place, (stage, name)| {
             let blend = stage.variants.iter().position(|variant| variant == name);
             place * stage.variants.len() + blend.expect("validated")
         });

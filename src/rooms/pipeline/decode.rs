@@ -6,11 +6,10 @@ use super::blend::mixes;
 use super::climb::{Model, Step};
 use super::ways::Way;
 use crate::base::units::{Rate, Share, Usd};
-use crate::facts::Facts;
 use crate::plan::{Certificate, Claims, Dispatch, Gear, Stage, pipeline_accuracy};
 use crate::problem::Task;
+use crate::rooms::candidates::Candidate;
 use crate::rooms::gears::{Decoded, cores_of, lane, pool_name};
-use crate::rooms::variant_set::Candidate;
 
 /// What the search covers where stages may be mixtures.
 const MIXED: &str = "mixtures of two ways in a stage, by eighths of its calls";
@@ -19,11 +18,11 @@ const METHOD: &str = "exact: labels over laws of response times on a grid of 1/2
 const ON_MACHINES: &str = "every fleet within stock that a bound lets pass, the cheapest first, packed exactly";
 
 /// Returns the gear that a step of the ladder stands for.
-pub(super) fn gear(model: &Model<'_>, facts: &Facts, step: &Step) -> Decoded {
+pub(super) fn gear(model: &Model<'_>, step: &Step) -> Decoded {
     let problem = model.problem;
     let mut stages = Vec::new();
     let mut lanes = Vec::new();
-    for (index, task) in problem.stages.iter().enumerate() {
+    for (index, task) in problem.stages().iter().enumerate() {
         let mut of_stage = Vec::new();
         for (way, share) in model.lanes(&step.chosen, index) {
             let variant = &task.variants[way.variant];
@@ -48,7 +47,7 @@ pub(super) fn gear(model: &Model<'_>, facts: &Facts, step: &Step) -> Decoded {
             method.push_str(what);
         }
     }
-    let certificate = Certificate { objective, bound: objective, gap: 0.0, method, trial: None };
+    let certificate = Certificate::proved(objective, method);
     let mut gear = Gear {
         up_to_rps: Rate::saturating(step.up_to),
         replicas: BTreeMap::new(),
@@ -59,7 +58,7 @@ pub(super) fn gear(model: &Model<'_>, facts: &Facts, step: &Step) -> Decoded {
         stages,
         certificate: Some(certificate),
     };
-    gear.claims.accuracy = pipeline_accuracy(&gear, problem, facts);
+    gear.claims.accuracy = pipeline_accuracy(&gear, problem, &model.ask.facts);
     if let Some(machines) = &model.machines {
         machines.pack(problem, &lanes).put_into(&mut gear);
     }
@@ -77,7 +76,7 @@ fn claims(model: &Model<'_>, step: &Step, lanes: &[(String, Candidate)]) -> Clai
         };
         lanes.map(of).collect()
     };
-    let utilisation = model.problem.stages.iter().enumerate().flat_map(used);
+    let utilisation = model.problem.stages().iter().enumerate().flat_map(used);
     Claims {
         accuracy: None,
         latency: None,

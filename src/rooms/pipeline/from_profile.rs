@@ -12,20 +12,21 @@
 
 use std::collections::BTreeMap;
 
-use super::Parts;
 use super::published::{
     AccuracyMetric, Adapter, BatchPoint, Deployed, PipelineWeights, PublishedPipeline, PublishedStage, StageVariant,
 };
 use crate::base::error::Error;
 use crate::base::finding::{Code, Finding};
 use crate::base::units::{Rate, Share, Usd};
-use crate::facts::Facts;
+use crate::facts::{Ask, Facts, not_measured};
 use crate::optimize::LOAD_SLACK;
 use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SLACK, Walk, labels};
-use crate::plan::{Certificate, Claims, Dispatch, Gear, Plan, Stage, pipeline_accuracy};
-use crate::problem::{Problem, Published, Task};
+use crate::plan::{Certificate, Claims, Dispatch, Gear, Stage, pipeline_accuracy};
+use crate::problem::{Ipa, Problem, RoomSettings, Task};
+use crate::rooms;
+use crate::rooms::candidates::Candidate;
 use crate::rooms::gears::{Decoded, assemble, lane};
-use crate::rooms::variant_set::{Candidate, not_measured};
+use crate::rooms::{Opened, Planned};
 
 const METHOD: &str = "exact: labels over the published program, range by range of the load";
 
@@ -45,15 +46,64 @@ pub(super) struct Range {
     pub stages: Vec<Deployed>,
 }
 
-/// Returns the published plan for every load, or `None` where some load cannot be carried.
-pub(super) fn plan(problem: &Problem, facts: &Facts, parts: &Parts) -> Result<Option<Plan>, Error> {
-    let program = Program::new(problem, facts, parts)?;
-    let most = problem.workload.max_rps.get();
-    if program.max_load(most) < most {
-        return Ok(None);
+/// The published program with an ask worked in.
+pub(super) struct AsPublished<'a> {
+    ask: &'a Ask<'a>,
+    program: Program,
+}
+
+impl<'a> AsPublished<'a> {
+    pub fn new(ask: &'a Ask<'a>) -> Result<Self, Error> {
+        Ok(Self { ask, program: Program::new(ask)? })
     }
-    let decoded = program.ladder(most).iter().map(|range| gear(problem, facts, range)).collect();
-    Ok(Some(assemble(problem, facts, decoded)))
+
+    fn choice(&self, range: &Range) -> rooms::Choice {
+        let Decoded { gear, lanes } = gear(&self.ask.problem, &self.ask.facts, range);
+        rooms::Choice {
+            objective: range.objective,
+            accuracy: range.accuracy,
+            usd_per_hour: None,
+            cores_of: range.stages.iter().map(|stage| (stage.variant.clone(), stage.cores)).collect(),
+            gear,
+            lanes,
+        }
+    }
+}
+
+impl Opened for AsPublished<'_> {
+    fn plan(&self) -> Result<Planned, Error> {
+        let most = self.ask.problem.workload.max_rps.get();
+        if self.program.max_load(most) < most {
+            return Ok(Planned::NotCarried);
+        }
+        let gears =
+            self.program.ladder(most).iter().map(|range| gear(&self.ask.problem, &self.ask.facts, range)).collect();
+        Ok(Planned::Plan(Box::new(assemble(self.ask, gears))))
+    }
+
+    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
+        Ok(Program::new(&self.ask.moved(problem.clone()))?.max_load(most))
+    }
+
+    fn best_at(&self, load: f64) -> Result<Option<rooms::Choice>, Error> {
+        Ok(self.program.best_at(load).map(|range| self.choice(&range)))
+    }
+
+    fn second_best(&self, best: &rooms::Choice, load: f64) -> Result<Option<rooms::Choice>, Error> {
+        let seconds = best.lanes.iter().filter_map(|(variant, way)| {
+            let range = self.program.without(variant, way.cores_each).best_at(load)?;
+            Some(self.choice(&range))
+        });
+        Ok(seconds.max_by(|a, b| a.objective.total_cmp(&b.objective)))
+    }
+
+    fn frontier(&self, load: f64) -> Result<Vec<rooms::Choice>, Error> {
+        Ok(self.program.undominated(load).iter().map(|range| self.choice(range)).collect())
+    }
+
+    fn worth(&self, choice: &rooms::Choice) -> Option<f64> {
+        Some(choice.objective)
+    }
 }
 
 /// The published program of a problem, without its load.
@@ -68,13 +118,17 @@ impl Program {
     ///
     /// # Errors
     /// Findings where a variant was not measured, or where a batch would weigh as much as a core.
-    pub fn new(problem: &Problem, facts: &Facts, parts: &Parts) -> Result<Self, Error> {
-        let settings = problem.published.clone().unwrap_or_default();
+    pub fn new(ask: &Ask<'_>) -> Result<Self, Error> {
+        let problem = ask.problem.as_ref();
+        let settings = match &problem.room {
+            RoomSettings::Pipeline(settings) => settings.published.unwrap_or_default(),
+            _ => Ipa::default(),
+        };
         let sla_ms = problem.slo.latency_ms.get();
-        let stage_ms = sla_ms / problem.stages.len() as f64;
+        let stage_ms = sla_ms / problem.stages().len() as f64;
         let budget = problem.core_budget();
         let weights = problem.goal.weights.unwrap_or_default();
-        let stages = problem.stages.iter().map(|task| stage(task, facts, parts, &settings, stage_ms));
+        let stages = problem.stages().iter().map(|task| stage(ask, task, settings, stage_ms));
         let pipeline = PublishedPipeline {
             arrival_rate_rps: problem.workload.max_rps.get(),
             sla_s: sla_ms / 1e3,
@@ -118,6 +172,35 @@ impl Program {
         let stages = stages(&best);
         let (from, up_to) = self.carried(&stages);
         Some(Range { from, up_to, objective: best.value, accuracy: best.accuracy, stages })
+    }
+
+    /// Returns the program without a variant.
+    fn without(&self, variant: &str, cores: u32) -> Self {
+        let mut pipeline = self.pipeline.clone();
+        for stage in &mut pipeline.stages {
+            stage.variants.retain(|other| other.name != variant || other.cores != cores);
+        }
+        Self { pipeline, budget: self.budget }
+    }
+
+    /// Returns the choices at a load that no other beats in both cost and accuracy, the cheapest first.
+    fn undominated(&self, load: f64) -> Vec<Range> {
+        let pipeline = PublishedPipeline { arrival_rate_rps: load, ..self.pipeline.clone() };
+        let (choice, deployed) = pipeline.program(Adapter::Ipa);
+        let range = |picked: Picked| {
+            let stages: Vec<Deployed> =
+                deployed.iter().zip(&picked.picks).map(|(stage, &pick)| stage[pick].clone()).collect();
+            let fits = stages.iter().map(|stage| stage.cores).sum::<u32>() <= self.budget;
+            let (from, up_to) = self.carried(&stages);
+            fits.then(|| Range {
+                from,
+                up_to: up_to.min(load),
+                objective: picked.value,
+                accuracy: picked.accuracy,
+                stages,
+            })
+        };
+        labels::frontier(&choice, self.affordable()).into_iter().filter_map(range).collect()
     }
 
     /// Returns the cost of all cores, with room for the batches of a choice that uses them all. A core more costs more than
@@ -264,19 +347,14 @@ impl Program {
 }
 
 /// Returns what the published program sees of a stage: every variant at its base cores.
-fn stage(
-    task: &Task,
-    facts: &Facts,
-    parts: &Parts,
-    settings: &Published,
-    stage_ms: f64,
-) -> Result<PublishedStage, Error> {
+fn stage(ask: &Ask<'_>, task: &Task, settings: Ipa, stage_ms: f64) -> Result<PublishedStage, Error> {
+    let facts = ask.facts.as_ref();
     facts.know(&task.variants)?;
     facts.do_one_task(&task.variants)?;
     let mut variants = Vec::new();
     for name in &task.variants {
         let curve = facts.curve(name, "cpu").ok_or_else(|| not_measured(name, "any point on `cpu`"))?;
-        let part = parts.get(name).copied().unwrap_or(1.0);
+        let part = ask.part(name);
         let points = |cores: u32| -> Vec<BatchPoint> {
             let batches = curve.usable().into_iter().filter(|at| at.0 == cores).map(|at| at.1);
             let point = |batch: u32| {
@@ -292,7 +370,7 @@ fn stage(
         };
         let base = curve.cores().into_iter().map(|cores| (cores, points(cores))).find(|(_, points)| sustains(points));
         let Some((cores, profile)) = base else { continue };
-        let accuracy = facts.variant(name).map_or(0.0, |variant| variant.accuracy.value.get());
+        let accuracy = ask.accuracy(name)?;
         variants.push(StageVariant { name: name.clone(), cores, accuracy, norm_accuracy: None, profile });
     }
     Ok(PublishedStage { name: task.name.clone(), variants })
@@ -302,7 +380,7 @@ fn gear(problem: &Problem, facts: &Facts, range: &Range) -> Decoded {
     let mut stages = Vec::new();
     let mut lanes = Vec::new();
     let mut utilisation = BTreeMap::new();
-    for (task, deployed) in problem.stages.iter().zip(&range.stages) {
+    for (task, deployed) in problem.stages().iter().zip(&range.stages) {
         let way = candidate(facts, deployed, range.from);
         let lane = lane(&deployed.variant, &way, 1.0);
         utilisation.insert(lane.pool.clone(), Share::saturating(way.queue().utilisation(range.up_to)));
@@ -334,13 +412,7 @@ fn gear(problem: &Problem, facts: &Facts, range: &Range) -> Decoded {
             machines: BTreeMap::new(),
             utilisation,
         },
-        certificate: Some(Certificate {
-            objective: range.objective,
-            bound: range.objective,
-            gap: 0.0,
-            method: METHOD.to_owned(),
-            trial: None,
-        }),
+        certificate: Some(Certificate::proved(range.objective, METHOD.to_owned())),
     };
     gear.claims.accuracy = pipeline_accuracy(&gear, problem, facts);
     Decoded { gear, lanes }

@@ -1,11 +1,9 @@
 //! The last level of a lexicographic goal: the shortest latency from end to end with the accuracy and the cores that the levels
 //! before leave, as the shortest SLO that some choice keeps at the load.
 
-use super::Parts;
 use super::climb::{Model, Step};
 use crate::base::error::Error;
 use crate::base::units::Millis;
-use crate::facts::Facts;
 use crate::problem::Criterion;
 
 /// Steps of the bisection: the SLO is found to the grid of the laws, 1/256 of what was asked for.
@@ -15,12 +13,7 @@ const STEPS: usize = 8;
 ///
 /// # Errors
 /// As [`Model::new`].
-pub(super) fn least<'a>(
-    model: &Model<'a>,
-    facts: &Facts,
-    parts: &Parts,
-    step: Step,
-) -> Result<(Model<'a>, Step), Error> {
+pub(super) fn least<'a>(model: &Model<'a>, step: Step) -> Result<(Model<'a>, Step), Error> {
     let problem = model.problem;
     let first = model.best_of_level(step.up_to).unwrap_or_else(|| step.chosen.clone());
     let tolerances = problem.goal.tolerances.unwrap_or_default();
@@ -36,7 +29,8 @@ pub(super) fn least<'a>(
     for _ in 0..STEPS {
         let middle = 0.5 * (low + high);
         moved.slo.latency_ms = Millis::saturating(middle);
-        let tight = Model::new(&moved, facts, parts)?;
+        let ask = model.ask.moved(moved.clone());
+        let tight = Model::new(&ask)?;
         match tight.cheapest(step.up_to, accuracy, cores) {
             Some(kept) => {
                 (high, chosen) = (middle, kept);

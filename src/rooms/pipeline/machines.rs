@@ -9,8 +9,9 @@ use crate::optimize::fleet::shape::Shapes;
 use crate::optimize::fleet::{self, Best, Kind, Within, cost_of};
 use crate::optimize::pack::Size;
 use crate::problem::Problem;
+use crate::rooms::candidates::Candidate;
+use crate::rooms::goal::objective;
 use crate::rooms::machines::{self, Packing, kinds, size};
-use crate::rooms::variant_set::{Candidate, objective};
 
 use super::blend::Portion;
 use super::climb::{Chosen, Model};
@@ -34,7 +35,7 @@ impl OnMachines {
     pub fn new(problem: &Problem, facts: &Facts, ways: &[Vec<Way>]) -> Self {
         let of_kinds: Vec<Facts> = problem.inventory.machines.iter().map(|kind| facts.on(kind)).collect();
         let on = Self { kinds: kinds(problem), facts: of_kinds, classes: Vec::new(), shapes: Shapes::new(&[], &[]) };
-        let classes = problem.stages.iter().zip(ways).flat_map(|(stage, ways)| {
+        let classes = problem.stages().iter().zip(ways).flat_map(|(stage, ways)| {
             let on = &on;
             ways.iter().map(move |way| on.class(problem, &stage.variants[way.variant], &way.candidate))
         });
@@ -107,7 +108,7 @@ impl<'a> AtLoad<'a> {
     fn new(on: &'a OnMachines, model: &Model<'_>, load: f64) -> Option<Self> {
         let site = Arc::new(on.site(on.all()));
         let (mut stages, mut kept) = (Vec::new(), Vec::new());
-        for ((ways, accuracies), task) in model.ways.iter().zip(&model.accuracies).zip(&model.problem.stages) {
+        for ((ways, accuracies), task) in model.ways.iter().zip(&model.accuracies).zip(model.problem.stages()) {
             let able = (0..ways.len()).filter(|&index| ways[index].flow().utilisation(load / ways[index].part) < 1.0);
             let able: Vec<usize> = able.collect();
             let alternative = |&index: &usize| {

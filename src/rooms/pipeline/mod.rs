@@ -14,152 +14,101 @@
 mod blend;
 mod climb;
 mod decode;
-mod explain;
 mod from_profile;
 mod latency;
 mod machines;
 mod published;
 mod ways;
 
-use std::collections::BTreeMap;
-
+use super::{Choice, Freedom, Opened, Planned, Room};
 use crate::base::error::Error;
-use crate::facts::Facts;
-use crate::plan::Plan;
-use crate::problem::{Formulation, Problem};
-
-use super::conflict;
-use super::gears::assemble;
-use super::variant_set::{Candidate, Parts};
-use super::{Answer, Context, FrontierPoint, Planner};
-use climb::{Chosen, Model};
-pub(super) use explain::explain;
+use crate::facts::Ask;
+use crate::problem::{Problem, RoomSettings};
+use crate::rooms::candidates::Candidate;
+use crate::rooms::gears::{Decoded, assemble};
+use climb::{Chosen, Model, Step};
 pub use published::{
     AccuracyMetric, Adapter, BatchPoint, Decision, Deployed, PipelineWeights, PublishedPipeline, PublishedStage,
     StageVariant,
 };
-use ways::Way;
 
 /// The planner of the room.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Pipeline;
 
-impl Planner for Pipeline {
-    fn plan(&self, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
-        is_supported(&context)?;
-        let all = Parts::new();
-        let parts = context.capacity_parts.unwrap_or(&all);
-        if problem.formulation == Formulation::Published {
-            return match from_profile::plan(problem, facts, parts)? {
-                Some(plan) => Ok(Answer::Plan(Box::new(plan))),
-                None => Ok(Answer::Infeasible(conflict::find(problem, &Carries { facts, parts })?)),
-            };
+impl Room for Pipeline {
+    fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
+        // papers:
+        if ask.problem.room.is_published() {
+            return Ok(Box::new(from_profile::AsPublished::new(ask)?));
         }
-        let model = Model::new(problem, facts, parts)?;
-        let Some(steps) = model.climb(problem.workload.max_rps.get()) else {
-            return Ok(Answer::Infeasible(conflict::find(problem, &Carries { facts, parts })?));
+        let replicas = match &ask.problem.room {
+            RoomSettings::Pipeline(settings) => settings.replicas,
+            _ => None,
         };
-        let gear = |step| {
-            if !problem.goal.wants_low_latency() {
-                return Ok(decode::gear(&model, facts, &step));
-            }
-            let (tight, step) = latency::least(&model, facts, parts, step)?;
-            Ok(decode::gear(&tight, facts, &step))
-        };
-        let gears = steps.into_iter().map(gear).collect::<Result<_, Error>>()?;
-        let plan: Plan = assemble(problem, facts, gears);
-        Ok(Answer::Plan(Box::new(plan)))
+        let mut model = Model::new(ask)?;
+        if let Some(replicas) = replicas {
+            model.keep_replicas(replicas);
+        }
+        Ok(Box::new(model))
+    }
+
+    fn freedoms(&self) -> &[Freedom] {
+        &[Freedom::StageVariants, Freedom::Replicas]
     }
 }
 
-/// Returns the plan with so many replicas of every stage at every load (RIM); `None` where they do not carry the peak.
-pub(super) fn plan_with_replicas(problem: &Problem, facts: &Facts, replicas: u32) -> Result<Option<Plan>, Error> {
-    let mut model = Model::new(problem, facts, &Parts::new())?;
-    model.keep_replicas(replicas);
-    let Some(steps) = model.climb(problem.workload.max_rps.get()) else { return Ok(None) };
-    let gears = steps.iter().map(|step| decode::gear(&model, facts, step)).collect();
-    Ok(Some(assemble(problem, facts, gears)))
-}
+impl Opened for Model<'_> {
+    fn plan(&self) -> Result<Planned, Error> {
+        let Some(steps) = self.climb(self.problem.workload.max_rps.get()) else { return Ok(Planned::NotCarried) };
+        let gears = steps.into_iter().map(|step| self.gear(step)).collect::<Result<_, Error>>()?;
+        Ok(Planned::Plan(Box::new(assemble(self.ask, gears))))
+    }
 
-/// Returns for each stage its most or its least accurate variant, alone.
-pub(super) fn one_each(problem: &Problem, facts: &Facts, most: bool) -> Vec<Vec<String>> {
-    let accuracy = |name: &String| facts.variant(name).map_or(0.0, |variant| variant.accuracy.value.get());
-    let sign = if most { 1.0 } else { -1.0 };
-    let best =
-        |names: &[String]| names.iter().max_by(|a, b| (sign * accuracy(a)).total_cmp(&(sign * accuracy(b)))).cloned();
-    problem.stages.iter().map(|stage| best(&stage.variants).into_iter().collect()).collect()
-}
-
-/// What the room can carry under a problem that was moved.
-struct Carries<'a> {
-    facts: &'a Facts,
-    parts: &'a Parts,
-}
-
-impl conflict::Carries for Carries<'_> {
     fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
-        if problem.formulation == Formulation::Published {
-            return Ok(from_profile::Program::new(problem, self.facts, self.parts)?.max_load(most));
+        let ask = self.ask.moved(problem.clone());
+        Ok(Model::new(&ask)?.highest_load(most))
+    }
+
+    fn best_at(&self, load: f64) -> Result<Option<Choice>, Error> {
+        Ok(self.best_of(load).map(|chosen| self.choice(chosen, load)))
+    }
+
+    fn second_best(&self, best: &Choice, load: f64) -> Result<Option<Choice>, Error> {
+        let without = |(variant, way): &(String, Candidate)| {
+            let mut model = self.clone();
+            for (task, ways) in self.problem.stages().iter().zip(&mut model.ways) {
+                ways.retain(|other| task.variants[other.variant] != *variant || other.candidate.cores() != way.cores());
+            }
+            model.best_of(load).map(|chosen| model.choice(chosen, load))
+        };
+        let seconds = best.lanes.iter().filter_map(without);
+        Ok(seconds.max_by(|a, b| a.objective.total_cmp(&b.objective).then(a.accuracy.total_cmp(&b.accuracy))))
+    }
+
+    fn frontier(&self, load: f64) -> Result<Vec<Choice>, Error> {
+        Ok(self.all_undominated(load).into_iter().map(|chosen| self.choice(chosen, load)).collect())
+    }
+
+    fn worth(&self, choice: &Choice) -> Option<f64> {
+        let cost = choice.usd_per_hour.unwrap_or_else(|| f64::from(choice.cores()));
+        super::goal::value(self.problem, choice.accuracy, self.part(cost))
+    }
+}
+
+impl Model<'_> {
+    fn gear(&self, step: Step) -> Result<Decoded, Error> {
+        if !self.problem.goal.wants_low_latency() {
+            return Ok(decode::gear(self, &step));
         }
-        Ok(Model::new(problem, self.facts, self.parts)?.max_load(most))
+        let (tight, step) = latency::least(self, step)?;
+        Ok(decode::gear(&tight, &step))
     }
-}
 
-/// Returns what accuracy each number of cores buys at a load.
-pub(super) fn frontier(
-    problem: &Problem,
-    facts: &Facts,
-    parts: &Parts,
-    load: f64,
-) -> Result<Vec<FrontierPoint>, Error> {
-    let model = Model::new(problem, facts, parts)?;
-    Ok(model.frontier(load).iter().map(|chosen| point(&model, chosen)).collect())
-}
-
-/// Returns the most accurate choice with so many replicas of every stage (RIM); `None` where none keeps within SLO and cores.
-pub(super) fn with_replicas(
-    problem: &Problem,
-    facts: &Facts,
-    parts: &Parts,
-    load: f64,
-    replicas: u32,
-) -> Result<Option<FrontierPoint>, Error> {
-    let mut model = Model::new(problem, facts, parts)?;
-    model.keep_replicas(replicas);
-    Ok(model.frontier(load).last().map(|chosen| point(&model, chosen)))
-}
-
-fn point(model: &Model<'_>, chosen: &Chosen) -> FrontierPoint {
-    let cores_of = model.cores_of(chosen);
-    let machines = match &model.machines {
-        Some(machines) => machines.pack(model.problem, &lanes(model, chosen)).machines,
-        None => BTreeMap::new(),
-    };
-    FrontierPoint {
-        cores: cores_of.iter().map(|(_, cores)| cores).sum(),
-        cost_usd_per_hour: model.machines.is_some().then_some(chosen.cost),
-        machines,
-        accuracy: chosen.accuracy,
-        cores_of,
+    fn choice(&self, chosen: Chosen, load: f64) -> Choice {
+        let (accuracy, cores_of) = (chosen.accuracy, self.cores_of(&chosen));
+        let (objective, cost) = (self.objective(&chosen), chosen.cost);
+        let Decoded { gear, lanes } = decode::gear(self, &Step { up_to: load, chosen });
+        Choice { objective, accuracy, usd_per_hour: self.machines.is_some().then_some(cost), cores_of, gear, lanes }
     }
-}
-
-fn lanes(model: &Model<'_>, chosen: &Chosen) -> Vec<(String, Candidate)> {
-    let variants = |stage: usize| &model.problem.stages[stage].variants;
-    let lane = |(stage, way): (usize, &Way)| (variants(stage)[way.variant].clone(), way.candidate.clone());
-    model.all_lanes(chosen).map(lane).collect()
-}
-
-fn is_supported(context: &Context<'_>) -> Result<(), Error> {
-    let refused = |what: &str, hint: &str| Err(Error::Unsupported { what: what.to_owned(), hint: hint.to_owned() });
-    if context.verify {
-        return refused(
-            "HiGHS cannot verify plans of the room `pipeline`: quantiles of sums of laws are no linear rows",
-            "leave out --verify; tests hold the search against enumeration, and against HiGHS where delays add up",
-        );
-    }
-    if context.from.is_some() {
-        return refused("the room `pipeline` does not price moving from a running plan", "leave out --from");
-    }
-    Ok(())
 }

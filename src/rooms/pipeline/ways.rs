@@ -1,11 +1,11 @@
 //! What a stage can choose from, whatever the load: every measured (variant, cores, batch) × replicas × hold.
 
 use crate::base::error::Error;
-use crate::facts::Facts;
+use crate::facts::{Ask, Facts, not_measured};
 use crate::plan::law::flow::Flow;
 use crate::problem::{Machine, Problem, Task};
 use crate::profile::Curve;
-use crate::rooms::variant_set::{Candidate, not_measured};
+use crate::rooms::candidates::Candidate;
 
 /// Holds that are tried, as parts of the SLO: the load then decides which is best, and what is best at a load stays
 /// possible at every lower one, which makes the breakpoints exact.
@@ -39,16 +39,12 @@ impl Way {
 }
 
 /// Returns every way to run a stage within the cores, or on each kind of machine within its stock.
-pub(super) fn of_stage(
-    problem: &Problem,
-    facts: &Facts,
-    parts: &super::Parts,
-    stage: &Task,
-) -> Result<Vec<Way>, Error> {
+pub(super) fn of_stage(ask: &Ask<'_>, stage: &Task) -> Result<Vec<Way>, Error> {
+    let (problem, facts) = (ask.problem.as_ref(), ask.facts.as_ref());
     let kinds: Vec<(&Machine, Facts)> = problem.inventory.machines.iter().map(|kind| (kind, facts.on(kind))).collect();
     let mut ways = Vec::new();
     for (variant, name) in stage.variants.iter().enumerate() {
-        let part = parts.get(name).copied().unwrap_or(1.0);
+        let part = ask.part(name);
         let way = |candidate: Candidate| Way { variant, part, calls: stage.calls.get(), candidate };
         if kinds.is_empty() {
             let curve = facts.curve(name, "cpu").ok_or_else(|| not_measured(name, "any point on `cpu`"))?;

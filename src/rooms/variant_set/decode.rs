@@ -4,32 +4,27 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::base::error::Error;
-use crate::base::units::{Accuracy, Factor, Rate, Share, Usd};
-use crate::facts::Facts;
+use crate::base::units::{Accuracy, Rate, Share, Usd};
+use crate::facts::{Ask, Facts};
 use crate::optimize::fill::{Ladder, Rung};
 use crate::optimize::{LOAD_SLACK, Solution};
-use crate::plan::{AccuracyClaim, Certificate, Claims, Dispatch, Gear, Lane, Stage};
-use crate::problem::Problem;
+use crate::plan::{AccuracyClaim, Certificate, Claims, Gear, Lane};
 use crate::profile::Trust;
 
-use super::capacity::Candidate;
-use super::{Model, Parts, latency};
-use crate::rooms::gears::{Decoded, cores_of, lane, level_shares};
-
-/// Name of the room's only stage.
-const STAGE: &str = "answer";
+use super::latency;
+use super::on_cores::Model;
+use crate::rooms::Choice;
+use crate::rooms::candidates::Candidate;
+use crate::rooms::gears::{Decoded, cores_of, lane, level_shares, one_stage};
 
 /// Returns a gear for every range of loads in (from, until], cut finer where fixed shares would give away accuracy.
 pub(super) fn gears(
-    problem: &Problem,
-    facts: &Facts,
-    parts: &Parts,
+    ask: &Ask<'_>,
     model: &Model,
     ladder: &Ladder<'_>,
-    loads: Range<f64>,
-    verify: bool,
+    Range { start: from, end: until }: Range<f64>,
 ) -> Result<Vec<Decoded>, Error> {
-    let Range { start: from, end: until } = loads;
+    let problem = &ask.problem;
     let mut decoded = Vec::new();
     for rung in ladder.rungs(until).iter().filter(|rung| rung.to > from * (1.0 + LOAD_SLACK)) {
         for load in borders(rung, rung.from.max(from), problem.goal.gear_loss_at_most.get()) {
@@ -40,48 +35,40 @@ pub(super) fn gears(
                 let message = format!("at {load} requests/s the plan is worth {}, its bound {bound}", solution.value);
                 return Err(Error::Solver { solver: "own search", message });
             }
-            let method = if verify { verified(ladder, load, solution.value)? } else { METHOD.to_owned() };
-            let certificate = |objective: f64, bound: f64, method: String| Certificate {
-                objective,
-                bound,
-                gap: bound - objective,
-                method,
-                trial: None,
-            };
             if problem.goal.wants_low_latency() {
-                let (tight, solution) = latency::least(problem, facts, parts, model, &solution, load)?;
-                let certificate = certificate(solution.value, solution.value, format!("{method}{THEN_LATENCY}"));
-                decoded.push(of_solution(problem, &tight, &solution, load, certificate));
+                let (tight, solution) = latency::least(ask, model, &solution, load)?;
+                let certificate = Certificate::proved(solution.value, format!("{METHOD}{THEN_LATENCY}"));
+                decoded.push(of_solution(ask, &tight, &solution, load, certificate));
             } else {
-                decoded.push(of_solution(problem, model, &solution, load, certificate(solution.value, bound, method)));
+                let certificate = Certificate { bound, gap: bound - solution.value, ..proved(&solution) };
+                decoded.push(of_solution(ask, model, &solution, load, certificate));
             }
         }
     }
     Ok(decoded)
 }
 
+fn proved(solution: &Solution) -> Certificate {
+    Certificate::proved(solution.value, METHOD.to_owned())
+}
+
+/// Returns a solution of the program as a choice.
+pub(super) fn choice(ask: &Ask<'_>, model: &Model, solution: &Solution, load: f64) -> Choice {
+    let Decoded { gear, lanes } = of_solution(ask, model, solution, load, proved(solution));
+    Choice {
+        objective: solution.value,
+        accuracy: solution.accuracy,
+        usd_per_hour: None,
+        cores_of: lanes.iter().map(|(variant, way)| (variant.clone(), way.cores())).collect(),
+        gear,
+        lanes,
+    }
+}
+
 const METHOD: &str = "exact: dynamic programme over piecewise linear functions of the load";
 
 /// What the last level of a lexicographic goal adds.
 const THEN_LATENCY: &str = "; then the shortest SLO that is kept, by bisection over exact solutions";
-
-#[cfg(feature = "milp")]
-fn verified(ladder: &Ladder<'_>, load: f64, value: f64) -> Result<String, Error> {
-    let highs = crate::optimize::milp::solve(ladder.instance(), load)?.map(|milp| milp.solution.value);
-    if highs.is_some_and(|highs| (highs - value).abs() <= 1e-9) {
-        return Ok(format!("{METHOD}; HiGHS agrees"));
-    }
-    let message = format!("at {load} requests/s HiGHS finds {highs:?}, the own search {value}");
-    Err(Error::Solver { solver: "HiGHS", message })
-}
-
-#[cfg(not(feature = "milp"))]
-fn verified(_: &Ladder<'_>, _: f64, _: f64) -> Result<String, Error> {
-    Err(Error::Unsupported {
-        what: "this build has no MILP solver to verify with".to_owned(),
-        hint: "build with `--features milp`".to_owned(),
-    })
-}
 
 /// Returns the loads, increasing, at which to cut a rung so that the accuracy at the lower end of each part exceeds
 /// that of the part's fixed shares by at most `loss`.
@@ -100,19 +87,19 @@ fn borders(rung: &Rung, from: f64, loss: f64) -> Vec<f64> {
 }
 
 /// Returns the gear of a solution of the program.
-fn of_solution(problem: &Problem, model: &Model, solution: &Solution, load: f64, certificate: Certificate) -> Decoded {
+fn of_solution(ask: &Ask<'_>, model: &Model, solution: &Solution, load: f64, certificate: Certificate) -> Decoded {
     let mut chosen = Vec::new();
     for (index, &cores) in solution.cores.iter().enumerate().filter(|(_, cores)| **cores > 0) {
         let found = model.candidates[index].iter().find(|candidate| candidate.cores() == cores);
         let candidate = found.expect("the program only offers candidates");
         chosen.push((model.instance.items[index].name.clone(), candidate.clone(), solution.quotas[index]));
     }
-    gear(problem, chosen, load, certificate)
+    gear(ask, chosen, load, certificate)
 }
 
 /// Returns the gear in which these ways carry these parts of the load.
 pub(super) fn gear(
-    problem: &Problem,
+    ask: &Ask<'_>,
     chosen: Vec<(String, Candidate, f64)>,
     load: f64,
     certificate: Certificate,
@@ -126,34 +113,21 @@ pub(super) fn gear(
         packing: Vec::new(),
         under_way_at_most: None,
         window_ms: None,
-        claims: claims(problem, &lanes, &chosen, load),
+        claims: claims(ask, &lanes, &chosen, load),
         stages: vec![one_stage(lanes)],
         certificate: Some(certificate),
     };
     Decoded { gear, lanes: chosen }
 }
 
-/// Returns the room's only stage.
-pub(in crate::rooms) fn one_stage(lanes: Vec<Lane>) -> Stage {
-    Stage {
-        name: STAGE.to_owned(),
-        after: Vec::new(),
-        calls: Factor::saturating(1.0),
-        dispatch: Dispatch::Share,
-        lanes,
-        exit: None,
-        watch: None,
-    }
-}
-
-fn claims(problem: &Problem, lanes: &[Lane], chosen: &[(String, Candidate)], load: f64) -> Claims {
+fn claims(ask: &Ask<'_>, lanes: &[Lane], chosen: &[(String, Candidate)], load: f64) -> Claims {
     let share = |lane: &Lane| lane.share.map_or(0.0, f64::from);
     let queues: Vec<_> = lanes.iter().zip(chosen).map(|(lane, (_, way))| (share(lane), way.queue())).collect();
-    let cores = cores_of(problem, chosen);
-    let price = problem.inventory.price_usd_per_core_hour.get();
+    let cores = cores_of(&ask.problem, chosen);
+    let price = ask.problem.inventory.price_usd_per_core_hour.get();
     let utilisation = lanes.iter().zip(&queues);
     Claims {
-        accuracy: None,
+        accuracy: accuracy_claim(&ask.facts, lanes),
         latency: None,
         cost_usd_per_hour: Some(Usd::saturating(f64::from(cores) * price)),
         cores: Some(cores),
@@ -161,13 +135,6 @@ fn claims(problem: &Problem, lanes: &[Lane], chosen: &[(String, Candidate)], loa
         utilisation: utilisation
             .map(|(lane, (share, queue))| (lane.pool.clone(), Share::saturating(queue.utilisation(share * load))))
             .collect(),
-    }
-}
-
-/// Adds what the labelled samples say to the claims of gears.
-pub(super) fn claim_accuracy(facts: &Facts, decoded: &mut [Decoded]) {
-    for Decoded { gear, .. } in decoded {
-        gear.claims.accuracy = accuracy_claim(facts, &gear.stages[0].lanes);
     }
 }
 

@@ -3,13 +3,13 @@
 //! That is the shortest SLO that some plan keeps at the load, found by bisection; every step is an exact solution. Every
 //! lane then keeps it, and so does their mixture.
 
-use super::{Model, Parts};
+use super::on_cores::Model;
 use crate::base::error::Error;
 use crate::base::units::{Accuracy, Millis};
-use crate::facts::Facts;
+use crate::facts::Ask;
 use crate::optimize::fill::at_load;
 use crate::optimize::{Instance, Solution};
-use crate::problem::{Criterion, GoalKind, Problem};
+use crate::problem::{Criterion, GoalKind};
 
 /// Steps of the bisection: the SLO is found to 1/16,384 of what was asked for.
 const STEPS: usize = 14;
@@ -18,14 +18,8 @@ const STEPS: usize = 14;
 ///
 /// # Errors
 /// As [`Model::new`].
-pub(super) fn least(
-    problem: &Problem,
-    facts: &Facts,
-    parts: &Parts,
-    model: &Model,
-    solution: &Solution,
-    load: f64,
-) -> Result<(Model, Solution), Error> {
+pub(super) fn least(ask: &Ask<'_>, model: &Model, solution: &Solution, load: f64) -> Result<(Model, Solution), Error> {
+    let problem = &ask.problem;
     let of_first = |instance: &Instance| at_load::solve(&instance.first_level()?, load);
     let first = of_first(&model.instance).unwrap_or_else(|| solution.clone());
     let tolerances = problem.goal.tolerances.unwrap_or_default();
@@ -33,7 +27,7 @@ pub(super) fn least(
         Some(Criterion::Cores) => (solution, &first),
         _ => (&first, solution),
     };
-    let mut moved = problem.clone();
+    let mut moved = problem.as_ref().clone();
     moved.goal.kind = GoalKind::Cheapest;
     moved.goal.accuracy_at_least = Some(Accuracy::saturating(best.accuracy - tolerances.accuracy.get()));
     let cores = fewest.cores.iter().sum::<u32>() + tolerances.cores;
@@ -43,7 +37,7 @@ pub(super) fn least(
     for _ in 0..STEPS {
         let middle = 0.5 * (low + high);
         moved.slo.latency_ms = Millis::saturating(middle);
-        let mut tight = Model::new(&moved, facts, parts)?;
+        let mut tight = Model::new(&ask.moved(moved.clone()))?;
         let kept = at_load::solve(&tight.instance, load);
         tight.instance = Instance { items: tight.instance.items, ..model.instance.clone() };
         match kept.and_then(|kept| tight.instance.evaluate(&kept.cores, load)) {

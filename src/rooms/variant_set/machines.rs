@@ -9,22 +9,21 @@
 //! Every gear is proved best at its highest load. Less load never makes the best worse, so the border to the next gear is
 //! found by bisection: below it a choice is cheaper, or better by more than the goal's `gear_loss_at_most`.
 
-use std::collections::BTreeMap;
-
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::base::error::Error;
-use crate::facts::Facts;
+use crate::facts::{Ask, Facts, not_measured};
 use crate::optimize::fleet::mix::{Item, Mix, Squad, worth_keeping};
 use crate::optimize::fleet::{self, Best, NO_LEVELS, Within};
 use crate::optimize::{ACCURACY_SLACK, LOAD_SLACK, Objective};
-use crate::plan::{Certificate, Gear, Plan};
+use crate::plan::Certificate;
 use crate::problem::{Machine, Problem};
-use crate::rooms::gears::Decoded;
+use crate::rooms::candidates::Candidate;
+use crate::rooms::gears::{Decoded, assemble};
 use crate::rooms::machines::{kinds, pack, size};
+use crate::rooms::{Choice, Opened, Planned, goal};
 
-use super::capacity::{Candidate, not_measured};
-use super::{Parts, decode, objective, variants_of};
+use super::decode;
 
 /// Steps of the bisection for a border.
 const STEPS: usize = 32;
@@ -40,7 +39,8 @@ const METHOD: &str =
     "exact: every fleet within stock that a bound lets pass, the cheapest first; labels over variants; packed exactly";
 
 /// A problem on machines with its facts worked in.
-pub(in crate::rooms) struct Model<'a> {
+pub(super) struct OnMachines<'a> {
+    ask: &'a Ask<'a>,
     problem: &'a Problem,
     /// The facts that hold on each kind.
     facts: Vec<Facts>,
@@ -51,16 +51,16 @@ pub(in crate::rooms) struct Model<'a> {
 }
 
 /// A choice: for each item 0 where it is left out, else the index of its option plus one.
-pub(in crate::rooms) type Found = Best<Vec<usize>>;
+type Found = Best<Vec<usize>>;
 
-impl<'a> Model<'a> {
-    pub fn new(problem: &'a Problem, facts: &Facts, parts: &Parts) -> Result<Self, Error> {
-        let names = variants_of(problem, facts)?;
+impl<'a> OnMachines<'a> {
+    pub fn new(ask: &'a Ask<'a>) -> Result<Self, Error> {
+        let (problem, facts) = (ask.problem.as_ref(), ask.facts.as_ref());
+        let names = ask.variants()?;
         let of_kinds: Vec<Facts> = problem.inventory.machines.iter().map(|kind| facts.on(kind)).collect();
         let (mut items, mut options) = (Vec::new(), Vec::new());
         for name in &names {
-            let accuracy = facts.variant(name).map_or(0.0, |variant| variant.accuracy.value.get());
-            let part = parts.get(name).copied().unwrap_or(1.0);
+            let (accuracy, part) = (ask.accuracy(name)?, ask.part(name));
             let mut is_known = false;
             for (index, (kind, facts)) in problem.inventory.machines.iter().zip(&of_kinds).enumerate() {
                 is_known |= facts.curve(name, &kind.device).is_some();
@@ -76,16 +76,16 @@ impl<'a> Model<'a> {
             }
         }
         let mix = Mix::new(options, kinds(problem));
-        Ok(Self { problem, facts: of_kinds, items, mix, objective: objective(problem) })
+        Ok(Self { ask, problem, facts: of_kinds, items, mix, objective: goal::objective(problem) })
     }
 
     /// Returns the best choice at a load.
-    pub fn best_at(&self, load: f64) -> Option<Found> {
+    fn best_of(&self, load: f64) -> Option<Found> {
         fleet::best(self.mix.kinds(), self.objective, &self.mix.at(load))
     }
 
     /// Returns about the highest load up to `most` that can be carried with the accuracy that the goal asks for.
-    pub fn max_load(&self, most: f64) -> f64 {
+    fn highest_load(&self, most: f64) -> f64 {
         let all: Vec<u32> = self.mix.kinds().iter().map(|kind| kind.at_most).collect();
         let floor = match self.objective {
             Objective::Cheapest { accuracy_at_least } => accuracy_at_least,
@@ -109,7 +109,7 @@ impl<'a> Model<'a> {
     }
 
     /// Returns the best choice at a load that does not give an item so many cores as this option has.
-    pub fn best_without(&self, item: usize, pick: usize, load: f64) -> Option<Found> {
+    fn best_without(&self, item: usize, pick: usize, load: f64) -> Option<Found> {
         let mut items = self.mix.items().to_vec();
         let options = &self.mix.items()[item].options;
         let cores = |option: &Squad| option.size.cores * option.size.count;
@@ -124,59 +124,9 @@ impl<'a> Model<'a> {
         Some(found)
     }
 
-    /// Returns the choices at a load that no fleet as cheap beats in accuracy, the cheapest first.
-    pub fn frontier(&self, load: f64) -> Vec<Found> {
-        fleet::frontier(self.mix.kinds(), &self.mix.at(load))
-    }
-
-    /// Returns the choice that a gear of a plan is, at a load; `None` where it is none of these or does not carry the load.
-    pub fn of_gear(&self, plan: &Plan, gear: &Gear, load: f64) -> Option<Found> {
-        let mut choice = vec![0; self.items.len()];
-        for lane in gear.stages.iter().flat_map(|stage| &stage.lanes) {
-            let pool = plan.pool(&lane.pool)?;
-            let runs = |way: &Candidate| {
-                let size = (way.cores_each, way.replicas, way.batch);
-                way.machine == pool.machine && size == (pool.on.cores(), gear.replicas_of(pool), lane.batch)
-            };
-            let of_item = |(item, (variant, ways)): (usize, &(String, Vec<Candidate>))| {
-                let pick = ways.iter().position(runs).filter(|_| *variant == lane.variant)?;
-                Some((item, pick + 1))
-            };
-            let (item, pick) = self.items.iter().enumerate().find_map(of_item)?;
-            choice[item] = pick;
-        }
-        let (accuracy, _) = self.mix.evaluate(&choice, load)?;
-        let kinds = self.mix.kinds().iter().enumerate();
-        let machines =
-            |(kind, of): (usize, &fleet::Kind)| Some(self.mix.packed(&choice, kind, of.at_most)?.len() as u32);
-        let fleet: Vec<u32> = kinds.map(machines).collect::<Option<_>>()?;
-        let cost = fleet::cost_of(self.mix.kinds(), &fleet);
-        Some(Best { value: self.value(accuracy, cost), accuracy, cost, fleet, choice })
-    }
-
-    /// Returns what an accuracy at a price is worth by the goal.
-    pub fn value(&self, accuracy: f64, cost: f64) -> f64 {
-        let whole = self.problem.inventory.usd_per_hour();
-        let part = if whole > 0.0 { cost / whole } else { 0.0 };
-        match self.objective {
-            Objective::MostAccurate => accuracy,
-            Objective::Cheapest { .. } => -part,
-            Objective::Weighted { accuracy: weight, resource, .. } => weight * accuracy - resource * part,
-            Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => unreachable!("{NO_LEVELS}"),
-        }
-    }
-
-    /// Tells whether two choices are equally good: of equals a plan may have taken either.
-    pub fn are_equally_good(&self, one: &Found, other: &Found) -> bool {
-        let close = |a: f64, b: f64| (a - b).abs() <= CLOSE;
-        let weighs = matches!(self.objective, Objective::Weighted { .. });
-        let second = close(one.cost, other.cost) && close(one.accuracy, other.accuracy);
-        close(one.value, other.value) && (weighs || second)
-    }
-
     /// Returns the cores of each variant on each kind, called like `cnn_m-small`; what is given nothing to do is not up, and
     /// accelerators have none.
-    pub fn cores_of(&self, found: &Found, load: f64) -> Vec<(String, u32)> {
+    fn cores_of(&self, found: &Found, load: f64) -> Vec<(String, u32)> {
         let (_, quotas) = self.mix.evaluate(&found.choice, load).expect("it carries the load");
         let up = found.choice.iter().enumerate().filter(|(item, pick)| **pick > 0 && quotas[*item] > 0.0);
         let of_item = |(item, pick): (usize, &usize)| {
@@ -188,16 +138,10 @@ impl<'a> Model<'a> {
         up.map(of_item).collect()
     }
 
-    /// Returns the machines of each kind that a choice is packed onto.
-    pub fn machines_of(&self, found: &Found) -> BTreeMap<String, u32> {
-        let kinds = self.problem.inventory.machines.iter().zip(&found.fleet);
-        kinds.filter(|(_, machines)| **machines > 0).map(|(kind, machines)| (kind.name.clone(), *machines)).collect()
-    }
-
     /// Returns the gears up to a load, or `None` where it cannot be carried.
-    pub fn gears(&self, most: f64) -> Option<Vec<Decoded>> {
+    fn gears(&self, most: f64) -> Option<Vec<Decoded>> {
         let mut gears = Vec::new();
-        let (mut load, mut found) = (most, self.best_at(most)?);
+        let (mut load, mut found) = (most, self.best_of(most)?);
         loop {
             gears.push(self.gear(load, &found));
             let Some((border, next)) = self.next_below(load, &found, most * LOWEST) else { break };
@@ -210,7 +154,7 @@ impl<'a> Model<'a> {
     /// Returns the highest load below one at which another gear is worth it, with the best choice there; `None` where
     /// none is down to the lowest load.
     fn next_below(&self, load: f64, found: &Found, lowest: f64) -> Option<(f64, Found)> {
-        let better = |at: f64| self.best_at(at).filter(|other| self.is_worth_a_gear(other, found));
+        let better = |at: f64| self.best_of(at).filter(|other| self.is_worth_a_gear(other, found));
         if load <= lowest {
             return None;
         }
@@ -291,6 +235,18 @@ impl<'a> Model<'a> {
         prices.fold(f64::INFINITY, f64::min) / self.problem.inventory.usd_per_hour()
     }
 
+    fn choice(&self, found: &Found, load: f64) -> Choice {
+        let Decoded { gear, lanes } = self.gear(load, found);
+        Choice {
+            objective: found.value,
+            accuracy: found.accuracy,
+            usd_per_hour: Some(found.cost),
+            cores_of: self.cores_of(found, load),
+            gear,
+            lanes,
+        }
+    }
+
     fn gear(&self, load: f64, found: &Found) -> Decoded {
         let (_, quotas) = self.mix.evaluate(&found.choice, load).expect("it carries the load");
         let mut chosen = Vec::new();
@@ -300,17 +256,51 @@ impl<'a> Model<'a> {
         }
         // A variant that is given nothing to do is not brought up.
         chosen.retain(|(_, _, quota)| *quota > 0.0);
-        let certificate = Certificate {
-            objective: found.value,
-            bound: found.value,
-            gap: 0.0,
-            method: METHOD.to_owned(),
-            trial: None,
-        };
-        let mut decoded = decode::gear(self.problem, chosen, load, certificate);
+        let certificate = Certificate::proved(found.value, METHOD.to_owned());
+        let mut decoded = decode::gear(self.ask, chosen, load, certificate);
         let packing = pack(self.problem, &self.facts, &decoded.lanes).expect("only what packs is chosen");
         packing.put_into(&mut decoded.gear);
         decoded
+    }
+}
+
+impl Opened for OnMachines<'_> {
+    fn plan(&self) -> Result<Planned, Error> {
+        let gears = self.gears(self.problem.workload.max_rps.get());
+        Ok(gears.map_or(Planned::NotCarried, |gears| Planned::Plan(Box::new(assemble(self.ask, gears)))))
+    }
+
+    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
+        let ask = self.ask.moved(problem.clone());
+        Ok(OnMachines::new(&ask)?.highest_load(most))
+    }
+
+    fn best_at(&self, load: f64) -> Result<Option<Choice>, Error> {
+        Ok(self.best_of(load).map(|found| self.choice(&found, load)))
+    }
+
+    fn second_best(&self, best: &Choice, load: f64) -> Result<Option<Choice>, Error> {
+        let item_of = |(variant, way): &(String, Candidate)| {
+            self.items.iter().enumerate().find_map(|(item, (name, ways))| {
+                let pick = ways.iter().position(|other| other == way).filter(|_| name == variant)?;
+                Some((item, pick + 1))
+            })
+        };
+        let used = best.lanes.iter().filter_map(item_of);
+        let seconds = used.filter_map(|(item, pick)| self.best_without(item, pick, load));
+        let second = seconds.max_by(|a, b| a.value.total_cmp(&b.value).then(a.accuracy.total_cmp(&b.accuracy)));
+        Ok(second.map(|second| self.choice(&second, load)))
+    }
+
+    fn frontier(&self, load: f64) -> Result<Vec<Choice>, Error> {
+        let points = fleet::frontier(self.mix.kinds(), &self.mix.at(load));
+        Ok(points.iter().map(|found| self.choice(found, load)).collect())
+    }
+
+    fn worth(&self, choice: &Choice) -> Option<f64> {
+        let whole = self.problem.inventory.usd_per_hour();
+        let used = if whole > 0.0 { choice.usd_per_hour.unwrap_or(0.0) / whole } else { 0.0 };
+        goal::value(self.problem, choice.accuracy, used)
     }
 }
 

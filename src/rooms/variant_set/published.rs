@@ -5,12 +5,12 @@
 //! released code in one point on purpose: spare capacity is allowed in every variant, not only in the lightest.
 
 use crate::base::error::Error;
-use crate::facts::Facts;
+use crate::facts::{Ask, not_measured};
 use crate::optimize::{Allotment, Instance, Item, Objective};
 use crate::plan::law::estimate::Queue;
-use crate::problem::Problem;
+use crate::problem::{InfAdapter, RoomSettings};
 
-use super::capacity::{Candidate, not_measured};
+use crate::rooms::candidates::Candidate;
 
 /// Returns the published capacity of `cores` cores, in whole requests per second.
 #[must_use]
@@ -19,9 +19,14 @@ pub fn capacity(slope: f64, intercept: f64, factor: f64, cores: u32) -> f64 {
 }
 
 /// Returns the published way to run a variant on each number of cores: one worker a core, one call at a time.
-pub(super) fn candidates(problem: &Problem, facts: &Facts, variant: &str) -> Result<Vec<Candidate>, Error> {
-    let settings = problem.published.clone().unwrap_or_default();
-    let service = facts
+pub(super) fn candidates(ask: &Ask<'_>, variant: &str) -> Result<Vec<Candidate>, Error> {
+    let problem = &ask.problem;
+    let settings = match &problem.room {
+        RoomSettings::VariantSet(settings) => settings.published.clone().unwrap_or_default(),
+        _ => InfAdapter::default(),
+    };
+    let service = ask
+        .facts
         .curve(variant, "cpu")
         .and_then(|curve| curve.at(1, 1))
         .ok_or_else(|| not_measured(variant, "batch 1 on 1 core of `cpu`"))?;

@@ -14,7 +14,7 @@ use planner::measure::adaptive::{Aim, Chooser, HeldOut, Known, full_grid};
 use planner::plan::Plan;
 use planner::problem::Problem;
 use planner::profile::{Bound, Calibration, Glimpse, Key, Point, Profile, Seen, Spot, Variant};
-use planner::rooms::{self, Answer, Configuration, Context, hopeful, relevance};
+use planner::rooms::{self, Answer, Context, PointKey, hopeful, relevance};
 use planner::stats::Histogram;
 use planner::stats::sample::latency;
 use rand::{RngExt, SeedableRng};
@@ -279,11 +279,10 @@ impl Bench {
 
     fn needed(&self, (full, glimpsed): (&[Spot], &[Spot]), raised: Calibration, near_tie: f64) -> Wave {
         let names: Vec<&str> = self.profile.variants.iter().map(|variant| variant.name.as_str()).collect();
-        let named = |spots: &[Spot]| -> Vec<Configuration> {
-            spots.iter().map(|spot| (names[spot.0].to_owned(), spot.1)).collect()
-        };
+        let named =
+            |spots: &[Spot]| -> Vec<PointKey> { spots.iter().map(|spot| (names[spot.0].to_owned(), spot.1)).collect() };
         let index = |name: &str| names.iter().position(|known| *known == name).expect("a known variant");
-        let spots = |configurations: Vec<Configuration>| -> Vec<Spot> {
+        let spots = |configurations: Vec<PointKey>| -> Vec<Spot> {
             configurations.into_iter().map(|(name, key)| (index(&name), key)).collect()
         };
         let bound = BOUND.raised(raised);

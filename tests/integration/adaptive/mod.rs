@@ -6,7 +6,7 @@ use experiment::{Bench, NEAR_TIE, Way, facts};
 use planner::base::units::{Millis, Rate, Share};
 use planner::measure::adaptive::{Aim, Chooser, Known};
 use planner::profile::{Bound, Curve, Key, Seen, Spot, Surface, Trust};
-use planner::rooms::{self, Answer, Configuration, Context, Skipped, relevance};
+use planner::rooms::{self, Answer, Context, PointKey, Skipped, relevance};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -166,7 +166,7 @@ fn small(seed: u64) -> Bench {
 fn measured_as_needed(bench: &Bench, near_tie: f64) -> (bool, Answer) {
     let grid = bench.grid();
     let names: Vec<&str> = bench.profile.variants.iter().map(|variant| variant.name.as_str()).collect();
-    let asked: Vec<Configuration> = grid.iter().map(|spot| (names[spot.0].to_owned(), spot.1)).collect();
+    let asked: Vec<PointKey> = grid.iter().map(|spot| (names[spot.0].to_owned(), spot.1)).collect();
     let full = facts(&bench.profile);
     let corner = |spot: &&Spot| matches!((spot.1.cores, spot.1.batch), (1, 1) | (4, 16));
     let (mut chosen, mut holds) = (grid.iter().filter(corner).copied().collect::<Vec<Spot>>(), true);
@@ -208,8 +208,8 @@ fn skipped_points_say_why() {
     bench.problem.inventory.cores = 8;
     bench.problem.slo.latency_ms = Millis::saturating(120.0);
     bench.problem.workload.max_rps = Rate::saturating(10.0);
-    bench.problem.variants = Some(vec!["net_1".to_owned(), "net_4".to_owned()]);
-    let asked: Vec<Configuration> =
+    bench.problem = bench.problem.with_variants(&["net_1".to_owned(), "net_4".to_owned()]);
+    let asked: Vec<PointKey> =
         bench.grid().iter().map(|spot| (bench.profile.variants[spot.0].name.clone(), spot.1)).collect();
     let corners = |spot: &Spot| matches!((spot.1.cores, spot.1.batch), (1, 1) | (8, 128));
     let known = facts(&bench.revealed(&bench.grid().into_iter().filter(corners).collect::<Vec<_>>(), &[]));
@@ -217,7 +217,7 @@ fn skipped_points_say_why() {
     let found = relevance(&bench.problem, &known, (&asked, "cpu"), bound, Context::default()).expect("solves");
     let why = |name: &str, cores: u32, batch: u32| {
         let is_it =
-            |skipped: &&(Configuration, Skipped)| skipped.0 == (name.to_owned(), Key { cores, batch, co_runners: 0 });
+            |skipped: &&(PointKey, Skipped)| skipped.0 == (name.to_owned(), Key { cores, batch, co_runners: 0 });
         found.skipped.iter().find(is_it).map(|skipped| skipped.1.clone())
     };
     assert_eq!(why("net_0", 2, 2), Some(Skipped::Variant));

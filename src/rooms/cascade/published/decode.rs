@@ -10,14 +10,13 @@ use std::collections::BTreeMap;
 use super::{Found, Geared, Instance, Model, Settings, ring, search};
 use crate::base::error::Error;
 use crate::base::units::{Accuracy, Certainty, Factor, Millis, Rate, Share};
-use crate::facts::Facts;
+use crate::facts::{Ask, Facts};
 use crate::plan::{Claims, Dispatch, Drain, Exit, Gear, Lane, Plan, PlanFormat, Pool, Provenance, Stage, Switch};
 use crate::problem::Resource;
 use crate::problem::{GoalKind, Problem};
 use crate::rooms::cascade::latency::{Device, devices};
 use crate::rooms::cascade::{Cascade, Records, decode};
 use crate::rooms::gears::level_shares;
-use crate::rooms::variant_set::variants_of;
 
 /// The published runtime looks at the load every 100 ms.
 const WINDOW_MS: f64 = 100.0;
@@ -32,7 +31,7 @@ const DWELL_MS: f64 = 125.0;
 /// [`Error::Unsupported`] for several kinds of devices, which the paper does not know, and for goal `weighted`; findings for
 /// facts that are missing.
 pub fn plan(problem: &Problem, facts: &Facts, settings: &Settings) -> Result<Option<Plan>, Error> {
-    let names = variants_of(problem, facts)?;
+    let names = Ask::new(problem, facts).variants()?;
     let records = Records::of_facts(facts, &names)?;
     let device = only_device(problem)?;
     let instance = instance(problem, facts, &names, &records, &device);
@@ -139,7 +138,7 @@ fn decoded(
             dwell_ms: Millis::saturating(DWELL_MS),
             drain: Drain::OwnGear,
         },
-        provenance: Provenance::of_room(problem.room),
+        provenance: Provenance::of_room(problem.room.name()),
     };
     let claims: Vec<Claims> = plan.gears.iter().map(|gear| decode::claims(&plan, gear, facts)).collect();
     plan.gears.iter_mut().zip(claims).for_each(|(gear, claims)| gear.claims = claims);

@@ -130,7 +130,7 @@ impl Settings {
     /// Returns the settings of a problem, the released ones where it gives none.
     #[must_use]
     pub fn of(problem: &Problem) -> Self {
-        let given = problem.published.as_ref();
+        let given = problem.cascade().and_then(|settings| settings.published);
         let usual = Self::default();
         Self {
             highest_threshold: given

@@ -3,16 +3,15 @@
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::base::error::Error;
-use crate::base::finding::{Code, Finding};
-use crate::facts::Facts;
+use crate::facts::{Ask, not_measured};
 use crate::optimize::Allotment;
 use crate::plan::law::estimate::Queue;
-use crate::problem::{Problem, Slo};
+use crate::problem::Slo;
 use crate::profile::Service;
 
 /// A way to run a variant: so many replicas of so many cores, with a batch rule.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::rooms) struct Candidate {
+pub(super) struct Candidate {
     /// Cores of one replica.
     pub cores_each: u32,
     /// Replicas.
@@ -30,22 +29,22 @@ pub(in crate::rooms) struct Candidate {
 }
 
 impl Candidate {
-    pub(in crate::rooms) fn cores(&self) -> u32 {
+    pub(super) fn cores(&self) -> u32 {
         self.cores_each * self.replicas
     }
 
-    pub(in crate::rooms) fn allotment(&self) -> Allotment {
+    pub(super) fn allotment(&self) -> Allotment {
         Allotment { cores: self.cores(), capacity: self.capacity }
     }
 
-    pub(in crate::rooms) fn queue(&self) -> Queue<'_> {
+    pub(super) fn queue(&self) -> Queue<'_> {
         Queue { service: &self.service.law, servers: self.replicas, batch: self.batch, hold_ms: self.hold_ms }
     }
 
     /// Works out the capacity of a way to run a variant.
     ///
     /// The hold is the mean service time ÷ replicas: at saturation that is the time in which a batch fills.
-    pub(in crate::rooms) fn new(service: Service, cores_each: u32, replicas: u32, batch: u32, slo: &Slo) -> Self {
+    pub(super) fn new(service: Service, cores_each: u32, replicas: u32, batch: u32, slo: &Slo) -> Self {
         let hold_ms = if batch > 1 { service.law.mean_ms() / f64::from(replicas) } else { 0.0 };
         let mut candidate = Self { cores_each, replicas, batch, hold_ms, capacity: 0.0, service, machine: None };
         candidate.capacity = candidate.queue().capacity_rps(slo);
@@ -57,8 +56,9 @@ impl Candidate {
 ///
 /// Only (cores, batch) pairs enter that were measured, or filled in from the family's surface where the profile has holes;
 /// a replica never has more cores than were measured.
-pub(in crate::rooms) fn candidates(problem: &Problem, facts: &Facts, variant: &str) -> Result<Vec<Candidate>, Error> {
-    let curve = facts.curve(variant, "cpu").ok_or_else(|| not_measured(variant, "any point on `cpu`"))?;
+pub(super) fn candidates(ask: &Ask<'_>, variant: &str) -> Result<Vec<Candidate>, Error> {
+    let problem = &ask.problem;
+    let curve = ask.facts.curve(variant, "cpu").ok_or_else(|| not_measured(variant, "any point on `cpu`"))?;
     let budget = problem.core_budget();
     let ways: Vec<(u32, u32, u32)> = curve
         .usable()
@@ -82,15 +82,4 @@ pub(in crate::rooms) fn candidates(problem: &Problem, facts: &Facts, variant: &s
         }
     }
     Ok(kept)
-}
-
-/// Tells whether a service time carries any load at all within the SLO, on as many replicas as there may be.
-pub(in crate::rooms) fn carries(problem: &Problem, service: Service, cores: u32, batch: u32) -> bool {
-    let replicas = problem.core_budget() / cores;
-    replicas > 0 && Candidate::new(service, cores, replicas, batch, &problem.slo).capacity > 0.0
-}
-
-pub(in crate::rooms) fn not_measured(variant: &str, what: &str) -> Error {
-    let cause = format!("no profile has {what} of `{variant}`");
-    Finding::error(Code::NotMeasured, "profiles", cause, "measure it with `planner profile`, or leave it out").into()
 }

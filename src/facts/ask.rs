@@ -1,0 +1,156 @@
+//! What a planner is asked: a problem, and the facts that its answer may rest on.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::{AtRisk, Facts};
+use crate::base::error::Error;
+use crate::base::finding::{Code, Finding, Findings};
+use crate::base::near;
+use crate::problem::Problem;
+
+/// Part of each variant's capacity that may be used; all of it where a variant is not named.
+pub type Parts = BTreeMap<String, f64>;
+
+/// What runs now, for the loads up to one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Running {
+    /// The highest load that it serves.
+    pub up_to_rps: f64,
+    /// Cores that each variant holds then.
+    pub cores: BTreeMap<String, u32>,
+}
+
+/// A problem with the facts that answer it, at the bounds of the asked risk: planners and their rivals see the same.
+#[derive(Debug, Clone)]
+pub struct Ask<'a> {
+    /// What is asked; its risk is worked in already.
+    pub problem: Cow<'a, Problem>,
+    /// The measured facts, as slow as the risk makes them.
+    pub facts: Cow<'a, Facts>,
+    /// What trials left of each variant's capacity.
+    pub parts: Cow<'a, Parts>,
+    /// What runs now, the lowest loads first; empty where nothing does.
+    pub running: Cow<'a, [Running]>,
+    /// What the risk did; absent where none was asked for.
+    pub margin: Option<Margin>,
+}
+
+/// What facts were multiplied by because they may be wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Margin {
+    /// The highest load.
+    pub peak_factor: f64,
+    /// The distributions of each variant: the largest factor of its points.
+    pub latency_factors: BTreeMap<String, f64>,
+}
+
+impl<'a> Ask<'a> {
+    /// Returns what a problem asks of these facts. This is the one door at which a risk is worked in.
+    #[must_use]
+    pub fn new(problem: &'a Problem, facts: &'a Facts) -> Self {
+        let (parts, running) = (Cow::Owned(Parts::new()), Cow::Owned(Vec::new()));
+        match AtRisk::of(problem, facts) {
+            None => Self { problem: Cow::Borrowed(problem), facts: Cow::Borrowed(facts), parts, running, margin: None },
+            Some(AtRisk { problem, facts, peak_factor, latency_factors }) => Self {
+                problem: Cow::Owned(problem),
+                facts: Cow::Owned(facts),
+                parts,
+                running,
+                margin: Some(Margin { peak_factor, latency_factors }),
+            },
+        }
+    }
+
+    /// Returns the same with only these parts of the variants' capacities.
+    #[must_use]
+    pub fn with_parts(self, parts: &'a Parts) -> Self {
+        Self { parts: Cow::Borrowed(parts), ..self }
+    }
+
+    /// Returns the same while this runs.
+    #[must_use]
+    pub fn with_running(self, running: Vec<Running>) -> Self {
+        Self { running: Cow::Owned(running), ..self }
+    }
+
+    /// Returns the same facts for a problem that was moved, like one with a limit loosened.
+    #[must_use]
+    pub fn moved(&self, problem: Problem) -> Ask<'_> {
+        Ask {
+            problem: Cow::Owned(problem),
+            facts: Cow::Borrowed(self.facts.as_ref()),
+            parts: Cow::Borrowed(self.parts.as_ref()),
+            running: Cow::Borrowed(self.running.as_ref()),
+            margin: self.margin.clone(),
+        }
+    }
+
+    /// Returns the same without the recorded load: every rate counts alike.
+    #[must_use]
+    pub fn without_load(&self) -> Ask<'_> {
+        Ask { facts: Cow::Owned(self.facts.without_load()), ..self.moved(self.problem.as_ref().clone()) }
+    }
+
+    /// Returns the part of a variant's capacity that may be used.
+    #[must_use]
+    pub fn part(&self, variant: &str) -> f64 {
+        self.parts.get(variant).copied().unwrap_or(1.0)
+    }
+
+    /// Returns a variant's accuracy, 0 to 1.
+    ///
+    /// # Errors
+    /// A finding where no profile holds the variant.
+    pub fn accuracy(&self, variant: &str) -> Result<f64, Error> {
+        let found = self.facts.variant(variant).ok_or_else(|| not_measured(variant, "accuracy"))?;
+        Ok(found.accuracy.value.get())
+    }
+
+    /// Returns how long a variant takes to load, in milliseconds.
+    ///
+    /// # Errors
+    /// A finding where no profile holds the variant.
+    pub fn load_time_ms(&self, variant: &str) -> Result<f64, Error> {
+        let found = self.facts.variant(variant).ok_or_else(|| not_measured(variant, "load time"))?;
+        Ok(found.load_time_ms.get())
+    }
+
+    /// Returns the variants that may be used, in the order of the facts; each stands once, whatever the number of profiles.
+    ///
+    /// # Errors
+    /// A finding for each name that no profile holds, and where variants do different tasks.
+    pub fn variants(&self) -> Result<Vec<String>, Error> {
+        let mut known: Vec<String> = Vec::new();
+        // A later stage of a network answers nothing by itself.
+        for variant in self.facts.variants().filter(|variant| variant.is_whole()) {
+            if !known.contains(&variant.name) {
+                known.push(variant.name.clone());
+            }
+        }
+        let Some(wanted) = self.problem.allowed_variants() else {
+            self.facts.do_one_task(&known)?;
+            return Ok(known);
+        };
+        let mut findings = Findings::default();
+        for (index, name) in wanted.iter().enumerate().filter(|(_, name)| !known.iter().any(|known| known == **name)) {
+            let all = format!("the profiles hold {}", known.join(", "));
+            let action = near::hint(name, known.iter().map(String::as_str), all);
+            let cause = format!("no profile holds `{name}`");
+            findings.push(Finding::error(Code::UnknownName, format!("variants[{index}]"), cause, action));
+        }
+        findings.or(())?;
+        let used: Vec<String> = known.into_iter().filter(|name| wanted.contains(&name.as_str())).collect();
+        if self.problem.stages().is_empty() {
+            self.facts.do_one_task(&used)?;
+        }
+        Ok(used)
+    }
+}
+
+/// Says that a fact is missing.
+#[must_use]
+pub fn not_measured(variant: &str, what: &str) -> Error {
+    let cause = format!("no profile has {what} of `{variant}`");
+    Finding::error(Code::NotMeasured, "profiles", cause, "measure it with `planner profile`, or leave it out").into()
+}

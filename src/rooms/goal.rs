@@ -1,0 +1,46 @@
+//! What a goal is worth, once for all rooms.
+
+use crate::base::units::Accuracy;
+use crate::optimize::{ACCURACY_SLACK, Objective};
+use crate::problem::{GoalKind, Problem};
+
+/// Returns what the searches make best for a problem's goal.
+pub(super) fn objective(problem: &Problem) -> Objective {
+    match problem.goal.kind {
+        GoalKind::MostAccurate | GoalKind::Fastest => Objective::MostAccurate,
+        GoalKind::Lexicographic => {
+            let tolerances = problem.goal.tolerances.unwrap_or_default();
+            match problem.goal.valued_as() {
+                GoalKind::MostAccurate => Objective::CoresThenAccuracy { tolerance: tolerances.cores },
+                _ => Objective::AccuracyThenCores { tolerance: tolerances.accuracy.get() },
+            }
+        }
+        GoalKind::Cheapest => {
+            Objective::Cheapest { accuracy_at_least: problem.goal.accuracy_at_least.map_or(0.0, Accuracy::get) }
+        }
+        GoalKind::Weighted => {
+            let weights = problem.goal.weights.unwrap_or_default();
+            Objective::Weighted {
+                accuracy: weights.accuracy.get(),
+                resource: weights.resource.get(),
+                loading: weights.loading.get(),
+            }
+        }
+    }
+}
+
+/// Returns what an accuracy is worth that takes a part of everything there is, without what loading costs; `None` where it is
+/// less than the goal asks for.
+pub(super) fn value(problem: &Problem, accuracy: f64, used: f64) -> Option<f64> {
+    match problem.goal.valued_as() {
+        GoalKind::MostAccurate | GoalKind::Fastest => Some(accuracy),
+        GoalKind::Cheapest | GoalKind::Lexicographic => {
+            let least = problem.goal.accuracy_at_least.map_or(0.0, Accuracy::get);
+            (accuracy >= least - ACCURACY_SLACK).then_some(-used)
+        }
+        GoalKind::Weighted => {
+            let weights = problem.goal.weights.unwrap_or_default();
+            Some(weights.accuracy.get() * accuracy - weights.resource.get() * used)
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! From a problem to its answer: the room's plan, tried in simulation, or the limits that rule one out.
+
+use std::collections::BTreeMap;
+
+use super::{Conflict, Planned, Room, conflict, room_of, safety_margin, tried, verify};
+use crate::base::error::Error;
+use crate::facts::{Ask, Facts, Parts};
+use crate::plan::Plan;
+use crate::problem::Problem;
+use crate::simulate::Effort;
+
+/// A room's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// A plan that carries every load up to the asked one.
+    Plan(Box<Plan>),
+    /// Proof that there is none.
+    Infeasible(Conflict),
+}
+
+/// What a planner may know beside the problem.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Context<'a> {
+    /// The plan that is running now: moving away from it costs load time.
+    pub from: Option<&'a Plan>,
+    /// Solve every gear again through HiGHS and refuse to answer where the two disagree.
+    pub verify: bool,
+    /// Try every gear in simulation, and plan again with less of the capacities that a failing gear uses.
+    pub trial: Option<Effort>,
+    /// Part of each variant's capacity that may be used; default: all of it.
+    pub capacity_parts: Option<&'a BTreeMap<String, f64>>,
+}
+
+/// Solves a problem in its room.
+///
+/// # Errors
+/// [`Error::Input`] where facts are missing, [`Error::Solver`] where no proof was reached, [`Error::Unsupported`] for rooms that
+/// do not plan yet.
+pub fn solve(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
+    solve_in(room_of(problem)?, problem, facts, context)
+}
+
+/// Solves a problem in a room of the caller's choice.
+///
+/// # Errors
+/// As [`solve`].
+pub fn solve_in(room: &dyn Room, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
+    let running = context.from.map_or_else(Vec::new, Plan::running);
+    let ask = Ask::new(problem, facts).with_running(running);
+    let parts = context.capacity_parts.cloned().unwrap_or_default();
+    let mut answer = match context.trial.filter(|_| room.can_be_cut(problem)) {
+        Some(effort) => tried::solve(room, &ask, parts, effort)?,
+        None => once(room, &ask, &parts)?,
+    };
+    match &mut answer {
+        Answer::Plan(plan) => {
+            if context.verify {
+                verify::verify(room, &ask, plan)?;
+            }
+            if let Some(margin) = &ask.margin {
+                let unbuffered = Problem { risk: None, ..problem.clone() };
+                let without = solve_in(room, &unbuffered, facts, context)?;
+                safety_margin::record(plan, problem, margin, &without);
+            }
+        }
+        Answer::Infeasible(conflict) => {
+            conflict.at_peak_of(ask.margin.as_ref().map_or(1.0, |margin| margin.peak_factor));
+        }
+    }
+    Ok(answer)
+}
+
+/// Plans once with these parts of the variants' capacities.
+pub(super) fn once(room: &dyn Room, ask: &Ask<'_>, parts: &Parts) -> Result<Answer, Error> {
+    let ask = ask.clone().with_parts(parts);
+    let opened = room.open(&ask)?;
+    Ok(match opened.plan()? {
+        Planned::Plan(plan) => Answer::Plan(plan),
+        Planned::NotCarried => Answer::Infeasible(conflict::find(&ask.problem, opened.as_ref())?),
+        Planned::Conflict(conflict) => Answer::Infeasible(conflict),
+    })
+}

@@ -1,0 +1,147 @@
+//! The room on cores that are shared out: an exact ladder of allotments over all loads.
+
+use super::{decode, published};
+use crate::base::error::Error;
+use crate::facts::Ask;
+use crate::optimize::fill::{Ladder, at_load};
+use crate::optimize::{Instance, Item, LOAD_SLACK, Objective, Solution};
+use crate::problem::{Problem, RoomSettings};
+use crate::rooms::candidates::{Candidate, candidates};
+use crate::rooms::gears::assemble;
+use crate::rooms::{Choice, Opened, Planned, goal};
+
+/// A problem with its facts worked in: what each variant can carry, and how.
+#[derive(Debug, Clone)]
+pub(super) struct Model {
+    /// For each variant its candidates, by cores.
+    pub candidates: Vec<Vec<Candidate>>,
+    /// The integer program with nothing running.
+    pub instance: Instance,
+}
+
+impl Model {
+    pub fn new(ask: &Ask<'_>) -> Result<Self, Error> {
+        let (mut items, mut all) = (Vec::new(), Vec::new());
+        for name in ask.variants()? {
+            let mut of_variant = match &ask.problem.room {
+                // papers:
+                RoomSettings::VariantSet(settings) if settings.published.is_some() => {
+                    published::candidates(ask, &name)?
+                }
+                _ => candidates(ask, &name)?,
+            };
+            of_variant.iter_mut().for_each(|way| way.capacity *= ask.part(&name));
+            items.push(Item {
+                accuracy: ask.accuracy(&name)?,
+                load_time: ask.load_time_ms(&name)?,
+                current_cores: 0,
+                options: of_variant.iter().map(Candidate::allotment).collect(),
+                name,
+            });
+            all.push(of_variant);
+        }
+        let instance = Instance { items, budget: ask.problem.core_budget(), objective: goal::objective(&ask.problem) };
+        Ok(Self { candidates: all, instance })
+    }
+}
+
+/// The room with an ask worked in.
+pub(super) struct OnCores<'a> {
+    ask: &'a Ask<'a>,
+    model: Model,
+}
+
+impl<'a> OnCores<'a> {
+    pub fn new(ask: &'a Ask<'a>) -> Result<Self, Error> {
+        Ok(Self { ask, model: Model::new(ask)? })
+    }
+
+    /// Returns the integer program beside what serves a load now.
+    fn instance_at(&self, load: f64) -> Instance {
+        let mut instance = self.model.instance.clone();
+        // Beyond what runs its last gear is what is up.
+        let running = self.ask.running.iter().find(|now| now.up_to_rps >= load).or(self.ask.running.last());
+        for item in &mut instance.items {
+            item.current_cores = running.and_then(|now| now.cores.get(&item.name)).copied().unwrap_or(0);
+        }
+        instance
+    }
+
+    /// Returns the loads, increasing, between which the same is running; the last is the highest that is planned for.
+    fn ranges(&self) -> Vec<f64> {
+        let most = self.ask.problem.workload.max_rps.get();
+        let ends = self.ask.running.iter().map(|now| now.up_to_rps.min(most));
+        let mut ranges: Vec<f64> = ends.chain([most]).collect();
+        ranges.dedup();
+        ranges
+    }
+
+    fn choice(&self, solution: &Solution, load: f64) -> Choice {
+        decode::choice(self.ask, &self.model, solution, load)
+    }
+}
+
+impl Opened for OnCores<'_> {
+    fn plan(&self) -> Result<Planned, Error> {
+        let (mut gears, mut carried) = (Vec::new(), 0.0);
+        for until in self.ranges() {
+            let instance = self.instance_at(until);
+            let ladder = Ladder::between(carried, until, &instance);
+            gears.extend(decode::gears(self.ask, &self.model, &ladder, carried..until)?);
+            carried = ladder.max_load().min(until);
+            if carried < until * (1.0 - LOAD_SLACK) {
+                return Ok(Planned::NotCarried);
+            }
+        }
+        Ok(Planned::Plan(Box::new(assemble(self.ask, gears))))
+    }
+
+    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
+        let model = Model::new(&self.ask.moved(problem.clone()))?;
+        Ok(Ladder::between(0.0, most, &model.instance).max_load())
+    }
+
+    fn best_at(&self, load: f64) -> Result<Option<Choice>, Error> {
+        Ok(at_load::solve(&self.instance_at(load), load).map(|best| self.choice(&best, load)))
+    }
+
+    fn second_best(&self, best: &Choice, load: f64) -> Result<Option<Choice>, Error> {
+        let without = |(variant, way): &(String, Candidate)| {
+            let mut instance = self.instance_at(load);
+            let item = instance.items.iter_mut().find(|item| item.name == *variant)?;
+            item.options.retain(|option| option.cores != way.cores());
+            at_load::solve(&instance, load)
+        };
+        let seconds = best.lanes.iter().filter_map(without);
+        let second = seconds.max_by(|a, b| a.value.total_cmp(&b.value).then(a.accuracy.total_cmp(&b.accuracy)));
+        Ok(second.map(|second| self.choice(&second, load)))
+    }
+
+    /// Takes a core less than the last point used, again and again.
+    fn frontier(&self, load: f64) -> Result<Vec<Choice>, Error> {
+        let mut instance = self.model.instance.clone();
+        instance.objective = Objective::MostAccurate;
+        let mut points = Vec::new();
+        while let Some(best) = at_load::solve(&instance, load) {
+            let cores: u32 = best.cores.iter().sum();
+            points.push(self.choice(&best, load));
+            if cores <= 1 {
+                break;
+            }
+            instance.budget = cores - 1;
+        }
+        points.reverse();
+        Ok(points)
+    }
+
+    fn worth(&self, choice: &Choice) -> Option<f64> {
+        let used = f64::from(choice.cores()) / f64::from(self.model.instance.budget);
+        goal::value(&self.ask.problem, choice.accuracy, used)
+    }
+
+    #[cfg(feature = "milp")]
+    fn second_opinion(&self, load: f64) -> Result<Option<f64>, Error> {
+        let highs = crate::optimize::milp::solve(&self.instance_at(load), load)?;
+        Ok(highs.map(|milp| milp.solution.value))
+    }
+}

@@ -1,0 +1,30 @@
+//! The second opinion: every gear solved again by another solver.
+
+use super::Room;
+use crate::base::error::Error;
+use crate::facts::Ask;
+use crate::optimize::agrees;
+use crate::plan::Plan;
+
+/// Solves every gear's load again through HiGHS, and writes into the certificates that it agrees.
+///
+/// # Errors
+/// [`Error::Solver`] where the two disagree; [`Error::Unsupported`] where there is no second solver.
+pub(super) fn verify(room: &dyn Room, ask: &Ask<'_>, plan: &mut Plan) -> Result<(), Error> {
+    let parts = plan.provenance.capacity_parts.clone();
+    let ask = ask.clone().with_parts(&parts);
+    let opened = room.open(&ask)?;
+    for gear in &mut plan.gears {
+        let load = gear.up_to_rps.get();
+        let own = opened.best_at(load)?.map(|choice| choice.objective);
+        let other = opened.second_opinion(load)?;
+        if !agrees(own, other) {
+            let message = format!("at {load} requests/s HiGHS finds {other:?}, the own search {own:?}");
+            return Err(Error::Solver { solver: "HiGHS", message });
+        }
+        if let Some(certificate) = &mut gear.certificate {
+            certificate.method.push_str("; HiGHS agrees");
+        }
+    }
+    Ok(())
+}
