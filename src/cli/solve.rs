@@ -113,6 +113,9 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         }
     };
     say_findings(&slo_is_kept(&plan).in_file(&args.problem));
+    if args.verify {
+        say_findings(&not_verified(&plan).in_file(&args.problem));
+    }
     let stdout = args.output.is_stdout();
     let beside = if stdout { Path::new("") } else { args.output.output.parent().unwrap_or(Path::new("")) };
     rooms::record(&mut plan, beside, &problem, &facts, from.as_ref());
@@ -140,6 +143,19 @@ fn slo_is_kept(plan: &Plan) -> Findings {
         findings.push(finding.with_severity(Severity::Warning));
     }
     findings
+}
+
+/// Warns of gears that no second solver could tell of.
+fn not_verified(plan: &Plan) -> Findings {
+    let method = |gear: &crate::plan::Gear| gear.certificate.as_ref().map_or(String::new(), |of| of.method.clone());
+    let unseen = plan.gears.iter().filter(|gear| !method(gear).contains("HiGHS agrees")).count();
+    if unseen == 0 {
+        return Findings::default();
+    }
+    let cause = format!("{unseen} of {} gears have no integer program that HiGHS could solve", plan.gears.len());
+    let action = "their own certificates stand; tests hold the search against enumeration";
+    let finding = Finding::error(Code::NoEffect, "--verify", cause, action);
+    Findings::from(finding.with_severity(Severity::Warning))
 }
 
 /// Loads a problem and applies `--set`.

@@ -34,6 +34,17 @@ pub struct Ask<'a> {
     pub running: Cow<'a, [Running]>,
     /// What the risk did; absent where none was asked for.
     pub margin: Option<Margin>,
+    /// What may be loaded; everything where there is no limit.
+    pub limit: Option<LoadLimit>,
+}
+
+/// A limit on what may start or resize: variants that load for longer keep the cores that they hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadLimit {
+    /// The longest load, in milliseconds.
+    pub most_ms: f64,
+    /// Cores that each variant holds now.
+    pub held: BTreeMap<String, u32>,
 }
 
 /// What facts were multiplied by because they may be wrong.
@@ -51,13 +62,21 @@ impl<'a> Ask<'a> {
     pub fn new(problem: &'a Problem, facts: &'a Facts) -> Self {
         let (parts, running) = (Cow::Owned(Parts::new()), Cow::Owned(Vec::new()));
         match AtRisk::of(problem, facts) {
-            None => Self { problem: Cow::Borrowed(problem), facts: Cow::Borrowed(facts), parts, running, margin: None },
+            None => Self {
+                problem: Cow::Borrowed(problem),
+                facts: Cow::Borrowed(facts),
+                parts,
+                running,
+                margin: None,
+                limit: None,
+            },
             Some(AtRisk { problem, facts, peak_factor, latency_factors }) => Self {
                 problem: Cow::Owned(problem),
                 facts: Cow::Owned(facts),
                 parts,
                 running,
                 margin: Some(Margin { peak_factor, latency_factors }),
+                limit: None,
             },
         }
     }
@@ -83,6 +102,7 @@ impl<'a> Ask<'a> {
             parts: Cow::Borrowed(self.parts.as_ref()),
             running: Cow::Borrowed(self.running.as_ref()),
             margin: self.margin.clone(),
+            limit: self.limit.clone(),
         }
     }
 
@@ -96,6 +116,19 @@ impl<'a> Ask<'a> {
     #[must_use]
     pub fn part(&self, variant: &str) -> f64 {
         self.parts.get(variant).copied().unwrap_or(1.0)
+    }
+
+    /// Tells whether a variant may run on so many cores in all.
+    #[must_use]
+    pub fn may_run(&self, variant: &str, cores: u32) -> bool {
+        self.limit.as_ref().is_none_or(|limit| self.may_start(variant) || limit.held.get(variant) == Some(&cores))
+    }
+
+    /// Tells whether a variant may be brought up.
+    #[must_use]
+    pub fn may_start(&self, variant: &str) -> bool {
+        let loads_in = |most_ms: f64| self.load_time_ms(variant).is_ok_and(|own| own <= most_ms);
+        self.limit.as_ref().is_none_or(|limit| loads_in(limit.most_ms))
     }
 
     /// Returns a variant's accuracy, 0 to 1.

@@ -16,15 +16,14 @@
 //!   the load;
 //! - *rim N*: N replicas of each stage at every load, with the most accurate variants that carry it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::gears::widen;
+use super::gears::merged;
 use super::{Cascades, Freedom, Planned, Room, room_of};
 use crate::base::error::Error;
 use crate::base::units::{Accuracy, Millis, Rate, Share};
 use crate::facts::{Ask, Facts};
-use crate::plan::{Gear, Plan, Pool, Switch};
+use crate::plan::{Plan, Switch};
 use crate::problem::{CascadeSettings, GoalKind, Problem, RoomSettings};
 use crate::simulate::Controller;
 
@@ -381,29 +380,11 @@ impl Maker<'_> {
 
     /// Puts gears of several plans together, each up to a load, the lowest first; nothing where there are none.
     fn together(&self, name: &str, parts: Vec<(f64, &Plan, usize)>) -> Vec<Baseline> {
-        let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
-        for (_, of, gear) in &parts {
-            for pool in &of.placement {
-                let up = of.gears[*gear].replicas_of(pool);
-                if up > 0 {
-                    widen(&mut pools, Pool { replicas: up, ..pool.clone() });
-                }
-            }
-        }
-        let mut gears: Vec<Gear> = Vec::new();
-        for (end, of, gear) in &parts {
-            let up = |name: &String| of.pool(name).map_or(0, |pool| of.gears[*gear].replicas_of(pool));
-            let replicas = pools.keys().map(|name| (name.clone(), up(name))).collect();
-            let gear = Gear { up_to_rps: Rate::saturating(*end), replicas, ..of.gears[*gear].clone() };
-            match gears.last_mut().filter(|last| last.replicas == gear.replicas && last.stages == gear.stages) {
-                Some(last) => *last = gear,
-                None => gears.push(gear),
-            }
-        }
+        let (placement, gears) = merged(&parts);
         if gears.is_empty() {
             return Vec::new();
         }
-        let plan = Plan { gears, placement: pools.into_values().collect(), transfers: Vec::new(), ..self.plan.clone() };
+        let plan = Plan { gears, placement, transfers: Vec::new(), ..self.plan.clone() };
         vec![Baseline { name: name.to_owned(), plan, controller: Controller::Switch }]
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::candidates::Candidate;
-use crate::base::units::{Factor, Millis, Share, Usd};
+use crate::base::units::{Factor, Millis, Rate, Share, Usd};
 use crate::facts::{Ask, Facts};
 use crate::optimize::few;
 use crate::plan::{Dispatch, Gear, Lane, Plan, PlanFormat, Pool, Provenance, Stage, Switch, latency_claim};
@@ -244,6 +244,31 @@ pub(super) fn cores_of(problem: &Problem, ways: &[(String, Candidate)]) -> u32 {
 pub(super) fn widen(pools: &mut BTreeMap<String, Pool>, pool: Pool) {
     let known = pools.entry(pool.name.clone()).or_insert_with(|| pool.clone());
     known.replicas = known.replicas.max(pool.replicas);
+}
+
+/// Puts gears of several plans together, each up to a load, the lowest first. Returns the pools as large as any gear needs, and
+/// the gears; neighbours that do the same are one.
+pub(super) fn merged(parts: &[(f64, &Plan, usize)]) -> (Vec<Pool>, Vec<Gear>) {
+    let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
+    for (_, of, gear) in parts {
+        for pool in &of.placement {
+            let up = of.gears[*gear].replicas_of(pool);
+            if up > 0 {
+                widen(&mut pools, Pool { replicas: up, ..pool.clone() });
+            }
+        }
+    }
+    let mut gears: Vec<Gear> = Vec::new();
+    for (end, of, gear) in parts {
+        let up = |name: &String| of.pool(name).map_or(0, |pool| of.gears[*gear].replicas_of(pool));
+        let replicas = pools.keys().map(|name| (name.clone(), up(name))).collect();
+        let gear = Gear { up_to_rps: Rate::saturating(*end), replicas, ..of.gears[*gear].clone() };
+        match gears.last_mut().filter(|last| last.replicas == gear.replicas && last.stages == gear.stages) {
+            Some(last) => *last = gear,
+            None => gears.push(gear),
+        }
+    }
+    (pools.into_values().collect(), gears)
 }
 
 pub(super) fn pool_name(variant: &str, candidate: &Candidate) -> String {

@@ -17,6 +17,7 @@ mod frontier;
 mod frontier_file;
 mod gears;
 mod goal;
+mod loading;
 mod machines;
 pub mod pipeline;
 mod record;
@@ -122,11 +123,17 @@ pub trait Opened {
     /// accurate than the goal asks for.
     fn worth(&self, choice: &Choice) -> Option<f64>;
 
-    /// Returns the best value of the goal at a load by another solver; `None` where there is none that can tell.
+    /// Tells whether the search prices load times of what starts or resizes.
+    fn prices_loading(&self) -> bool {
+        false
+    }
+
+    /// Returns the best value of the goal at a load by another solver, whose own answer may be that nothing carries it; `None`
+    /// where there is no other solver that can tell.
     ///
     /// # Errors
     /// [`Error::Solver`] where it stops without a proof.
-    fn second_opinion(&self, load: f64) -> Result<Option<f64>, Error> {
+    fn second_opinion(&self, load: f64) -> Result<Option<Option<f64>>, Error> {
         let _ = load;
         Ok(None)
     }

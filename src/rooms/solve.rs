@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Conflict, Planned, Room, conflict, room_of, safety_margin, tried, verify};
+use super::{Conflict, Planned, Room, conflict, loading, room_of, safety_margin, tried, verify};
 use crate::base::error::Error;
 use crate::facts::{Ask, Facts, Parts};
 use crate::plan::Plan;
@@ -74,7 +74,9 @@ pub fn solve_in(room: &dyn Room, problem: &Problem, facts: &Facts, context: Cont
 pub(super) fn once(room: &dyn Room, ask: &Ask<'_>, parts: &Parts) -> Result<Answer, Error> {
     let ask = ask.clone().with_parts(parts);
     let opened = room.open(&ask)?;
-    Ok(match opened.plan()? {
+    let planned =
+        if loading::counts(&ask) && !opened.prices_loading() { loading::plan(room, &ask)? } else { opened.plan()? };
+    Ok(match planned {
         Planned::Plan(plan) => Answer::Plan(plan),
         Planned::NotCarried => Answer::Infeasible(conflict::find(&ask.problem, opened.as_ref())?),
         Planned::Conflict(conflict) => Answer::Infeasible(conflict),

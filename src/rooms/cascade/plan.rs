@@ -162,7 +162,8 @@ impl Switched {
 impl<'a> Planning<'a> {
     pub(super) fn new(ask: &'a Ask<'a>) -> Result<Self, Error> {
         let (problem, facts) = (ask.problem.as_ref(), ask.facts.as_ref());
-        let names = ask.variants()?;
+        let mut names = ask.variants()?;
+        names.retain(|name| ask.may_start(name) || ask.limit.as_ref().is_some_and(|of| of.held.contains_key(name)));
         let parts = names.iter().map(|name| ask.part(name)).collect();
         let records = Records::of_facts(facts, &names)?;
         let settings = problem.cascade().cloned().unwrap_or_default();

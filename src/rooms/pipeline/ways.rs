@@ -45,10 +45,11 @@ pub(super) fn of_stage(ask: &Ask<'_>, stage: &Task) -> Result<Vec<Way>, Error> {
     let mut ways = Vec::new();
     for (variant, name) in stage.variants.iter().enumerate() {
         let part = ask.part(name);
+        let may_run = |candidate: &Candidate| ask.may_run(name, candidate.cores());
         let way = |candidate: Candidate| Way { variant, part, calls: stage.calls.get(), candidate };
         if kinds.is_empty() {
             let curve = facts.curve(name, "cpu").ok_or_else(|| not_measured(name, "any point on `cpu`"))?;
-            ways.extend(of_curve(problem, curve, problem.core_budget(), None).map(way));
+            ways.extend(of_curve(problem, curve, problem.core_budget(), None).filter(may_run).map(way));
             continue;
         }
         let on_kind = kinds.iter().filter_map(|(kind, facts)| Some((*kind, facts.curve(name, &kind.device)?)));
@@ -57,7 +58,7 @@ pub(super) fn of_stage(ask: &Ask<'_>, stage: &Task) -> Result<Vec<Way>, Error> {
             return Err(not_measured(name, "any point on a device of `inventory.machines`"));
         }
         for (kind, curve) in curves {
-            ways.extend(of_curve(problem, curve, kind.all_cores(), Some(kind)).map(way));
+            ways.extend(of_curve(problem, curve, kind.all_cores(), Some(kind)).filter(may_run).map(way));
         }
     }
     Ok(ways)

@@ -64,7 +64,8 @@ impl<'a> OnMachines<'a> {
             let mut is_known = false;
             for (index, (kind, facts)) in problem.inventory.machines.iter().zip(&of_kinds).enumerate() {
                 is_known |= facts.curve(name, &kind.device).is_some();
-                let ways = ways(problem, facts, kind, name, part);
+                let mut ways = ways(problem, facts, kind, name, part);
+                ways.retain(|(_, way)| ask.may_run(name, way.cores()));
                 let (squads, candidates): (Vec<Squad>, Vec<Candidate>) = ways.into_iter().unzip();
                 if !squads.is_empty() {
                     options.push(Item { accuracy, kind: index, options: squads });

@@ -139,9 +139,13 @@ impl Opened for OnCores<'_> {
         goal::value(&self.ask.problem, choice.accuracy, used)
     }
 
+    fn prices_loading(&self) -> bool {
+        true
+    }
+
     #[cfg(feature = "milp")]
-    fn second_opinion(&self, load: f64) -> Result<Option<f64>, Error> {
+    fn second_opinion(&self, load: f64) -> Result<Option<Option<f64>>, Error> {
         let highs = crate::optimize::milp::solve(&self.instance_at(load), load)?;
-        Ok(highs.map(|milp| milp.solution.value))
+        Ok(Some(highs.map(|milp| milp.solution.value)))
     }
 }
