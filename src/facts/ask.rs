@@ -36,6 +36,8 @@ pub struct Ask<'a> {
     pub margin: Option<Margin>,
     /// What may be loaded; everything where there is no limit.
     pub limit: Option<LoadLimit>,
+    /// The only variants that may run; all of the problem's where none are named.
+    pub only: Option<Vec<String>>,
 }
 
 /// A limit on what may start or resize: variants that load for longer keep the cores that they hold.
@@ -69,6 +71,7 @@ impl<'a> Ask<'a> {
                 running,
                 margin: None,
                 limit: None,
+                only: None,
             },
             Some(AtRisk { problem, facts, peak_factor, latency_factors }) => Self {
                 problem: Cow::Owned(problem),
@@ -77,6 +80,7 @@ impl<'a> Ask<'a> {
                 running,
                 margin: Some(Margin { peak_factor, latency_factors }),
                 limit: None,
+                only: None,
             },
         }
     }
@@ -103,7 +107,14 @@ impl<'a> Ask<'a> {
             running: Cow::Borrowed(self.running.as_ref()),
             margin: self.margin.clone(),
             limit: self.limit.clone(),
+            only: self.only.clone(),
         }
+    }
+
+    /// Returns the same where only these variants may run: what a rival without the freedom to choose among them sees.
+    #[must_use]
+    pub fn only(&self, names: &[String]) -> Ask<'_> {
+        Ask { only: Some(names.to_vec()), ..self.moved(self.problem.as_ref().clone()) }
     }
 
     /// Returns the same without the recorded load: every rate counts alike.
@@ -121,14 +132,21 @@ impl<'a> Ask<'a> {
     /// Tells whether a variant may run on so many cores in all.
     #[must_use]
     pub fn may_run(&self, variant: &str, cores: u32) -> bool {
-        self.limit.as_ref().is_none_or(|limit| self.may_start(variant) || limit.held.get(variant) == Some(&cores))
+        let stays = self.limit.as_ref().is_some_and(|limit| limit.held.get(variant) == Some(&cores));
+        self.may_start(variant) || stays && self.is_allowed(variant)
+    }
+
+    /// Tells whether a variant may run at all.
+    #[must_use]
+    pub fn is_allowed(&self, variant: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.iter().any(|name| name == variant))
     }
 
     /// Tells whether a variant may be brought up.
     #[must_use]
     pub fn may_start(&self, variant: &str) -> bool {
         let loads_in = |most_ms: f64| self.load_time_ms(variant).is_ok_and(|own| own <= most_ms);
-        self.limit.as_ref().is_none_or(|limit| loads_in(limit.most_ms))
+        self.is_allowed(variant) && self.limit.as_ref().is_none_or(|limit| loads_in(limit.most_ms))
     }
 
     /// Returns a variant's accuracy, 0 to 1.

@@ -237,9 +237,8 @@ impl Maker<'_> {
     }
 
     /// Returns the room's plan of a problem; `None` where some load is not carried.
-    fn planned(&self, room: &dyn Room, problem: Problem) -> Result<Option<Plan>, Error> {
-        let ask = self.ask.moved(problem);
-        Ok(match room.open(&ask)?.plan()? {
+    fn planned(&self, room: &dyn Room, ask: &Ask<'_>) -> Result<Option<Plan>, Error> {
+        Ok(match room.open(ask)?.plan()? {
             Planned::Plan(plan) => Some(*plan),
             Planned::NotCarried | Planned::Conflict(_) => None,
         })
@@ -251,21 +250,21 @@ impl Maker<'_> {
         Baseline { name, plan, controller: Controller::Switch }
     }
 
-    /// Plans a problem with one variant alone; where it cannot carry the peak, for what it can where the rules keep it.
-    fn alone(&self, problem: &Problem, variant: &str) -> Result<Option<Plan>, Error> {
-        let mut asked = problem.with_variants(&[variant.to_owned()]);
-        if self.rules.overloaded {
-            let most = self.most_alone(&asked)?;
+    /// Plans a problem with one variant alone. Where it cannot carry the peak it is planned for what it can, if it is to be kept.
+    fn alone(&self, problem: &Problem, variant: &String, keep: bool) -> Result<Option<Plan>, Error> {
+        let mut asked = problem.clone();
+        if keep {
+            let most = self.most_alone(&asked, variant)?;
             if most <= 0.0 {
                 return Ok(None);
             }
             asked.workload.max_rps = Rate::saturating(asked.workload.max_rps.get().min(most));
         }
-        self.planned(self.room, asked)
+        self.planned(self.room, &self.ask.moved(asked).only(std::slice::from_ref(variant)))
     }
 
-    fn most_alone(&self, asked: &Problem) -> Result<f64, Error> {
-        let ask = self.ask.moved(asked.clone());
+    fn most_alone(&self, asked: &Problem, variant: &String) -> Result<f64, Error> {
+        let ask = self.ask.only(std::slice::from_ref(variant));
         Ok(self.room.open(&ask)?.max_load(asked, f64::INFINITY)? * NEARLY)
     }
 
@@ -273,7 +272,7 @@ impl Maker<'_> {
         let cheapest = cheapest(&self.asked);
         let mut found = Vec::new();
         for variant in self.ask.variants()? {
-            let Some(mut plan) = self.alone(&cheapest, &variant)? else { continue };
+            let Some(mut plan) = self.alone(&cheapest, &variant, self.rules.overloaded)? else { continue };
             if kind == BaselineKind::Single {
                 let last = plan.gears.len() - 1;
                 plan.gears.drain(..last);
@@ -297,15 +296,19 @@ impl Maker<'_> {
     /// On all that there is, each variant that is more accurate than all that carry more.
     fn switching(&self) -> Result<Vec<Baseline>, Error> {
         let moved = most_accurate(&self.asked);
+        if let Some(alone) = self.room.one_variant_at_a_time(&moved) {
+            return self.of_room("switching", alone);
+        }
         let mut most: Vec<(f64, f64, Plan)> = Vec::new();
         for variant in self.ask.variants()? {
-            let mut asked = moved.with_variants(std::slice::from_ref(&variant));
-            let load = self.most_alone(&asked)?;
+            let mut asked = moved.clone();
+            let load = self.most_alone(&asked, &variant)?;
             if load <= 0.0 {
                 continue;
             }
             asked.workload.max_rps = Rate::saturating(load);
-            if let Some(plan) = self.planned(self.room, asked)? {
+            let ask = self.ask.moved(asked);
+            if let Some(plan) = self.planned(self.room, &ask.only(std::slice::from_ref(&variant)))? {
                 most.push((load, self.ask.accuracy(&variant)?, plan));
             }
         }
@@ -327,13 +330,20 @@ impl Maker<'_> {
     /// At every load the one variant that is best by the problem's goal. One variant's accuracy is the same at every load, so
     /// that the best is the same from one of all their borders to the next.
     fn switching_plus(&self) -> Result<Vec<Baseline>, Error> {
+        if let Some(alone) = self.room.one_variant_at_a_time(&self.asked) {
+            return self.of_room("ms+", alone);
+        }
         let mut plans = Vec::new();
         for variant in self.ask.variants()? {
-            plans.extend(self.alone(&self.asked, &variant)?);
+            plans.extend(self.alone(&self.asked, &variant, true)?);
         }
         let mut ends: Vec<f64> = plans.iter().flat_map(|plan| &plan.gears).map(|gear| gear.up_to_rps.get()).collect();
         ends.sort_by(f64::total_cmp);
         ends.dedup();
+        let carries = ends.last().is_some_and(|most| *most >= self.plan.max_rps() * NEARLY);
+        if !carries && !self.rules.overloaded {
+            return Ok(Vec::new());
+        }
         Ok(self.together("ms+", ends.into_iter().filter_map(|end| best_at(&plans, end)).collect()))
     }
 
@@ -350,7 +360,7 @@ impl Maker<'_> {
                 ..Default::default()
             });
         }
-        let plan = match self.planned(&Cascades, asked) {
+        let plan = match self.planned(&Cascades, &self.ask.moved(asked)) {
             Ok(plan) => plan,
             // A cascade needs certainties, which not every profile has.
             Err(Error::Input(_)) => None,
@@ -365,17 +375,29 @@ impl Maker<'_> {
 
     fn one_variant_a_stage(&self, name: &str, most: bool) -> Result<Vec<Baseline>, Error> {
         let fixed = one_a_stage(self.ask, &self.asked, most)?;
-        let plan = self.planned(self.room, cheapest(&self.asked.with_variants(&fixed)))?;
+        let plan = self.planned(self.room, &self.ask.moved(cheapest(&self.asked)).only(&fixed))?;
         Ok(plan.map(|plan| self.named(name.to_owned(), plan)).into_iter().collect())
     }
 
     fn fixed_replicas(&self) -> Result<Vec<Baseline>, Error> {
         let mut found = Vec::new();
         for replicas in RIM_REPLICAS {
-            let plan = self.planned(self.room, with_replicas(&most_accurate(&self.asked), replicas))?;
+            let asked = with_replicas(&most_accurate(&self.asked), replicas);
+            let plan = self.planned(self.room, &self.ask.moved(asked))?;
             found.extend(plan.map(|plan| self.named(format!("rim {replicas}"), plan)));
         }
         Ok(found)
+    }
+
+    /// Returns the room's own plan of a problem, which changes gears by its own rule.
+    fn of_room(&self, name: &str, problem: Problem) -> Result<Vec<Baseline>, Error> {
+        let plan = self.planned(self.room, &self.ask.moved(problem))?;
+        let named = |plan: Plan| Baseline {
+            name: name.to_owned(),
+            plan: Plan { provenance: self.plan.provenance.clone(), ..plan },
+            controller: Controller::Switch,
+        };
+        Ok(plan.map(named).into_iter().collect())
     }
 
     /// Puts gears of several plans together, each up to a load, the lowest first; nothing where there are none.

@@ -65,6 +65,7 @@ pub(super) fn candidates(ask: &Ask<'_>, variant: &str) -> Result<Vec<Candidate>,
         .into_iter()
         .flat_map(|(cores, batch)| (1..=budget / cores).map(move |replicas| (cores, batch, replicas)))
         .filter(|(cores, _, replicas)| cores * replicas >= problem.inventory.min_cores_per_variant)
+        .filter(|(cores, _, replicas)| ask.may_run(variant, cores * replicas))
         .collect();
     let mut all: Vec<Candidate> = ways
         .into_par_iter()

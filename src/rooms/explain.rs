@@ -134,7 +134,7 @@ impl Explainer<'_> {
         let best = best.ok_or_else(|| not_what_it_gives(index, load))?;
         let price = |(moved, looser): &(&Moved, Box<dyn Opened + '_>)| -> Result<LimitPrice, Error> {
             let found = looser.best_at(load)?;
-            let objective = |choice: &Choice| self.opened.worth(choice).unwrap_or(f64::NEG_INFINITY);
+            let objective = |choice: &Choice| self.opened.worth(choice);
             Ok(moved.price(&best, found.as_ref().unwrap_or(&best), objective))
         };
         Ok(Explanation {

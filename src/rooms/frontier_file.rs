@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::baselines::{RIM_REPLICAS, one_a_stage, with_replicas};
-use super::{Choice, Freedom, Room, room_of};
+use super::{Choice, Freedom, Room, goal, room_of};
 use crate::base::codec::Document;
 use crate::base::error::Error;
 use crate::base::finding::{Code, Finding, Findings};
@@ -208,11 +208,13 @@ fn of_single_variants(room: &dyn Room, ask: &Ask<'_>, load: f64) -> Result<Vec<(
     let own = room.open(ask)?;
     let (mut singles, mut best): (Vec<Choice>, Option<(f64, Choice)>) = (Vec::new(), None);
     for variant in ask.variants()? {
-        let cheapest = frontier_of(room, ask, ask.problem.with_variants(&[variant]), load)?.into_iter().next();
+        let alone = ask.only(&[variant]);
+        let cheapest = room.open(&alone)?.frontier(load)?.into_iter().next();
         if let Some(choice) = cheapest {
             let value = own.worth(&choice);
-            if value.is_some_and(|value| best.as_ref().is_none_or(|(known, _)| value > *known)) {
-                best = value.map(|value| (value, choice.clone()));
+            let is_enough = goal::is_accurate_enough(&ask.problem, choice.accuracy);
+            if is_enough && best.as_ref().is_none_or(|(known, _)| value > *known) {
+                best = Some((value, choice.clone()));
             }
             singles.push(choice);
         }
@@ -224,8 +226,8 @@ fn of_single_variants(room: &dyn Room, ask: &Ask<'_>, load: f64) -> Result<Vec<(
 fn of_one_variant_a_stage(room: &dyn Room, ask: &Ask<'_>, load: f64) -> Result<Vec<(Chooser, Choice)>, Error> {
     let mut found = Vec::new();
     for (chooser, most) in [(Chooser::Fa2Low, false), (Chooser::Fa2High, true)] {
-        let fixed = ask.problem.with_variants(&one_a_stage(ask, &ask.problem, most)?);
-        let cheapest = frontier_of(room, ask, fixed, load)?.into_iter().next();
+        let fixed = ask.only(&one_a_stage(ask, &ask.problem, most)?);
+        let cheapest = room.open(&fixed)?.frontier(load)?.into_iter().next();
         found.extend(cheapest.map(|choice| (chooser, choice)));
     }
     Ok(found)

@@ -29,18 +29,20 @@ pub(super) fn objective(problem: &Problem) -> Objective {
     }
 }
 
-/// Returns what an accuracy is worth that takes a part of everything there is, without what loading costs; `None` where it is
-/// less than the goal asks for.
-pub(super) fn value(problem: &Problem, accuracy: f64, used: f64) -> Option<f64> {
+/// Returns what an accuracy is worth that takes a part of everything there is, without what loading costs.
+pub(super) fn value(problem: &Problem, accuracy: f64, used: f64) -> f64 {
     match problem.goal.valued_as() {
-        GoalKind::MostAccurate | GoalKind::Fastest => Some(accuracy),
-        GoalKind::Cheapest | GoalKind::Lexicographic => {
-            let least = problem.goal.accuracy_at_least.map_or(0.0, Accuracy::get);
-            (accuracy >= least - ACCURACY_SLACK).then_some(-used)
-        }
+        GoalKind::MostAccurate | GoalKind::Fastest => accuracy,
+        GoalKind::Cheapest | GoalKind::Lexicographic => -used,
         GoalKind::Weighted => {
             let weights = problem.goal.weights.unwrap_or_default();
-            Some(weights.accuracy.get() * accuracy - weights.resource.get() * used)
+            weights.accuracy.get() * accuracy - weights.resource.get() * used
         }
     }
+}
+
+/// Tells whether an accuracy is as high as the goal asks for.
+pub(super) fn is_accurate_enough(problem: &Problem, accuracy: f64) -> bool {
+    let limits = [problem.goal.mean_accuracy_at_least, problem.goal.accuracy_at_least];
+    limits.into_iter().flatten().all(|least| accuracy >= least.get() - ACCURACY_SLACK)
 }

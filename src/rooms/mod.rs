@@ -75,6 +75,12 @@ pub trait Room: Sync {
         &[]
     }
 
+    /// Returns the problem whose plans run one variant at a time; `None` where plans of one variant each can be put together.
+    fn one_variant_at_a_time(&self, problem: &Problem) -> Option<Problem> {
+        let _ = problem;
+        None
+    }
+
     /// Returns the plan of one variant alone with a gear for every number of replicas, for rivals whose replicas follow the load.
     fn with_replicas_that_follow(&self, plan: Plan, ask: &Ask<'_>) -> Plan {
         let _ = ask;
@@ -119,9 +125,8 @@ pub trait Opened {
     /// As [`Opened::plan`].
     fn frontier(&self, load: f64) -> Result<Vec<Choice>, Error>;
 
-    /// Returns what a choice, perhaps one of a problem that was moved, is worth by the goal of this ask; `None` where it is less
-    /// accurate than the goal asks for.
-    fn worth(&self, choice: &Choice) -> Option<f64>;
+    /// Returns what a choice, perhaps one of a problem that was moved, is worth by the goal of this ask.
+    fn worth(&self, choice: &Choice) -> f64;
 
     /// Tells whether the search prices load times of what starts or resizes.
     fn prices_loading(&self) -> bool {

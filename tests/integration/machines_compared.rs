@@ -152,10 +152,12 @@ fn others_on_machines_pack_and_do_not_beat_the_frontier() {
             let packs = findings.0.iter().all(|finding| !finding.to_string().contains("machine"));
             assert!(packs && !baseline.plan.validate().has_errors(), "{}: {findings}", baseline.name);
             assert!(baseline.plan.max_rps() >= 9_000.0 * (1.0 - 1e-5), "{} carries the peak", baseline.name);
-            assert!(baseline.plan.gears.iter().all(|gear| !gear.packing.is_empty()), "{}", baseline.name);
+            // The cascade's machines are devices, each a pool of its own.
+            let is_packed =
+                kind == BaselineKind::StaticCascade || baseline.plan.gears.iter().all(|gear| !gear.packing.is_empty());
+            assert!(is_packed, "{}", baseline.name);
             seen += 1;
         }
     }
     assert!(seen > 10, "{seen} baselines");
-    assert!(baselines(BaselineKind::StaticCascade, &plan, &problem, &facts, rules).is_err(), "refused, and says so");
 }

@@ -13,7 +13,7 @@ use crate::base::units::{Accuracy, Millis};
 use crate::facts::Ask;
 use crate::optimize::LOAD_SLACK;
 use crate::plan::{Certificate, Plan, Pool};
-use crate::problem::{CascadeSettings, GoalKind, Problem, Resource};
+use crate::problem::{CascadeSettings, GoalKind, Problem, Resource, RoomSettings};
 use crate::rooms::{Choice, Freedom, Opened, Planned, Room, goal};
 use crate::workload::RecordedLoad;
 
@@ -48,6 +48,15 @@ impl Room for Cascades {
 
     fn freedoms(&self) -> &[Freedom] {
         &[Freedom::Variants, Freedom::Exits]
+    }
+
+    /// The placement holds for all gears, so that variants take turns on it.
+    fn one_variant_at_a_time(&self, problem: &Problem) -> Option<Problem> {
+        let mut alone = problem.clone();
+        if let RoomSettings::Cascade(settings) = &mut alone.room {
+            settings.max_length = 1;
+        }
+        Some(alone)
     }
 
     fn with_replicas_that_follow(&self, plan: Plan, ask: &Ask<'_>) -> Plan {
@@ -100,7 +109,7 @@ impl Opened for Planning<'_> {
         let mut second: Option<Choice> = None;
         for given_up in used.into_iter().filter(|_| self.names.len() > 1) {
             let kept: Vec<String> = self.names.iter().filter(|name| *name != given_up).cloned().collect();
-            let ask = self.ask.moved(self.ask.problem.with_variants(&kept));
+            let ask = self.ask.only(&kept);
             let found = Planning::new(&ask)?.best_at(load)?;
             let is_better = |found: &Choice| second.as_ref().is_none_or(|second| found.objective > second.objective);
             second = found.filter(is_better).or(second);
@@ -116,8 +125,8 @@ impl Opened for Planning<'_> {
         Ok(undominated.iter().map(|best| self.choice(&plan(best), load)).collect())
     }
 
-    fn worth(&self, choice: &Choice) -> Option<f64> {
-        Some(choice.objective)
+    fn worth(&self, choice: &Choice) -> f64 {
+        choice.objective
     }
 }
 
@@ -163,7 +172,8 @@ impl<'a> Planning<'a> {
     pub(super) fn new(ask: &'a Ask<'a>) -> Result<Self, Error> {
         let (problem, facts) = (ask.problem.as_ref(), ask.facts.as_ref());
         let mut names = ask.variants()?;
-        names.retain(|name| ask.may_start(name) || ask.limit.as_ref().is_some_and(|of| of.held.contains_key(name)));
+        let is_up = |name: &String| ask.limit.as_ref().is_some_and(|limit| limit.held.contains_key(name));
+        names.retain(|name| ask.may_start(name) || ask.is_allowed(name) && is_up(name));
         let parts = names.iter().map(|name| ask.part(name)).collect();
         let records = Records::of_facts(facts, &names)?;
         let settings = problem.cascade().cloned().unwrap_or_default();
@@ -243,7 +253,7 @@ impl<'a> Planning<'a> {
         let whole = problem.inventory.usd_per_hour();
         let worth = |accuracy: f64, price: f64| {
             let used = if whole > 0.0 { price / whole } else { 0.0 };
-            goal::value(problem, accuracy, used).unwrap_or(f64::NEG_INFINITY)
+            goal::value(problem, accuracy, used)
         };
         let valued = self.undominated(problem, load)?.into_iter().map(|best| Best {
             objective: worth(best.found.accuracy, best.found.price),
@@ -456,7 +466,7 @@ impl Opened for AsPublished<'_> {
         Ok(Vec::new())
     }
 
-    fn worth(&self, choice: &Choice) -> Option<f64> {
-        Some(choice.objective)
+    fn worth(&self, choice: &Choice) -> f64 {
+        choice.objective
     }
 }

@@ -377,7 +377,7 @@ impl<'a> Model<'a> {
 
     /// Returns what a choice is worth in the words of the problem: as the room `variant-set`, without its load time.
     pub fn objective(&self, picked: &Chosen) -> f64 {
-        goal::value(self.problem, picked.accuracy, self.part(picked.cost)).unwrap_or(f64::NEG_INFINITY)
+        goal::value(self.problem, picked.accuracy, self.part(picked.cost))
     }
 }
 

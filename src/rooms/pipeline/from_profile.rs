@@ -101,8 +101,8 @@ impl Opened for AsPublished<'_> {
         Ok(self.program.undominated(load).iter().map(|range| self.choice(range)).collect())
     }
 
-    fn worth(&self, choice: &rooms::Choice) -> Option<f64> {
-        Some(choice.objective)
+    fn worth(&self, choice: &rooms::Choice) -> f64 {
+        choice.objective
     }
 }
 
@@ -369,7 +369,7 @@ fn stage(ask: &Ask<'_>, task: &Task, settings: Ipa, stage_ms: f64) -> Result<Pub
             points.iter().any(|point| enough(point) && point.latency_s <= stage_ms / 1e3)
         };
         let base = curve.cores().into_iter().map(|cores| (cores, points(cores))).find(|(_, points)| sustains(points));
-        let Some((cores, profile)) = base else { continue };
+        let Some((cores, profile)) = base.filter(|_| ask.is_allowed(name)) else { continue };
         let accuracy = ask.accuracy(name)?;
         variants.push(StageVariant { name: name.clone(), cores, accuracy, norm_accuracy: None, profile });
     }

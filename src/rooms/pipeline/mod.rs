@@ -90,7 +90,7 @@ impl Opened for Model<'_> {
         Ok(self.all_undominated(load).into_iter().map(|chosen| self.choice(chosen, load)).collect())
     }
 
-    fn worth(&self, choice: &Choice) -> Option<f64> {
+    fn worth(&self, choice: &Choice) -> f64 {
         let cost = choice.usd_per_hour.unwrap_or_else(|| f64::from(choice.cores()));
         super::goal::value(self.problem, choice.accuracy, self.part(cost))
     }

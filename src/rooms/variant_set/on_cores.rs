@@ -134,7 +134,7 @@ impl Opened for OnCores<'_> {
         Ok(points)
     }
 
-    fn worth(&self, choice: &Choice) -> Option<f64> {
+    fn worth(&self, choice: &Choice) -> f64 {
         let used = f64::from(choice.cores()) / f64::from(self.model.instance.budget);
         goal::value(&self.ask.problem, choice.accuracy, used)
     }
