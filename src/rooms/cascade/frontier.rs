@@ -154,9 +154,7 @@ fn thin(records: &Records, candidates: &[Score], slack: u32) -> Vec<Score> {
 fn calls(records: &Records, score: &Score) -> Box<[u32]> {
     let mut calls = vec![0; records.models.len()];
     for (&model, reached) in score.models.iter().zip(score.reached).take(usize::from(score.stages)) {
-        for voter in records.voters(usize::from(model)) {
-            calls[voter] += reached;
-        }
+        calls[usize::from(model)] += reached;
     }
     calls.into()
 }
@@ -200,33 +198,11 @@ fn stairs(scores: Vec<Score>, work: impl Fn(&Score) -> f64) -> Vec<Score> {
     by_work.into_iter().map(|(_, score)| score).collect()
 }
 
-/// Returns the models that need not stand last: another one is right wherever they are, and costs no more by any measure.
-///
-/// `costs` holds the measures of each model, such as start-up time, time a sample and memory. Errors are compared sample by
-/// sample, since the model that is weaker on average may be right where the stronger errs. A model that is beaten may still be
-/// worth asking first, for it can know better when it is right; so it is only left out at the end, where certainty plays no
-/// part. Of models that are alike the first is kept.
-///
-/// # Panics
-/// Where a model has no costs.
-#[must_use]
-pub fn beaten_as_last(records: &Records, costs: &[Vec<f64>]) -> Vec<bool> {
-    let beats = |better: usize, worse: usize| {
-        let (one, other) = (&records.models[better], &records.models[worse]);
-        let covers = one.right.iter().zip(&other.right).all(|(one, other)| *one || !other);
-        let is_cheap = costs[better].iter().zip(&costs[worse]).all(|(one, other)| one <= other);
-        let is_alike = one.right == other.right && costs[better] == costs[worse];
-        covers && is_cheap && !(is_alike && worse < better)
-    };
-    let models = 0..records.models.len();
-    models.clone().map(|model| models.clone().any(|other| other != model && beats(other, model))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::score::tests::by_chance;
-    use super::super::{Cascade, Member, Record, Records, Scorer, Search};
-    use super::{beaten_as_last, frontier, path, work};
+    use super::super::{Cascade, Member, Records, Scorer, Search};
+    use super::{frontier, path, work};
     use crate::stats::Dice;
 
     /// Every cascade at every distinct threshold, by counting.
@@ -241,7 +217,7 @@ mod tests {
         let mut cascades = Vec::new();
         while let Some(chain) = chains.pop() {
             for model in 0..records.models.len() {
-                if chain.iter().any(|member| records.share_a_model(member.model, model)) {
+                if chain.iter().any(|member| member.model == model) {
                     continue;
                 }
                 let with = |exit_at| [chain.as_slice(), &[Member { model, exit_at }]].concat();
@@ -263,10 +239,7 @@ mod tests {
     fn the_frontier_is_that_of_enumeration() {
         let mut dice = Dice::new(4, 0);
         for trial in 0..30 {
-            let mut records = by_chance(&mut dice, 3, 12 + trial, [4, 10][trial % 2]);
-            if trial % 5 == 0 {
-                records.add_ensemble(&[0, 1]).expect("predictions are there");
-            }
+            let records = by_chance(&mut dice, 3, 12 + trial, [4, 10][trial % 2]);
             let search = Search { longest: 3, quantiles: 100, even: 0 };
             let kept = frontier(&records, search, 0.0);
             let point = |cascade: &Cascade| (cascade.accuracy, records.calls(cascade));
@@ -352,17 +325,5 @@ mod tests {
             }
             assert!(path.windows(2).all(|pair| pair[0].accuracy > pair[1].accuracy));
         }
-    }
-
-    #[test]
-    fn a_model_is_beaten_only_where_another_is_right_wherever_it_is() {
-        let record = |right: [bool; 3]| Record { right: right.into(), certainty: vec![1.0; 3], ..Record::default() };
-        let (yes, no) = (true, false);
-        let records = Records {
-            models: vec![record([yes, no, no]), record([yes, yes, no]), record([no, no, yes]), record([yes, yes, no])],
-        };
-        let costs = |of: [f64; 4]| of.map(|cost| vec![cost, 1.0]).to_vec();
-        assert_eq!(beaten_as_last(&records, &costs([1.0; 4])), [true, false, false, true]);
-        assert_eq!(beaten_as_last(&records, &costs([1.0, 2.0, 9.0, 1.5])), [false, true, false, false]);
     }
 }

@@ -9,7 +9,6 @@
 pub(in crate::rooms) mod baselines;
 mod certify;
 mod decode;
-mod ensemble;
 mod envelope;
 mod evaluate;
 mod frontier;
@@ -20,7 +19,7 @@ mod plan;
 mod prove;
 pub mod published;
 mod read;
-mod rules;
+mod recount;
 mod score;
 mod search;
 mod survival;
@@ -28,23 +27,22 @@ mod switching;
 #[cfg(test)]
 mod tests;
 
-pub use certify::{Certified, Mixture, Target, Tested, certify, certify_mixtures, spaced, split, test_mixture};
-pub use frontier::{beaten_as_last, frontier, path, work};
+pub use certify::{Certified, Mixture, Target, Tested, certify, spaced, split, test_mixture};
+pub use frontier::{frontier, path, work};
 pub use plan::Cascades;
-pub use rules::{Bits, Gate, Rule, through};
 pub use score::{LONGEST, Score, Scorer, Search};
 
 /// What every model of a family answered to the same samples, in the same order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Records {
-    /// One record a model, in the order of the facts; derived ensembles come last.
+    /// One record a model, in the order of the facts.
     pub models: Vec<Record>,
 }
 
-/// What one model, or an ensemble of models, answered.
+/// What one model answered.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Record {
-    /// The model's name; an ensemble's is that of its models with `+` between.
+    /// The model's name.
     pub name: String,
     /// Whether each sample was answered rightly.
     pub right: Vec<bool>,
@@ -52,14 +50,12 @@ pub struct Record {
     pub certainty: Vec<f64>,
     /// The class that was answered; empty where the records tell only right or wrong.
     pub predicted: Vec<u32>,
-    /// The models that vote, as indices into [`Records::models`]; empty for a model by itself.
-    pub votes_of: Vec<usize>,
 }
 
 /// Models in turn; a request leaves with the first answer that is certain enough.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cascade {
-    /// The members; no model stands twice, alone or in an ensemble.
+    /// The members; no model stands twice.
     pub members: Vec<Member>,
     /// Part of the samples answered rightly.
     pub accuracy: f64,

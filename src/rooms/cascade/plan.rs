@@ -3,7 +3,7 @@
 use super::envelope::{self, Load, Step};
 use super::model::Model;
 use super::prove::{self, Proving, target};
-use super::rules::recount;
+use super::recount::recount;
 use super::search::{Aim, Found, SLACK};
 use super::{Cascade, Records, Search, decode, frontier, published};
 use crate::base::error::Error;

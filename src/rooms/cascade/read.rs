@@ -30,7 +30,6 @@ impl Records {
             right: of_variant.iter().zip(&answers.labels).map(|(answer, label)| answer.predicted == *label).collect(),
             certainty: of_variant.iter().map(|answer| f64::from(answer.certainty)).collect(),
             predicted: of_variant.iter().map(|answer| answer.predicted).collect(),
-            votes_of: Vec::new(),
         };
         Self { models: variants.map(of).collect() }
     }
@@ -158,7 +157,7 @@ fn of_classes(table: &mut Table<'_>, pair: Pair, labels: &[u32]) -> Record {
     let certainty =
         table.column(pair.certainty, "number from 0 to 1", |cell| number(cell).filter(|c| (0.0..=1.0).contains(c)));
     let right = predicted.iter().zip(labels).map(|(class, label)| class == label).collect();
-    Record { name: pair.name, right, certainty, predicted, votes_of: Vec::new() }
+    Record { name: pair.name, right, certainty, predicted }
 }
 
 fn of_marks(table: &mut Table<'_>, pair: Pair) -> Record {

@@ -164,7 +164,7 @@ impl<'a> Scorer<'a> {
             for index in begun..end {
                 for model in 0..self.columns.len() {
                     let sequence = &sequences[index];
-                    if !sequence.iter().any(|&before| self.records.share_a_model(before, model)) {
+                    if !sequence.contains(&model) {
                         sequences.push([sequence.as_slice(), &[model]].concat());
                     }
                 }
@@ -223,12 +223,6 @@ impl<'a> Scorer<'a> {
         let mut reach: Vec<f64> = score.reached[..=last].iter().map(|&count| f64::from(count) / samples).collect();
         reach[0] = 1.0;
         Cascade { members: (0..=last).map(member).collect(), accuracy: f64::from(score.right) / samples, reach }
-    }
-
-    /// Returns the records that are scored.
-    #[must_use]
-    pub fn records(&self) -> &'a Records {
-        self.records
     }
 
     fn blank(&self, sequence: &[usize]) -> Score {
@@ -400,10 +394,7 @@ pub(super) mod tests {
         let mut seen = [0; super::LONGEST];
         for trial in 0..40 {
             let levels = [3, 7, 50, 100_000][trial % 4];
-            let mut records = by_chance(&mut dice, 4, 20 + 10 * trial, levels);
-            if trial % 3 == 0 {
-                records.add_ensemble(&[1, 0, 2]).expect("predictions are there");
-            }
+            let records = by_chance(&mut dice, 4, 20 + 10 * trial, levels);
             let search = Search { longest: 4, quantiles: 1 + trial % 6, even: trial % 4 };
             let scorer = Scorer::new(&records, search);
             let mut scores = Vec::new();
@@ -440,15 +431,6 @@ pub(super) mod tests {
         let most = scorer.grids[0].cuts.windows(2).map(|pair| pair[1] - pair[0]).max();
         assert!(most.is_some_and(|most| most <= 5_000 / 31), "{most:?}");
         assert_eq!(scorer.sequences().len(), 3 + 6 + 6);
-    }
-
-    #[test]
-    fn ensembles_never_meet_their_own_models() {
-        let mut records = by_chance(&mut Dice::new(3, 0), 3, 50, 10);
-        records.add_ensemble(&[0, 1]).expect("predictions are there");
-        let scorer = Scorer::new(&records, Search { longest: 4, ..Search::default() });
-        let with_vote = scorer.sequences().into_iter().filter(|sequence| sequence.contains(&3)).collect::<Vec<_>>();
-        assert_eq!(with_vote, [vec![3], vec![2, 3], vec![3, 2]]);
     }
 
     #[test]
