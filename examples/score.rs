@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use planner::rooms::cascade::{Member, Record, Records};
+use planner::rooms::exits::{Member, Record, Records};
 use planner::{Code, Finding};
 use serde_json::json;
 

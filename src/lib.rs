@@ -32,6 +32,7 @@ pub mod frames;
 pub mod measure;
 pub mod optimize;
 pub mod page;
+pub mod papers;
 pub mod plan;
 pub mod problem;
 pub mod profile;

@@ -3,10 +3,11 @@
 mod baselines;
 pub mod cascade;
 mod conflict;
+pub mod exits;
 mod explain;
 mod frontier;
 mod frontier_file;
-mod gears;
+pub(crate) mod gears;
 mod head_room;
 mod machines;
 pub mod pipeline;
@@ -17,7 +18,7 @@ mod schedule;
 mod static_cascade;
 mod switch;
 mod tried;
-mod variant_set;
+pub(crate) mod variant_set;
 
 use std::collections::BTreeMap;
 
@@ -36,7 +37,7 @@ pub use pipeline::Pipeline;
 pub use record::record;
 pub use relevance::{Configuration, Relevance, Skipped, hopeful, relevance};
 pub use schedule::{DayTotal, Period, Schedule, ScheduleFormat};
-pub use variant_set::{Published, VariantSet, published_capacity};
+pub use variant_set::VariantSet;
 
 /// A room's answer.
 #[derive(Debug, Clone, PartialEq)]

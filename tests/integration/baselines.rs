@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use planner::base::codec::load;
 use planner::facts::Facts;
+use planner::papers::cascadeserve;
 use planner::plan::Plan;
 use planner::problem::{CascadeSettings, Formulation, Problem};
-use planner::rooms::cascade::published;
 use planner::rooms::{Answer, Baseline, BaselineKind as Kind, BaselineRules, Context, baselines, solve};
 use planner::simulate::{Controller, Measured, Report, Settings, replicate_under};
 use planner::workload::Arrivals;
@@ -214,11 +214,15 @@ fn cascadeserve_as_published_plans_on_the_same_facts() {
     problem.goal.gears_at_most = None;
     problem.workload.max_rps = planner::base::units::Rate::saturating(4_000.0);
     let facts = Facts::load(&[root.join("profiles/digits.json")]).expect("the shipped profile");
-    let settings = published::Settings { samples: 2_000, simulated_s: 1.0, ..published::Settings::of(&problem) };
-    let plan = published::plan(&problem, &facts, &settings).expect("facts are there").expect("a light load");
+    let settings = cascadeserve::RingSettings {
+        samples: 2_000,
+        simulated_s: 1.0,
+        ..cascadeserve::RingSettings::from_problem(&problem)
+    };
+    let plan = cascadeserve::plan(&problem, &facts, &settings).expect("facts are there").expect("a light load");
     assert!(plan.validate().0.is_empty(), "{}", plan.validate());
     assert_eq!(plan.gears.len(), 10, "one gear for each range");
-    assert_eq!(Some(&plan), published::plan(&problem, &facts, &settings).expect("facts are there").as_ref());
+    assert_eq!(Some(&plan), cascadeserve::plan(&problem, &facts, &settings).expect("facts are there").as_ref());
     problem.slo.latency_ms = planner::base::units::Millis::saturating(0.001);
-    assert_eq!(published::plan(&problem, &facts, &settings).expect("facts are there"), None);
+    assert_eq!(cascadeserve::plan(&problem, &facts, &settings).expect("facts are there"), None);
 }

@@ -7,11 +7,11 @@ use planner::base::codec::{from_value, load, to_bytes};
 use planner::base::units::{Accuracy, Millis};
 use planner::facts::Facts;
 use planner::optimize::choice::{Alternative, Choice, Goal, Metric, Walk, enumerate, labels};
+use planner::papers::ipa::{Adapter, IpaInstance};
 use planner::plan::law::estimate::Queue;
 use planner::plan::law::flow::Law;
 use planner::plan::{Plan, Tolerance, check};
 use planner::problem::Problem;
-use planner::rooms::pipeline::{Adapter, PublishedPipeline};
 use planner::rooms::{Answer, Conflict, Context, explain, solve};
 use planner::simulate::{Effort, Measured, Settings, replicate};
 use planner::stats::Distribution;
@@ -278,7 +278,7 @@ fn published_decisions_of_the_reference_instances() {
             continue;
         };
         let reference: Value = serde_json::from_slice(&bytes).expect("JSON");
-        let published: PublishedPipeline = serde_json::from_value(reference["inputs"].clone()).expect("an instance");
+        let published: IpaInstance = serde_json::from_value(reference["inputs"].clone()).expect("an instance");
         let decision = published.solve().expect("feasible");
         assert!((decision.objective - objective).abs() < 1e-6, "{name}: {decision:?}");
         for (stage, expected) in decision.stages.iter().zip(reference["expected"]["config"].as_array().expect("a list"))
@@ -295,7 +295,7 @@ fn published_decisions_of_the_reference_instances() {
             assert!(other.objective <= decision.objective + 1e-9, "{name}: {adapter:?} {other:?}");
         }
         assert!(published.decide(Adapter::Rim(1)).is_none_or(|rim| rim.stages.iter().all(|stage| stage.replicas == 1)));
-        assert!(PublishedPipeline { sla_s: 0.01, ..published }.solve().is_none(), "{name}: nothing is that fast");
+        assert!(IpaInstance { sla_s: 0.01, ..published }.solve().is_none(), "{name}: nothing is that fast");
     }
 }
 

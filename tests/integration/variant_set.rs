@@ -240,7 +240,8 @@ fn reproduces_the_published_optimum() {
         if reference["kind"] != "infadapter" {
             continue;
         }
-        let published: planner::rooms::Published = serde_json::from_value(reference["inputs"].clone()).expect("inputs");
+        let published: planner::papers::infadapter::InfAdapterInstance =
+            serde_json::from_value(reference["inputs"].clone()).expect("inputs");
         let instance = published.instance();
         let ours = Ladder::solve(&instance).at(published.lambda_rps);
         let expected = &reference["expected"];
@@ -262,7 +263,7 @@ fn published_resnets(resource: f64) -> Instance {
         ("resnet101", 0.77374, 7.77, 5.090054, 0.0),
         ("resnet152", 0.78312, 8.52, 3.814516, -2.0),
     ];
-    let capacity = |slope, intercept, cores| planner::rooms::published_capacity(slope, intercept, 0.8, cores);
+    let capacity = |slope, intercept, cores| planner::papers::infadapter::capacity(slope, intercept, 0.8, cores);
     let item = |(name, accuracy, load_time, slope, intercept): (&str, f64, f64, f64, f64)| Item {
         name: name.to_owned(),
         accuracy,

@@ -3,16 +3,16 @@
 //! Facts, closed form of capacity, batches and memory are the planner's; only the cascades that it may choose from, or the
 //! number of its gears, are fewer.
 
+use super::decode;
 use super::envelope::Load;
 use super::model::Model;
-use super::plan::loss;
 use super::search::Aim;
-use super::{Cascade, Member, Records, Search, decode, frontier};
 use crate::base::error::Error;
 use crate::base::units::{Accuracy, Rate};
 use crate::facts::Facts;
 use crate::plan::{Gear, Plan};
 use crate::problem::{GoalKind, Problem};
+use crate::rooms::exits::{Cascade, Member, Records, SearchGrid, frontier, thinning_loss};
 use crate::rooms::gears::switch_rule;
 use crate::rooms::variant_set::variants_of;
 
@@ -87,9 +87,9 @@ pub(in crate::rooms) fn switching_plus(problem: &Problem, facts: &Facts) -> Resu
 /// Returns on all devices the most accurate cascade that carries the highest rate, at every load.
 pub(in crate::rooms) fn static_cascade(problem: &Problem, facts: &Facts) -> Result<Option<Plan>, Error> {
     let names = variants_of(problem, facts)?;
-    let records = Records::of_facts(facts, &names)?;
+    let records = Records::from_facts(facts, &names)?;
     let longest = problem.cascade.clone().unwrap_or_default().max_length as usize;
-    let cascades = frontier(&records, Search { longest, ..Search::default() }, loss(&records));
+    let cascades = frontier(&records, SearchGrid { longest, ..SearchGrid::default() }, thinning_loss(&records));
     planned(&most_accurate(problem, Some(1)), facts, names, cascades)
 }
 

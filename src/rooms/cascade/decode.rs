@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::Cascade;
 use super::envelope::Step;
 use super::model::Model;
 use super::placement::Rated;
@@ -18,6 +17,7 @@ use crate::plan::{
 use crate::problem::Problem;
 use crate::problem::Resource;
 use crate::profile::Trust;
+use crate::rooms::exits::Cascade;
 use crate::rooms::gears::level_shares;
 
 /// Part of a stage's calls that is not worth a lane.
@@ -184,7 +184,7 @@ fn moving(rated: &Rated, counts: &[u32]) -> Vec<Vec<f64>> {
 }
 
 /// Returns what a gear promises at its highest rate, by the house's closed forms.
-pub(super) fn claims(plan: &Plan, gear: &Gear, facts: &Facts) -> Claims {
+pub(crate) fn claims(plan: &Plan, gear: &Gear, facts: &Facts) -> Claims {
     let up = || plan.placement.iter().map(|pool| (gear.replicas_of(pool), &pool.on));
     let owned = up().filter(|(_, on)| matches!(on, Resource::Cores { .. } | Resource::Vm { .. }));
     let cores: u32 = owned.map(|(replicas, on)| replicas * on.cores()).sum();

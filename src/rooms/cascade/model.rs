@@ -1,6 +1,5 @@
 //! A problem with its facts worked in: devices, patterns, and what each cascade asks of them.
 
-use super::Cascade;
 use super::envelope::Load;
 use super::latency::{Device, Speeds, devices};
 use super::placement::{MOST_MODELS, Rated, Slot, Yard, slots};
@@ -9,6 +8,7 @@ use crate::base::error::Error;
 use crate::base::units::Accuracy;
 use crate::facts::Facts;
 use crate::problem::Problem;
+use crate::rooms::exits::Cascade;
 
 /// Everything that a placement is scored by.
 #[derive(Debug, Clone, PartialEq)]

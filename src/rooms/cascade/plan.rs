@@ -1,24 +1,23 @@
 //! The planner of the room: cascades, placement, gears, proof and switching put together.
 
+use super::decode;
 use super::envelope::{self, Load, Step};
 use super::model::Model;
 use super::prove::{self, Proving, target};
-use super::recount::recount;
 use super::search::{Aim, Found, SLACK};
-use super::{Cascade, Records, Search, decode, frontier, published};
 use crate::base::error::Error;
 use crate::base::units::{Accuracy, Millis};
 use crate::facts::Facts;
 use crate::optimize::LOAD_SLACK;
+use crate::papers::cascadeserve;
 use crate::plan::{Certificate, Plan};
 use crate::problem::{CascadeSettings, Formulation, GoalKind, Problem};
+use crate::rooms::exits::{Cascade, Records, SearchGrid, frontier, recount, thinning_loss};
 use crate::rooms::variant_set::variants_of;
 use crate::rooms::{Answer, Context, Planner, conflict};
 
 /// Seed of the halves.
 const SEED: u64 = 42;
-/// Part of an accuracy's standard error that thinning the cascades may cost.
-const THINNED: f64 = 0.5;
 /// Accuracy above the target that the search aims at where changes of gear would cost a plan the target itself.
 const MARGINS: [f64; 9] = [0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05];
 /// How exactly the lowest response time is found.
@@ -32,7 +31,8 @@ impl Planner for Cascades {
     fn plan(&self, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
         is_supported(problem, &context)?;
         if problem.formulation == Formulation::Published {
-            return as_published(problem, facts);
+            // papers:
+            return cascadeserve::answer(problem, facts);
         }
         let room = Room::new(problem, facts, &context)?;
         let problem = &room.asked;
@@ -95,7 +95,7 @@ impl<'a> Room<'a> {
         let names = variants_of(problem, facts)?;
         let part = |name: &String| context.capacity_parts.and_then(|parts| parts.get(name)).copied().unwrap_or(1.0);
         let parts = names.iter().map(part).collect();
-        let records = Records::of_facts(facts, &names)?;
+        let records = Records::from_facts(facts, &names)?;
         let settings = problem.cascade.clone().unwrap_or_default();
         let (search_on, proof_on) = if settings.certify {
             let (search_on, proof_on) = Records::halves(facts, &names, SEED)?;
@@ -105,8 +105,8 @@ impl<'a> Room<'a> {
         };
         let asked = prove::asked(problem, &settings, &search_on)?;
         let proving = proof_on.map(|proof_on| Proving::new(&asked, &settings, proof_on)).transpose()?;
-        let search = Search { longest: settings.max_length as usize, ..Search::default() };
-        let mut cascades = frontier(&search_on, search, loss(&search_on));
+        let grid = SearchGrid { longest: settings.max_length as usize, ..SearchGrid::default() };
+        let mut cascades = frontier(&search_on, grid, thinning_loss(&search_on));
         if settings.certify {
             // How many get to a stage needs no labels: all samples tell.
             recount(&records, &mut cascades);
@@ -246,14 +246,6 @@ impl<'a> Room<'a> {
     }
 }
 
-/// Returns the accuracy that thinning may cost: half of what chance leaves open at the best model's accuracy.
-pub(super) fn loss(records: &Records) -> f64 {
-    let samples = records.samples().max(1) as f64;
-    let right = |model: &super::Record| model.right.iter().filter(|right| **right).count() as f64 / samples;
-    let best = records.models.iter().map(right).fold(0.5, f64::max);
-    THINNED * (best * (1.0 - best) / samples).sqrt()
-}
-
 impl conflict::Carries for Room<'_> {
     fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
         let model = self.model(problem)?;
@@ -272,17 +264,6 @@ impl conflict::Carries for Room<'_> {
 
     fn carries(&self, problem: &Problem) -> Result<bool, Error> {
         self.carries_up_to(problem, problem.workload.max_rps.get() * (1.0 - LOAD_SLACK))
-    }
-}
-
-/// Plans with CascadeServe's own ring, whose failure proves nothing.
-fn as_published(problem: &Problem, facts: &Facts) -> Result<Answer, Error> {
-    match published::plan(problem, facts, &published::Settings::of(problem))? {
-        Some(plan) => Ok(Answer::Plan(Box::new(plan))),
-        None => Err(Error::Solver {
-            solver: "CascadeServe as published",
-            message: "its ring found no plan, which is no proof that there is none; leave `formulation` out".to_owned(),
-        }),
     }
 }
 

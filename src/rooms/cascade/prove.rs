@@ -6,12 +6,12 @@
 use super::envelope::{Load, Step};
 use super::plan::{Best, Room, Switched};
 use super::search::SLACK;
-use super::{Cascade, Mixture, Records, Target, Tested, test_mixture};
 use crate::base::error::Error;
 use crate::base::finding::Findings;
 use crate::base::units::{Accuracy, Share};
 use crate::plan::{Against, Proof};
 use crate::problem::{CascadeSettings, GoalKind, Problem};
+use crate::rooms::exits::{Cascade, Mixture, Records, Target, Tested, test_mixture};
 use crate::rooms::{Conflict, ConflictingLimit};
 
 /// Accuracy above the target that plans of the path to be proved aim at far from it, the most accurate first.

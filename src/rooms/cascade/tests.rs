@@ -7,10 +7,10 @@ use super::envelope::{self, Load};
 use super::latency::{Device, Speed, Speeds};
 use super::placement::{Rated, Slot, Yard, slots};
 use super::search::{Aim, Search};
-use super::{Cascade, Member};
 use crate::base::units::Usd;
 use crate::plan::law::cycle::Visit;
 use crate::problem::Resource;
+use crate::rooms::exits::{Cascade, Member};
 
 /// A small random problem.
 #[derive(Clone)]

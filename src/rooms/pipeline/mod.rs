@@ -8,23 +8,21 @@
 //! ```
 //!
 //! `ways` lists what a stage can choose from, `blend` mixes two of them, `climb` goes from the lowest load to the highest
-//! one gear at a time, `decode` writes them down, `published` is the paper's own program, and `from_profile` that program
-//! on measured facts.
+//! one gear at a time, `decode` writes them down; the paper's own program is [`crate::papers::ipa`].
 
 mod blend;
 mod climb;
 mod decode;
 mod explain;
-mod from_profile;
 mod latency;
 mod machines;
-mod published;
 mod ways;
 
 use std::collections::BTreeMap;
 
 use crate::base::error::Error;
 use crate::facts::Facts;
+use crate::papers::ipa;
 use crate::plan::Plan;
 use crate::problem::{Formulation, Problem};
 
@@ -34,10 +32,6 @@ use super::variant_set::{Candidate, Parts};
 use super::{Answer, Context, FrontierPoint, Planner};
 use climb::{Chosen, Model};
 pub(super) use explain::explain;
-pub use published::{
-    AccuracyMetric, Adapter, BatchPoint, Decision, Deployed, PipelineWeights, PublishedPipeline, PublishedStage,
-    StageVariant,
-};
 use ways::Way;
 
 /// The planner of the room.
@@ -50,7 +44,8 @@ impl Planner for Pipeline {
         let all = Parts::new();
         let parts = context.capacity_parts.unwrap_or(&all);
         if problem.formulation == Formulation::Published {
-            return match from_profile::plan(problem, facts, parts)? {
+            // papers:
+            return match ipa::plan(problem, facts, parts)? {
                 Some(plan) => Ok(Answer::Plan(Box::new(plan))),
                 None => Ok(Answer::Infeasible(conflict::find(problem, &Carries { facts, parts })?)),
             };
@@ -99,7 +94,8 @@ struct Carries<'a> {
 impl conflict::Carries for Carries<'_> {
     fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
         if problem.formulation == Formulation::Published {
-            return Ok(from_profile::Program::new(problem, self.facts, self.parts)?.max_load(most));
+            // papers:
+            return ipa::max_load(problem, self.facts, self.parts, most);
         }
         Ok(Model::new(problem, self.facts, self.parts)?.max_load(most))
     }

@@ -12,7 +12,7 @@ use crate::profile::Service;
 
 /// A way to run a variant: so many replicas of so many cores, with a batch rule.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::rooms) struct Candidate {
+pub(crate) struct Candidate {
     /// Cores of one replica.
     pub cores_each: u32,
     /// Replicas.
@@ -38,7 +38,7 @@ impl Candidate {
         Allotment { cores: self.cores(), capacity: self.capacity }
     }
 
-    pub(in crate::rooms) fn queue(&self) -> Queue<'_> {
+    pub(crate) fn queue(&self) -> Queue<'_> {
         Queue { service: &self.service.law, servers: self.replicas, batch: self.batch, hold_ms: self.hold_ms }
     }
 
@@ -90,7 +90,7 @@ pub(in crate::rooms) fn carries(problem: &Problem, service: Service, cores: u32,
     replicas > 0 && Candidate::new(service, cores, replicas, batch, &problem.slo).capacity > 0.0
 }
 
-pub(in crate::rooms) fn not_measured(variant: &str, what: &str) -> Error {
+pub(crate) fn not_measured(variant: &str, what: &str) -> Error {
     let cause = format!("no profile has {what} of `{variant}`");
     Finding::error(Code::NotMeasured, "profiles", cause, "measure it with `planner profile`, or leave it out").into()
 }

@@ -4,14 +4,14 @@
 //! measured service times ─▶ capacity of (variant, cores) within the SLO ─▶ exact ladder over all loads ─▶ gears
 //! ```
 //!
-//! `capacity` turns facts into the integer program of [`crate::optimize`], `decode` turns its ladder into gears, `published` is the paper's own model of capacity.
+//! `capacity` turns facts into the integer program of [`crate::optimize`], `decode` turns its ladder into gears; the paper's own model of
+//! capacity is [`crate::papers::infadapter`].
 
 mod capacity;
 mod decode;
 mod explain;
 mod latency;
 mod machines;
-mod published;
 
 use std::collections::BTreeMap;
 
@@ -20,20 +20,21 @@ use crate::base::finding::{Code, Finding};
 use crate::facts::Facts;
 use crate::optimize::fill::Ladder;
 use crate::optimize::{Instance, Item, LOAD_SLACK, Objective};
+use crate::papers::infadapter;
 use crate::plan::Plan;
 use crate::problem::{Formulation, GoalKind, Problem};
 
 use super::conflict;
 use super::gears::assemble;
 use super::{Answer, Context, Planner};
-pub(super) use capacity::{Candidate, candidates, carries, not_measured};
+pub(crate) use capacity::{Candidate, not_measured};
+pub(super) use capacity::{candidates, carries};
 pub(super) use decode::one_stage;
 pub(super) use explain::explain;
 pub(super) use machines::{Found, Model as OnMachines};
-pub use published::{Published, capacity as published_capacity};
 
 /// Part of each variant's capacity that may be used; all of it where a variant is not named.
-pub(super) type Parts = BTreeMap<String, f64>;
+pub(crate) type Parts = BTreeMap<String, f64>;
 
 /// The planner of the room.
 #[derive(Debug, Clone, Copy, Default)]
@@ -113,7 +114,8 @@ impl Model {
             let variant = facts.variant(&name).expect("variants_of returns known names");
             let mut of_variant = match problem.formulation {
                 Formulation::TailAware => candidates(problem, facts, &name)?,
-                Formulation::Published => published::candidates(problem, facts, &name)?,
+                // papers:
+                Formulation::Published => infadapter::candidates(problem, facts, &name)?,
             };
             let part = parts.get(&name).copied().unwrap_or(1.0);
             of_variant.iter_mut().for_each(|way| way.capacity *= part);
@@ -167,7 +169,7 @@ pub(super) fn objective(problem: &Problem) -> Objective {
 }
 
 /// Returns the variants that may be used, in the order of the facts.
-pub(super) fn variants_of(problem: &Problem, facts: &Facts) -> Result<Vec<String>, Error> {
+pub(crate) fn variants_of(problem: &Problem, facts: &Facts) -> Result<Vec<String>, Error> {
     // A later stage of a network answers nobody by itself.
     let whole = facts.variants().filter(|variant| variant.is_whole());
     let known: Vec<String> = whole.map(|variant| variant.name.clone()).collect();

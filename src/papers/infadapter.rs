@@ -9,8 +9,7 @@ use crate::facts::Facts;
 use crate::optimize::{Allotment, Instance, Item, Objective};
 use crate::plan::law::estimate::Queue;
 use crate::problem::Problem;
-
-use super::capacity::{Candidate, not_measured};
+use crate::rooms::variant_set::{Candidate, not_measured};
 
 /// Returns the published capacity of `cores` cores, in whole requests per second.
 #[must_use]
@@ -19,7 +18,7 @@ pub fn capacity(slope: f64, intercept: f64, factor: f64, cores: u32) -> f64 {
 }
 
 /// Returns the published way to run a variant on each number of cores: one worker a core, one call at a time.
-pub(super) fn candidates(problem: &Problem, facts: &Facts, variant: &str) -> Result<Vec<Candidate>, Error> {
+pub(crate) fn candidates(problem: &Problem, facts: &Facts, variant: &str) -> Result<Vec<Candidate>, Error> {
     let settings = problem.published.clone().unwrap_or_default();
     let service = facts
         .curve(variant, "cpu")
@@ -55,7 +54,7 @@ fn line(points: &[(f64, f64)]) -> (f64, f64) {
 
 /// An instance as the paper's adapter sees it at one decision; the format of the reference instances.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
-pub struct Published {
+pub struct InfAdapterInstance {
     /// Load (λ).
     pub lambda_rps: f64,
     /// Cores for all variants (B).
@@ -65,17 +64,17 @@ pub struct Published {
     /// Safety factor on the line.
     pub capacity_coef: f64,
     /// Weights of the objective.
-    pub weights: PublishedWeights,
+    pub weights: InfAdapterWeights,
     /// Cores that variants hold now (n'_m).
     #[serde(default)]
     pub current_cores: std::collections::BTreeMap<String, u32>,
     /// The variants.
-    pub variants: Vec<PublishedVariant>,
+    pub variants: Vec<InfAdapterVariant>,
 }
 
 /// Weights of the published objective.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Deserialize)]
-pub struct PublishedWeights {
+pub struct InfAdapterWeights {
     /// Weight of AA.
     pub accuracy: f64,
     /// Weight of RC.
@@ -86,7 +85,7 @@ pub struct PublishedWeights {
 
 /// A variant of a published instance.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
-pub struct PublishedVariant {
+pub struct InfAdapterVariant {
     /// Name.
     pub name: String,
     /// a_m, 0 to 1.
@@ -99,11 +98,11 @@ pub struct PublishedVariant {
     pub th_intercept: f64,
 }
 
-impl Published {
+impl InfAdapterInstance {
     /// Returns the integer program of the instance.
     #[must_use]
     pub fn instance(&self) -> Instance {
-        let item = |variant: &PublishedVariant| Item {
+        let item = |variant: &InfAdapterVariant| Item {
             name: variant.name.clone(),
             accuracy: variant.accuracy,
             load_time: variant.load_time_s,

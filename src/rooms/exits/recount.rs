@@ -8,7 +8,7 @@ use super::{Cascade, Member, Records};
 
 /// Counts again, on other samples than those that they were scored on, how many get to each member of cascades. O(samples ÷ 64)
 /// a member.
-pub(super) fn recount(records: &Records, cascades: &mut [Cascade]) {
+pub(in crate::rooms) fn recount(records: &Records, cascades: &mut [Cascade]) {
     let mut going_on: BTreeMap<(usize, u64), Vec<u64>> = BTreeMap::new();
     for (member, exit_at) in cascades.iter().flat_map(|cascade| thresholds(&cascade.members)) {
         let certainty = &records.models[member.model].certainty;
@@ -49,7 +49,7 @@ fn bits(certainty: &[f64], exit_at: f64) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::super::score::tests::by_chance;
-    use super::super::{Search, frontier};
+    use super::super::{SearchGrid, frontier};
     use super::recount;
     use crate::stats::Dice;
 
@@ -59,7 +59,7 @@ mod tests {
         let search_on = by_chance(&mut dice, 3, 200, 50);
         for samples in [1, 63, 64, 65, 333] {
             let records = by_chance(&mut dice, 3, samples, 50);
-            let mut cascades = frontier(&search_on, Search { quantiles: 5, ..Search::default() }, 0.0);
+            let mut cascades = frontier(&search_on, SearchGrid { quantiles: 5, ..SearchGrid::default() }, 0.0);
             recount(&records, &mut cascades);
             for cascade in &cascades {
                 assert_eq!(cascade.reach, records.evaluate(&cascade.members).reach, "{samples}: {cascade:?}");
