@@ -3,7 +3,9 @@
 //! `cargo run --release --example published -- FILE` reads a reference instance (`{"kind": "infadapter" | "ipa", "inputs":
 //! …}`) and prints `{"feasible": …, "objective": …, "config": […], "solve_ms": …}`. A second argument asks for a published
 //! baseline of `ipa` instead: `fa2-low`, `fa2-high`, or `rim:N` with N replicas a stage. Where the instance has a list
-//! `"loads_rps"`, it prints a line for each of them.
+//! `"loads_rps"`, it prints a line for each of them. A variant of `infadapter` may have a `"capacity_table"`, a map from cores
+//! to requests per second, in place of `"th_slope"` and `"th_intercept"`: it is taken as it stands, and only its core counts
+//! can be chosen.
 
 use std::time::Instant;
 
