@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::{CascadeSettings, Combination, Criterion, Formulation, GoalKind, PipelineAccuracy, Problem, Room};
 use crate::base::finding::{Code, Finding, Findings, Severity};
-use crate::base::graph::Walk;
+use crate::base::graph::SeriesParallel;
 use crate::base::near;
 
 /// Below this the number of gears grows without end.
@@ -367,7 +367,7 @@ fn stages_wait_for_earlier_ones(problem: &Problem, findings: &mut Findings) {
             findings.push(Finding::error(Code::StageOrder, format!("stages[{index}].after"), cause, action));
         }
     }
-    if known && !problem.stages.is_empty() && Walk::of(&problem.predecessors()).is_none() {
+    if known && !problem.stages.is_empty() && SeriesParallel::from_predecessors(&problem.predecessors()).is_none() {
         let cause = "branches cross: the graph is not series-parallel, so that delays cannot be added up";
         let action = "let a stage wait for all of the stages that the crossing ones wait for";
         findings.push(Finding::error(Code::StageOrder, "stages", cause, action));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use planner::base::codec::{from_value, load, to_bytes};
 use planner::base::units::{Accuracy, Millis};
 use planner::facts::Facts;
-use planner::optimize::choice::{Alternative, Choice, Goal, Metric, Walk, enumerate, labels};
+use planner::optimize::choice::{Alternative, Choice, Goal, Metric, SeriesParallel, enumerate, labels};
 use planner::papers::ipa::{Adapter, IpaInstance};
 use planner::plan::law::estimate::Queue;
 use planner::plan::law::flow::Law;
@@ -240,9 +240,9 @@ fn laws(seed: u64) -> Choice<Law> {
         })
         .collect();
     let walk = match (count, seed % 2) {
-        (4, 0) => Walk::of(&[vec![], vec![0], vec![0], vec![1, 2]]).expect("a diamond"),
-        (3, 0) => Walk::of(&[vec![], vec![0], vec![0]]).expect("a fork"),
-        _ => Walk::chain(count),
+        (4, 0) => SeriesParallel::from_predecessors(&[vec![], vec![0], vec![0], vec![1, 2]]).expect("a diamond"),
+        (3, 0) => SeriesParallel::from_predecessors(&[vec![], vec![0], vec![0]]).expect("a fork"),
+        _ => SeriesParallel::chain(count),
     };
     let metric = if seed.is_multiple_of(3) { Metric::Sum } else { Metric::Product };
     let goal = match rng.random_range(0..3) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use planner::base::codec::from_value;
 use planner::facts::Facts;
 use planner::optimize::choice::placed::{Placed, Site};
-use planner::optimize::choice::{Alternative, Choice, Goal, Metric, Walk, enumerate, labels};
+use planner::optimize::choice::{Alternative, Choice, Goal, Metric, SeriesParallel, enumerate, labels};
 use planner::optimize::fleet::Kind;
 use planner::optimize::fleet::shape::Shapes;
 use planner::optimize::pack::{Size, Space};
@@ -57,7 +57,7 @@ fn instance(dice: &mut ChaCha8Rng) -> Choice<Placed> {
     let stage = |dice: &mut ChaCha8Rng| (0..dice.random_range(1..=6)).map(|_| alternative(dice)).collect();
     Choice {
         stages: (0..stages).map(|_| stage(dice)).collect(),
-        walk: Walk::chain(stages),
+        walk: SeriesParallel::chain(stages),
         metric: Metric::Product,
         goal: match dice.random_range(0..3) {
             0 => Goal::Weighted { accuracy: dice.random_range(1.0..20.0) },

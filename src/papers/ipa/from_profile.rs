@@ -18,7 +18,7 @@ use crate::base::finding::{Code, Finding};
 use crate::base::units::{Rate, Share, Usd};
 use crate::facts::Facts;
 use crate::optimize::LOAD_SLACK;
-use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SLACK, Walk, labels};
+use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SLACK, SeriesParallel, labels};
 use crate::plan::{Certificate, Claims, Dispatch, Gear, Plan, Stage, pipeline_accuracy};
 use crate::problem::{Problem, Published, Task};
 use crate::rooms::gears::{Decoded, assemble, lane};
@@ -238,7 +238,7 @@ impl Program {
         };
         let choice = Choice {
             stages: self.pipeline.stages.iter().map(of_stage).collect(),
-            walk: Walk::chain(self.pipeline.stages.len()),
+            walk: SeriesParallel::chain(self.pipeline.stages.len()),
             metric: Metric::Sum,
             goal: Goal::Cheapest { accuracy_at_least: 0.0 },
             limit: self.pipeline.sla_s,

@@ -10,7 +10,7 @@
 
 use serde::Deserialize;
 
-use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, Walk, labels};
+use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SeriesParallel, labels};
 
 /// An instance as the paper's adapter sees it at one decision; the format of the reference instances.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -177,7 +177,7 @@ impl IpaInstance {
             AccuracyMetric::Product => Metric::Product,
             AccuracyMetric::SumNormalized => Metric::Sum,
         };
-        let walk = Walk::chain(stages.len());
+        let walk = SeriesParallel::chain(stages.len());
         let goal = Goal::Weighted { accuracy: self.weights.alpha };
         (Choice { stages, walk, metric, goal, limit: self.sla_s }, deployed)
     }

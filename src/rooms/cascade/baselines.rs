@@ -4,9 +4,9 @@
 //! number of its gears, are fewer.
 
 use super::decode;
-use super::envelope::Load;
-use super::model::Model;
-use super::search::Aim;
+use super::envelope::LoadShares;
+use super::model::CascadeModel;
+use super::search::PlacementAim;
 use crate::base::error::Error;
 use crate::base::units::{Accuracy, Rate};
 use crate::facts::Facts;
@@ -17,7 +17,7 @@ use crate::rooms::gears::switch_rule;
 use crate::rooms::variant_set::variants_of;
 
 /// The cheapest placement, however accurate.
-const ANY_ACCURACY: Aim = Aim::Cheapest { accuracy_at_least: 0.0 };
+const ANY_ACCURACY: PlacementAim = PlacementAim::Cheapest { accuracy_at_least: 0.0 };
 
 /// Returns one variant on the fewest devices of one kind that carry the highest rate, the cheapest kind; on all devices of a kind
 /// where none carry it and `overloaded` asks for it.
@@ -35,7 +35,7 @@ pub(in crate::rooms) fn single(
         let most: f64 = model.rated.first().map_or(0.0, |rated| rated.carries(&most_of(&model)));
         let carried = if overloaded { max_rps.min(most) } else { max_rps };
         let Some(found) = (carried > 0.0)
-            .then(|| model.solve(&of_kind, &Load::of(&facts.load_up_to(carried), carried), ANY_ACCURACY))
+            .then(|| model.solve(&of_kind, &LoadShares::new(&facts.load_up_to(carried), carried), ANY_ACCURACY))
             .flatten()
         else {
             continue;
@@ -100,16 +100,17 @@ fn planned(
     cascades: Vec<Cascade>,
 ) -> Result<Option<Plan>, Error> {
     let parts = vec![1.0; names.len()];
-    let model = Model::new(problem, facts, names, cascades, &parts)?;
+    let model = CascadeModel::new(problem, facts, names, cascades, &parts)?;
     let max_rps = problem.workload.max_rps.get();
-    let found = model.solve(problem, &Load::of(&facts.load_up_to(max_rps), max_rps), Aim::of(problem));
+    let found =
+        model.solve(problem, &LoadShares::new(&facts.load_up_to(max_rps), max_rps), PlacementAim::from_goal(problem));
     Ok(found.map(|found| decode::plan(problem, facts, &model, &found)))
 }
 
-fn alone(problem: &Problem, facts: &Facts, variant: &str) -> Result<Model, Error> {
+fn alone(problem: &Problem, facts: &Facts, variant: &str) -> Result<CascadeModel, Error> {
     let names = vec![variant.to_owned()];
     let cascade = lone(facts, &names, 0);
-    Model::new(problem, facts, names, vec![cascade], &[1.0])
+    CascadeModel::new(problem, facts, names, vec![cascade], &[1.0])
 }
 
 fn lone(facts: &Facts, names: &[String], model: usize) -> Cascade {
@@ -117,7 +118,7 @@ fn lone(facts: &Facts, names: &[String], model: usize) -> Cascade {
     Cascade { members: vec![Member { model, exit_at: None }], accuracy, reach: vec![1.0] }
 }
 
-fn most_of(model: &Model) -> Vec<u32> {
+fn most_of(model: &CascadeModel) -> Vec<u32> {
     model.slots.iter().map(|slot| model.devices[slot.device].at_most).collect()
 }
 

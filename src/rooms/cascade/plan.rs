@@ -1,10 +1,10 @@
 //! The planner of the room: cascades, placement, gears, proof and switching put together.
 
 use super::decode;
-use super::envelope::{self, Load, Step};
-use super::model::Model;
+use super::envelope::{self, EnvelopeStep, LoadShares};
+use super::model::CascadeModel;
 use super::prove::{self, Proving, target};
-use super::search::{Aim, Found, SLACK};
+use super::search::{FoundPlacement, PlacementAim, SLACK};
 use crate::base::error::Error;
 use crate::base::units::{Accuracy, Millis};
 use crate::facts::Facts;
@@ -34,7 +34,7 @@ impl Planner for Cascades {
             // papers:
             return cascadeserve::answer(problem, facts);
         }
-        let room = Room::new(problem, facts, &context)?;
+        let room = Planning::new(problem, facts, &context)?;
         let problem = &room.asked;
         let load = room.load(problem.workload.max_rps.get());
         let Some(best) = room.found(problem, &load)? else {
@@ -53,7 +53,7 @@ impl Planner for Cascades {
 }
 
 /// What there is to plan with.
-pub(super) struct Room<'a> {
+pub(super) struct Planning<'a> {
     facts: &'a Facts,
     /// The problem with accuracies in numbers.
     asked: Problem,
@@ -66,9 +66,9 @@ pub(super) struct Room<'a> {
 }
 
 /// A placement with the model that it was found in, and how good it is.
-pub(super) struct Best {
-    pub(super) model: Model,
-    pub(super) found: Found,
+pub(super) struct BestPlacement {
+    pub(super) model: CascadeModel,
+    pub(super) found: FoundPlacement,
     pub(super) objective: f64,
     bound: f64,
 }
@@ -76,7 +76,7 @@ pub(super) struct Best {
 /// A placement as its gears take turns in time.
 pub(super) struct Switched {
     /// With the gears that stay.
-    pub(super) best: Best,
+    pub(super) best: BestPlacement,
     /// As it is written down, but for certificates and proof.
     plan: Plan,
     /// Part of the requests that each gear answers.
@@ -90,7 +90,7 @@ impl Switched {
     }
 }
 
-impl<'a> Room<'a> {
+impl<'a> Planning<'a> {
     fn new(problem: &Problem, facts: &'a Facts, context: &Context<'_>) -> Result<Self, Error> {
         let names = variants_of(problem, facts)?;
         let part = |name: &String| context.capacity_parts.and_then(|parts| parts.get(name)).copied().unwrap_or(1.0);
@@ -114,16 +114,16 @@ impl<'a> Room<'a> {
         Ok(Self { facts, asked, names, parts, cascades, proving, settings })
     }
 
-    fn load(&self, max_rps: f64) -> Load {
-        Load::of(&self.facts.load_up_to(max_rps), max_rps)
+    fn load(&self, max_rps: f64) -> LoadShares {
+        LoadShares::new(&self.facts.load_up_to(max_rps), max_rps)
     }
 
-    fn model(&self, problem: &Problem) -> Result<Model, Error> {
-        Model::new(problem, self.facts, self.names.clone(), self.cascades.clone(), &self.parts)
+    fn model(&self, problem: &Problem) -> Result<CascadeModel, Error> {
+        CascadeModel::new(problem, self.facts, self.names.clone(), self.cascades.clone(), &self.parts)
     }
 
     /// Returns the best placement for a problem's goal.
-    fn found(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
+    fn found(&self, problem: &Problem, load: &LoadShares) -> Result<Option<BestPlacement>, Error> {
         match problem.goal.kind {
             GoalKind::Fastest => self.fastest(problem, load),
             _ => self.best(problem, load),
@@ -131,27 +131,27 @@ impl<'a> Room<'a> {
     }
 
     /// Returns the best placement for the goals that a placement decides.
-    fn best(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
+    fn best(&self, problem: &Problem, load: &LoadShares) -> Result<Option<BestPlacement>, Error> {
         let model = self.model(problem)?;
-        let aim = Aim::of(problem);
+        let aim = PlacementAim::from_goal(problem);
         let found = model.solve(problem, load, aim);
         Ok(found.map(|found| {
             let (objective, bound) = match aim {
-                Aim::MostAccurate => (found.accuracy, found.accuracy_bound),
-                Aim::Cheapest { .. } => (-found.price, -found.price_bound),
+                PlacementAim::MostAccurate => (found.accuracy, found.accuracy_bound),
+                PlacementAim::Cheapest { .. } => (-found.price, -found.price_bound),
             };
-            Best { model, found, objective, bound }
+            BestPlacement { model, found, objective, bound }
         }))
     }
 
     /// Returns the most accurate placement within the shortest response time in which the asked accuracy can be had.
-    fn fastest(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
+    fn fastest(&self, problem: &Problem, load: &LoadShares) -> Result<Option<BestPlacement>, Error> {
         let least = problem.goal.mean_accuracy_at_least.map_or(0.0, Accuracy::get);
-        let within = |latency_ms: f64| -> Result<Option<(Model, Found)>, Error> {
+        let within = |latency_ms: f64| -> Result<Option<(CascadeModel, FoundPlacement)>, Error> {
             let mut faster = problem.clone();
             faster.slo.latency_ms = Millis::saturating(latency_ms);
             let model = self.model(&faster)?;
-            let found = model.solve(&faster, load, Aim::MostAccurate);
+            let found = model.solve(&faster, load, PlacementAim::MostAccurate);
             Ok(found.filter(|found| found.accuracy >= least - 1e-12).map(|found| (model, found)))
         };
         let (mut refused, mut kept) = (0.0, problem.slo.latency_ms.get());
@@ -163,11 +163,16 @@ impl<'a> Room<'a> {
                 None => refused = middle,
             }
         }
-        Ok(Some(Best { model: best.0, found: best.1, objective: -kept, bound: -refused }))
+        Ok(Some(BestPlacement { model: best.0, found: best.1, objective: -kept, bound: -refused }))
     }
 
     /// Returns the best placement that aims at an accuracy over requests.
-    pub(super) fn best_above(&self, problem: &Problem, load: &Load, least: f64) -> Result<Option<Best>, Error> {
+    pub(super) fn best_above(
+        &self,
+        problem: &Problem,
+        load: &LoadShares,
+        least: f64,
+    ) -> Result<Option<BestPlacement>, Error> {
         let mut higher = problem.clone();
         higher.goal.mean_accuracy_at_least = Some(Accuracy::saturating(least));
         self.found(&higher, load)
@@ -175,7 +180,12 @@ impl<'a> Room<'a> {
 
     /// Returns the best placement as its gears take turns, or one that aims higher where changes of gear cost it the asked
     /// accuracy over requests; the best itself where none keeps that.
-    fn as_accurate_when_switched(&self, problem: &Problem, load: &Load, best: Best) -> Result<Switched, Error> {
+    fn as_accurate_when_switched(
+        &self,
+        problem: &Problem,
+        load: &LoadShares,
+        best: BestPlacement,
+    ) -> Result<Switched, Error> {
         let best = self.switched(problem, load, best);
         let least = target(problem).unwrap_or(0.0);
         // What the search takes for enough is enough here too: rounding must not make a plan dearer.
@@ -194,10 +204,10 @@ impl<'a> Room<'a> {
 
     /// Returns a placement with the gears that stay with its rule, its plan, and the part of the requests that each gear answers:
     /// as the rule was played on the recorded load, or as the loads are without one.
-    pub(super) fn switched(&self, problem: &Problem, load: &Load, best: Best) -> Switched {
-        let Best { model, mut found, objective, bound } = best;
+    pub(super) fn switched(&self, problem: &Problem, load: &LoadShares, best: BestPlacement) -> Switched {
+        let BestPlacement { model, mut found, objective, bound } = best;
         let mut plan = decode::without_rule(problem, self.facts, &model, &found);
-        let of = |kept: &[usize]| -> Vec<Step> { kept.iter().map(|&gear| found.steps[gear]).collect() };
+        let of = |kept: &[usize]| -> Vec<EnvelopeStep> { kept.iter().map(|&gear| found.steps[gear]).collect() };
         let least = target(problem).unwrap_or(0.0);
         let enough = |kept: &[usize]| envelope::accuracy_of(&of(kept), load) >= least;
         let decided = decode::decided(problem, self.facts, &model, &found, &plan, enough);
@@ -207,7 +217,7 @@ impl<'a> Room<'a> {
         }
         decided.rule.write(&mut plan);
         let answered = decided.answered.unwrap_or_else(|| envelope::weights(&found.steps, load));
-        Switched { best: Best { model, found, objective, bound }, plan, answered }
+        Switched { best: BestPlacement { model, found, objective, bound }, plan, answered }
     }
 
     /// Returns the plan with what is known about how good it is.
@@ -246,7 +256,7 @@ impl<'a> Room<'a> {
     }
 }
 
-impl conflict::Carries for Room<'_> {
+impl conflict::Carries for Planning<'_> {
     fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
         let model = self.model(problem)?;
         let counts: Vec<u32> = model.devices.iter().map(|device| device.at_most).collect();
