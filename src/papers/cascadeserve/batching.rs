@@ -56,7 +56,7 @@ fn has_throughput(
 }
 
 /// What the planner's simulation saw.
-pub(super) struct Simulated {
+pub(super) struct RingTrial {
     /// The objective's quantile of answered requests; those still under way are not counted, as in the released code.
     pub tail_ms: f64,
     /// Part of the requests that were answered.
@@ -72,7 +72,7 @@ pub(super) fn simulate(
     rate: f64,
     trigger: usize,
     settings: &RingSettings,
-) -> Simulated {
+) -> RingTrial {
     let mut trial = Trial::new(instance, cascade, shares, trigger);
     let (gap_ns, end_ns) = (1e9 / rate, (settings.simulated_s * 1e9) as u64);
     let samples = instance.records.samples().max(1);
@@ -91,7 +91,7 @@ pub(super) fn simulate(
         }
     }
     let answered = trial.times_ns.len() as f64 / arrived.max(1) as f64;
-    Simulated { tail_ms: quantile(trial.times_ns, instance.quantile) as f64 / 1e6, answered }
+    RingTrial { tail_ms: quantile(trial.times_ns, instance.quantile) as f64 / 1e6, answered }
 }
 
 /// Returns the nearest-rank quantile; infinite time where nobody was answered.
