@@ -1,6 +1,6 @@
 //! Speed of scoring and thinning cascades: `cargo bench --bench cascade`.
 
-use planner::rooms::cascade::{Record, Records, Scorer, Search, frontier};
+use planner::rooms::exits::{Record, Records, Scorer, SearchGrid, frontier};
 use planner::stats::Dice;
 
 fn main() {
@@ -27,7 +27,7 @@ fn records(models: u32, samples: u32) -> Records {
 #[divan::bench]
 fn score_all_triples(bencher: divan::Bencher<'_, '_>) {
     let records = records(5, 16_000);
-    let scorer = Scorer::new(&records, Search { longest: 3, quantiles: 63, even: 0 });
+    let scorer = Scorer::new(&records, SearchGrid { longest: 3, quantiles: 63, even: 0 });
     let triples: Vec<Vec<usize>> = scorer.sequences().into_iter().filter(|sequence| sequence.len() == 3).collect();
     let mut scores = Vec::new();
     triples.iter().for_each(|triple| scorer.score(triple, &mut scores));
@@ -47,12 +47,12 @@ fn score_all_triples(bencher: divan::Bencher<'_, '_>) {
 #[divan::bench]
 fn prepare(bencher: divan::Bencher<'_, '_>) {
     let records = records(5, 16_000);
-    bencher.bench_local(|| Scorer::new(divan::black_box(&records), Search::default()));
+    bencher.bench_local(|| Scorer::new(divan::black_box(&records), SearchGrid::default()));
 }
 
 /// What a plan needs, from the records on, all cores: loss in ten-thousandths.
 #[divan::bench(args = [(5, 16_000, 0), (5, 16_000, 7), (8, 16_000, 7), (8, 16_000, 30), (8, 64_000, 7)])]
 fn keep_the_frontier(bencher: divan::Bencher<'_, '_>, (models, samples, loss): (u32, u32, u32)) {
     let records = records(models, samples);
-    bencher.bench_local(|| frontier(divan::black_box(&records), Search::default(), f64::from(loss) * 1e-4).len());
+    bencher.bench_local(|| frontier(divan::black_box(&records), SearchGrid::default(), f64::from(loss) * 1e-4).len());
 }

@@ -5,9 +5,10 @@
 
 use planner::base::codec::{from_value, load};
 use planner::facts::Facts;
+use planner::planners::solve;
 use planner::problem::Problem;
 use planner::profile::{Answer, Answers, Profile};
-use planner::rooms::{Answer as Plans, Context, solve};
+use planner::rooms::{Answer as Plans, Context};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

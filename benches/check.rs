@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use planner::base::codec::{Loaded, load, to_bytes};
 use planner::base::units::Rate;
 use planner::facts::Facts;
+use planner::planners::solve;
 use planner::problem::Problem;
 use planner::review::{Manifest, find, review};
-use planner::rooms::{Answer, Context, record, solve};
+use planner::rooms::{Answer, Context, record};
 
 /// Problems in the folder.
 const PROBLEMS: u32 = 50;

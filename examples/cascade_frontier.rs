@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
-use planner::rooms::cascade::published::{Settings, random};
-use planner::rooms::cascade::{Cascade, Records, Search, frontier};
+use planner::papers::cascadeserve::{RingSettings, random};
+use planner::rooms::exits::{Cascade, Records, SearchGrid, frontier};
 use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use serde_json::json;
 
@@ -18,11 +18,11 @@ fn main() -> Result<()> {
     let [samples, files @ ..] = arguments.as_slice() else {
         bail!("usage: cascade_frontier SAMPLES RECORDS.csv.gz …")
     };
-    let settings = Settings { samples: samples.parse()?, ..Settings::default() };
+    let settings = RingSettings { samples: samples.parse()?, ..RingSettings::default() };
     for file in files {
         let records = Records::load(Path::new(file)).map_err(|error| anyhow!("{error}"))?;
         let start = Instant::now();
-        let ours = frontier(&records, Search::default(), 0.0);
+        let ours = frontier(&records, SearchGrid::default(), 0.0);
         let ours_s = start.elapsed().as_secs_f64();
         let recounted = ours.par_iter().filter(|cascade| records.evaluate(&cascade.members) != **cascade).count();
         let start = Instant::now();

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use planner::rooms::cascade::{
-    Cascade, Member, Records, Scorer, Search, Target, certify, frontier, path, spaced, split, work,
+use planner::rooms::exits::{
+    Cascade, Member, Records, Scorer, SearchGrid, Target, certify, frontier, path, spaced, split, work,
 };
 use planner::stats::Dice;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -129,7 +129,7 @@ fn guarantee(folder: &Path, repeats: u64, names: &[&str]) -> anyhow::Result<()> 
 
 /// The uncertified choice, the one proved relative to the reference, and the one proved by itself.
 fn choices(set: &Set, planning: usize, repeats: u64) -> [Tally; 3] {
-    let search = Search { longest: 3, quantiles: 20, even: 0 };
+    let search = SearchGrid { longest: 3, quantiles: 20, even: 0 };
     let reference = set.reference();
     let alone = set.alone(reference);
     let target = alone.accuracy - LOSS;
@@ -174,7 +174,7 @@ fn frontiers(folder: &Path, names: &[&str]) -> anyhow::Result<()> {
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
     for name in every.iter().filter(|name| names.is_empty() || names.contains(&name.as_str())) {
         let set = Set::load(folder, name)?;
-        let search = Search::default();
+        let search = SearchGrid::default();
         let (scored, to_score) = timed(|| {
             let scorer = Scorer::new(&set.records, search);
             let (mut scores, mut count) = (Vec::new(), 0_usize);

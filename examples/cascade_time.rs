@@ -10,9 +10,10 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use planner::base::codec::load;
 use planner::facts::Facts;
+use planner::papers::cascadeserve;
+use planner::planners::solve;
 use planner::problem::Problem;
-use planner::rooms::cascade::published;
-use planner::rooms::{Answer, Context, solve};
+use planner::rooms::{Answer, Context};
 use serde_json::json;
 
 fn main() -> Result<()> {
@@ -26,9 +27,9 @@ fn main() -> Result<()> {
     let facts = Facts::of_problem(&problem, folder)?;
     let repeats = rest.first().map_or(Ok(5), |repeats| repeats.parse())?;
     let highest_threshold = rest.get(1).map_or(Ok(1.0), |highest| highest.parse())?;
-    let settings = published::Settings { highest_threshold, ..published::Settings::default() };
+    let settings = cascadeserve::RingSettings { highest_threshold, ..cascadeserve::RingSettings::default() };
     let (ours_ms, ours) = median_ms(repeats, || Ok(solve(&problem, &facts, Context::default())?))?;
-    let (ring_ms, ring) = median_ms(repeats, || Ok(published::plan(&problem, &facts, &settings)?))?;
+    let (ring_ms, ring) = median_ms(repeats, || Ok(cascadeserve::plan(&problem, &facts, &settings)?))?;
     let gears = match &ours {
         Answer::Plan(plan) => plan.gears.len(),
         Answer::Infeasible(_) => 0,

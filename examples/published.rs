@@ -3,13 +3,15 @@
 //! `cargo run --release --example published -- FILE` reads a reference instance (`{"kind": "infadapter" | "ipa", "inputs":
 //! …}`) and prints `{"feasible": …, "objective": …, "config": […], "solve_ms": …}`. A second argument asks for a published
 //! baseline of `ipa` instead: `fa2-low`, `fa2-high`, or `rim:N` with N replicas a stage. Where the instance has a list
-//! `"loads_rps"`, it prints a line for each of them.
+//! `"loads_rps"`, it prints a line for each of them. A variant of `infadapter` may have a `"capacity_table"`, a map from cores
+//! to requests per second, in place of `"th_slope"` and `"th_intercept"`: it is taken as it stands, and only its core counts
+//! can be chosen.
 
 use std::time::Instant;
 
 use planner::optimize::fill::at_load;
-use planner::rooms::Published;
-use planner::rooms::pipeline::{Adapter, Deployed, PublishedPipeline};
+use planner::papers::infadapter::InfAdapterInstance;
+use planner::papers::ipa::{Adapter, Deployed, IpaInstance};
 use serde_json::{Value, json};
 
 /// Value of the objective, average accuracy, and what is deployed; nothing where no plan exists.
@@ -25,9 +27,9 @@ fn main() -> anyhow::Result<()> {
         Some("infadapter") => say(&serde_json::from_value(inputs)?, variant_set),
         Some("ipa") => {
             let loads: Option<Vec<f64>> = serde_json::from_value(reference["loads_rps"].take())?;
-            let instance: PublishedPipeline = serde_json::from_value(inputs)?;
+            let instance: IpaInstance = serde_json::from_value(inputs)?;
             for load in loads.unwrap_or_else(|| vec![instance.arrival_rate_rps]) {
-                say(&PublishedPipeline { arrival_rate_rps: load, ..instance.clone() }, |it| pipeline(it, adapter));
+                say(&IpaInstance { arrival_rate_rps: load, ..instance.clone() }, |it| pipeline(it, adapter));
             }
         }
         other => anyhow::bail!("{file}: kind is {other:?}; `infadapter` and `ipa` can be solved"),
@@ -61,7 +63,7 @@ fn say<T>(instance: &T, solve: impl Fn(&T) -> Optimum) {
     println!("{answer}");
 }
 
-fn variant_set(published: &Published) -> Optimum {
+fn variant_set(published: &InfAdapterInstance) -> Optimum {
     let instance = published.instance();
     let solution = at_load::solve(&instance, published.lambda_rps)?;
     let used = (0..instance.items.len()).filter(|&index| solution.cores[index] > 0);
@@ -75,7 +77,7 @@ fn variant_set(published: &Published) -> Optimum {
     Some((solution.value, solution.accuracy, used.map(entry).collect()))
 }
 
-fn pipeline(published: &PublishedPipeline, adapter: Adapter) -> Optimum {
+fn pipeline(published: &IpaInstance, adapter: Adapter) -> Optimum {
     let decision = published.decide(adapter)?;
     let entry = |stage: &Deployed| {
         json!({

@@ -1,6 +1,6 @@
 //! Pipelines that the bench `choice` and `examples/growth` time.
 
-use planner::optimize::choice::{Alternative, Choice, Goal, Metric, Walk};
+use planner::optimize::choice::{Alternative, Choice, Goal, Metric, SeriesParallel};
 
 /// A number from 0 to 1 that looks random and is the same every time.
 fn noise(seed: u32) -> f64 {
@@ -54,7 +54,7 @@ pub fn pipeline_at(load: f64, size: Size, metric: Metric, tightness: f64) -> Cho
     };
     let (least, most) = (ends(f64::min, f64::INFINITY), ends(f64::max, 0.0));
     Choice {
-        walk: Walk::chain(stages.len()),
+        walk: SeriesParallel::chain(stages.len()),
         stages,
         metric,
         goal: Goal::Weighted { accuracy: 10.0 },

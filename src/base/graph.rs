@@ -19,7 +19,7 @@ pub(crate) fn predecessors(stages: &[(&str, &[String])]) -> Vec<Vec<usize>> {
 
 /// Stages that follow each other, and stages that go on side by side until the last of them is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Walk {
+pub enum SeriesParallel {
     /// One stage, by index.
     Stage(usize),
     /// One after the other.
@@ -28,7 +28,7 @@ pub enum Walk {
     Parallel(Vec<Self>),
 }
 
-impl Walk {
+impl SeriesParallel {
     /// Returns a chain of so many stages.
     #[must_use]
     pub fn chain(stages: usize) -> Self {
@@ -38,7 +38,7 @@ impl Walk {
     /// Returns the tree of a graph, each stage with those that it waits for, or `None` where the graph is not
     /// series-parallel or has a circle.
     #[must_use]
-    pub fn of(after: &[Vec<usize>]) -> Option<Self> {
+    pub fn from_predecessors(after: &[Vec<usize>]) -> Option<Self> {
         let count = after.len();
         // before[a][b]: a is done before b begins.
         let mut before = vec![vec![false; count]; count];
@@ -88,13 +88,13 @@ impl Walk {
     }
 }
 
-fn tree(order: &[usize], before: &[Vec<bool>]) -> Option<Walk> {
+fn tree(order: &[usize], before: &[Vec<bool>]) -> Option<SeriesParallel> {
     if let [stage] = order {
-        return Some(Walk::Stage(*stage));
+        return Some(SeriesParallel::Stage(*stage));
     }
     let parts = components(order, before);
     if parts.len() > 1 {
-        return parts.iter().map(|part| tree(part, before)).collect::<Option<Vec<_>>>().map(Walk::Parallel);
+        return parts.iter().map(|part| tree(part, before)).collect::<Option<Vec<_>>>().map(SeriesParallel::Parallel);
     }
     // A cut is where everything so far is done before anything that follows begins.
     let is_cut =
@@ -106,7 +106,7 @@ fn tree(order: &[usize], before: &[Vec<bool>]) -> Option<Walk> {
     cuts.insert(0, 0);
     cuts.push(order.len());
     let parts = cuts.windows(2).map(|ends| tree(&order[ends[0]..ends[1]], before));
-    parts.collect::<Option<Vec<_>>>().map(Walk::Series)
+    parts.collect::<Option<Vec<_>>>().map(SeriesParallel::Series)
 }
 
 /// Splits stages into groups that have nothing to do with each other, keeping their order.
@@ -126,23 +126,23 @@ fn components(order: &[usize], before: &[Vec<bool>]) -> Vec<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::Walk::{self, Parallel, Series, Stage};
+    use super::SeriesParallel::{self, Parallel, Series, Stage};
 
     #[test]
     fn graphs_become_trees() {
-        assert_eq!(Walk::of(&[vec![], vec![0], vec![1]]), Some(Walk::chain(3)));
+        assert_eq!(SeriesParallel::from_predecessors(&[vec![], vec![0], vec![1]]), Some(SeriesParallel::chain(3)));
         // Detect, then classify and read side by side, then join.
-        let diamond = Walk::of(&[vec![], vec![0], vec![0], vec![1, 2]]);
+        let diamond = SeriesParallel::from_predecessors(&[vec![], vec![0], vec![0], vec![1, 2]]);
         assert_eq!(diamond, Some(Series(vec![Stage(0), Parallel(vec![Stage(1), Stage(2)]), Stage(3)])));
         // An edge that the others imply changes nothing.
-        assert_eq!(Walk::of(&[vec![], vec![0], vec![0, 1]]), Some(Walk::chain(3)));
-        let two = Walk::of(&[vec![], vec![], vec![0], vec![1]]);
+        assert_eq!(SeriesParallel::from_predecessors(&[vec![], vec![0], vec![0, 1]]), Some(SeriesParallel::chain(3)));
+        let two = SeriesParallel::from_predecessors(&[vec![], vec![], vec![0], vec![1]]);
         assert_eq!(two, Some(Parallel(vec![Series(vec![Stage(0), Stage(2)]), Series(vec![Stage(1), Stage(3)])])));
     }
 
     #[test]
     fn a_bridge_between_branches_and_a_circle_are_no_trees() {
-        assert_eq!(Walk::of(&[vec![], vec![], vec![0], vec![0, 1]]), None);
-        assert_eq!(Walk::of(&[vec![1], vec![0]]), None);
+        assert_eq!(SeriesParallel::from_predecessors(&[vec![], vec![], vec![0], vec![0, 1]]), None);
+        assert_eq!(SeriesParallel::from_predecessors(&[vec![1], vec![0]]), None);
     }
 }

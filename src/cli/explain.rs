@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use crate::Error;
 use crate::base::codec::{load, to_bytes};
 use crate::plan::{Plan, facts_changed};
-use crate::rooms::{self, Explanation, LimitPrice};
+use crate::planners;
+use crate::rooms::{Explanation, LimitPrice};
 
 use super::solve::{facts_of, problem_of};
 use super::{Answer, Layout, print, say_findings, table};
@@ -40,7 +41,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let facts = facts_of(&plan, &args.profile)?;
     say_findings(&facts_changed(&plan.document, &facts).in_file(&args.plan));
     let gear = args.gear.unwrap_or(plan.document.gears.len() - 1);
-    let explanation = rooms::explain(&plan.document, &problem, &facts, gear)?;
+    let explanation = planners::explain(&plan.document, &problem, &facts, gear)?;
     match args.format {
         Layout::Json => print(&to_bytes(&explanation))?,
         Layout::Table => print(describe(&explanation).as_bytes())?,

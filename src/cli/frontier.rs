@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::Error;
 use crate::base::codec::to_bytes;
 use crate::facts::Facts;
+use crate::planners;
 use crate::problem::Problem;
 use crate::rooms::Frontiers;
 
@@ -14,7 +15,7 @@ use super::{Answer, Output, print, table};
 pub fn write(problem: &Problem, facts: &Facts, loads: &[f64], output: &Output) -> Result<Answer, Error> {
     let highest = [problem.workload.max_rps.get()];
     let loads = if loads.is_empty() { &highest } else { loads };
-    let frontiers = Frontiers::of(problem, facts, &BTreeMap::new(), loads)?;
+    let frontiers = planners::frontiers(problem, facts, &BTreeMap::new(), loads)?;
     if frontiers.choices.is_empty() {
         print(b"infeasible: nothing carries the load within the SLO on what there is\n")?;
         return Ok(Answer::No);

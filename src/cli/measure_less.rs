@@ -9,9 +9,10 @@ use crate::base::units::{Millis, Share};
 use crate::facts::Facts;
 use crate::measure::adaptive::{Aim, Chooser, Known};
 use crate::measure::{CALLS_FOR_A_TAIL, Wave};
+use crate::planners::relevance;
 use crate::problem::Problem;
 use crate::profile::{Bound, Family, Key, Profile, Seen, SkippedPoint, Spot};
-use crate::rooms::{self, PointKey, Relevance, hopeful, relevance};
+use crate::rooms::{self, PointKey, Relevance, hopeful};
 use crate::{Code, Error, Finding, Findings};
 
 use super::profile::share;

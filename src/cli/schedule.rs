@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::base::codec::to_bytes;
 use crate::facts::Facts;
+use crate::planners;
 use crate::problem::Problem;
 use crate::rooms::{DayTotal, Schedule};
 use crate::workload::Arrivals;
@@ -30,7 +31,7 @@ pub fn write(problem: &Problem, facts: &Facts, day: Day<'_>, output: &Output) ->
         let finding = Finding::error(Code::Empty, "", "nobody asks for anything", "a trace with a rate above 0");
         Error::from(Findings::from(finding).in_file(day.trace))
     })?;
-    let Some(schedule) = Schedule::of(problem, facts, &load, day.period_s)? else {
+    let Some(schedule) = Schedule::of(planners::room_of(problem)?, problem, facts, &load, day.period_s)? else {
         let peak = load.peak_rps();
         print(
             format!("infeasible: no gear carries the highest rate of every period, up to {peak:.1} requests/s\n")

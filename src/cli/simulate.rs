@@ -11,8 +11,10 @@ use crate::base::finding::Findings;
 use crate::base::units::Millis;
 use crate::facts::Facts;
 use crate::plan::{Plan, facts_changed};
+use crate::planners;
+use crate::planners::baselines;
 use crate::problem::Problem;
-use crate::rooms::{BaselineKind as Kind, BaselineRules, Schedule, baselines};
+use crate::rooms::{BaselineKind as Kind, BaselineRules, Schedule};
 use crate::simulate::{Controller, Interval, Measured, Report, Settings, Summary, replicate, replicate_under};
 use clap::ValueEnum;
 
@@ -102,7 +104,7 @@ impl Baseline {
             Self::Fa2Low => vec![Kind::Fa2Low],
             Self::Fa2High => vec![Kind::Fa2High],
             Self::Rim => vec![Kind::Rim],
-            Self::All => Kind::of_problem(problem)?,
+            Self::All => Kind::of_room(planners::room_of(problem)?),
         })
     }
 }

@@ -6,6 +6,7 @@ use crate::base::codec;
 use crate::base::codec::{Loaded, load, to_bytes};
 use crate::facts::Facts;
 use crate::plan::{AtPeak, HeadRoom, Plan};
+use crate::planners;
 use crate::problem::{GoalKind, Problem};
 use crate::rooms::{self, Context};
 use crate::simulate::Effort;
@@ -105,7 +106,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         trial: tried.then_some(Effort { requests: args.trial, trials: TRIALS, seed: SEED }),
         capacity_parts: None,
     };
-    let mut plan = match rooms::solve(&problem.document, &facts, context)? {
+    let mut plan = match planners::solve(&problem.document, &facts, context)? {
         rooms::Answer::Plan(plan) => *plan,
         rooms::Answer::Infeasible(conflict) => {
             print(format!("{conflict}\n").as_bytes())?;

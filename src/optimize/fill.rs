@@ -354,10 +354,12 @@ fn worth_looking_at(instance: &Instance, index: usize, threshold: f64, most: f64
     let options = item.options.iter().copied().filter(|option| allowed(option.cores) && option.capacity > 0.0);
     let mut kept: Vec<super::Allotment> = Vec::new();
     for option in options {
-        if kept.last().is_some_and(|last| last.capacity >= most) {
-            break;
+        match kept.last() {
+            Some(last) if last.capacity >= most => break,
+            // Measured capacities may fall; more cores that carry less are of no use.
+            Some(last) if option.capacity < last.capacity => {}
+            _ => kept.push(option),
         }
-        kept.push(option);
     }
     kept
 }

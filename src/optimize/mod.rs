@@ -22,7 +22,7 @@ pub struct Item {
     pub load_time: f64,
     /// Cores that it holds now (n'_m); 0 where it is not running.
     pub current_cores: u32,
-    /// What it can carry, by cores, increasing in both; leaving it out is always possible.
+    /// What it can carry, by increasing cores; leaving it out is always possible.
     pub options: Vec<Allotment>,
 }
 

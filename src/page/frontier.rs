@@ -8,8 +8,9 @@ use crate::base::error::Error;
 use crate::facts::Facts;
 use crate::page::plot::text::number;
 use crate::plan::Gear;
+use crate::planners::frontier;
 use crate::problem::Problem;
-use crate::rooms::{FrontierPoint, frontier};
+use crate::rooms::FrontierPoint;
 
 const HEIGHT: f64 = 232.0;
 

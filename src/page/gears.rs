@@ -6,7 +6,8 @@ use super::words::{
 };
 use super::{Block, Given, Head, Seen, Table, text};
 use crate::plan::{Dispatch, Gear, Plan, Stage, diff};
-use crate::rooms::{self, Explanation, LimitPrice, RunnerUp};
+use crate::planners;
+use crate::rooms::{Explanation, LimitPrice, RunnerUp};
 
 /// Pages with so few gears show all of each.
 pub(crate) const FEW: usize = 3;
@@ -32,7 +33,7 @@ impl Explained {
             (Some(problem), Ok(facts)) => (problem, facts),
         };
         let mut explained = Self { gears: Vec::new(), missing: Vec::new() };
-        let found = match rooms::explain_all(given.plan, problem, facts) {
+        let found = match planners::explain_all(given.plan, problem, facts) {
             Ok(found) => found,
             Err(error) => return nothing(&super::frontier::first_line(&error)),
         };

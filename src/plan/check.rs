@@ -17,7 +17,7 @@ use super::packing;
 use super::proof;
 use super::watch;
 use super::{Gear, Lane, LatencyClaim, Plan, Stage, pipeline_accuracy};
-use crate::base::graph::Walk;
+use crate::base::graph::SeriesParallel;
 use crate::plan::law::Passage;
 use crate::plan::law::Turns;
 use crate::plan::law::estimate::{Queue, mixture_quantile_ms};
@@ -363,7 +363,7 @@ impl Checker<'_> {
         let (rate, slo) = (self.gear.up_to_rps.get(), self.plan.slo);
         let span_ms = SPAN * slo.latency_ms.get();
         let predecessors = self.gear.predecessors();
-        let walk = Walk::of(&predecessors)?;
+        let walk = SeriesParallel::from_predecessors(&predecessors)?;
         let (mut stages, mut leaves) = (Vec::new(), Vec::<f64>::new());
         for (lanes, before) in flows.iter().zip(&predecessors) {
             // A request comes when the last of the stages before is done with it; plans list those first.
@@ -389,7 +389,7 @@ impl Checker<'_> {
             let parts: Vec<_> = tails.iter().map(|(share, tail)| (*share, tail as &dyn Fn(f64) -> f64)).collect();
             return Some(mixture_quantile_ms(&parts, slo.quantile.get()));
         }
-        let walk = Walk::of(&self.gear.predecessors())?;
+        let walk = SeriesParallel::from_predecessors(&self.gear.predecessors())?;
         let laws: Vec<Law> = flows.iter().map(|lanes| stage_law(lanes, rate, slo.latency_ms.get())).collect();
         let law = walk.fold(&|stage: usize| laws[stage].clone(), Law::then, Law::beside);
         Some(law.quantile_ms(slo.quantile.get(), slo.latency_ms.get()).unwrap_or(f64::INFINITY))

@@ -9,7 +9,7 @@ use super::{
     RoomName, RoomSettings,
 };
 use crate::base::finding::{Code, Finding, Findings, Severity};
-use crate::base::graph::Walk;
+use crate::base::graph::SeriesParallel;
 use crate::base::near;
 
 /// Below this the number of gears grows without end.
@@ -368,7 +368,7 @@ fn stages_wait_for_earlier_ones(problem: &Problem, findings: &mut Findings) {
             findings.push(Finding::error(Code::StageOrder, format!("stages[{index}].after"), cause, action));
         }
     }
-    if known && !problem.stages().is_empty() && Walk::of(&problem.predecessors()).is_none() {
+    if known && !problem.stages().is_empty() && SeriesParallel::from_predecessors(&problem.predecessors()).is_none() {
         let cause = "branches cross: the graph is not series-parallel, so that delays cannot be added up";
         let action = "let a stage wait for all of the stages that the crossing ones wait for";
         findings.push(Finding::error(Code::StageOrder, "stages", cause, action));

@@ -14,6 +14,7 @@ use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::paths::plain;
 use crate::facts::Facts;
 use crate::plan::{self, InputRole, Plan, Tolerance};
+use crate::planners;
 use crate::problem::Problem;
 use crate::profile::Profile;
 use crate::rooms::{self, Answer, Context};
@@ -163,7 +164,7 @@ impl Inputs {
             capacity_parts: plan.map(|plan| &plan.provenance.capacity_parts),
             ..Context::default()
         };
-        match rooms::solve(&problem.document, facts, context) {
+        match planners::solve(&problem.document, facts, context) {
             Err(Error::Unsupported { .. }) => Ok(None),
             answer => answer.map(Some),
         }
@@ -436,7 +437,7 @@ pub fn remake(plan: &Loaded<Plan>) -> Result<Answer, Error> {
     let effort = tried.map(|trial| Effort { requests: trial.requests, trials: trial.trials, seed: trial.seed });
     let from = now.from.as_ref().map(|plan| &plan.document);
     let mut answer =
-        rooms::solve(&problem.document, &now.facts, Context { from, trial: effort, ..Context::default() })?;
+        planners::solve(&problem.document, &now.facts, Context { from, trial: effort, ..Context::default() })?;
     if let Answer::Plan(made) = &mut answer {
         let folder = plan.path.parent().unwrap_or(Path::new(""));
         rooms::record(made, folder, problem, &now.facts, now.from.as_ref());

@@ -19,7 +19,7 @@
 use std::time::Duration;
 
 use super::gears::merged;
-use super::{Cascades, Freedom, Planned, Room, room_of};
+use super::{Cascades, Freedom, Planned, Room};
 use crate::base::error::Error;
 use crate::base::units::{Accuracy, Millis, Rate, Share};
 use crate::facts::{Ask, Facts};
@@ -74,14 +74,11 @@ impl BaselineKind {
         Self::Rim,
     ];
 
-    /// Returns every kind that a problem has.
-    ///
-    /// # Errors
-    /// As [`solve`](super::solve), for rooms that do not plan.
-    pub fn of_problem(problem: &Problem) -> Result<Vec<Self>, Error> {
-        let freedoms = room_of(problem)?.freedoms();
+    /// Returns every kind that a room has.
+    pub fn of_room(room: &dyn Room) -> Vec<Self> {
+        let freedoms = room.freedoms();
         let has = |kind: &Self| kind.taken().is_none_or(|taken| freedoms.contains(&taken));
-        Ok(Self::ALL.into_iter().filter(has).collect())
+        Self::ALL.into_iter().filter(has).collect()
     }
 
     /// Returns the freedom that is taken away; any room's plan has a last gear.
@@ -122,13 +119,13 @@ pub struct BaselineRules {
 /// # Errors
 /// As [`solve`](super::solve); [`Error::Unsupported`] where the room lacks the freedom that the kind takes away.
 pub fn baselines(
+    room: &dyn Room,
     kind: BaselineKind,
     plan: &Plan,
     problem: &Problem,
     facts: &Facts,
     rules: BaselineRules,
 ) -> Result<Vec<Baseline>, Error> {
-    let room = room_of(problem)?;
     if let Some(taken) = kind.taken().filter(|taken| !room.freedoms().contains(taken)) {
         return Err(Error::Unsupported {
             what: format!(

@@ -11,7 +11,7 @@ use crate::profile::Service;
 
 /// A way to run a variant: so many replicas of so many cores, with a batch rule.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Candidate {
+pub(crate) struct Candidate {
     /// Cores of one replica.
     pub cores_each: u32,
     /// Replicas.
@@ -29,22 +29,22 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    pub(super) fn cores(&self) -> u32 {
+    pub(crate) fn cores(&self) -> u32 {
         self.cores_each * self.replicas
     }
 
-    pub(super) fn allotment(&self) -> Allotment {
+    pub(crate) fn allotment(&self) -> Allotment {
         Allotment { cores: self.cores(), capacity: self.capacity }
     }
 
-    pub(super) fn queue(&self) -> Queue<'_> {
+    pub(crate) fn queue(&self) -> Queue<'_> {
         Queue { service: &self.service.law, servers: self.replicas, batch: self.batch, hold_ms: self.hold_ms }
     }
 
     /// Works out the capacity of a way to run a variant.
     ///
     /// The hold is the mean service time ÷ replicas: at saturation that is the time in which a batch fills.
-    pub(super) fn new(service: Service, cores_each: u32, replicas: u32, batch: u32, slo: &Slo) -> Self {
+    pub(crate) fn new(service: Service, cores_each: u32, replicas: u32, batch: u32, slo: &Slo) -> Self {
         let hold_ms = if batch > 1 { service.law.mean_ms() / f64::from(replicas) } else { 0.0 };
         let mut candidate = Self { cores_each, replicas, batch, hold_ms, capacity: 0.0, service, machine: None };
         candidate.capacity = candidate.queue().capacity_rps(slo);
@@ -56,7 +56,7 @@ impl Candidate {
 ///
 /// Only (cores, batch) pairs enter that were measured, or filled in from the family's surface where the profile has holes;
 /// a replica never has more cores than were measured.
-pub(super) fn candidates(ask: &Ask<'_>, variant: &str) -> Result<Vec<Candidate>, Error> {
+pub(crate) fn candidates(ask: &Ask<'_>, variant: &str) -> Result<Vec<Candidate>, Error> {
     let problem = &ask.problem;
     let curve = ask.facts.curve(variant, "cpu").ok_or_else(|| not_measured(variant, "any point on `cpu`"))?;
     let budget = problem.core_budget();

@@ -20,7 +20,7 @@ pub struct Choice {
     /// Cores of each lane's variant; where machines are rented, of each variant on each kind, called like `cnn_m-small`.
     pub cores_of: Vec<(String, u32)>,
     /// Every lane's variant and how it runs; empty where replicas are devices.
-    pub(super) lanes: Vec<(String, Candidate)>,
+    pub(crate) lanes: Vec<(String, Candidate)>,
 }
 
 impl Choice {

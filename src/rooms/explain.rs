@@ -11,7 +11,7 @@ use crate::facts::{Ask, Facts};
 use crate::plan::{Gear, Plan};
 use crate::problem::{GoalKind, Problem};
 
-use super::{Choice, Opened, Room, room_of};
+use super::{Choice, Opened, Room};
 
 /// Differences of accuracies, prices and objectives below this are rounding.
 const CLOSE: f64 = 1e-9;
@@ -76,33 +76,12 @@ pub struct RunnerUp {
     pub objective: f64,
 }
 
-/// Explains one gear of a plan by solving its problem again at the gear's highest load.
+/// Explains gears of a plan by solving its problem again at the highest load of each; the facts are worked in once.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for rooms that do not plan yet or a gear that does not exist; [`Error::Input`] for missing facts.
-pub fn explain(plan: &Plan, problem: &Problem, facts: &Facts, gear: usize) -> Result<Explanation, Error> {
-    if gear >= plan.gears.len() {
-        return Err(Error::Unsupported {
-            what: format!("the plan has no gear {gear}"),
-            hint: format!("gears are 0 to {}", plan.gears.len().saturating_sub(1)),
-        });
-    }
-    explain_gears(room_of(problem)?, plan, problem, facts, &[gear])?.remove(0)
-}
-
-/// Explains every gear of a plan, each as [`explain`] does; the facts are worked in once.
-///
-/// # Errors
-/// As [`explain`], for all gears together where it is for none in particular.
-pub fn explain_all(plan: &Plan, problem: &Problem, facts: &Facts) -> Result<Vec<Result<Explanation, Error>>, Error> {
-    explain_gears(room_of(problem)?, plan, problem, facts, &(0..plan.gears.len()).collect::<Vec<_>>())
-}
-
-/// Explains gears of a plan of a room of the caller's choice.
-///
-/// # Errors
-/// As [`explain_all`].
-pub fn explain_gears(
+/// [`Error::Input`] for missing facts; for a gear alone, [`Error::Unsupported`] where there is no such gear or it is not what its
+/// problem gives.
+pub fn explain(
     room: &dyn Room,
     plan: &Plan,
     problem: &Problem,
@@ -128,7 +107,10 @@ struct Explainer<'a> {
 
 impl Explainer<'_> {
     fn gear(&self, index: usize) -> Result<Explanation, Error> {
-        let gear = &self.plan.gears[index];
+        let gear = self.plan.gears.get(index).ok_or_else(|| Error::Unsupported {
+            what: format!("the plan has no gear {index}"),
+            hint: format!("gears are 0 to {}", self.plan.gears.len().saturating_sub(1)),
+        })?;
         let load = gear.up_to_rps.get();
         let best = self.opened.best_at(load)?.filter(|best| self.is_what_runs(gear, best));
         let best = best.ok_or_else(|| not_what_it_gives(index, load))?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Choice, room_of};
+use super::{Choice, Room};
 use crate::base::error::Error;
 use crate::facts::{Ask, Facts, Parts};
 use crate::problem::Problem;
@@ -34,9 +34,15 @@ pub struct FrontierPoint {
 /// choice within its cores, or within its money.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for rooms that do not plan yet; [`Error::Input`] for missing facts.
-pub fn frontier(problem: &Problem, facts: &Facts, parts: &Parts, load_rps: f64) -> Result<Vec<FrontierPoint>, Error> {
+/// [`Error::Input`] for missing facts.
+pub fn frontier(
+    room: &dyn Room,
+    problem: &Problem,
+    facts: &Facts,
+    parts: &Parts,
+    load_rps: f64,
+) -> Result<Vec<FrontierPoint>, Error> {
     let ask = Ask::new(problem, facts).with_parts(parts);
-    let choices = room_of(&ask.problem)?.open(&ask)?.frontier(load_rps)?;
+    let choices = room.open(&ask)?.frontier(load_rps)?;
     Ok(choices.iter().map(Choice::point).collect())
 }

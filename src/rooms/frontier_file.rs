@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::baselines::{RIM_REPLICAS, one_a_stage, with_replicas};
-use super::{Choice, Freedom, Room, goal, room_of};
+use super::{Choice, Freedom, Room, goal};
 use crate::base::codec::Document;
 use crate::base::error::Error;
 use crate::base::finding::{Code, Finding, Findings};
@@ -104,20 +104,25 @@ impl Chooser {
 }
 
 impl Frontiers {
-    /// Returns the frontier of a problem at each of these loads, with what others would choose from the same facts; those that
+    /// Returns the frontier of a problem at each of these loads, with what the paper and others would choose from the same facts; those that
     /// find no choice, or lack a fact, are left out.
     ///
     /// # Errors
     /// As [`frontier`](super::frontier()).
-    pub fn of(problem: &Problem, facts: &Facts, parts: &Parts, loads: &[f64]) -> Result<Self, Error> {
-        let room = room_of(problem)?;
+    pub fn new(
+        (room, paper): (&dyn Room, Option<&dyn Room>),
+        problem: &Problem,
+        facts: &Facts,
+        parts: &Parts,
+        loads: &[f64],
+    ) -> Result<Self, Error> {
         let ask = Ask::new(problem, facts).with_parts(parts);
         let price = problem.inventory.price_usd_per_core_hour.get();
         let mut choices = Vec::new();
         let own = room.open(&ask)?;
         for &load in loads {
             let of_room = own.frontier(load)?.into_iter().map(|choice| (Chooser::Frontier, choice));
-            let rivals = rivals(room, &ask, load)?;
+            let rivals = rivals(room, paper, &ask, load)?;
             choices.extend(of_room.chain(rivals).map(|(by, choice)| FrontierChoice {
                 load_rps: Rate::saturating(load),
                 by,
@@ -176,11 +181,15 @@ impl Frontiers {
 }
 
 /// Returns what the room chooses with one of its freedoms taken away, and what its paper chooses.
-fn rivals(room: &dyn Room, ask: &Ask<'_>, load: f64) -> Result<Vec<(Chooser, Choice)>, Error> {
+fn rivals(
+    room: &dyn Room,
+    paper: Option<&dyn Room>,
+    ask: &Ask<'_>,
+    load: f64,
+) -> Result<Vec<(Chooser, Choice)>, Error> {
     let mut found = Vec::new();
-    if let Some(published) = ask.problem.room.as_published().filter(|_| ask.problem.inventory.machines.is_empty()) {
-        let asked = Problem { room: published, ..ask.problem.as_ref().clone() };
-        match frontier_of(room, ask, asked, load) {
+    if let Some(paper) = paper {
+        match paper.open(ask).and_then(|opened| opened.frontier(load)) {
             Ok(choices) => found.extend(choices.into_iter().map(|choice| (Chooser::Published, choice))),
             // Its model rests on points that not every profile has.
             Err(Error::Input(_)) => {}

@@ -18,7 +18,7 @@ use super::switch;
 const UNSEEN: f64 = 1e-3;
 
 /// A gear with the pools that it needs.
-pub(super) struct Decoded {
+pub(crate) struct Decoded {
     /// The gear, but for the replicas of its pools.
     pub gear: Gear,
     /// Every lane's variant and how it runs.
@@ -27,7 +27,7 @@ pub(super) struct Decoded {
 
 /// Puts the gears together, at most as many as the goal allows: pools as large as any gear needs. What they claim of the
 /// latency is worked out here, from the walk as it is written down.
-pub(super) fn assemble(ask: &Ask<'_>, decoded: Vec<Decoded>) -> Plan {
+pub(crate) fn assemble(ask: &Ask<'_>, decoded: Vec<Decoded>) -> Plan {
     let (problem, facts) = (ask.problem.as_ref(), ask.facts.as_ref());
     let decoded = worth_keeping(problem, facts, decoded);
     let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
@@ -175,7 +175,7 @@ fn slowest_load_ms(facts: &Facts, gears: &[Decoded]) -> f64 {
     lanes.map(|(variant, _)| load_ms(facts, variant)).fold(0.0, f64::max)
 }
 
-pub(super) fn lane(variant: &str, candidate: &Candidate, share: f64) -> Lane {
+pub(crate) fn lane(variant: &str, candidate: &Candidate, share: f64) -> Lane {
     Lane {
         variant: variant.to_owned(),
         pool: pool_name(variant, candidate),
@@ -201,7 +201,7 @@ pub(super) fn one_stage(lanes: Vec<Lane>) -> Stage {
 }
 
 /// Makes the shares sum to 1 exactly as far as rounding allows, by giving the rest to the largest.
-pub(super) fn level_shares(lanes: &mut [Lane]) {
+pub(crate) fn level_shares(lanes: &mut [Lane]) {
     let sum: f64 = lanes.iter().filter_map(|lane| lane.share).map(f64::from).sum();
     let largest = lanes.iter_mut().filter_map(|lane| lane.share.as_mut()).max_by(|a, b| a.get().total_cmp(&b.get()));
     if let Some(share) = largest {

@@ -8,14 +8,15 @@
 //! [`Room`] is what a planner has to be; everything below the arrow is written once over it. Each room is a folder.
 
 mod baselines;
-mod candidates;
+pub(crate) mod candidates;
 pub mod cascade;
 mod choice;
 mod conflict;
+pub mod exits;
 mod explain;
 mod frontier;
 mod frontier_file;
-mod gears;
+pub(crate) mod gears;
 mod goal;
 mod loading;
 mod machines;
@@ -27,28 +28,28 @@ mod schedule;
 mod solve;
 mod switch;
 mod tried;
-mod variant_set;
+pub(crate) mod variant_set;
 mod verify;
 
 use crate::base::error::Error;
 use crate::base::finding::Findings;
 use crate::facts::Ask;
 use crate::plan::Plan;
-use crate::problem::{Problem, RoomName, RoomSettings};
+use crate::problem::Problem;
 
 pub use baselines::{Baseline, BaselineKind, BaselineRules, baselines};
 pub use cascade::Cascades;
 pub use choice::Choice;
 pub use conflict::{Conflict, ConflictingLimit};
-pub use explain::{Explanation, LimitPrice, RunnerUp, explain, explain_all, explain_gears};
+pub use explain::{Explanation, LimitPrice, RunnerUp, explain};
 pub use frontier::{FrontierPoint, frontier};
 pub use frontier_file::{Chooser, FrontierChoice, FrontierFormat, Frontiers};
 pub use pipeline::Pipeline;
 pub use record::record;
 pub use relevance::{PointKey, Relevance, Skipped, hopeful, relevance};
 pub use schedule::{DayTotal, Period, Schedule, ScheduleFormat};
-pub use solve::{Answer, Context, solve, solve_in};
-pub use variant_set::{Published, VariantSet, published_capacity};
+pub use solve::{Answer, Context, solve};
+pub use variant_set::VariantSet;
 
 /// A planner.
 pub trait Room: Sync {
@@ -65,8 +66,7 @@ pub trait Room: Sync {
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error>;
 
     /// Tells whether a failing trial can be answered by planning again with less of the variants' capacities.
-    fn can_be_cut(&self, problem: &Problem) -> bool {
-        let _ = problem;
+    fn can_be_cut(&self) -> bool {
         true
     }
 
@@ -166,26 +166,4 @@ pub enum Freedom {
     StageVariants,
     /// Other numbers of replicas for other stages.
     Replicas,
-}
-
-/// Returns the room that answers a problem.
-///
-/// # Errors
-/// [`Error::Unsupported`] for rooms that do not plan yet; findings where the room cannot plan what the problem asks.
-pub fn room_of(problem: &Problem) -> Result<&'static dyn Room, Error> {
-    let room: &'static dyn Room = match &problem.room {
-        RoomSettings::VariantSet(_) => &VariantSet,
-        RoomSettings::Pipeline(_) => &Pipeline,
-        RoomSettings::Cascade(_) => &Cascades,
-        RoomSettings::Dropout | RoomSettings::Offload => return Err(plans_nothing(problem.room.name())),
-    };
-    room.asks(problem).or(())?;
-    Ok(room)
-}
-
-fn plans_nothing(room: RoomName) -> Error {
-    Error::Unsupported {
-        what: format!("the room `{}` does not plan yet", room.as_str()),
-        hint: "`variant-set`, `pipeline` and `cascade` do; plans of every room can be simulated".to_owned(),
-    }
 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::candidates::Candidate;
-use super::{Answer, Context, Room, room_of, solve_in};
+use super::{Answer, Context, Room, solve};
 use crate::base::error::Error;
 use crate::facts::{Ask, Facts};
 use crate::plan::Plan;
@@ -154,23 +154,23 @@ const fn rests_on_one_point(problem: &Problem) -> bool {
 /// # Errors
 /// As [`solve`].
 pub fn relevance(
+    room: &dyn Room,
     problem: &Problem,
     facts: &Facts,
     (asked, device): (&[PointKey], &str),
     bound: Bound,
     context: Context<'_>,
 ) -> Result<Relevance, Error> {
-    let room: &dyn Room = room_of(problem)?;
     let mut bound = bound;
     let mut hopeful = facts.at_best(asked, device, bound);
     let allowed: BTreeSet<String> = Ask::new(problem, facts).variants()?.into_iter().collect();
     let measured = measured(facts, device);
-    let mut at_best = solve_in(room, problem, &hopeful, context)?;
+    let mut at_best = solve(room, problem, &hopeful, context)?;
     if matches!(at_best, Answer::Infeasible(_)) && bound.near_tie > 0.0 {
         // Whether there is a plan at all is no matter of a few per cent.
         bound.near_tie = 0.0;
         hopeful = facts.at_best(asked, device, bound);
-        at_best = solve_in(room, problem, &hopeful, context)?;
+        at_best = solve(room, problem, &hopeful, context)?;
     }
     let used = match &at_best {
         Answer::Plan(plan) => used(plan, problem, &allowed),

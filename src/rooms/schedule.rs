@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Context, solve};
+use super::{Answer, Context, Room, solve};
 use crate::base::codec::Document;
 use crate::base::error::Error;
 use crate::base::finding::{Code, Finding, Findings};
@@ -120,7 +120,13 @@ impl Schedule {
     ///
     /// # Errors
     /// As [`solve`]; [`Error::Unsupported`] for goals that have no value over a day.
-    pub fn of(problem: &Problem, facts: &Facts, day: &RecordedLoad, period_s: f64) -> Result<Option<Self>, Error> {
+    pub fn of(
+        room: &dyn Room,
+        problem: &Problem,
+        facts: &Facts,
+        day: &RecordedLoad,
+        period_s: f64,
+    ) -> Result<Option<Self>, Error> {
         if !problem.inventory.machines.is_empty() {
             return Err(Error::Unsupported {
                 what: "a schedule does not know machines (`inventory.machines`)".to_owned(),
@@ -128,7 +134,7 @@ impl Schedule {
             });
         }
         let weights = Weighing::of(problem)?;
-        let options = options(problem, facts, day.peak_rps())?;
+        let options = options(room, problem, facts, day.peak_rps())?;
         let spans = spans(day, period_s);
         let all: f64 = spans.iter().map(|span| span.requests).sum();
         let seconds = day.length_s();
@@ -287,7 +293,7 @@ impl Weighing {
 }
 
 /// Returns the gears of the most accurate plans within every number of cores: all that is worth choosing at any load.
-fn options(problem: &Problem, facts: &Facts, peak: f64) -> Result<Vec<Choosable>, Error> {
+fn options(room: &dyn Room, problem: &Problem, facts: &Facts, peak: f64) -> Result<Vec<Choosable>, Error> {
     let mut all = Vec::new();
     // Gears are priced here, period by period, and not by the trace.
     let facts = &facts.without_load();
@@ -302,7 +308,7 @@ fn options(problem: &Problem, facts: &Facts, peak: f64) -> Result<Vec<Choosable>
         if cores < asked.inventory.min_cores_per_variant {
             continue;
         }
-        let plan = match solve(&asked, facts, Context::default())? {
+        let plan = match solve(room, &asked, facts, Context::default())? {
             Answer::Plan(plan) => Some(plan),
             Answer::Infeasible(conflict) => {
                 let rate = conflict.limits.iter().find(|limit| limit.key == "workload.max_rps");
@@ -310,7 +316,7 @@ fn options(problem: &Problem, facts: &Facts, peak: f64) -> Result<Vec<Choosable>
                     None => None,
                     Some(rate) => {
                         asked.workload.max_rps = Rate::saturating(rate * (1.0 - 1e-6));
-                        match solve(&asked, facts, Context::default())? {
+                        match solve(room, &asked, facts, Context::default())? {
                             Answer::Plan(plan) => Some(plan),
                             Answer::Infeasible(_) => None,
                         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Conflict, Planned, Room, conflict, loading, room_of, safety_margin, tried, verify};
+use super::{Conflict, Planned, Room, conflict, loading, safety_margin, tried, verify};
 use crate::base::error::Error;
 use crate::facts::{Ask, Facts, Parts};
 use crate::plan::Plan;
@@ -31,24 +31,16 @@ pub struct Context<'a> {
     pub capacity_parts: Option<&'a BTreeMap<String, f64>>,
 }
 
-/// Solves a problem in its room.
+/// Solves a problem in a room.
 ///
 /// # Errors
-/// [`Error::Input`] where facts are missing, [`Error::Solver`] where no proof was reached, [`Error::Unsupported`] for rooms that
-/// do not plan yet.
-pub fn solve(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
-    solve_in(room_of(problem)?, problem, facts, context)
-}
-
-/// Solves a problem in a room of the caller's choice.
-///
-/// # Errors
-/// As [`solve`].
-pub fn solve_in(room: &dyn Room, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
+/// [`Error::Input`] where facts are missing or the room cannot plan what is asked, [`Error::Solver`] where no proof was reached.
+pub fn solve(room: &dyn Room, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
+    room.asks(problem).or(())?;
     let running = context.from.map_or_else(Vec::new, Plan::running);
     let ask = Ask::new(problem, facts).with_running(running);
     let parts = context.capacity_parts.cloned().unwrap_or_default();
-    let mut answer = match context.trial.filter(|_| room.can_be_cut(problem)) {
+    let mut answer = match context.trial.filter(|_| room.can_be_cut()) {
         Some(effort) => tried::solve(room, &ask, parts, effort)?,
         None => once(room, &ask, &parts)?,
     };
@@ -59,7 +51,7 @@ pub fn solve_in(room: &dyn Room, problem: &Problem, facts: &Facts, context: Cont
             }
             if let Some(margin) = &ask.margin {
                 let unbuffered = Problem { risk: None, ..problem.clone() };
-                let without = solve_in(room, &unbuffered, facts, context)?;
+                let without = solve(room, &unbuffered, facts, context)?;
                 safety_margin::record(plan, problem, margin, &without);
             }
         }

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use planner::base::codec::load;
 use planner::facts::Facts;
+use planner::papers::cascadeserve;
 use planner::plan::Plan;
+use planner::planners;
 use planner::problem::{CascadeSettings, Problem, RoomSettings};
-use planner::rooms::cascade::published;
-use planner::rooms::{Answer, Baseline, BaselineKind as Kind, BaselineRules, Context, baselines, solve};
+
+use planner::planners::{baselines, solve};
+use planner::rooms::{Answer, Baseline, BaselineKind as Kind, BaselineRules, Context};
 use planner::simulate::{Controller, Measured, Report, Settings, replicate_under};
 use planner::workload::Arrivals;
 
@@ -48,7 +51,9 @@ impl Bench {
 fn every_baseline_is_a_sound_plan_within_the_cores() {
     let bench = bench();
     let mut seen = 0;
-    for baseline in Kind::of_problem(&bench.problem).expect("it plans").into_iter().flat_map(|kind| bench.all(kind)) {
+    for baseline in
+        Kind::of_room(planners::room_of(&bench.problem).expect("it plans")).into_iter().flat_map(|kind| bench.all(kind))
+    {
         assert!(baseline.plan.validate().0.is_empty(), "{}: {}", baseline.name, baseline.plan.validate());
         for gear in &baseline.plan.gears {
             let cores = |pool: &planner::plan::Pool| pool.on.cores() * gear.replicas_of(pool);
@@ -185,7 +190,7 @@ fn baselines_of_a_cascade_run_on_its_devices() {
     };
     let ours = try_out(&bench.plan).whole.accuracy.expect("known").get();
     let mut seen = 0;
-    for kind in Kind::of_problem(&bench.problem).expect("it plans") {
+    for kind in Kind::of_room(planners::room_of(&bench.problem).expect("it plans")) {
         for baseline in bench.all(kind) {
             let findings = baseline.plan.validate();
             assert!(findings.0.is_empty(), "{}: {findings}", baseline.name);
@@ -215,11 +220,15 @@ fn cascadeserve_as_published_plans_on_the_same_facts() {
     problem.goal.gears_at_most = None;
     problem.workload.max_rps = planner::base::units::Rate::saturating(4_000.0);
     let facts = Facts::load(&[root.join("profiles/digits.json")]).expect("the shipped profile");
-    let settings = published::Settings { samples: 2_000, simulated_s: 1.0, ..published::Settings::of(&problem) };
-    let plan = published::plan(&problem, &facts, &settings).expect("facts are there").expect("a light load");
+    let settings = cascadeserve::RingSettings {
+        samples: 2_000,
+        simulated_s: 1.0,
+        ..cascadeserve::RingSettings::from_problem(&problem)
+    };
+    let plan = cascadeserve::plan(&problem, &facts, &settings).expect("facts are there").expect("a light load");
     assert!(plan.validate().0.is_empty(), "{}", plan.validate());
     assert_eq!(plan.gears.len(), 10, "one gear for each range");
-    assert_eq!(Some(&plan), published::plan(&problem, &facts, &settings).expect("facts are there").as_ref());
+    assert_eq!(Some(&plan), cascadeserve::plan(&problem, &facts, &settings).expect("facts are there").as_ref());
     problem.slo.latency_ms = planner::base::units::Millis::saturating(0.001);
-    assert_eq!(published::plan(&problem, &facts, &settings).expect("facts are there"), None);
+    assert_eq!(cascadeserve::plan(&problem, &facts, &settings).expect("facts are there"), None);
 }

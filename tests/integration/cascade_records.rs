@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use planner::rooms::cascade::{Cascade, Member, Records, Scorer, Search, Target, certify, path, spaced, split};
+use planner::rooms::exits::{Cascade, Member, Records, Scorer, SearchGrid, Target, certify, path, spaced, split};
 use planner::stats::Dice;
 
 const DATA: &str = "../shared/data/cascade";
@@ -30,7 +30,7 @@ fn fast_scores_are_those_of_counting_on_public_sets() {
     ] {
         let Some(file) = file(&format!("{name}.csv.gz")) else { continue };
         let records = Records::load(&file).expect("a record file");
-        let scorer = Scorer::new(&records, Search { longest: 4, quantiles: 9, even: 5 });
+        let scorer = Scorer::new(&records, SearchGrid { longest: 4, quantiles: 9, even: 5 });
         let mut scores = Vec::new();
         scorer.sequences().iter().for_each(|sequence| scorer.score(sequence, &mut scores));
         let mut dice = Dice::new(1, 0);
@@ -66,7 +66,7 @@ fn a_proof_misses_no_more_often_than_it_says() {
     let Some(file) = file("frugalml_rafdb.csv.gz") else { return };
     let records = Records::load(&file).expect("a record file");
     let reference = records.index_of("microsoft").expect("the best by itself");
-    let search = Search { longest: 2, quantiles: 20, even: 0 };
+    let search = SearchGrid { longest: 2, quantiles: 20, even: 0 };
     let prices = [0.001, 5.0, 10.0, 15.0];
     let target = records.evaluate(&[Member { model: reference, exit_at: None }]).accuracy - LOSS;
     let missed = |cascade: Option<&Cascade>| {

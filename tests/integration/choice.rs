@@ -1,19 +1,20 @@
 //! The search for one alternative a stage against enumeration and HiGHS, and against the laws of the design.
 
-use planner::optimize::choice::{Alternative, Choice, Goal, Metric, Table, Walk, enumerate, labels};
+use planner::optimize::choice::{Alternative, Choice, Goal, Metric, SeriesParallel, Table, enumerate, labels};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 const INSTANCES: u64 = 2400;
 
-fn walk(rng: &mut ChaCha8Rng, stages: usize) -> Walk {
+fn walk(rng: &mut ChaCha8Rng, stages: usize) -> SeriesParallel {
     let graphs: &[&[&[usize]]] = match stages {
         3 => &[&[&[], &[0], &[0]], &[&[], &[], &[0, 1]], &[&[], &[0], &[1]], &[&[], &[], &[]]],
         4 => &[&[&[], &[0], &[0], &[1, 2]], &[&[], &[], &[0], &[1]], &[&[], &[0], &[1], &[2]]],
-        _ => return Walk::chain(stages),
+        _ => return SeriesParallel::chain(stages),
     };
     let graph = graphs[rng.random_range(0..graphs.len())];
-    Walk::of(&graph.iter().map(|after| after.to_vec()).collect::<Vec<_>>()).expect("series-parallel")
+    SeriesParallel::from_predecessors(&graph.iter().map(|after| after.to_vec()).collect::<Vec<_>>())
+        .expect("series-parallel")
 }
 
 /// Draws an instance of up to four stages with a few alternatives; small numbers on a grid, so that ties happen.

@@ -6,6 +6,7 @@ use std::path::Path;
 use planner::base::codec::{from_value, to_bytes};
 use planner::facts::Facts;
 use planner::page::plot::{Figure, svg};
+use planner::planners;
 use planner::problem::Problem;
 use planner::rooms::{Chooser, FrontierChoice, Frontiers};
 use serde_json::json;
@@ -37,7 +38,7 @@ fn nobody_beats_the_frontier() {
         ("pipeline", vec![Chooser::Fa2Low, Chooser::Fa2High, Chooser::Rim], [200.0, 500.0]),
     ];
     for (room, others, loads) in asked {
-        let found = Frontiers::of(&problem(room), &facts, &BTreeMap::new(), &loads).expect("both rooms have one");
+        let found = planners::frontiers(&problem(room), &facts, &BTreeMap::new(), &loads).expect("both rooms have one");
         assert_eq!(found.loads(), loads, "{room}");
         for by in others {
             assert!(found.choices.iter().any(|choice| choice.by == by), "{room}: no {by:?}");

@@ -9,8 +9,9 @@ use planner::facts::Facts;
 use planner::optimize::fill::{Ladder, at_load};
 use planner::optimize::{Instance, Objective, enumerate};
 use planner::plan::{Plan, Tolerance, check};
+use planner::planners::{frontier, solve};
 use planner::problem::Problem;
-use planner::rooms::{Answer, Context, FrontierPoint, frontier, solve};
+use planner::rooms::{Answer, Context, FrontierPoint};
 use serde_json::{Value, json};
 
 use crate::variant_set::random_instance;

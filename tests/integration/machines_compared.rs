@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use planner::optimize::Objective;
 use planner::optimize::fleet::mix::Mix;
 use planner::plan::{Gear, Tolerance, check};
-use planner::rooms::{
-    Answer, BaselineKind, BaselineRules, Chooser, Context, Frontiers, baselines, explain, frontier, solve,
-};
+use planner::planners;
+use planner::planners::{baselines, explain, frontier, solve};
+use planner::rooms::{Answer, BaselineKind, BaselineRules, Chooser, Context};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -130,7 +130,7 @@ fn the_frontier_on_machines_is_what_nothing_beats() {
 fn others_on_machines_pack_and_do_not_beat_the_frontier() {
     let facts = facts();
     let problem = problem(9_000.0, &two_kinds(), &goals()[0]);
-    let found = Frontiers::of(&problem, &facts, &BTreeMap::new(), &[9_000.0]).expect("the room has one");
+    let found = planners::frontiers(&problem, &facts, &BTreeMap::new(), &[9_000.0]).expect("the room has one");
     let own = |usd: f64| {
         let within = found.choices.iter().filter(|choice| choice.by == Chooser::Frontier);
         let within = within.filter(|choice| choice.cost_usd_per_hour.get() <= usd + 1e-9);
@@ -146,7 +146,7 @@ fn others_on_machines_pack_and_do_not_beat_the_frontier() {
     plan.provenance.problem = Some(problem.clone());
     let rules = BaselineRules { look_ahead: std::time::Duration::from_secs(60), overloaded: false };
     let mut seen = 0;
-    for kind in BaselineKind::of_problem(&problem).expect("it plans") {
+    for kind in BaselineKind::of_room(planners::room_of(&problem).expect("it plans")) {
         for baseline in baselines(kind, &plan, &problem, &facts, rules).expect("facts are there") {
             let findings = check(&baseline.plan, &facts, None, Tolerance::default());
             let packs = findings.0.iter().all(|finding| !finding.to_string().contains("machine"));

@@ -6,13 +6,14 @@ use std::time::Duration;
 use planner::base::codec::{from_value, load, to_bytes};
 use planner::base::units::{Accuracy, Millis};
 use planner::facts::Facts;
-use planner::optimize::choice::{Alternative, Choice, Goal, Metric, Walk, enumerate, labels};
+use planner::optimize::choice::{Alternative, Choice, Goal, Metric, SeriesParallel, enumerate, labels};
+use planner::papers::ipa::{Adapter, IpaInstance};
 use planner::plan::law::estimate::Queue;
 use planner::plan::law::flow::Law;
 use planner::plan::{Plan, Tolerance, check};
+use planner::planners::{explain, solve};
 use planner::problem::{Problem, RoomSettings};
-use planner::rooms::pipeline::{Adapter, PublishedPipeline};
-use planner::rooms::{Answer, Conflict, Context, explain, solve};
+use planner::rooms::{Answer, Conflict, Context};
 use planner::simulate::{Effort, Measured, Settings, replicate};
 use planner::stats::Distribution;
 use planner::workload::Arrivals;
@@ -241,9 +242,9 @@ fn laws(seed: u64) -> Choice<Law> {
         })
         .collect();
     let walk = match (count, seed % 2) {
-        (4, 0) => Walk::of(&[vec![], vec![0], vec![0], vec![1, 2]]).expect("a diamond"),
-        (3, 0) => Walk::of(&[vec![], vec![0], vec![0]]).expect("a fork"),
-        _ => Walk::chain(count),
+        (4, 0) => SeriesParallel::from_predecessors(&[vec![], vec![0], vec![0], vec![1, 2]]).expect("a diamond"),
+        (3, 0) => SeriesParallel::from_predecessors(&[vec![], vec![0], vec![0]]).expect("a fork"),
+        _ => SeriesParallel::chain(count),
     };
     let metric = if seed.is_multiple_of(3) { Metric::Sum } else { Metric::Product };
     let goal = match rng.random_range(0..3) {
@@ -279,7 +280,7 @@ fn published_decisions_of_the_reference_instances() {
             continue;
         };
         let reference: Value = serde_json::from_slice(&bytes).expect("JSON");
-        let published: PublishedPipeline = serde_json::from_value(reference["inputs"].clone()).expect("an instance");
+        let published: IpaInstance = serde_json::from_value(reference["inputs"].clone()).expect("an instance");
         let decision = published.solve().expect("feasible");
         assert!((decision.objective - objective).abs() < 1e-6, "{name}: {decision:?}");
         for (stage, expected) in decision.stages.iter().zip(reference["expected"]["config"].as_array().expect("a list"))
@@ -296,7 +297,7 @@ fn published_decisions_of_the_reference_instances() {
             assert!(other.objective <= decision.objective + 1e-9, "{name}: {adapter:?} {other:?}");
         }
         assert!(published.decide(Adapter::Rim(1)).is_none_or(|rim| rim.stages.iter().all(|stage| stage.replicas == 1)));
-        assert!(PublishedPipeline { sla_s: 0.01, ..published }.solve().is_none(), "{name}: nothing is that fast");
+        assert!(IpaInstance { sla_s: 0.01, ..published }.solve().is_none(), "{name}: nothing is that fast");
     }
 }
 

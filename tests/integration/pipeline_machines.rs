@@ -7,15 +7,17 @@ use std::sync::Arc;
 use planner::base::codec::from_value;
 use planner::facts::Facts;
 use planner::optimize::choice::placed::{Placed, Site};
-use planner::optimize::choice::{Alternative, Choice, Goal, Metric, Walk, enumerate, labels};
+use planner::optimize::choice::{Alternative, Choice, Goal, Metric, SeriesParallel, enumerate, labels};
 use planner::optimize::fleet::Kind;
 use planner::optimize::fleet::shape::Shapes;
 use planner::optimize::pack::{Size, Space};
 use planner::plan::law::estimate::Queue;
 use planner::plan::law::flow::Law;
 use planner::plan::{Gear, Plan, Tolerance, check};
+use planner::planners;
+use planner::planners::{baselines, explain, solve};
 use planner::problem::Problem;
-use planner::rooms::{Answer, BaselineKind, BaselineRules, Chooser, Context, Frontiers, baselines, explain, solve};
+use planner::rooms::{Answer, BaselineKind, BaselineRules, Chooser, Context};
 use planner::stats::Distribution;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -57,7 +59,7 @@ fn instance(dice: &mut ChaCha8Rng) -> Choice<Placed> {
     let stage = |dice: &mut ChaCha8Rng| (0..dice.random_range(1..=6)).map(|_| alternative(dice)).collect();
     Choice {
         stages: (0..stages).map(|_| stage(dice)).collect(),
-        walk: Walk::chain(stages),
+        walk: SeriesParallel::chain(stages),
         metric: Metric::Product,
         goal: match dice.random_range(0..3) {
             0 => Goal::Weighted { accuracy: dice.random_range(1.0..20.0) },
@@ -226,7 +228,7 @@ fn pipelines_on_machines_are_explained_and_compared() {
             assert!((cost(&found) - cost(gear) - change).abs() < 1e-9, "{goal}: {limit:?}");
             assert!((accuracy(&found) - accuracy(gear) - limit.accuracy_gain).abs() < 1e-9, "{goal}: {limit:?}");
         }
-        let found = Frontiers::of(&problem, &facts, &BTreeMap::new(), &[2_500.0]).expect("the room has one");
+        let found = planners::frontiers(&problem, &facts, &BTreeMap::new(), &[2_500.0]).expect("the room has one");
         let own = |usd: f64| {
             let within = found.choices.iter().filter(|choice| choice.by == Chooser::Frontier);
             let within = within.filter(|choice| choice.cost_usd_per_hour.get() <= usd + 1e-9);
@@ -238,7 +240,7 @@ fn pipelines_on_machines_are_explained_and_compared() {
         }
         let rules = BaselineRules { look_ahead: std::time::Duration::from_secs(60), overloaded: false };
         let mut names = Vec::new();
-        for kind in BaselineKind::of_problem(&problem).expect("it plans") {
+        for kind in BaselineKind::of_room(planners::room_of(&problem).expect("it plans")) {
             for baseline in baselines(kind, &plan, &problem, &facts, rules).expect("facts are there") {
                 assert!(!baseline.plan.validate().has_errors(), "{}", baseline.plan.validate());
                 assert!(baseline.plan.max_rps() >= 2_500.0 - 1e-6, "{} carries the peak", baseline.name);

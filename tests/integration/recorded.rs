@@ -7,8 +7,9 @@ use std::time::Duration;
 use planner::base::codec::load;
 use planner::facts::Facts;
 use planner::plan::{InputRole, Plan, Switch, facts_changed};
+use planner::planners::solve;
 use planner::problem::Problem;
-use planner::rooms::{Answer, Context, record, solve};
+use planner::rooms::{Answer, Context, record};
 use planner::simulate::{Measured, Settings, simulate};
 use planner::workload::Arrivals;
 

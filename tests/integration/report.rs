@@ -7,8 +7,9 @@ use planner::base::codec::load;
 use planner::base::units::Accuracy;
 use planner::facts::Facts;
 use planner::plan::Plan;
+use planner::planners::{frontier, solve};
 use planner::problem::GoalKind;
-use planner::rooms::{Answer, Context, frontier, solve};
+use planner::rooms::{Answer, Context};
 use predicates::str::contains;
 use serde_json::Value;
 

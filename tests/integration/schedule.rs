@@ -4,8 +4,9 @@ use std::path::Path;
 
 use planner::base::codec::{from_value, to_bytes};
 use planner::facts::Facts;
+use planner::planners::solve;
 use planner::problem::Problem;
-use planner::rooms::{Answer, Context, Schedule, solve};
+use planner::rooms::{Answer, Context, Schedule};
 use planner::simulate::{Controller, Measured, Settings, replicate_under};
 use planner::workload::Arrivals;
 use planner::workload::RecordedLoad;
@@ -47,7 +48,7 @@ fn a_schedule_is_worth_no_less_than_greedy_or_one_gear() {
     let cheapest = json!({ "kind": "cheapest", "accuracy_at_least": 0.9 });
     let day = day();
     for (goal, load_time) in [(&weighted, None), (&weighted, Some(60e3)), (&cheapest, Some(20e3))] {
-        let schedule = Schedule::of(&problem(goal), &facts(load_time), &day, 20.0).expect("solvable").expect("carried");
+        let schedule = Schedule::of(planner::planners::room_of(&problem).expect("it plans"), &problem(goal), &facts(load_time), &day, 20.0).expect("solvable").expect("carried");
         assert!(!schedule.validate().has_errors(), "{}", schedule.validate());
         assert!(schedule.total.value >= schedule.greedy.value - 1e-12, "{:?}", schedule.total);
         if let Some(one) = schedule.one_gear {
@@ -58,7 +59,7 @@ fn a_schedule_is_worth_no_less_than_greedy_or_one_gear() {
             let (total, greedy) = (schedule.total, schedule.greedy);
             assert!(total.changes < greedy.changes && total.value > greedy.value + 1e-6, "{total:?} {greedy:?}");
         }
-        let again = Schedule::of(&problem(goal), &facts(load_time), &day, 20.0).expect("solvable").expect("carried");
+        let again = Schedule::of(planner::planners::room_of(&problem).expect("it plans"), &problem(goal), &facts(load_time), &day, 20.0).expect("solvable").expect("carried");
         assert_eq!(to_bytes(&again), to_bytes(&schedule), "twice the same");
     }
 }
@@ -71,7 +72,7 @@ fn a_schedule_is_followed_in_simulation() {
         facts(Some(10e3)),
         day(),
     );
-    let schedule = Schedule::of(&problem, &facts, &day, 20.0).expect("solvable").expect("carried");
+    let schedule = Schedule::of(planner::planners::room_of(&problem).expect("it plans"), &problem, &facts, &day, 20.0).expect("solvable").expect("carried");
     let Answer::Plan(beside) = solve(&problem, &facts, Context::default()).expect("solvable") else {
         panic!("the peak is carried")
     };
@@ -100,9 +101,9 @@ fn a_schedule_is_followed_in_simulation() {
 #[test]
 fn what_cannot_be_scheduled_is_said() {
     let most = problem(&json!({ "kind": "lexicographic", "order": ["cores"] }));
-    let error = Schedule::of(&most, &facts(None), &day(), 20.0).expect_err("no one value").to_string();
+    let error = Schedule::of(planner::planners::room_of(&problem).expect("it plans"), &most, &facts(None), &day(), 20.0).expect_err("no one value").to_string();
     assert!(error.contains("lexicographic"), "{error}");
     let most = problem(&json!({ "kind": "most-accurate" }));
     let flood = RecordedLoad::of_rates(vec![100.0, 1e9], 1.0);
-    assert_eq!(Schedule::of(&most, &facts(None), &flood, 1.0).expect("solvable"), None);
+    assert_eq!(Schedule::of(planner::planners::room_of(&problem).expect("it plans"), &most, &facts(None), &flood, 1.0).expect("solvable"), None);
 }

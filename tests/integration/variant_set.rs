@@ -2,6 +2,7 @@
 
 use planner::optimize::fill::{Ladder, at_load};
 use planner::optimize::{Allotment, Instance, Item, Objective, Solution, enumerate};
+use planner::papers::infadapter::{self, InfAdapterInstance, InfAdapterVariant};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -240,7 +241,7 @@ fn reproduces_the_published_optimum() {
         if reference["kind"] != "infadapter" {
             continue;
         }
-        let published: planner::rooms::Published = serde_json::from_value(reference["inputs"].clone()).expect("inputs");
+        let published: InfAdapterInstance = serde_json::from_value(reference["inputs"].clone()).expect("inputs");
         let instance = published.instance();
         let ours = Ladder::solve(&instance).at(published.lambda_rps);
         let expected = &reference["expected"];
@@ -253,6 +254,71 @@ fn reproduces_the_published_optimum() {
     assert!(solved > 0, "no instance of kind `infadapter` in {}", folder.display());
 }
 
+/// A published instance whose variants carry what a table says.
+fn of_tables(variants: serde_json::Value, lambda_rps: f64, core_budget: u32) -> Instance {
+    let inputs = serde_json::json!({
+        "lambda_rps": lambda_rps, "core_budget": core_budget, "min_cores": 1, "capacity_coef": 0.8,
+        "weights": { "accuracy": 1.0, "resource": 0.05, "loading": 0.001 }, "current_cores": { "m0": 4, "m1": 2 },
+        "variants": variants,
+    });
+    serde_json::from_value::<InfAdapterInstance>(inputs).expect("inputs").instance()
+}
+
+/// On 5 of 6 cores: `m1` on 4 carries 9.5 of 12, the rest goes to `m0` on 1. No factor, no rounding, no size between those of
+/// the tables.
+#[test]
+fn capacity_table_is_taken_as_it_stands() {
+    let tables = serde_json::json!([
+        { "name": "m0", "accuracy": 0.7, "load_time_s": 2, "capacity_table": { "1": 3.75, "4": 16.5 } },
+        { "name": "m1", "accuracy": 0.9, "load_time_s": 4, "capacity_table": { "2": 4.25, "4": 9.5, "16": 30 } },
+    ]);
+    let best = at_load::solve(&of_tables(tables, 12.0, 6), 12.0).expect("5 cores carry it");
+    assert_eq!((best.cores, best.quotas), (vec![1, 4], vec![2.5, 9.5]));
+    let value = (2.5 * 0.7 + 9.5 * 0.9) / 12.0 - 0.05 * 5.0 / 6.0 - 0.001;
+    assert!((best.value - value).abs() < 1e-12, "{} against {value}", best.value);
+}
+
+/// Tables may have holes and may fall: more cores need not carry more.
+#[test]
+fn capacity_tables_are_solved_as_by_enumeration() {
+    let mut feasible = 0;
+    for seed in 0..500 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let variant = |rng: &mut ChaCha8Rng, index: u32| {
+            let sizes: Vec<u32> = (1..=8).filter(|_| rng.random_bool(0.6)).collect();
+            let capacity = |cores: u32, rng: &mut ChaCha8Rng| f64::from(cores) * rng.random_range(1.0..9.0f64);
+            let table: serde_json::Map<String, serde_json::Value> =
+                sizes.into_iter().map(|cores| (cores.to_string(), capacity(cores, rng).into())).collect();
+            serde_json::json!({
+                "name": format!("m{index}"), "accuracy": rng.random_range(0.5..0.99f64),
+                "load_time_s": rng.random_range(0.5..9.0f64), "capacity_table": table,
+            })
+        };
+        let variants: Vec<serde_json::Value> = (0..3).map(|index| variant(&mut rng, index)).collect();
+        let load = rng.random_range(1.0..60.0);
+        let instance = of_tables(variants.into(), load, 9);
+        let (ours, truth) = (at_load::solve(&instance, load), enumerate::solve(&instance, load));
+        assert_eq!(ours.is_some(), truth.is_some(), "seed {seed}");
+        if let (Some(ours), Some(truth)) = (ours, truth) {
+            assert!((ours.value - truth.value).abs() < 1e-12, "seed {seed}: {ours:?} against {truth:?}");
+            feasible += 1;
+        }
+    }
+    assert!(feasible > 100, "{feasible}");
+}
+
+#[test]
+fn a_variant_with_a_line_and_a_table_or_with_neither_is_refused() {
+    for keys in ["{}", r#"{"th_slope": 1}"#, r#"{"th_slope": 1, "th_intercept": 0, "capacity_table": {"1": 2}}"#] {
+        let mut variant: serde_json::Value = serde_json::from_str(keys).expect("JSON");
+        variant["name"] = "a".into();
+        variant["accuracy"] = 0.5.into();
+        variant["load_time_s"] = 1.into();
+        let refused = serde_json::from_value::<InfAdapterVariant>(variant).expect_err(keys);
+        assert!(refused.to_string().contains("`a` needs either"), "{refused}");
+    }
+}
+
 /// InfAdapter's published instance: five ResNets (slope, intercept, accuracy and load time as released), 20 cores.
 fn published_resnets(resource: f64) -> Instance {
     let resnets = [
@@ -262,7 +328,7 @@ fn published_resnets(resource: f64) -> Instance {
         ("resnet101", 0.77374, 7.77, 5.090054, 0.0),
         ("resnet152", 0.78312, 8.52, 3.814516, -2.0),
     ];
-    let capacity = |slope, intercept, cores| planner::rooms::published_capacity(slope, intercept, 0.8, cores);
+    let capacity = |slope, intercept, cores| infadapter::capacity(slope, intercept, 0.8, cores);
     let item = |(name, accuracy, load_time, slope, intercept): (&str, f64, f64, f64, f64)| Item {
         name: name.to_owned(),
         accuracy,

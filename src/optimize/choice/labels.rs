@@ -6,7 +6,7 @@
 //! most promising labels finds a choice; the second keeps all that might beat it, and so proves the optimum.
 
 use super::bound::{Bound, Traits};
-use super::{Alternative, Choice, Delay, Goal, Metric, Picked, SLACK, Table, Walk};
+use super::{Alternative, Choice, Delay, Goal, Metric, Picked, SLACK, SeriesParallel, Table};
 
 /// Labels that the first pass keeps of each part of the walk.
 const FIRST_WIDTH: usize = 24;
@@ -238,11 +238,11 @@ impl<'a, D: Delay> Search<'a, D> {
     }
 
     /// Returns the labels of a part of the walk; `around` is the earliest delay of what goes before and after it.
-    fn part(&mut self, walk: &Walk, around: Option<&D>) -> Part<D> {
+    fn part(&mut self, walk: &SeriesParallel, around: Option<&D>) -> Part<D> {
         match walk {
-            Walk::Stage(stage) => self.stage(*stage, around),
-            Walk::Series(parts) => self.series(parts, around),
-            Walk::Parallel(parts) => {
+            SeriesParallel::Stage(stage) => self.stage(*stage, around),
+            SeriesParallel::Series(parts) => self.series(parts, around),
+            SeriesParallel::Parallel(parts) => {
                 let mut parts = parts.iter();
                 let first = self.part(parts.next().expect("a walk has a stage"), around);
                 parts.fold(first, |sum, next| {
@@ -253,7 +253,7 @@ impl<'a, D: Delay> Search<'a, D> {
         }
     }
 
-    fn series(&mut self, parts: &[Walk], around: Option<&D>) -> Part<D> {
+    fn series(&mut self, parts: &[SeriesParallel], around: Option<&D>) -> Part<D> {
         let earliest: Vec<D> = parts
             .iter()
             .map(|part| part.fold(&|stage: usize| self.earliest[stage].clone(), D::then, D::beside))

@@ -14,7 +14,7 @@ mod delay;
 pub mod labels;
 pub mod placed;
 
-pub use crate::base::graph::Walk;
+pub use crate::base::graph::SeriesParallel;
 pub use delay::Delay;
 
 /// Slack that rounding may cost when two sums of the same numbers are compared, relative.
@@ -26,7 +26,7 @@ pub struct Choice<D> {
     /// What each stage can choose from.
     pub stages: Vec<Vec<Alternative<D>>>,
     /// Which stages follow each other and which go on side by side.
-    pub walk: Walk,
+    pub walk: SeriesParallel,
     /// How the accuracies of the stages make that of the walk.
     pub metric: Metric,
     /// What to make best.

@@ -14,7 +14,7 @@ use good_lp::{Expression, ProblemVariables, SolverModel, Variable, constraint, v
 
 use super::{failure, prove};
 use crate::base::error::Error;
-use crate::optimize::choice::{Choice, Goal, Metric, Picked, Table, Walk};
+use crate::optimize::choice::{Choice, Goal, Metric, Picked, SeriesParallel, Table};
 
 /// Solves the program, or returns `None` where HiGHS proves that no choice keeps all limits.
 ///
@@ -117,21 +117,21 @@ fn looked_up(
 /// Returns when a part of the walk is done that begins at `begin`.
 fn finish(
     choice: &Choice<f64>,
-    walk: &Walk,
+    walk: &SeriesParallel,
     picked: &[Vec<Variable>],
     variables: &mut ProblemVariables,
     rows: &mut Vec<good_lp::Constraint>,
     begin: Expression,
 ) -> Expression {
     match walk {
-        Walk::Stage(stage) => {
+        SeriesParallel::Stage(stage) => {
             let pairs = choice.stages[*stage].iter().zip(&picked[*stage]);
             begin + pairs.map(|(alternative, &y)| alternative.delay * y).sum::<Expression>()
         }
-        Walk::Series(parts) => {
+        SeriesParallel::Series(parts) => {
             parts.iter().fold(begin, |begin, part| finish(choice, part, picked, variables, rows, begin))
         }
-        Walk::Parallel(parts) => {
+        SeriesParallel::Parallel(parts) => {
             let end = variables.add(variable().min(0.0));
             for part in parts {
                 let own = finish(choice, part, picked, variables, rows, begin.clone());

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::Cascade;
-use super::envelope::Step;
-use super::model::Model;
+use super::envelope::EnvelopeStep;
+use super::model::CascadeModel;
 use super::placement::Rated;
-use super::search::Found;
+use super::search::FoundPlacement;
 use super::switching::{self, Decided, Limits, Runner};
 use crate::base::units::{Accuracy, Certainty, Factor, Millis, Rate, Share, Usd};
 use crate::facts::Facts;
@@ -18,13 +17,14 @@ use crate::plan::{
 use crate::problem::Problem;
 use crate::problem::Resource;
 use crate::profile::Trust;
+use crate::rooms::exits::Cascade;
 use crate::rooms::gears::level_shares;
 
 /// Part of a stage's calls that is not worth a lane.
 const NO_SHARE: f64 = 1e-9;
 
 /// Returns the plan of a placement that uses all of its gears.
-pub(super) fn plan(problem: &Problem, facts: &Facts, model: &Model, found: &Found) -> Plan {
+pub(super) fn plan(problem: &Problem, facts: &Facts, model: &CascadeModel, found: &FoundPlacement) -> Plan {
     let mut plan = without_rule(problem, facts, model, found);
     let decided = decided(problem, facts, model, found, &plan, |_| false);
     decided.rule.write(&mut plan);
@@ -36,12 +36,12 @@ pub(super) fn plan(problem: &Problem, facts: &Facts, model: &Model, found: &Foun
 pub(super) fn decided(
     problem: &Problem,
     facts: &Facts,
-    model: &Model,
-    found: &Found,
+    model: &CascadeModel,
+    found: &FoundPlacement,
     plan: &Plan,
     enough: impl Fn(&[usize]) -> bool,
 ) -> Decided {
-    let carries = |step: &Step| {
+    let carries = |step: &EnvelopeStep| {
         let rated = &model.rated[step.rated];
         if stays(rated, found, step.up_to) {
             rated.carries_staying(&found.counts)
@@ -49,7 +49,7 @@ pub(super) fn decided(
             rated.carries(&found.counts)
         }
     };
-    let runner = |(step, gear): (&Step, &Gear)| Runner {
+    let runner = |(step, gear): (&EnvelopeStep, &Gear)| Runner {
         up_to_rps: step.up_to,
         carries_rps: carries(step),
         keeps_up_rps: model.rated[step.rated].keeps_up(&found.counts),
@@ -62,7 +62,7 @@ pub(super) fn decided(
 }
 
 /// Returns the plan of a placement but for when its gears change.
-pub(super) fn without_rule(problem: &Problem, facts: &Facts, model: &Model, found: &Found) -> Plan {
+pub(super) fn without_rule(problem: &Problem, facts: &Facts, model: &CascadeModel, found: &FoundPlacement) -> Plan {
     let names = pool_names(model, &found.counts);
     let mut gears: Vec<Gear> =
         found.steps.iter().map(|step| gear(model, found, &names, step.rated, step.up_to)).collect();
@@ -90,7 +90,7 @@ pub(super) fn without_rule(problem: &Problem, facts: &Facts, model: &Model, foun
 }
 
 /// Names the pools after their devices; several patterns on one kind of device are numbered.
-fn pool_names(model: &Model, counts: &[u32]) -> Vec<String> {
+fn pool_names(model: &CascadeModel, counts: &[u32]) -> Vec<String> {
     let used =
         |device: usize| (0..counts.len()).filter(move |&slot| counts[slot] > 0 && model.slots[slot].device == device);
     let name = |slot: usize| {
@@ -105,7 +105,7 @@ fn pool_names(model: &Model, counts: &[u32]) -> Vec<String> {
 }
 
 /// Returns the pools that are used, each holding what some gear asks of it.
-fn pools(model: &Model, counts: &[u32], names: &[String], gears: &[Gear]) -> Vec<Pool> {
+fn pools(model: &CascadeModel, counts: &[u32], names: &[String], gears: &[Gear]) -> Vec<Pool> {
     let lanes = || gears.iter().flat_map(|gear| &gear.stages).flat_map(|stage| &stage.lanes);
     let pool = |slot: usize| {
         let asks = |variant: &String| lanes().any(|lane| lane.pool == names[slot] && lane.variant == *variant);
@@ -122,11 +122,11 @@ fn pools(model: &Model, counts: &[u32], names: &[String], gears: &[Gear]) -> Vec
 }
 
 /// Tells whether requests stay where they began: wherever that carries what is asked.
-fn stays(rated: &Rated, found: &Found, up_to: f64) -> bool {
+fn stays(rated: &Rated, found: &FoundPlacement, up_to: f64) -> bool {
     rated.carries_staying(&found.counts) >= up_to * (1.0 - LOAD_SLACK)
 }
 
-fn gear(model: &Model, found: &Found, names: &[String], rated: usize, up_to: f64) -> Gear {
+fn gear(model: &CascadeModel, found: &FoundPlacement, names: &[String], rated: usize, up_to: f64) -> Gear {
     let rated = &model.rated[rated];
     let cascade = &model.cascades[rated.cascade];
     let stays = stays(rated, found, up_to);
@@ -184,7 +184,7 @@ fn moving(rated: &Rated, counts: &[u32]) -> Vec<Vec<f64>> {
 }
 
 /// Returns what a gear promises at its highest rate, by the house's closed forms.
-pub(super) fn claims(plan: &Plan, gear: &Gear, facts: &Facts) -> Claims {
+pub(crate) fn claims(plan: &Plan, gear: &Gear, facts: &Facts) -> Claims {
     let up = || plan.placement.iter().map(|pool| (gear.replicas_of(pool), &pool.on));
     let owned = up().filter(|(_, on)| matches!(on, Resource::Cores { .. } | Resource::Vm { .. }));
     let cores: u32 = owned.map(|(replicas, on)| replicas * on.cores()).sum();

@@ -10,14 +10,14 @@ use crate::workload::RecordedLoad;
 
 /// What is asked: rates, and the part of all requests that comes at each.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::rooms) struct Load {
+pub(in crate::rooms) struct LoadShares {
     /// Rates in increasing order, the last being the highest that must be carried, each with its part of the requests.
     pub rates: Vec<(f64, f64)>,
 }
 
-impl Load {
+impl LoadShares {
     /// Returns the recorded load as far as it is carried; what goes beyond the highest rate counts at it.
-    pub(in crate::rooms) fn of(recorded: &RecordedLoad, max_rps: f64) -> Self {
+    pub(in crate::rooms) fn new(recorded: &RecordedLoad, max_rps: f64) -> Self {
         let (mut rates, beyond): (Vec<_>, Vec<_>) =
             recorded.histogram().into_iter().partition(|(rate, _)| *rate < max_rps);
         rates.push((max_rps, beyond.iter().map(|(_, weight)| weight).sum()));
@@ -43,7 +43,7 @@ fn carries(capacity: f64, rate: f64) -> bool {
 
 /// A step of the envelope.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::rooms) struct Step {
+pub(in crate::rooms) struct EnvelopeStep {
     /// Index into the rated cascades.
     pub rated: usize,
     /// The highest rate that it serves.
@@ -56,7 +56,7 @@ pub(in crate::rooms) struct Step {
 /// not carry the highest rate. O(rates + cascades): a cascade that cannot carry the next rate is passed over at once.
 pub(in crate::rooms) fn accuracy(
     rated: &[Rated],
-    load: &Load,
+    load: &LoadShares,
     at_most: impl Fn(&Rated) -> f64,
     most: impl Fn(&Rated) -> f64,
 ) -> Option<f64> {
@@ -78,9 +78,9 @@ pub(in crate::rooms) fn accuracy(
 }
 
 /// Returns the steps of the envelope up to the highest rate, the most accurate first.
-pub(in crate::rooms) fn steps(rated: &[Rated], load: &Load, most: impl Fn(&Rated) -> f64) -> Vec<Step> {
+pub(in crate::rooms) fn steps(rated: &[Rated], load: &LoadShares, most: impl Fn(&Rated) -> f64) -> Vec<EnvelopeStep> {
     let max = load.max_rps();
-    let mut steps: Vec<Step> = Vec::new();
+    let mut steps: Vec<EnvelopeStep> = Vec::new();
     for (index, cascade) in rated.iter().enumerate() {
         let carried = steps.last().map_or(0.0, |step| step.up_to);
         if carries(carried, max) {
@@ -90,25 +90,25 @@ pub(in crate::rooms) fn steps(rated: &[Rated], load: &Load, most: impl Fn(&Rated
         if capacity > carried * (1.0 + LOAD_SLACK) {
             // Of equally accurate ones that which carries more serves alone.
             steps.pop_if(|last| last.accuracy <= cascade.accuracy + 1e-12);
-            steps.push(Step { rated: index, up_to: capacity, accuracy: cascade.accuracy });
+            steps.push(EnvelopeStep { rated: index, up_to: capacity, accuracy: cascade.accuracy });
         }
     }
     steps
 }
 
 /// Returns the part of the requests that each step serves.
-pub(in crate::rooms) fn weights(steps: &[Step], load: &Load) -> Vec<f64> {
+pub(in crate::rooms) fn weights(steps: &[EnvelopeStep], load: &LoadShares) -> Vec<f64> {
     let from = std::iter::once(0.0).chain(steps.iter().map(|step| step.up_to));
     from.zip(steps).map(|(from, step)| load.between(from, step.up_to)).collect()
 }
 
 /// Returns the accuracy over all requests of a table of gears.
-pub(in crate::rooms) fn accuracy_of(steps: &[Step], load: &Load) -> f64 {
+pub(in crate::rooms) fn accuracy_of(steps: &[EnvelopeStep], load: &LoadShares) -> f64 {
     weights(steps, load).iter().zip(steps).map(|(weight, step)| weight * step.accuracy).sum()
 }
 
 /// Keeps at most so many steps with the least loss over requests, and none that serves nobody but the last.
-pub(in crate::rooms) fn at_most(steps: &[Step], load: &Load, most: Option<u32>) -> Vec<Step> {
+pub(in crate::rooms) fn at_most(steps: &[EnvelopeStep], load: &LoadShares, most: Option<u32>) -> Vec<EnvelopeStep> {
     let mut used = Vec::new();
     for (index, (step, weight)) in steps.iter().zip(weights(steps, load)).enumerate() {
         if weight > 0.0 || index + 1 == steps.len() {

@@ -17,7 +17,7 @@ const WORTH_A_LARGER_BATCH: f64 = 0.05;
 
 /// A kind of device.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::rooms) struct Device {
+pub(crate) struct Device {
     /// Its name in the inventory.
     pub name: String,
     /// What a replica runs on.
@@ -31,7 +31,7 @@ pub(in crate::rooms) struct Device {
 }
 
 /// Returns the devices of an inventory: its machines, or its cores one by one where it names none.
-pub(in crate::rooms) fn devices(problem: &Problem) -> Vec<Device> {
+pub(crate) fn devices(problem: &Problem) -> Vec<Device> {
     let inventory = &problem.inventory;
     if inventory.machines.is_empty() {
         let price = inventory.price_usd_per_core_hour;

@@ -1,77 +1,26 @@
 //! The room `cascade` (CascadeServe): which cascade of variants, placement and batching at every load: a gear plan.
 //!
 //! ```text
-//! records ─▶ every cascade scored ─▶ undominated in (accuracy, reach) ─▶ placement and gears: an exact envelope ─▶ proof ─▶ plan
+//! undominated cascades ─▶ placement and gears: an exact envelope ─▶ proof ─▶ plan
 //! ```
 //!
-//! This file holds the room's nouns; each verb is a sibling file. `published` is CascadeServe's own planner.
+//! Cascades and the proof of their accuracy are those of [`super::exits`]; CascadeServe's own planner is [`crate::papers::cascadeserve`].
 
 pub(in crate::rooms) mod baselines;
-mod certify;
 mod decode;
-mod ensemble;
 mod envelope;
-mod evaluate;
-mod frontier;
 mod latency;
 mod model;
 mod placement;
 mod plan;
 mod prove;
-pub mod published;
-mod read;
-mod rules;
-mod score;
 mod search;
 mod survival;
 mod switching;
 #[cfg(test)]
 mod tests;
 
-pub use certify::{Certified, Mixture, Target, Tested, certify, certify_mixtures, spaced, split, test_mixture};
-pub use frontier::{beaten_as_last, frontier, path, work};
+pub(crate) use decode::claims;
+pub(crate) use latency::{Device, devices};
 pub use plan::Cascades;
-pub use rules::{Bits, Gate, Rule, through};
-pub use score::{LONGEST, Score, Scorer, Search};
-
-/// What every model of a family answered to the same samples, in the same order.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Records {
-    /// One record a model, in the order of the facts; derived ensembles come last.
-    pub models: Vec<Record>,
-}
-
-/// What one model, or an ensemble of models, answered.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Record {
-    /// The model's name; an ensemble's is that of its models with `+` between.
-    pub name: String,
-    /// Whether each sample was answered rightly.
-    pub right: Vec<bool>,
-    /// How certain the model was of each answer, 0 to 1. Thresholds are compared with exactly these numbers.
-    pub certainty: Vec<f64>,
-    /// The class that was answered; empty where the records tell only right or wrong.
-    pub predicted: Vec<u32>,
-    /// The models that vote, as indices into [`Records::models`]; empty for a model by itself.
-    pub votes_of: Vec<usize>,
-}
-
-/// Models in turn; a request leaves with the first answer that is certain enough.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Cascade {
-    /// The members; no model stands twice, alone or in an ensemble.
-    pub members: Vec<Member>,
-    /// Part of the samples answered rightly.
-    pub accuracy: f64,
-    /// Part of the samples that get to each member (φ); the first is 1.
-    pub reach: Vec<f64>,
-}
-
-/// One member of a cascade.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Member {
-    /// Index into [`Records::models`].
-    pub model: usize,
-    /// A request leaves here when the certainty is at least this (τ); `None` for the last, where all leave.
-    pub exit_at: Option<f64>,
-}
+pub(crate) use plan::what_runs;

@@ -1,18 +1,18 @@
 //! A problem with its facts worked in: devices, patterns, and what each cascade asks of them.
 
-use super::Cascade;
-use super::envelope::Load;
+use super::envelope::LoadShares;
 use super::latency::{Device, Speeds, devices};
 use super::placement::{MOST_MODELS, Rated, Slot, Yard, slots};
-use super::search::{Aim, Found, MOST_SCORES, Search};
+use super::search::{FoundPlacement, MOST_SCORES, PlacementAim, PlacementSearch};
 use crate::base::error::Error;
 use crate::base::units::Accuracy;
 use crate::facts::Facts;
 use crate::problem::Problem;
+use crate::rooms::exits::Cascade;
 
 /// Everything that a placement is scored by.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Model {
+pub(super) struct CascadeModel {
     /// The models, in the order of the facts.
     pub names: Vec<String>,
     /// Kinds of devices.
@@ -26,7 +26,7 @@ pub(super) struct Model {
     speeds: Vec<Speeds>,
 }
 
-impl Model {
+impl CascadeModel {
     /// Works the facts into a problem for these cascades of these models; `parts` tells what part of each model's capacity
     /// may be used.
     ///
@@ -64,9 +64,9 @@ impl Model {
     }
 
     /// Returns the best placement for a load; `None` where none keeps all limits.
-    pub(super) fn solve(&self, problem: &Problem, load: &Load, aim: Aim) -> Option<Found> {
+    pub(super) fn solve(&self, problem: &Problem, load: &LoadShares, aim: PlacementAim) -> Option<FoundPlacement> {
         let devices: Vec<(u32, f64)> = self.devices.iter().map(|device| (device.at_most, device.price)).collect();
-        let search = Search {
+        let search = PlacementSearch {
             rated: &self.rated,
             slots: &self.slots,
             devices: &devices,

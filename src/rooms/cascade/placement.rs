@@ -13,9 +13,9 @@
 //! The minimum over sets is max-flow by min-cut (Gale, Hall). On devices of several kinds a call takes different time on
 //! different ones; the flow then has gains, and a linear program with a row a model and a pattern tells the rate.
 
-use super::Cascade;
 use super::latency::{Device, Speeds};
 use crate::optimize::lp;
+use crate::rooms::exits::Cascade;
 
 /// Most models that patterns are enumerated for.
 pub(in crate::rooms) const MOST_MODELS: usize = 20;

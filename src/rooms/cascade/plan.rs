@@ -2,25 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use super::envelope::{self, Load, Step};
-use super::model::Model;
+use super::envelope::{self, EnvelopeStep, LoadShares};
+use super::model::CascadeModel;
 use super::prove::{self, Proving, target};
-use super::rules::recount;
-use super::search::{Aim, Found, SLACK};
-use super::{Cascade, Records, Search, baselines, decode, frontier, published};
+use super::search::{FoundPlacement, PlacementAim, SLACK};
+use super::{baselines, decode};
 use crate::base::error::Error;
 use crate::base::units::{Accuracy, Millis};
 use crate::facts::Ask;
 use crate::optimize::LOAD_SLACK;
 use crate::plan::{Certificate, Plan, Pool};
 use crate::problem::{CascadeSettings, GoalKind, Problem, Resource, RoomSettings};
+use crate::rooms::exits::{Cascade, Records, SearchGrid, frontier, recount, thinning_loss};
 use crate::rooms::{Choice, Freedom, Opened, Planned, Room, goal};
 use crate::workload::RecordedLoad;
 
 /// Seed of the halves.
 const SEED: u64 = 42;
-/// Part of an accuracy's standard error that thinning the cascades may cost.
-const THINNED: f64 = 0.5;
 /// Accuracy above the target that the search aims at where changes of gear would cost a plan the target itself.
 const MARGINS: [f64; 9] = [0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05];
 /// How exactly the lowest response time is found.
@@ -34,16 +32,7 @@ pub struct Cascades;
 
 impl Room for Cascades {
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
-        // papers:
-        if ask.problem.room.is_published() {
-            return Ok(Box::new(AsPublished { ask }));
-        }
         Ok(Box::new(Planning::new(ask)?))
-    }
-
-    /// CascadeServe as published has no capacities that a failing trial could cut.
-    fn can_be_cut(&self, problem: &Problem) -> bool {
-        !problem.room.is_published()
     }
 
     fn freedoms(&self) -> &[Freedom] {
@@ -119,9 +108,9 @@ impl Opened for Planning<'_> {
 
     /// One load, and every price at which more accuracy can be had.
     fn frontier(&self, load: f64) -> Result<Vec<Choice>, Error> {
-        let alone = Load::of(&RecordedLoad::of_rates(vec![load], 1.0), load);
+        let alone = LoadShares::new(&RecordedLoad::of_rates(vec![load], 1.0), load);
         let undominated = self.undominated(&self.asked, &alone)?;
-        let plan = |best: &Best| decode::plan(&self.asked, &self.ask.facts, &best.model, &best.found);
+        let plan = |best: &BestPlacement| decode::plan(&self.asked, &self.ask.facts, &best.model, &best.found);
         Ok(undominated.iter().map(|best| self.choice(&plan(best), load)).collect())
     }
 
@@ -144,9 +133,9 @@ pub(super) struct Planning<'a> {
 }
 
 /// A placement with the model that it was found in, and how good it is.
-pub(super) struct Best {
-    pub(super) model: Model,
-    pub(super) found: Found,
+pub(super) struct BestPlacement {
+    pub(super) model: CascadeModel,
+    pub(super) found: FoundPlacement,
     pub(super) objective: f64,
     bound: f64,
 }
@@ -154,7 +143,7 @@ pub(super) struct Best {
 /// A placement as its gears take turns in time.
 pub(super) struct Switched {
     /// With the gears that stay.
-    pub(super) best: Best,
+    pub(super) best: BestPlacement,
     /// As it is written down, but for certificates and proof.
     plan: Plan,
     /// Part of the requests that each gear answers.
@@ -175,7 +164,7 @@ impl<'a> Planning<'a> {
         let is_up = |name: &String| ask.limit.as_ref().is_some_and(|limit| limit.held.contains_key(name));
         names.retain(|name| ask.may_start(name) || ask.is_allowed(name) && is_up(name));
         let parts = names.iter().map(|name| ask.part(name)).collect();
-        let records = Records::of_facts(facts, &names)?;
+        let records = Records::from_facts(facts, &names)?;
         let settings = problem.cascade().cloned().unwrap_or_default();
         let (search_on, proof_on) = if settings.certify {
             let (search_on, proof_on) = Records::halves(facts, &names, SEED)?;
@@ -185,8 +174,8 @@ impl<'a> Planning<'a> {
         };
         let asked = prove::asked(problem, &settings, &search_on)?;
         let proving = proof_on.map(|proof_on| Proving::new(&asked, &settings, proof_on)).transpose()?;
-        let search = Search { longest: settings.max_length as usize, ..Search::default() };
-        let mut cascades = frontier(&search_on, search, loss(&search_on));
+        let grid = SearchGrid { longest: settings.max_length as usize, ..SearchGrid::default() };
+        let mut cascades = frontier(&search_on, grid, thinning_loss(&search_on));
         if settings.certify {
             // How many get to a stage needs no labels: all samples tell.
             recount(&records, &mut cascades);
@@ -194,16 +183,16 @@ impl<'a> Planning<'a> {
         Ok(Self { ask, asked, names, parts, cascades, proving, settings })
     }
 
-    fn load(&self, max_rps: f64) -> Load {
-        Load::of(&self.ask.facts.load_up_to(max_rps), max_rps)
+    fn load(&self, max_rps: f64) -> LoadShares {
+        LoadShares::new(&self.ask.facts.load_up_to(max_rps), max_rps)
     }
 
-    fn model(&self, problem: &Problem) -> Result<Model, Error> {
-        Model::new(problem, &self.ask.facts, self.names.clone(), self.cascades.clone(), &self.parts)
+    fn model(&self, problem: &Problem) -> Result<CascadeModel, Error> {
+        CascadeModel::new(problem, &self.ask.facts, self.names.clone(), self.cascades.clone(), &self.parts)
     }
 
     /// Returns the best placement for a problem's goal.
-    fn found(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
+    fn found(&self, problem: &Problem, load: &LoadShares) -> Result<Option<BestPlacement>, Error> {
         match problem.goal.kind {
             GoalKind::Fastest => self.fastest(problem, load),
             GoalKind::Weighted => self.weighted(problem, load),
@@ -213,22 +202,22 @@ impl<'a> Planning<'a> {
     }
 
     /// Returns the best placement for the goals that a placement decides.
-    fn best(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
+    fn best(&self, problem: &Problem, load: &LoadShares) -> Result<Option<BestPlacement>, Error> {
         let model = self.model(problem)?;
-        let aim = Aim::of(problem);
+        let aim = PlacementAim::from_goal(problem);
         let found = model.solve(problem, load, aim);
         Ok(found.map(|found| {
             let (objective, bound) = match aim {
-                Aim::MostAccurate => (found.accuracy, found.accuracy_bound),
-                Aim::Cheapest { .. } => (-found.price, -found.price_bound),
+                PlacementAim::MostAccurate => (found.accuracy, found.accuracy_bound),
+                PlacementAim::Cheapest { .. } => (-found.price, -found.price_bound),
             };
-            Best { model, found, objective, bound }
+            BestPlacement { model, found, objective, bound }
         }))
     }
 
     /// Returns the placements that no other beats in both price and accuracy over requests, the cheapest first.
-    fn undominated(&self, problem: &Problem, load: &Load) -> Result<Vec<Best>, Error> {
-        let mut points: Vec<Best> = Vec::new();
+    fn undominated(&self, problem: &Problem, load: &LoadShares) -> Result<Vec<BestPlacement>, Error> {
+        let mut points: Vec<BestPlacement> = Vec::new();
         let mut asked = problem.clone();
         asked.goal.kind = GoalKind::Cheapest;
         asked.goal.accuracy_at_least = None;
@@ -249,45 +238,45 @@ impl<'a> Planning<'a> {
     }
 
     /// Returns the placement that is worth most where accuracy and price have weights: it lies on the frontier.
-    fn weighted(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
+    fn weighted(&self, problem: &Problem, load: &LoadShares) -> Result<Option<BestPlacement>, Error> {
         let whole = problem.inventory.usd_per_hour();
         let worth = |accuracy: f64, price: f64| {
             let used = if whole > 0.0 { price / whole } else { 0.0 };
             goal::value(problem, accuracy, used)
         };
-        let valued = self.undominated(problem, load)?.into_iter().map(|best| Best {
+        let valued = self.undominated(problem, load)?.into_iter().map(|best| BestPlacement {
             objective: worth(best.found.accuracy, best.found.price),
             bound: worth(best.found.accuracy_bound, best.found.price_bound),
             ..best
         });
-        let valued: Vec<Best> = valued.collect();
+        let valued: Vec<BestPlacement> = valued.collect();
         let bound = valued.iter().map(|best| best.bound).fold(f64::NEG_INFINITY, f64::max);
         let best = valued.into_iter().reduce(|best, next| if next.objective > best.objective { next } else { best });
-        Ok(best.map(|best| Best { bound, ..best }))
+        Ok(best.map(|best| BestPlacement { bound, ..best }))
     }
 
     /// Returns the best placement of a goal in levels: what the first gives away within its tolerance is spent on the second.
-    fn in_levels(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
+    fn in_levels(&self, problem: &Problem, load: &LoadShares) -> Result<Option<BestPlacement>, Error> {
         let tolerances = problem.goal.tolerances.unwrap_or_default();
         let points = self.undominated(problem, load)?;
         let (Some(cheapest), Some(finest)) = (points.first(), points.last()) else { return Ok(None) };
         let (price, accuracy) = (cheapest.found.price, finest.found.accuracy);
         let core = problem.inventory.cheapest_core_usd_per_hour();
         let first_is_accuracy = problem.goal.valued_as() != GoalKind::MostAccurate;
-        let allowed = |best: &Best| {
+        let allowed = |best: &BestPlacement| {
             if first_is_accuracy {
                 best.found.accuracy >= accuracy - tolerances.accuracy.get() - SLACK
             } else {
                 best.found.price <= price + f64::from(tolerances.cores) * core * (1.0 + LOAD_SLACK)
             }
         };
-        let of_level = |best: Best| {
+        let of_level = |best: BestPlacement| {
             let (objective, bound) = if first_is_accuracy {
                 (-best.found.price, -best.found.price_bound)
             } else {
                 (best.found.accuracy, best.found.accuracy_bound)
             };
-            Best { objective, bound, ..best }
+            BestPlacement { objective, bound, ..best }
         };
         let best = points.into_iter().filter(allowed);
         // Increasing in both: the cheapest of those allowed is the first, the most accurate the last.
@@ -296,13 +285,13 @@ impl<'a> Planning<'a> {
     }
 
     /// Returns the most accurate placement within the shortest response time in which the asked accuracy can be had.
-    fn fastest(&self, problem: &Problem, load: &Load) -> Result<Option<Best>, Error> {
+    fn fastest(&self, problem: &Problem, load: &LoadShares) -> Result<Option<BestPlacement>, Error> {
         let least = problem.goal.mean_accuracy_at_least.map_or(0.0, Accuracy::get);
-        let within = |latency_ms: f64| -> Result<Option<(Model, Found)>, Error> {
+        let within = |latency_ms: f64| -> Result<Option<(CascadeModel, FoundPlacement)>, Error> {
             let mut faster = problem.clone();
             faster.slo.latency_ms = Millis::saturating(latency_ms);
             let model = self.model(&faster)?;
-            let found = model.solve(&faster, load, Aim::MostAccurate);
+            let found = model.solve(&faster, load, PlacementAim::MostAccurate);
             Ok(found.filter(|found| found.accuracy >= least - 1e-12).map(|found| (model, found)))
         };
         let (mut refused, mut kept) = (0.0, problem.slo.latency_ms.get());
@@ -314,11 +303,16 @@ impl<'a> Planning<'a> {
                 None => refused = middle,
             }
         }
-        Ok(Some(Best { model: best.0, found: best.1, objective: -kept, bound: -refused }))
+        Ok(Some(BestPlacement { model: best.0, found: best.1, objective: -kept, bound: -refused }))
     }
 
     /// Returns the best placement that aims at an accuracy over requests.
-    pub(super) fn best_above(&self, problem: &Problem, load: &Load, least: f64) -> Result<Option<Best>, Error> {
+    pub(super) fn best_above(
+        &self,
+        problem: &Problem,
+        load: &LoadShares,
+        least: f64,
+    ) -> Result<Option<BestPlacement>, Error> {
         let mut higher = problem.clone();
         higher.goal.mean_accuracy_at_least = Some(Accuracy::saturating(least));
         self.found(&higher, load)
@@ -326,7 +320,12 @@ impl<'a> Planning<'a> {
 
     /// Returns the best placement as its gears take turns, or one that aims higher where changes of gear cost it the asked
     /// accuracy over requests; the best itself where none keeps that.
-    fn as_accurate_when_switched(&self, problem: &Problem, load: &Load, best: Best) -> Result<Switched, Error> {
+    fn as_accurate_when_switched(
+        &self,
+        problem: &Problem,
+        load: &LoadShares,
+        best: BestPlacement,
+    ) -> Result<Switched, Error> {
         let best = self.switched(problem, load, best);
         let least = target(problem).unwrap_or(0.0);
         // What the search takes for enough is enough here too: rounding must not make a plan dearer.
@@ -345,10 +344,10 @@ impl<'a> Planning<'a> {
 
     /// Returns a placement with the gears that stay with its rule, its plan, and the part of the requests that each gear answers:
     /// as the rule was played on the recorded load, or as the loads are without one.
-    pub(super) fn switched(&self, problem: &Problem, load: &Load, best: Best) -> Switched {
-        let Best { model, mut found, objective, bound } = best;
+    pub(super) fn switched(&self, problem: &Problem, load: &LoadShares, best: BestPlacement) -> Switched {
+        let BestPlacement { model, mut found, objective, bound } = best;
         let mut plan = decode::without_rule(problem, &self.ask.facts, &model, &found);
-        let of = |kept: &[usize]| -> Vec<Step> { kept.iter().map(|&gear| found.steps[gear]).collect() };
+        let of = |kept: &[usize]| -> Vec<EnvelopeStep> { kept.iter().map(|&gear| found.steps[gear]).collect() };
         let least = target(problem).unwrap_or(0.0);
         let enough = |kept: &[usize]| envelope::accuracy_of(&of(kept), load) >= least;
         let decided = decode::decided(problem, &self.ask.facts, &model, &found, &plan, enough);
@@ -358,7 +357,7 @@ impl<'a> Planning<'a> {
         }
         decided.rule.write(&mut plan);
         let answered = decided.answered.unwrap_or_else(|| envelope::weights(&found.steps, load));
-        Switched { best: Best { model, found, objective, bound }, plan, answered }
+        Switched { best: BestPlacement { model, found, objective, bound }, plan, answered }
     }
 
     /// Returns the plan with what is known about how good it is.
@@ -391,20 +390,8 @@ impl<'a> Planning<'a> {
         plan
     }
 
-    /// Returns what a plan does at a load.
     fn choice(&self, plan: &Plan, load: f64) -> Choice {
-        let gear = plan.gears[plan.gear_at(load)].clone();
-        let usd_per_hour = gear.claims.cost_usd_per_hour.map(|usd| usd.get());
-        let accelerated = |pool: &Pool| matches!(pool.on, Resource::Gpu { .. });
-        let cores = |pool: &Pool| if accelerated(pool) { 0 } else { gear.replicas_of(pool) * pool.on.cores() };
-        Choice {
-            objective: gear.certificate.as_ref().map_or(f64::NAN, |certificate| certificate.objective),
-            accuracy: gear.claims.accuracy.map_or(f64::NAN, |claim| claim.value.get()),
-            usd_per_hour: usd_per_hour.filter(|_| !self.asked.inventory.machines.is_empty()),
-            cores_of: plan.placement.iter().map(|pool| (pool.name.clone(), cores(pool))).collect(),
-            lanes: Vec::new(),
-            gear,
-        }
+        what_runs(&self.asked, plan, load)
     }
 
     fn carries_up_to(&self, problem: &Problem, max_rps: f64) -> Result<bool, Error> {
@@ -413,60 +400,18 @@ impl<'a> Planning<'a> {
     }
 }
 
-/// Returns the accuracy that thinning may cost: half of what chance leaves open at the best model's accuracy.
-pub(super) fn loss(records: &Records) -> f64 {
-    let samples = records.samples().max(1) as f64;
-    let right = |model: &super::Record| model.right.iter().filter(|right| **right).count() as f64 / samples;
-    let best = records.models.iter().map(right).fold(0.5, f64::max);
-    THINNED * (best * (1.0 - best) / samples).sqrt()
-}
-
-/// CascadeServe's own ring, whose failure proves nothing.
-struct AsPublished<'a> {
-    ask: &'a Ask<'a>,
-}
-
-impl AsPublished<'_> {
-    fn found(&self) -> Result<Plan, Error> {
-        let settings = published::Settings::of(&self.ask.problem);
-        published::plan(&self.ask.problem, &self.ask.facts, &settings)?.ok_or_else(|| Error::Solver {
-            solver: "CascadeServe as published",
-            message: "its ring found no plan, which is no proof that there is none; leave `formulation` out".to_owned(),
-        })
-    }
-
-    /// Ours, with the same facts: the ring has no answer of its own at one load.
-    fn ours(&self) -> Problem {
-        let room = self.ask.problem.room.tail_aware();
-        Problem { room, ..self.ask.problem.as_ref().clone() }
-    }
-}
-
-impl Opened for AsPublished<'_> {
-    fn plan(&self) -> Result<Planned, Error> {
-        Ok(Planned::Plan(Box::new(self.found()?)))
-    }
-
-    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
-        let ask = self.ask.moved(self.ours());
-        Planning::new(&ask)?.max_load(problem, most)
-    }
-
-    fn best_at(&self, load: f64) -> Result<Option<Choice>, Error> {
-        let ask = self.ask.moved(self.ours());
-        Ok(Some(Planning::new(&ask)?.choice(&self.found()?, load)))
-    }
-
-    fn second_best(&self, _: &Choice, _: f64) -> Result<Option<Choice>, Error> {
-        Ok(None)
-    }
-
-    /// The ring knows none.
-    fn frontier(&self, _: f64) -> Result<Vec<Choice>, Error> {
-        Ok(Vec::new())
-    }
-
-    fn worth(&self, choice: &Choice) -> f64 {
-        choice.objective
+/// Returns what a plan on devices does at a load.
+pub(crate) fn what_runs(problem: &Problem, plan: &Plan, load: f64) -> Choice {
+    let gear = plan.gears[plan.gear_at(load)].clone();
+    let usd_per_hour = gear.claims.cost_usd_per_hour.map(|usd| usd.get());
+    let accelerated = |pool: &Pool| matches!(pool.on, Resource::Gpu { .. });
+    let cores = |pool: &Pool| if accelerated(pool) { 0 } else { gear.replicas_of(pool) * pool.on.cores() };
+    Choice {
+        objective: gear.certificate.as_ref().map_or(f64::NAN, |certificate| certificate.objective),
+        accuracy: gear.claims.accuracy.map_or(f64::NAN, |claim| claim.value.get()),
+        usd_per_hour: usd_per_hour.filter(|_| !problem.inventory.machines.is_empty()),
+        cores_of: plan.placement.iter().map(|pool| (pool.name.clone(), cores(pool))).collect(),
+        lanes: Vec::new(),
+        gear,
     }
 }

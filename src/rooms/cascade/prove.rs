@@ -3,15 +3,15 @@
 //! The search aims above the target by less and less, so that its plans are a path from accurate to cheap that was fixed
 //! before anybody looked at the samples of the proof; the last whose proof holds is taken (§5.6).
 
-use super::envelope::{Load, Step};
-use super::plan::{Best, Planning, Switched};
+use super::envelope::{EnvelopeStep, LoadShares};
+use super::plan::{BestPlacement, Planning, Switched};
 use super::search::SLACK;
-use super::{Cascade, Mixture, Records, Target, Tested, test_mixture};
 use crate::base::error::Error;
 use crate::base::finding::Findings;
 use crate::base::units::{Accuracy, Share};
 use crate::plan::{Against, Proof};
 use crate::problem::{CascadeSettings, GoalKind, Problem};
+use crate::rooms::exits::{Cascade, Mixture, Records, Target, Tested, test_mixture};
 use crate::rooms::{Conflict, ConflictingLimit};
 
 /// Accuracy above the target that plans of the path to be proved aim at far from it, the most accurate first.
@@ -80,7 +80,7 @@ impl Planning<'_> {
     pub(super) fn proved(
         &self,
         problem: &Problem,
-        load: &Load,
+        load: &LoadShares,
         best: Switched,
         proving: &Proving,
     ) -> Result<Result<Switched, Conflict>, Error> {
@@ -148,8 +148,9 @@ impl Planning<'_> {
 
     /// Tests the accuracy over requests of a placement's gears, as they take turns in time, as the one quantity that it is.
     fn test(&self, of: &Switched, proof_on: &Records, target: Target) -> Tested {
-        let Switched { best: Best { model, found, .. }, answered, .. } = of;
-        let of_step = |(step, weight): (&Step, &f64)| (*weight, &model.cascades[model.rated[step.rated].cascade]);
+        let Switched { best: BestPlacement { model, found, .. }, answered, .. } = of;
+        let of_step =
+            |(step, weight): (&EnvelopeStep, &f64)| (*weight, &model.cascades[model.rated[step.rated].cascade]);
         let mixture: Vec<(f64, &Cascade)> = found.steps.iter().zip(answered).map(of_step).collect();
         let mixture: &Mixture<'_> = &mixture;
         test_mixture(mixture, proof_on, target, self.settings.delta.get())

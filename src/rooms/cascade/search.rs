@@ -6,7 +6,7 @@
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use super::envelope::{self, Load, Step};
+use super::envelope::{self, EnvelopeStep, LoadShares};
 use super::placement::{Rated, Slot, used};
 use crate::base::units::Accuracy;
 use crate::problem::{GoalKind, Problem};
@@ -20,7 +20,7 @@ pub(super) const SLACK: f64 = 1e-12;
 
 /// What to make best.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::rooms) enum Aim {
+pub(in crate::rooms) enum PlacementAim {
     /// The lowest price with at least this accuracy over requests; among equals fewer devices, then the more accurate.
     Cheapest {
         /// The least accuracy over requests.
@@ -30,9 +30,9 @@ pub(in crate::rooms) enum Aim {
     MostAccurate,
 }
 
-impl Aim {
+impl PlacementAim {
     /// Returns what a problem's goal makes best where a placement decides it.
-    pub(in crate::rooms) fn of(problem: &Problem) -> Self {
+    pub(in crate::rooms) fn from_goal(problem: &Problem) -> Self {
         match problem.goal.kind {
             GoalKind::Cheapest => {
                 Self::Cheapest { accuracy_at_least: problem.goal.mean_accuracy_at_least.map_or(0.0, Accuracy::get) }
@@ -43,7 +43,7 @@ impl Aim {
 }
 
 /// What is searched.
-pub(in crate::rooms) struct Search<'a> {
+pub(in crate::rooms) struct PlacementSearch<'a> {
     /// Cascades in falling order of accuracy.
     pub rated: &'a [Rated],
     /// Patterns of devices.
@@ -51,22 +51,22 @@ pub(in crate::rooms) struct Search<'a> {
     /// How many devices of each kind there are, and the price of one.
     pub devices: &'a [(u32, f64)],
     /// What must be carried.
-    pub load: &'a Load,
+    pub load: &'a LoadShares,
     /// Most gears.
     pub gears_at_most: Option<u32>,
     /// What to make best.
-    pub aim: Aim,
+    pub aim: PlacementAim,
     /// Cascades times vectors of counts up to which all are scored.
     pub most_scores: f64,
 }
 
 /// A placement with its gears.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::rooms) struct Found {
+pub(in crate::rooms) struct FoundPlacement {
     /// Devices of each slot.
     pub counts: Vec<u32>,
     /// The gears.
-    pub steps: Vec<Step>,
+    pub steps: Vec<EnvelopeStep>,
     /// Price of all devices for an hour.
     pub price: f64,
     /// Accuracy over requests.
@@ -83,9 +83,9 @@ pub(in crate::rooms) struct Found {
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 struct Worth(f64, f64, f64);
 
-impl Search<'_> {
+impl PlacementSearch<'_> {
     /// Returns the best placement; `None` where none was found that keeps all limits.
-    pub(in crate::rooms) fn solve(&self) -> Option<Found> {
+    pub(in crate::rooms) fn solve(&self) -> Option<FoundPlacement> {
         let is_exact = self.vectors() <= MOST_VECTORS && self.vectors() * self.rated.len() as f64 <= self.most_scores;
         let counts = if is_exact { self.best_of_all() } else { self.climb() }?;
         Some(self.found(counts, is_exact))
@@ -120,23 +120,23 @@ impl Search<'_> {
         envelope::accuracy(self.rated, self.load, at_most, |rated| rated.carries_on(&used))
     }
 
-    fn steps(&self, counts: &[u32]) -> Vec<Step> {
+    fn steps(&self, counts: &[u32]) -> Vec<EnvelopeStep> {
         let steps = envelope::steps(self.rated, self.load, |rated| rated.carries(counts));
         envelope::at_most(&steps, self.load, self.gears_at_most)
     }
 
     fn is_enough(&self, accuracy: f64) -> bool {
         match self.aim {
-            Aim::Cheapest { accuracy_at_least } => accuracy >= accuracy_at_least - SLACK,
-            Aim::MostAccurate => true,
+            PlacementAim::Cheapest { accuracy_at_least } => accuracy >= accuracy_at_least - SLACK,
+            PlacementAim::MostAccurate => true,
         }
     }
 
     fn worth(&self, counts: &[u32], accuracy: f64) -> Option<Worth> {
         let devices = f64::from(counts.iter().sum::<u32>());
         self.is_enough(accuracy).then(|| match self.aim {
-            Aim::Cheapest { .. } => Worth(-self.price(counts), -devices, accuracy),
-            Aim::MostAccurate => Worth(accuracy, -self.price(counts), -devices),
+            PlacementAim::Cheapest { .. } => Worth(-self.price(counts), -devices, accuracy),
+            PlacementAim::MostAccurate => Worth(accuracy, -self.price(counts), -devices),
         })
     }
 
@@ -164,7 +164,7 @@ impl Search<'_> {
 
     fn consider(&self, counts: &[u32], best: &mut Option<(Worth, Vec<u32>)>) {
         // What is dearer need not be scored.
-        if let (Aim::Cheapest { .. }, Some((Worth(price, ..), _))) = (self.aim, &*best)
+        if let (PlacementAim::Cheapest { .. }, Some((Worth(price, ..), _))) = (self.aim, &*best)
             && -self.price(counts) < *price - SLACK
         {
             return;
@@ -192,7 +192,7 @@ impl Search<'_> {
             if let Some(counts) = self.climb_within(&of_device) {
                 self.consider(&counts, &mut best);
             }
-            if matches!(self.aim, Aim::Cheapest { .. }) && best.is_some() {
+            if matches!(self.aim, PlacementAim::Cheapest { .. }) && best.is_some() {
                 break;
             }
         }
@@ -201,7 +201,7 @@ impl Search<'_> {
 
     /// Returns the numbers of devices of each kind to look at, the cheapest first; all devices where price does not count.
     fn fleets(&self) -> Vec<Vec<u32>> {
-        if self.aim == Aim::MostAccurate {
+        if self.aim == PlacementAim::MostAccurate {
             return vec![self.devices.iter().map(|(most, _)| *most).collect()];
         }
         let mut fleets = vec![Vec::new()];
@@ -284,20 +284,20 @@ impl Search<'_> {
         self.fleets().iter().find(enough).map_or(f64::INFINITY, price)
     }
 
-    fn found(&self, counts: Vec<u32>, is_exact: bool) -> Found {
+    fn found(&self, counts: Vec<u32>, is_exact: bool) -> FoundPlacement {
         let steps = self.steps(&counts);
         let (accuracy, price) = (envelope::accuracy_of(&steps, self.load), self.price(&counts));
         let (mut accuracy_bound, mut price_bound) = (accuracy, price);
         if !is_exact {
             match self.aim {
-                Aim::MostAccurate => {
+                PlacementAim::MostAccurate => {
                     let all: Vec<u32> = self.devices.iter().map(|(most, _)| *most).collect();
                     accuracy_bound = self.relaxed(&all).unwrap_or(accuracy).max(accuracy);
                 }
-                Aim::Cheapest { .. } => price_bound = self.price_bound().min(price),
+                PlacementAim::Cheapest { .. } => price_bound = self.price_bound().min(price),
             }
         }
-        Found { counts, steps, price, accuracy, accuracy_bound, price_bound, is_exact }
+        FoundPlacement { counts, steps, price, accuracy, accuracy_bound, price_bound, is_exact }
     }
 }
 

@@ -3,14 +3,14 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::envelope::{self, Load};
+use super::envelope::{self, LoadShares};
 use super::latency::{Device, Speed, Speeds};
 use super::placement::{Rated, Slot, Yard, slots};
-use super::search::{Aim, Search};
-use super::{Cascade, Member};
+use super::search::{PlacementAim, PlacementSearch};
 use crate::base::units::Usd;
 use crate::plan::law::cycle::Visit;
 use crate::problem::Resource;
+use crate::rooms::exits::{Cascade, Member};
 
 /// A small random problem.
 #[derive(Clone)]
@@ -21,8 +21,8 @@ struct Small {
     lines: Vec<Vec<(f64, f64)>>,
     slo_ms: f64,
     cascades: Vec<Cascade>,
-    load: Load,
-    aim: Aim,
+    load: LoadShares,
+    aim: PlacementAim,
 }
 
 /// A problem worked out as the planner does.
@@ -64,12 +64,12 @@ impl Small {
         let sum: f64 = rates.iter().map(|(_, weight)| weight).sum();
         rates.iter_mut().for_each(|(_, weight)| *weight /= sum);
         let aim = if dice.random_bool(0.5) {
-            Aim::MostAccurate
+            PlacementAim::MostAccurate
         } else {
-            Aim::Cheapest { accuracy_at_least: dice.random_range(0.6..0.85) }
+            PlacementAim::Cheapest { accuracy_at_least: dice.random_range(0.6..0.85) }
         };
         let slo_ms = dice.random_range(20.0..120.0);
-        Self { devices, memory_mb, lines, slo_ms, cascades, load: Load { rates }, aim }
+        Self { devices, memory_mb, lines, slo_ms, cascades, load: LoadShares { rates }, aim }
     }
 
     fn speeds(&self, visits: usize) -> Speeds {
@@ -94,8 +94,8 @@ impl Small {
         Worked { slots, rated, devices }
     }
 
-    fn search<'a>(&'a self, worked: &'a Worked) -> Search<'a> {
-        Search {
+    fn search<'a>(&'a self, worked: &'a Worked) -> PlacementSearch<'a> {
+        PlacementSearch {
             rated: &worked.rated,
             slots: &worked.slots,
             devices: &worked.devices,
@@ -110,7 +110,7 @@ impl Small {
     fn value(&self, worked: &Worked) -> Option<f64> {
         let found = self.search(worked).solve()?;
         assert!(found.is_exact);
-        Some(if self.aim == Aim::MostAccurate { found.accuracy } else { found.price })
+        Some(if self.aim == PlacementAim::MostAccurate { found.accuracy } else { found.price })
     }
 }
 
@@ -193,8 +193,8 @@ fn the_search_is_as_good_as_every_placement_and_every_choice_of_gears() {
             let devices = worked.slots.iter().zip(counts);
             let price: f64 = devices.map(|(slot, &count)| worked.devices[slot.device].1 * f64::from(count)).sum();
             let value = match small.aim {
-                Aim::MostAccurate => (accuracy > 0.0).then_some(accuracy),
-                Aim::Cheapest { accuracy_at_least } => (accuracy >= accuracy_at_least).then_some(-price),
+                PlacementAim::MostAccurate => (accuracy > 0.0).then_some(accuracy),
+                PlacementAim::Cheapest { accuracy_at_least } => (accuracy >= accuracy_at_least).then_some(-price),
             };
             if value > best {
                 best = value;
@@ -253,8 +253,8 @@ fn one_integer_program_over_placement_gears_and_flows_agrees() {
             slots: worked.slots.iter().map(|slot| slot.device).collect(),
             devices: worked.devices.clone(),
             accuracy_at_least: match small.aim {
-                Aim::MostAccurate => None,
-                Aim::Cheapest { accuracy_at_least } => Some(accuracy_at_least),
+                PlacementAim::MostAccurate => None,
+                PlacementAim::Cheapest { accuracy_at_least } => Some(accuracy_at_least),
             },
         };
         let (found, highs) = (small.value(&worked), solve_gears(&program).expect("HiGHS ends"));
@@ -272,7 +272,7 @@ fn a_local_search_states_no_gap_below_the_true_one() {
     for (seed, small) in problems(300) {
         let worked = small.worked();
         let exact = small.search(&worked).solve();
-        let local = Search { most_scores: 0.0, ..small.search(&worked) }.solve();
+        let local = PlacementSearch { most_scores: 0.0, ..small.search(&worked) }.solve();
         let Some(exact) = exact else {
             assert!(local.is_none(), "{seed}");
             continue;
@@ -280,12 +280,12 @@ fn a_local_search_states_no_gap_below_the_true_one() {
         // A climb may miss a plan that exists; where it finds one, the bound holds.
         let Some(local) = local else { continue };
         match small.aim {
-            Aim::MostAccurate => {
+            PlacementAim::MostAccurate => {
                 let (true_gap, stated) = (exact.accuracy - local.accuracy, local.accuracy_bound - local.accuracy);
                 assert!(stated >= true_gap - 1e-12, "{seed}: stated {stated}, true {true_gap}");
                 gaps += u32::from(true_gap > 1e-9);
             }
-            Aim::Cheapest { .. } => {
+            PlacementAim::Cheapest { .. } => {
                 let (true_gap, stated) = (local.price - exact.price, local.price - local.price_bound);
                 assert!(stated >= true_gap - 1e-12, "{seed}: stated {stated}, true {true_gap}");
                 gaps += u32::from(true_gap > 1e-9);
@@ -298,11 +298,11 @@ fn a_local_search_states_no_gap_below_the_true_one() {
 
 #[test]
 fn more_devices_more_memory_and_more_time_never_hurt() {
-    let not_worse = |aim: Aim, before: Option<f64>, after: Option<f64>| match (aim, before, after) {
+    let not_worse = |aim: PlacementAim, before: Option<f64>, after: Option<f64>| match (aim, before, after) {
         (_, None, _) => true,
         (_, Some(_), None) => false,
-        (Aim::MostAccurate, Some(before), Some(after)) => after >= before - 1e-12,
-        (Aim::Cheapest { .. }, Some(before), Some(after)) => after <= before + 1e-12,
+        (PlacementAim::MostAccurate, Some(before), Some(after)) => after >= before - 1e-12,
+        (PlacementAim::Cheapest { .. }, Some(before), Some(after)) => after <= before + 1e-12,
     };
     // A device that holds more is taken to start more visits in a turn, which is safe and may cost moving requests something;
     // memory never hurts those that stay.
@@ -332,10 +332,10 @@ fn fewer_gears_lose_the_least() {
     for (seed, small) in problems(100) {
         let worked = small.worked();
         let Some(found) = small.search(&worked).solve() else { continue };
-        let capped = Search { gears_at_most: Some(1), ..small.search(&worked) }.solve();
+        let capped = PlacementSearch { gears_at_most: Some(1), ..small.search(&worked) }.solve();
         let Some(capped) = capped else { continue };
         assert_eq!(capped.steps.len(), 1, "{seed}");
-        if small.aim == Aim::MostAccurate {
+        if small.aim == PlacementAim::MostAccurate {
             assert!(capped.accuracy <= found.accuracy + 1e-12, "{seed}");
             let last = capped.steps[0];
             assert!((envelope::accuracy_of(&capped.steps, &small.load) - last.accuracy).abs() < 1e-9, "{seed}");

@@ -7,7 +7,7 @@
 use crate::base::error::Error;
 use crate::facts::Ask;
 use crate::optimize::LOAD_SLACK;
-use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SLACK, Table, Walk, labels};
+use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SLACK, SeriesParallel, Table, labels};
 use crate::plan::law::flow::Law;
 use crate::problem::{GoalKind, PipelineAccuracy, Problem};
 use crate::rooms::gears::cores_of;
@@ -31,7 +31,7 @@ pub(super) struct Model<'a> {
     pub problem: &'a Problem,
     /// Ways to run each stage.
     pub ways: Vec<Vec<Way>>,
-    pub walk: Walk,
+    pub walk: SeriesParallel,
     pub metric: Metric,
     /// Accuracy of every variant of each stage.
     pub accuracies: Vec<Vec<f64>>,
@@ -89,7 +89,8 @@ impl<'a> Model<'a> {
         Ok(Self {
             machines: has_machines.then(|| OnMachines::new(problem, facts, &ways)),
             ways,
-            walk: Walk::of(&problem.predecessors()).expect("validation lets series-parallel graphs pass"),
+            walk: SeriesParallel::from_predecessors(&problem.predecessors())
+                .expect("validation lets series-parallel graphs pass"),
             best_of_blends: blend::best_of_blends(&metric),
             metric,
             accuracies,

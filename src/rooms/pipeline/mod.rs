@@ -8,16 +8,13 @@
 //! ```
 //!
 //! `ways` lists what a stage can choose from, `blend` mixes two of them, `climb` goes from the lowest load to the highest
-//! one gear at a time, `decode` writes them down, `published` is the paper's own program, and `from_profile` that program
-//! on measured facts.
+//! one gear at a time, `decode` writes them down; the paper's own program is [`crate::papers::ipa`].
 
 mod blend;
 mod climb;
 mod decode;
-mod from_profile;
 mod latency;
 mod machines;
-mod published;
 mod ways;
 
 use super::{Choice, Freedom, Opened, Planned, Room};
@@ -27,10 +24,6 @@ use crate::problem::{Problem, RoomSettings};
 use crate::rooms::candidates::Candidate;
 use crate::rooms::gears::{Decoded, assemble};
 use climb::{Chosen, Model, Step};
-pub use published::{
-    AccuracyMetric, Adapter, BatchPoint, Decision, Deployed, PipelineWeights, PublishedPipeline, PublishedStage,
-    StageVariant,
-};
 
 /// The planner of the room.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,10 +31,6 @@ pub struct Pipeline;
 
 impl Room for Pipeline {
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
-        // papers:
-        if ask.problem.room.is_published() {
-            return Ok(Box::new(from_profile::AsPublished::new(ask)?));
-        }
         let replicas = match &ask.problem.room {
             RoomSettings::Pipeline(settings) => settings.replicas,
             _ => None,

@@ -12,7 +12,7 @@ use crate::plan::{AccuracyClaim, Certificate, Claims, Gear, Lane};
 use crate::profile::Trust;
 
 use super::latency;
-use super::on_cores::Model;
+use super::on_cores::{Candidates, Model};
 use crate::rooms::Choice;
 use crate::rooms::candidates::Candidate;
 use crate::rooms::gears::{Decoded, cores_of, lane, level_shares, one_stage};
@@ -20,6 +20,7 @@ use crate::rooms::gears::{Decoded, cores_of, lane, level_shares, one_stage};
 /// Returns a gear for every range of loads in (from, until], cut finer where fixed shares would give away accuracy.
 pub(super) fn gears(
     ask: &Ask<'_>,
+    candidates: Candidates,
     model: &Model,
     ladder: &Ladder<'_>,
     Range { start: from, end: until }: Range<f64>,
@@ -36,7 +37,7 @@ pub(super) fn gears(
                 return Err(Error::Solver { solver: "own search", message });
             }
             if problem.goal.wants_low_latency() {
-                let (tight, solution) = latency::least(ask, model, &solution, load)?;
+                let (tight, solution) = latency::least(ask, candidates, model, &solution, load)?;
                 let certificate = Certificate::proved(solution.value, format!("{METHOD}{THEN_LATENCY}"));
                 decoded.push(of_solution(ask, &tight, &solution, load, certificate));
             } else {

@@ -5,19 +5,20 @@
 //! ```
 //!
 //! `on_cores` turns facts into the integer program of [`crate::optimize`] and its ladder into gears, `machines` does the same
-//! for machines that are rented whole, `decode` writes gears down, `published` is the paper's own model of capacity.
+//! for machines that are rented whole, `decode` writes gears down; the paper's own model of capacity is
+//! [`crate::papers::infadapter`].
 
 mod decode;
 mod latency;
 mod machines;
 mod on_cores;
-mod published;
 
 use super::{Freedom, Opened, Room};
 use crate::base::error::Error;
 use crate::facts::Ask;
+use crate::rooms::candidates::candidates;
 
-pub use published::{Published, capacity as published_capacity};
+pub(crate) use on_cores::OnCores;
 
 /// The planner of the room.
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,7 +27,7 @@ pub struct VariantSet;
 impl Room for VariantSet {
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
         if ask.problem.inventory.machines.is_empty() {
-            Ok(Box::new(on_cores::OnCores::new(ask)?))
+            Ok(Box::new(OnCores::new(ask, candidates)?))
         } else {
             Ok(Box::new(machines::OnMachines::new(ask)?))
         }

@@ -1,12 +1,12 @@
 //! The room on cores that are shared out: an exact ladder of allotments over all loads.
 
-use super::{decode, published};
+use super::decode;
 use crate::base::error::Error;
 use crate::facts::Ask;
 use crate::optimize::fill::{Ladder, at_load};
 use crate::optimize::{Instance, Item, LOAD_SLACK, Objective, Solution};
-use crate::problem::{Problem, RoomSettings};
-use crate::rooms::candidates::{Candidate, candidates};
+use crate::problem::Problem;
+use crate::rooms::candidates::Candidate;
 use crate::rooms::gears::assemble;
 use crate::rooms::{Choice, Opened, Planned, goal};
 
@@ -20,16 +20,10 @@ pub(super) struct Model {
 }
 
 impl Model {
-    pub fn new(ask: &Ask<'_>) -> Result<Self, Error> {
+    pub fn new(ask: &Ask<'_>, candidates: Candidates) -> Result<Self, Error> {
         let (mut items, mut all) = (Vec::new(), Vec::new());
         for name in ask.variants()? {
-            let mut of_variant = match &ask.problem.room {
-                // papers:
-                RoomSettings::VariantSet(settings) if settings.published.is_some() => {
-                    published::candidates(ask, &name)?
-                }
-                _ => candidates(ask, &name)?,
-            };
+            let mut of_variant = candidates(ask, &name)?;
             of_variant.iter_mut().for_each(|way| way.capacity *= ask.part(&name));
             items.push(Item {
                 accuracy: ask.accuracy(&name)?,
@@ -45,15 +39,19 @@ impl Model {
     }
 }
 
+/// Tells how a variant may run, increasing in cores and in capacity.
+pub(crate) type Candidates = fn(&Ask<'_>, &str) -> Result<Vec<Candidate>, Error>;
+
 /// The room with an ask worked in.
-pub(super) struct OnCores<'a> {
+pub(crate) struct OnCores<'a> {
     ask: &'a Ask<'a>,
+    candidates: Candidates,
     model: Model,
 }
 
 impl<'a> OnCores<'a> {
-    pub fn new(ask: &'a Ask<'a>) -> Result<Self, Error> {
-        Ok(Self { ask, model: Model::new(ask)? })
+    pub fn new(ask: &'a Ask<'a>, candidates: Candidates) -> Result<Self, Error> {
+        Ok(Self { ask, candidates, model: Model::new(ask, candidates)? })
     }
 
     /// Returns the integer program beside what serves a load now.
@@ -87,7 +85,7 @@ impl Opened for OnCores<'_> {
         for until in self.ranges() {
             let instance = self.instance_at(until);
             let ladder = Ladder::between(carried, until, &instance);
-            gears.extend(decode::gears(self.ask, &self.model, &ladder, carried..until)?);
+            gears.extend(decode::gears(self.ask, self.candidates, &self.model, &ladder, carried..until)?);
             carried = ladder.max_load().min(until);
             if carried < until * (1.0 - LOAD_SLACK) {
                 return Ok(Planned::NotCarried);
@@ -97,7 +95,7 @@ impl Opened for OnCores<'_> {
     }
 
     fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
-        let model = Model::new(&self.ask.moved(problem.clone()))?;
+        let model = Model::new(&self.ask.moved(problem.clone()), self.candidates)?;
         Ok(Ladder::between(0.0, most, &model.instance).max_load())
     }
 

@@ -12,9 +12,11 @@ use planner::facts::Facts;
 use planner::measure::Wave;
 use planner::measure::adaptive::{Aim, Chooser, HeldOut, Known, full_grid};
 use planner::plan::Plan;
+use planner::planners;
+use planner::planners::relevance;
 use planner::problem::Problem;
 use planner::profile::{Bound, Calibration, Glimpse, Key, Point, Profile, Seen, Spot, Variant};
-use planner::rooms::{self, Answer, Context, PointKey, hopeful, relevance};
+use planner::rooms::{Answer, Context, PointKey, hopeful};
 use planner::stats::Histogram;
 use planner::stats::sample::latency;
 use rand::{RngExt, SeedableRng};
@@ -229,7 +231,7 @@ impl Bench {
     }
 
     fn plan(&self, profile: &Profile) -> Option<Plan> {
-        match rooms::solve(&self.problem, &facts(profile), Context::default()).expect("solves") {
+        match planners::solve(&self.problem, &facts(profile), Context::default()).expect("solves") {
             Answer::Plan(plan) => Some(*plan),
             Answer::Infeasible(_) => None,
         }

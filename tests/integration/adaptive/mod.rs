@@ -5,8 +5,10 @@ pub mod experiment;
 use experiment::{Bench, NEAR_TIE, Way, facts};
 use planner::base::units::{Millis, Rate, Share};
 use planner::measure::adaptive::{Aim, Chooser, Known};
+use planner::planners;
+use planner::planners::relevance;
 use planner::profile::{Bound, Curve, Key, Seen, Spot, Surface, Trust};
-use planner::rooms::{self, Answer, Context, PointKey, Skipped, relevance};
+use planner::rooms::{Answer, Context, PointKey, Skipped};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -125,7 +127,7 @@ fn relevance_is_sound_where_its_bounds_hold() {
             let mut slower = bench.problem.clone();
             slower.slo.latency_ms = Millis::saturating(slower.slo.latency_ms.get() / (1.0 + near_tie));
             slower.workload.max_rps = Rate::saturating(slower.workload.max_rps.get() * (1.0 + near_tie));
-            let slower = rooms::solve(&slower, &facts(&bench.profile), Context::default()).expect("solves");
+            let slower = planners::solve(&slower, &facts(&bench.profile), Context::default()).expect("solves");
             let at_least = is_worth_at_least(&less, &slower, near_tie);
             let same = near_tie > 0.0 || worth(&less) == worth(&slower);
             assert!(at_least && same || !holds, "seed {seed}: the bounds held and the plan is worth less");

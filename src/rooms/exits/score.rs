@@ -20,7 +20,7 @@ pub const LONGEST: usize = 4;
 
 /// Which cascades to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Search {
+pub struct SearchGrid {
     /// Most members, up to [`LONGEST`].
     pub longest: usize,
     /// Cuts of a model at quantiles of its certainties, for sequences of three and more. Two are cut everywhere.
@@ -29,7 +29,7 @@ pub struct Search {
     pub even: usize,
 }
 
-impl Default for Search {
+impl Default for SearchGrid {
     fn default() -> Self {
         Self { longest: 3, quantiles: 63, even: 20 }
     }
@@ -56,7 +56,7 @@ pub struct Score {
 #[derive(Debug, Clone)]
 pub struct Scorer<'a> {
     records: &'a Records,
-    search: Search,
+    search: SearchGrid,
     columns: Vec<Column>,
     grids: Vec<Bins>,
 }
@@ -114,7 +114,7 @@ impl Column {
 
     /// Returns the ranks at which the samples are cut. Distinct certainties that many samples share count as one bin's worth,
     /// so that cuts are not spent where nothing can be cut.
-    fn cuts(&self, search: Search) -> Vec<u32> {
+    fn cuts(&self, search: SearchGrid) -> Vec<u32> {
         let mut samples = vec![0_usize; self.distinct.len()];
         self.rank.iter().for_each(|&rank| samples[rank as usize] += 1);
         let most = (self.rank.len() / (search.quantiles + 1)).max(1);
@@ -145,7 +145,7 @@ impl<'a> Scorer<'a> {
     /// # Panics
     /// Where there are more than 256 models or 2^32 samples.
     #[must_use]
-    pub fn new(records: &'a Records, search: Search) -> Self {
+    pub fn new(records: &'a Records, search: SearchGrid) -> Self {
         assert!(records.models.len() <= 256, "models are numbered in 8 bits");
         assert!(u32::try_from(records.samples()).is_ok(), "samples are counted in 32 bits");
         let columns: Vec<Column> =
@@ -164,7 +164,7 @@ impl<'a> Scorer<'a> {
             for index in begun..end {
                 for model in 0..self.columns.len() {
                     let sequence = &sequences[index];
-                    if !sequence.iter().any(|&before| self.records.share_a_model(before, model)) {
+                    if !sequence.contains(&model) {
                         sequences.push([sequence.as_slice(), &[model]].concat());
                     }
                 }
@@ -223,12 +223,6 @@ impl<'a> Scorer<'a> {
         let mut reach: Vec<f64> = score.reached[..=last].iter().map(|&count| f64::from(count) / samples).collect();
         reach[0] = 1.0;
         Cascade { members: (0..=last).map(member).collect(), accuracy: f64::from(score.right) / samples, reach }
-    }
-
-    /// Returns the records that are scored.
-    #[must_use]
-    pub fn records(&self) -> &'a Records {
-        self.records
     }
 
     fn blank(&self, sequence: &[usize]) -> Score {
@@ -373,7 +367,7 @@ fn add(a: [u32; 4], b: [u32; 4]) -> [u32; 4] {
 #[cfg(test)]
 pub(super) mod tests {
     use super::super::{Record, Records};
-    use super::{Scorer, Search};
+    use super::{Scorer, SearchGrid};
     use crate::stats::Dice;
 
     /// Records by chance: models of rising accuracy, whose certainties have many ties or few.
@@ -400,11 +394,8 @@ pub(super) mod tests {
         let mut seen = [0; super::LONGEST];
         for trial in 0..40 {
             let levels = [3, 7, 50, 100_000][trial % 4];
-            let mut records = by_chance(&mut dice, 4, 20 + 10 * trial, levels);
-            if trial % 3 == 0 {
-                records.add_ensemble(&[1, 0, 2]).expect("predictions are there");
-            }
-            let search = Search { longest: 4, quantiles: 1 + trial % 6, even: trial % 4 };
+            let records = by_chance(&mut dice, 4, 20 + 10 * trial, levels);
+            let search = SearchGrid { longest: 4, quantiles: 1 + trial % 6, even: trial % 4 };
             let scorer = Scorer::new(&records, search);
             let mut scores = Vec::new();
             scorer.sequences().iter().for_each(|sequence| scorer.score(sequence, &mut scores));
@@ -428,7 +419,7 @@ pub(super) mod tests {
     fn pairs_are_cut_between_all_distinct_certainties_and_grids_at_quantiles() {
         let mut dice = Dice::new(2, 0);
         let records = by_chance(&mut dice, 3, 5_000, 100_000);
-        let search = Search { longest: 3, quantiles: 31, even: 0 };
+        let search = SearchGrid { longest: 3, quantiles: 31, even: 0 };
         let scorer = Scorer::new(&records, search);
         let count = |sequence: &[usize]| {
             let mut scores = Vec::new();
@@ -443,15 +434,6 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn ensembles_never_meet_their_own_models() {
-        let mut records = by_chance(&mut Dice::new(3, 0), 3, 50, 10);
-        records.add_ensemble(&[0, 1]).expect("predictions are there");
-        let scorer = Scorer::new(&records, Search { longest: 4, ..Search::default() });
-        let with_vote = scorer.sequences().into_iter().filter(|sequence| sequence.contains(&3)).collect::<Vec<_>>();
-        assert_eq!(with_vote, [vec![3], vec![2, 3], vec![3, 2]]);
-    }
-
-    #[test]
     fn nothing_to_cut_is_no_cascade() {
         let flat = |name: &str| Record {
             name: name.into(),
@@ -460,7 +442,7 @@ pub(super) mod tests {
             ..Record::default()
         };
         for records in [Records::default(), Records { models: vec![flat("a"), flat("b"), flat("c")] }] {
-            let scorer = Scorer::new(&records, Search::default());
+            let scorer = Scorer::new(&records, SearchGrid::default());
             let mut scores = Vec::new();
             scorer.sequences().iter().for_each(|sequence| scorer.score(sequence, &mut scores));
             assert_eq!(scores.len(), records.models.len(), "only single models");

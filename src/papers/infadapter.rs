@@ -4,6 +4,8 @@
 //! 0 and truncated toward zero; `capacity = floor(factor · th_m(n))` for at least the fewest cores. Differs from the
 //! released code in one point on purpose: spare capacity is allowed in every variant, not only in the lightest.
 
+use std::collections::BTreeMap;
+
 use crate::base::error::Error;
 use crate::facts::{Ask, not_measured};
 use crate::optimize::{Allotment, Instance, Item, Objective};
@@ -11,6 +13,22 @@ use crate::plan::law::estimate::Queue;
 use crate::problem::{InfAdapter, RoomSettings};
 
 use crate::rooms::candidates::Candidate;
+use crate::rooms::variant_set::OnCores;
+use crate::rooms::{Freedom, Opened, Room, VariantSet};
+
+/// The published planner as a room: the same program with its capacities.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct InfAdapterRoom;
+
+impl Room for InfAdapterRoom {
+    fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
+        Ok(Box::new(OnCores::new(ask, candidates)?))
+    }
+
+    fn freedoms(&self) -> &[Freedom] {
+        VariantSet.freedoms()
+    }
+}
 
 /// Returns the published capacity of `cores` cores, in whole requests per second.
 #[must_use]
@@ -19,7 +37,7 @@ pub fn capacity(slope: f64, intercept: f64, factor: f64, cores: u32) -> f64 {
 }
 
 /// Returns the published way to run a variant on each number of cores: one worker a core, one call at a time.
-pub(super) fn candidates(ask: &Ask<'_>, variant: &str) -> Result<Vec<Candidate>, Error> {
+fn candidates(ask: &Ask<'_>, variant: &str) -> Result<Vec<Candidate>, Error> {
     let problem = &ask.problem;
     let settings = match &problem.room {
         RoomSettings::VariantSet(settings) => settings.published.clone().unwrap_or_default(),
@@ -60,27 +78,37 @@ fn line(points: &[(f64, f64)]) -> (f64, f64) {
 
 /// An instance as the paper's adapter sees it at one decision; the format of the reference instances.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
-pub struct Published {
+pub struct InfAdapterInstance {
     /// Load (λ).
     pub lambda_rps: f64,
     /// Cores for all variants (B).
     pub core_budget: u32,
-    /// Fewest cores of a deployed variant.
+    /// Fewest cores of a deployed variant (default: 1).
+    #[serde(default = "one_core")]
     pub min_cores: u32,
-    /// Safety factor on the line.
+    /// Safety factor on lines (default: 1).
+    #[serde(default = "no_factor")]
     pub capacity_coef: f64,
     /// Weights of the objective.
-    pub weights: PublishedWeights,
+    pub weights: InfAdapterWeights,
     /// Cores that variants hold now (n'_m).
     #[serde(default)]
-    pub current_cores: std::collections::BTreeMap<String, u32>,
+    pub current_cores: BTreeMap<String, u32>,
     /// The variants.
-    pub variants: Vec<PublishedVariant>,
+    pub variants: Vec<InfAdapterVariant>,
+}
+
+const fn one_core() -> u32 {
+    1
+}
+
+const fn no_factor() -> f64 {
+    1.0
 }
 
 /// Weights of the published objective.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Deserialize)]
-pub struct PublishedWeights {
+pub struct InfAdapterWeights {
     /// Weight of AA.
     pub accuracy: f64,
     /// Weight of RC.
@@ -91,35 +119,67 @@ pub struct PublishedWeights {
 
 /// A variant of a published instance.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
-pub struct PublishedVariant {
+#[serde(try_from = "VariantKeys")]
+pub struct InfAdapterVariant {
     /// Name.
     pub name: String,
     /// a_m, 0 to 1.
     pub accuracy: f64,
     /// rt_m, in seconds.
     pub load_time_s: f64,
-    /// Slope of th_m, requests per second for each core.
-    pub th_slope: f64,
-    /// Intercept of th_m, requests per second.
-    pub th_intercept: f64,
+    /// th_m.
+    pub capacity: InfAdapterCapacity,
 }
 
-impl Published {
+/// What a variant of a published instance carries.
+#[derive(Debug, Clone, PartialEq)]
+pub enum InfAdapterCapacity {
+    /// A line over cores, from which [`capacity`] follows for every number of cores.
+    Line {
+        /// Requests per second for each core.
+        slope: f64,
+        /// Requests per second.
+        intercept: f64,
+    },
+    /// Requests per second by cores, taken as they stand; other numbers of cores are no option.
+    Table(BTreeMap<u32, f64>),
+}
+
+/// The keys of a variant in a file.
+#[derive(serde::Deserialize)]
+struct VariantKeys {
+    name: String,
+    accuracy: f64,
+    load_time_s: f64,
+    th_slope: Option<f64>,
+    th_intercept: Option<f64>,
+    capacity_table: Option<BTreeMap<u32, f64>>,
+}
+
+impl TryFrom<VariantKeys> for InfAdapterVariant {
+    type Error = String;
+
+    fn try_from(keys: VariantKeys) -> Result<Self, String> {
+        let VariantKeys { name, accuracy, load_time_s, th_slope, th_intercept, capacity_table } = keys;
+        let capacity = match (th_slope, th_intercept, capacity_table) {
+            (Some(slope), Some(intercept), None) => InfAdapterCapacity::Line { slope, intercept },
+            (None, None, Some(table)) => InfAdapterCapacity::Table(table),
+            _ => return Err(format!("`{name}` needs either `th_slope` and `th_intercept`, or `capacity_table`")),
+        };
+        Ok(Self { name, accuracy, load_time_s, capacity })
+    }
+}
+
+impl InfAdapterInstance {
     /// Returns the integer program of the instance.
     #[must_use]
     pub fn instance(&self) -> Instance {
-        let item = |variant: &PublishedVariant| Item {
+        let item = |variant: &InfAdapterVariant| Item {
             name: variant.name.clone(),
             accuracy: variant.accuracy,
             load_time: variant.load_time_s,
             current_cores: self.current_cores.get(&variant.name).copied().unwrap_or(0),
-            options: (self.min_cores..=self.core_budget)
-                .map(|cores| Allotment {
-                    cores,
-                    capacity: capacity(variant.th_slope, variant.th_intercept, self.capacity_coef, cores),
-                })
-                .filter(|option| option.capacity > 0.0)
-                .collect(),
+            options: self.options(&variant.capacity),
         };
         Instance {
             items: self.variants.iter().map(item).collect(),
@@ -130,5 +190,21 @@ impl Published {
                 loading: self.weights.loading,
             },
         }
+    }
+
+    /// Returns what a variant may get: from the fewest cores of a deployed variant to all.
+    fn options(&self, of: &InfAdapterCapacity) -> Vec<Allotment> {
+        let cores = self.min_cores..=self.core_budget;
+        let option = |(cores, capacity)| Allotment { cores, capacity };
+        let options: Vec<Allotment> = match of {
+            InfAdapterCapacity::Line { slope, intercept } => {
+                cores.map(|n| (n, capacity(*slope, *intercept, self.capacity_coef, n))).map(option).collect()
+            }
+            InfAdapterCapacity::Table(table) => {
+                let within = table.iter().filter(|(n, _)| cores.contains(n));
+                within.map(|(&n, &capacity)| option((n, capacity))).collect()
+            }
+        };
+        options.into_iter().filter(|option| option.capacity > 0.0).collect()
     }
 }

@@ -10,17 +10,17 @@
 
 use serde::Deserialize;
 
-use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, Walk, labels};
+use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SeriesParallel, labels};
 
 /// An instance as the paper's adapter sees it at one decision; the format of the reference instances.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct PublishedPipeline {
+pub struct IpaInstance {
     /// Load (λ).
     pub arrival_rate_rps: f64,
     /// Limit of the end-to-end latency (SLA), in seconds.
     pub sla_s: f64,
     /// Weights of the objective.
-    pub weights: PipelineWeights,
+    pub weights: IpaWeights,
     /// How the stages' accuracies make that of the pipeline.
     pub accuracy_metric: AccuracyMetric,
     /// Batch sizes that may be used; all that were measured where left out.
@@ -30,7 +30,7 @@ pub struct PublishedPipeline {
     #[serde(default = "no_limit")]
     pub max_replicas: u32,
     /// The stages, one after the other.
-    pub stages: Vec<PublishedStage>,
+    pub stages: Vec<IpaStage>,
 }
 
 const fn no_limit() -> u32 {
@@ -39,7 +39,7 @@ const fn no_limit() -> u32 {
 
 /// Weights of the published objective.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-pub struct PipelineWeights {
+pub struct IpaWeights {
     /// Weight of the accuracy.
     pub alpha: f64,
     /// Weight of a core.
@@ -60,16 +60,16 @@ pub enum AccuracyMetric {
 
 /// A stage of a published instance.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct PublishedStage {
+pub struct IpaStage {
     /// Name.
     pub name: String,
     /// Its variants.
-    pub variants: Vec<StageVariant>,
+    pub variants: Vec<IpaVariant>,
 }
 
 /// A variant of a stage of a published instance.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct StageVariant {
+pub struct IpaVariant {
     /// Name.
     pub name: String,
     /// Cores of one replica (R_m).
@@ -140,7 +140,7 @@ pub enum Adapter {
     Rim(u32),
 }
 
-impl PublishedPipeline {
+impl IpaInstance {
     /// Returns the optimum of IPA's program, or `None` where no plan keeps the SLA.
     #[must_use]
     pub fn solve(&self) -> Option<Decision> {
@@ -177,18 +177,13 @@ impl PublishedPipeline {
             AccuracyMetric::Product => Metric::Product,
             AccuracyMetric::SumNormalized => Metric::Sum,
         };
-        let walk = Walk::chain(stages.len());
+        let walk = SeriesParallel::chain(stages.len());
         let goal = Goal::Weighted { accuracy: self.weights.alpha };
         (Choice { stages, walk, metric, goal, limit: self.sla_s }, deployed)
     }
 
     /// Returns a variant's batch sizes, each with the fewest replicas that carry the load, or with those that there are.
-    fn alternatives(
-        &self,
-        stage: &PublishedStage,
-        variant: usize,
-        adapter: Adapter,
-    ) -> Vec<(Alternative<f64>, Deployed)> {
+    fn alternatives(&self, stage: &IpaStage, variant: usize, adapter: Adapter) -> Vec<(Alternative<f64>, Deployed)> {
         let of = &stage.variants[variant];
         let allowed = |batch: u32| self.batch_sizes.as_ref().is_none_or(|sizes| sizes.contains(&batch));
         let accuracy = match self.accuracy_metric {
@@ -219,7 +214,7 @@ impl PublishedPipeline {
     }
 }
 
-impl PublishedStage {
+impl IpaStage {
     /// Returns a variant's rank by accuracy, scaled to 0..1; a lone variant counts 1.
     fn rank(&self, variant: usize) -> f64 {
         let own = self.variants[variant].accuracy;

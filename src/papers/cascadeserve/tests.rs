@@ -1,14 +1,14 @@
 //! The ring against every placement and every assignment of small instances, in its own model of the world.
 
 use super::place::{places, work};
-use super::{Found, Instance, Model, Settings, assign, balance, batching, ring, search};
-use crate::rooms::cascade::{Cascade, Record, Records};
+use super::{RingInstance, RingModel, RingPlan, RingSettings, assign, balance, batching, ring, search};
+use crate::rooms::exits::{Cascade, Record, Records};
 use crate::stats::Dice;
 
 const SAMPLES: usize = 120;
 
-fn settings() -> Settings {
-    Settings { samples: 400, longest: 2, thresholds: 5, ranges: 3, simulated_s: 0.5, ..Settings::default() }
+fn settings() -> RingSettings {
+    RingSettings { samples: 400, longest: 2, thresholds: 5, ranges: 3, simulated_s: 0.5, ..RingSettings::default() }
 }
 
 /// Three models, the slower the better, certain where they are right more often than where they are wrong.
@@ -27,19 +27,28 @@ fn records(dice: &mut Dice) -> Records {
     Records { models: ["s", "m", "l"].into_iter().enumerate().map(model).collect() }
 }
 
-fn instance<'a>(records: &'a Records, dice: &mut Dice) -> Instance<'a> {
+fn instance<'a>(records: &'a Records, dice: &mut Dice) -> RingInstance<'a> {
     let model = |index: i32| {
         let (first, each) = (0.5 + dice.unit(), 0.3 * 3_f64.powi(index) * (0.7 + 0.6 * dice.unit()));
-        Model { memory_mb: 1.0 + f64::from(index), batch_ms: (1..=8).map(|b| first + each * f64::from(b)).collect() }
+        RingModel {
+            memory_mb: 1.0 + f64::from(index),
+            batch_ms: (1..=8).map(|b| first + each * f64::from(b)).collect(),
+        }
     };
     let models = (0..3).map(model).collect();
     let (memory_mb, max_rps) = (3.0 + f64::from(dice.below(4)), 200.0 + 5_000.0 * dice.unit());
     let limit_ms = 12.0 + 40.0 * dice.unit();
-    Instance { records, models, devices: 2, memory_mb, max_rps, quantile: 0.95, limit_ms }
+    RingInstance { records, models, devices: 2, memory_mb, max_rps, quantile: 0.95, limit_ms }
 }
 
 /// Tells whether a placement serves a cascade at a rate, as the ring itself would find.
-fn serves(instance: &Instance<'_>, cascade: &Cascade, holds: &[Vec<bool>], rate: f64, settings: &Settings) -> bool {
+fn serves(
+    instance: &RingInstance<'_>,
+    cascade: &Cascade,
+    holds: &[Vec<bool>],
+    rate: f64,
+    settings: &RingSettings,
+) -> bool {
     let (work, places) = (work(instance, cascade, rate, settings), places(cascade, holds));
     let busiest = balance::utilisation(&work, &places);
     if busiest > 1.0 {
@@ -50,7 +59,7 @@ fn serves(instance: &Instance<'_>, cascade: &Cascade, holds: &[Vec<bool>], rate:
 }
 
 /// Returns the best expected accuracy over all placements that fit, each range with the best of all cascades there.
-fn optimum(instance: &Instance<'_>, cascades: &[Cascade], settings: &Settings) -> Option<f64> {
+fn optimum(instance: &RingInstance<'_>, cascades: &[Cascade], settings: &RingSettings) -> Option<f64> {
     let weights = assign::weights(settings.ranges, settings.zipf);
     let holds = |set: usize| (0..3).map(|model| set >> model & 1 == 1).collect::<Vec<bool>>();
     let size =
@@ -75,7 +84,7 @@ fn optimum(instance: &Instance<'_>, cascades: &[Cascade], settings: &Settings) -
     best
 }
 
-fn is_sound(instance: &Instance<'_>, found: &Found, settings: &Settings) {
+fn is_sound(instance: &RingInstance<'_>, found: &RingPlan, settings: &RingSettings) {
     for held in &found.holds {
         let memory: f64 =
             instance.models.iter().zip(held).filter(|(_, held)| **held).map(|(model, _)| model.memory_mb).sum();
@@ -145,15 +154,15 @@ fn cascades_are_unbeaten_and_the_same_for_a_seed() {
 fn what_cannot_be_is_impossible() {
     let mut dice = Dice::new(1, 77);
     let records = records(&mut dice);
-    let easy = Instance { memory_mb: 10.0, limit_ms: 50.0, max_rps: 100.0, ..instance(&records, &mut dice) };
+    let easy = RingInstance { memory_mb: 10.0, limit_ms: 50.0, max_rps: 100.0, ..instance(&records, &mut dice) };
     let settings = settings();
-    let solve = |instance: &Instance<'_>| ring(instance, &search(instance, &settings), &settings);
+    let solve = |instance: &RingInstance<'_>| ring(instance, &search(instance, &settings), &settings);
     assert!(solve(&easy).is_some());
     for (what, hard) in [
-        ("load", Instance { max_rps: 1e6, ..easy.clone() }),
-        ("latency", Instance { limit_ms: 0.1, ..easy.clone() }),
-        ("memory", Instance { memory_mb: 0.5, ..easy.clone() }),
-        ("devices", Instance { devices: 0, ..easy.clone() }),
+        ("load", RingInstance { max_rps: 1e6, ..easy.clone() }),
+        ("latency", RingInstance { limit_ms: 0.1, ..easy.clone() }),
+        ("memory", RingInstance { memory_mb: 0.5, ..easy.clone() }),
+        ("devices", RingInstance { devices: 0, ..easy.clone() }),
     ] {
         assert!(solve(&hard).is_none(), "{what}");
     }

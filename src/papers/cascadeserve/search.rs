@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use super::{Instance, Settings};
-use crate::rooms::cascade::{Cascade, Member, Records};
+use super::{RingInstance, RingSettings};
+use crate::rooms::exits::{Cascade, Member, Records};
 use crate::stats::Dice;
 
 /// Stream of the seed that draws cascades; the simulator has 1 and 2.
@@ -15,7 +15,7 @@ const STREAM: u64 = 3;
 ///
 /// Takes O(samples × records) for scores and O(samples²) for the comparison of all with all, as published.
 #[must_use]
-pub fn search(instance: &Instance<'_>, settings: &Settings) -> Vec<Cascade> {
+pub fn search(instance: &RingInstance<'_>, settings: &RingSettings) -> Vec<Cascade> {
     let scored: Vec<(Cascade, f64)> = random(instance.models.len(), settings)
         .into_par_iter()
         .map(|members| {
@@ -35,14 +35,14 @@ pub fn search(instance: &Instance<'_>, settings: &Settings) -> Vec<Cascade> {
 }
 
 /// Returns the mean time that a request of a cascade takes of a device, every model in batches of one size.
-pub(super) fn work_ms(instance: &Instance<'_>, cascade: &Cascade, batch: usize) -> f64 {
+pub(super) fn work_ms(instance: &RingInstance<'_>, cascade: &Cascade, batch: usize) -> f64 {
     let parts = cascade.members.iter().zip(&cascade.reach);
     parts.map(|(member, reach)| reach * instance.models[member.model].sample_ms(batch)).sum()
 }
 
 /// Draws cascades of so many models, each kept once, beside every model alone.
 #[must_use]
-pub fn random(models: usize, settings: &Settings) -> Vec<Vec<Member>> {
+pub fn random(models: usize, settings: &RingSettings) -> Vec<Vec<Member>> {
     let longest = settings.longest.min(models) as u32;
     let models = models as u32;
     let mut dice = Dice::new(settings.seed, STREAM);

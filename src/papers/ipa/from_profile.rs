@@ -1,7 +1,7 @@
 //! The published program on measured facts, at every load.
 //!
 //! A variant keeps its base cores (the fewest that sustain [`Published::base_rps`] within an equal part of the SLO), a
-//! batch takes its mean time, and the program of [`super::published`] is solved for each load. A choice is worth the same
+//! batch takes its mean time, and the program of [`super::program`] is solved for each load. A choice is worth the same
 //! wherever it is possible: up to the highest load that its replicas carry, and down to the load at which its batches no
 //! longer fill in time. Replicas change at multiples of a replica's throughput only. So between two such multiples the
 //! best choice at the upper end stays the best down to its own lowest load, and the breakpoints found that way are exact.
@@ -12,21 +12,19 @@
 
 use std::collections::BTreeMap;
 
-use super::published::{
-    AccuracyMetric, Adapter, BatchPoint, Deployed, PipelineWeights, PublishedPipeline, PublishedStage, StageVariant,
-};
+use super::program::{AccuracyMetric, Adapter, BatchPoint, Deployed, IpaInstance, IpaStage, IpaVariant, IpaWeights};
 use crate::base::error::Error;
 use crate::base::finding::{Code, Finding};
 use crate::base::units::{Rate, Share, Usd};
 use crate::facts::{Ask, Facts, not_measured};
 use crate::optimize::LOAD_SLACK;
-use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SLACK, Walk, labels};
+use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SLACK, SeriesParallel, labels};
 use crate::plan::{Certificate, Claims, Dispatch, Gear, Stage, pipeline_accuracy};
 use crate::problem::{Ipa, Problem, RoomSettings, Task};
 use crate::rooms;
 use crate::rooms::candidates::Candidate;
 use crate::rooms::gears::{Decoded, assemble, lane};
-use crate::rooms::{Opened, Planned};
+use crate::rooms::{Opened, Planned, Room};
 
 const METHOD: &str = "exact: labels over the published program, range by range of the load";
 
@@ -37,26 +35,36 @@ const STEPS: usize = 48;
 
 /// What is best for the loads above `from` up to `up_to`.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Range {
-    pub from: f64,
-    pub up_to: f64,
-    pub objective: f64,
-    pub accuracy: f64,
+struct Range {
+    from: f64,
+    up_to: f64,
+    objective: f64,
+    accuracy: f64,
     /// What each stage gets.
-    pub stages: Vec<Deployed>,
+    stages: Vec<Deployed>,
+}
+
+/// The published planner as a room.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct IpaRoom;
+
+impl Room for IpaRoom {
+    fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
+        Ok(Box::new(AsPublished { ask, program: Program::new(ask)? }))
+    }
+
+    fn freedoms(&self) -> &[rooms::Freedom] {
+        rooms::Pipeline.freedoms()
+    }
 }
 
 /// The published program with an ask worked in.
-pub(super) struct AsPublished<'a> {
+struct AsPublished<'a> {
     ask: &'a Ask<'a>,
     program: Program,
 }
 
-impl<'a> AsPublished<'a> {
-    pub fn new(ask: &'a Ask<'a>) -> Result<Self, Error> {
-        Ok(Self { ask, program: Program::new(ask)? })
-    }
-
+impl AsPublished<'_> {
     fn choice(&self, range: &Range) -> rooms::Choice {
         let Decoded { gear, lanes } = gear(&self.ask.problem, &self.ask.facts, range);
         rooms::Choice {
@@ -107,8 +115,8 @@ impl Opened for AsPublished<'_> {
 }
 
 /// The published program of a problem, without its load.
-pub(super) struct Program {
-    pipeline: PublishedPipeline,
+struct Program {
+    pipeline: IpaInstance,
     /// Cores that all stages may have together.
     budget: u32,
 }
@@ -129,10 +137,10 @@ impl Program {
         let budget = problem.core_budget();
         let weights = problem.goal.weights.unwrap_or_default();
         let stages = problem.stages().iter().map(|task| stage(ask, task, settings, stage_ms));
-        let pipeline = PublishedPipeline {
+        let pipeline = IpaInstance {
             arrival_rate_rps: problem.workload.max_rps.get(),
             sla_s: sla_ms / 1e3,
-            weights: PipelineWeights {
+            weights: IpaWeights {
                 alpha: weights.accuracy.get(),
                 beta: weights.resource.get() / f64::from(budget),
                 delta: settings.batch_weight.get(),
@@ -143,7 +151,7 @@ impl Program {
             stages: stages.collect::<Result<_, _>>()?,
         };
         let program = Self { pipeline, budget };
-        let PipelineWeights { beta, delta, .. } = program.pipeline.weights;
+        let IpaWeights { beta, delta, .. } = program.pipeline.weights;
         if beta <= delta * program.largest_batches() {
             let cause = format!("{delta} for each sample in a batch outweighs a core, which weighs {beta}");
             let action = "lower it, or raise `goal.weights.resource`: the paper has 1e-6 beside 0.5 for a core";
@@ -153,8 +161,8 @@ impl Program {
     }
 
     /// Returns the best choice at a load within the cores, or `None` where there is none.
-    pub fn best_at(&self, load: f64) -> Option<Range> {
-        let pipeline = PublishedPipeline { arrival_rate_rps: load, ..self.pipeline.clone() };
+    fn best_at(&self, load: f64) -> Option<Range> {
+        let pipeline = IpaInstance { arrival_rate_rps: load, ..self.pipeline.clone() };
         let (choice, deployed) = pipeline.program(Adapter::Ipa);
         let stages = |picked: &Picked| -> Vec<Deployed> {
             deployed.iter().zip(&picked.picks).map(|(stage, &pick)| stage[pick].clone()).collect()
@@ -185,7 +193,7 @@ impl Program {
 
     /// Returns the choices at a load that no other beats in both cost and accuracy, the cheapest first.
     fn undominated(&self, load: f64) -> Vec<Range> {
-        let pipeline = PublishedPipeline { arrival_rate_rps: load, ..self.pipeline.clone() };
+        let pipeline = IpaInstance { arrival_rate_rps: load, ..self.pipeline.clone() };
         let (choice, deployed) = pipeline.program(Adapter::Ipa);
         let range = |picked: Picked| {
             let stages: Vec<Deployed> =
@@ -206,13 +214,13 @@ impl Program {
     /// Returns the cost of all cores, with room for the batches of a choice that uses them all. A core more costs more than
     /// that, since it outweighs all batches.
     fn affordable(&self) -> f64 {
-        let PipelineWeights { beta, delta, .. } = self.pipeline.weights;
+        let IpaWeights { beta, delta, .. } = self.pipeline.weights;
         beta * f64::from(self.budget) + delta * self.largest_batches()
     }
 
     /// Returns the sum of the largest batches of the stages.
     fn largest_batches(&self) -> f64 {
-        let largest = |stage: &PublishedStage| {
+        let largest = |stage: &IpaStage| {
             stage.variants.iter().flat_map(|variant| &variant.profile).map(|point| point.batch).max().unwrap_or(0)
         };
         self.pipeline.stages.iter().map(largest).map(f64::from).sum()
@@ -261,7 +269,7 @@ impl Program {
     ///
     /// What carries a load and has replicas for a higher one carries all between: batches only fill faster. So it goes up
     /// from load to load in steps as long as they can be.
-    pub fn max_load(&self, most: f64) -> f64 {
+    fn max_load(&self, most: f64) -> f64 {
         let mut load = self.least();
         if !self.carries(load, load) {
             return 0.0;
@@ -305,7 +313,7 @@ impl Program {
             delay: point.latency_s + f64::from(point.batch - 1) / load,
             blend: 0,
         };
-        let of_stage = |stage: &PublishedStage| {
+        let of_stage = |stage: &IpaStage| {
             let points = stage.variants.iter().flat_map(|variant| {
                 variant.profile.iter().map(|point| alternative(variant.cores, point)).collect::<Vec<_>>()
             });
@@ -313,7 +321,7 @@ impl Program {
         };
         let choice = Choice {
             stages: self.pipeline.stages.iter().map(of_stage).collect(),
-            walk: Walk::chain(self.pipeline.stages.len()),
+            walk: SeriesParallel::chain(self.pipeline.stages.len()),
             metric: Metric::Sum,
             goal: Goal::Cheapest { accuracy_at_least: 0.0 },
             limit: self.pipeline.sla_s,
@@ -322,7 +330,7 @@ impl Program {
     }
 
     /// Returns the best choices for all loads up to `most`, the lowest first; each of them can be carried.
-    pub fn ladder(&self, most: f64) -> Vec<Range> {
+    fn ladder(&self, most: f64) -> Vec<Range> {
         let least = self.least();
         let borders = self.borders(most);
         let ends = borders.iter().skip(1).copied().chain([least]);
@@ -347,7 +355,7 @@ impl Program {
 }
 
 /// Returns what the published program sees of a stage: every variant at its base cores.
-fn stage(ask: &Ask<'_>, task: &Task, settings: Ipa, stage_ms: f64) -> Result<PublishedStage, Error> {
+fn stage(ask: &Ask<'_>, task: &Task, settings: Ipa, stage_ms: f64) -> Result<IpaStage, Error> {
     let facts = ask.facts.as_ref();
     facts.know(&task.variants)?;
     facts.do_one_task(&task.variants)?;
@@ -371,9 +379,9 @@ fn stage(ask: &Ask<'_>, task: &Task, settings: Ipa, stage_ms: f64) -> Result<Pub
         let base = curve.cores().into_iter().map(|cores| (cores, points(cores))).find(|(_, points)| sustains(points));
         let Some((cores, profile)) = base.filter(|_| ask.is_allowed(name)) else { continue };
         let accuracy = ask.accuracy(name)?;
-        variants.push(StageVariant { name: name.clone(), cores, accuracy, norm_accuracy: None, profile });
+        variants.push(IpaVariant { name: name.clone(), cores, accuracy, norm_accuracy: None, profile });
     }
-    Ok(PublishedStage { name: task.name.clone(), variants })
+    Ok(IpaStage { name: task.name.clone(), variants })
 }
 
 fn gear(problem: &Problem, facts: &Facts, range: &Range) -> Decoded {

@@ -2,8 +2,8 @@
 
 use super::assign::Assigned;
 use super::balance;
-use super::{Instance, Settings};
-use crate::rooms::cascade::Cascade;
+use super::{RingInstance, RingSettings};
+use crate::rooms::exits::Cascade;
 
 /// Least utilisation that relief is divided by.
 const IDLE: f64 = 1e-9;
@@ -18,7 +18,7 @@ pub(super) enum Stuck {
 }
 
 /// Who holds what, and how loads are shared out.
-pub(super) struct Placed {
+pub(super) struct RingPlacement {
     /// For each device the models that it holds.
     pub holds: Vec<Vec<bool>>,
     /// For each range and each member of its cascade the share of every device.
@@ -29,11 +29,11 @@ pub(super) struct Placed {
 ///
 /// `keep` is the fewest replicas of each model in use. Takes O(replicas²) looks at every range.
 pub(super) fn place(
-    instance: &Instance<'_>,
+    instance: &RingInstance<'_>,
     assigned: &Assigned<'_>,
     keep: &[usize],
-    settings: &Settings,
-) -> Result<Placed, Stuck> {
+    settings: &RingSettings,
+) -> Result<RingPlacement, Stuck> {
     let is_used = |model: usize| (0..assigned.ranges()).any(|range| uses(assigned.cascade(range), model));
     let least: Vec<usize> = (0..keep.len()).map(|model| if is_used(model) { keep[model] } else { 0 }).collect();
     let mut holds = vec![vec![true; instance.models.len()]; instance.devices];
@@ -51,15 +51,15 @@ pub(super) fn place(
         balance::shares(&work, &places, balance::utilisation(&work, &places))
     };
     let shares = (0..assigned.ranges()).map(shares).collect();
-    Ok(Placed { holds, shares })
+    Ok(RingPlacement { holds, shares })
 }
 
 /// Returns the model of a cascade whose replicas have most to do.
 pub(super) fn bottleneck(
-    instance: &Instance<'_>,
+    instance: &RingInstance<'_>,
     cascade: &Cascade,
     holds: &[Vec<bool>],
-    settings: &Settings,
+    settings: &RingSettings,
 ) -> usize {
     let busy = |(member, work): (usize, f64)| {
         let model = cascade.members[member].model;
@@ -70,7 +70,7 @@ pub(super) fn bottleneck(
 }
 
 /// Returns by how much each device holds too much, or `None` where none does.
-fn over(instance: &Instance<'_>, holds: &[Vec<bool>]) -> Option<Vec<f64>> {
+fn over(instance: &RingInstance<'_>, holds: &[Vec<bool>]) -> Option<Vec<f64>> {
     let of = |held: &Vec<bool>| {
         let models = instance.models.iter().zip(held).filter(|(_, held)| **held);
         (models.map(|(model, _)| model.memory_mb).sum::<f64>() - instance.memory_mb).max(0.0)
@@ -80,12 +80,12 @@ fn over(instance: &Instance<'_>, holds: &[Vec<bool>]) -> Option<Vec<f64>> {
 }
 
 fn best_to_prune(
-    instance: &Instance<'_>,
+    instance: &RingInstance<'_>,
     assigned: &Assigned<'_>,
     least: &[usize],
     holds: &mut [Vec<bool>],
     over: &[f64],
-    settings: &Settings,
+    settings: &RingSettings,
 ) -> Result<(usize, usize), Stuck> {
     let all_over: f64 = over.iter().sum();
     let replicas = |holds: &[Vec<bool>], model: usize| holds.iter().filter(|held| held[model]).count();
@@ -120,7 +120,12 @@ fn best_to_prune(
 }
 
 /// Returns the highest utilisation over all ranges, and the range that has it.
-fn highest(instance: &Instance<'_>, assigned: &Assigned<'_>, holds: &[Vec<bool>], settings: &Settings) -> (f64, usize) {
+fn highest(
+    instance: &RingInstance<'_>,
+    assigned: &Assigned<'_>,
+    holds: &[Vec<bool>],
+    settings: &RingSettings,
+) -> (f64, usize) {
     let of = |range: usize| {
         let cascade = assigned.cascade(range);
         let work = work(instance, cascade, assigned.rate(range), settings);
@@ -131,8 +136,8 @@ fn highest(instance: &Instance<'_>, assigned: &Assigned<'_>, holds: &[Vec<bool>]
 }
 
 /// Returns what each member asks for at a rate, in device seconds a second.
-pub(super) fn work(instance: &Instance<'_>, cascade: &Cascade, rate: f64, settings: &Settings) -> Vec<f64> {
-    let of = |(member, reach): (&crate::rooms::cascade::Member, &f64)| {
+pub(super) fn work(instance: &RingInstance<'_>, cascade: &Cascade, rate: f64, settings: &RingSettings) -> Vec<f64> {
+    let of = |(member, reach): (&crate::rooms::exits::Member, &f64)| {
         rate * reach * instance.models[member.model].sample_ms(settings.load_batch) / 1e3
     };
     cascade.members.iter().zip(&cascade.reach).map(of).collect()

@@ -13,9 +13,11 @@ use std::collections::BTreeMap;
 
 use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
-use super::score::{Score, Scorer, Search};
-use super::{Cascade, Records};
+use super::score::{Score, Scorer, SearchGrid};
+use super::{Cascade, Record, Records};
 
+/// Part of an accuracy's standard error that thinning the cascades may cost.
+const THINNED: f64 = 0.5;
 /// Cuts of a model that are looked at between the neighbours of a kept cut, in a refinement.
 const FINE_CUTS: usize = 24;
 /// Most refinements; each looks around what the one before found.
@@ -28,7 +30,7 @@ const REFINEMENTS: usize = 3;
 /// be one more trade of calls for accuracy that nothing beats, so that there is no end of them. [`path`] does, once prices say
 /// what a call is worth.
 #[must_use]
-pub fn frontier(records: &Records, search: Search, loss_at_most: f64) -> Vec<Cascade> {
+pub fn frontier(records: &Records, search: SearchGrid, loss_at_most: f64) -> Vec<Cascade> {
     let scorer = Scorer::new(records, search);
     let slack = (loss_at_most.max(0.0) * records.samples() as f64) as u32;
     // One half is spent within each sequence of models, where order makes thinning cheap, the other half among all.
@@ -41,6 +43,15 @@ pub fn frontier(records: &Records, search: Search, loss_at_most: f64) -> Vec<Cas
     };
     let candidates: Vec<Score> = scorer.sequences().par_iter().flat_map_iter(of_sequence).collect();
     thin(records, &candidates, among).iter().map(|score| scorer.cascade(score)).collect()
+}
+
+/// Returns the accuracy that thinning may cost: half of what chance leaves open at the best model's accuracy.
+#[must_use]
+pub fn thinning_loss(records: &Records) -> f64 {
+    let samples = records.samples().max(1) as f64;
+    let right = |model: &Record| model.right.iter().filter(|right| **right).count() as f64 / samples;
+    let best = records.models.iter().map(right).fold(0.5, f64::max);
+    THINNED * (best * (1.0 - best) / samples).sqrt()
 }
 
 /// Returns what is kept of cascades and of those with thresholds around theirs, again and again while that changes anything.
@@ -154,9 +165,7 @@ fn thin(records: &Records, candidates: &[Score], slack: u32) -> Vec<Score> {
 fn calls(records: &Records, score: &Score) -> Box<[u32]> {
     let mut calls = vec![0; records.models.len()];
     for (&model, reached) in score.models.iter().zip(score.reached).take(usize::from(score.stages)) {
-        for voter in records.voters(usize::from(model)) {
-            calls[voter] += reached;
-        }
+        calls[usize::from(model)] += reached;
     }
     calls.into()
 }
@@ -170,7 +179,7 @@ pub fn work(records: &Records, cascade: &Cascade, work_of: &[f64]) -> f64 {
 /// Returns the cascades that no other on the search's grid beats in accuracy and work, nor between the grid's thresholds around
 /// those that are kept; the most accurate first, the order in which they are proved.
 #[must_use]
-pub fn path(records: &Records, search: Search, work_of: &[f64]) -> Vec<Cascade> {
+pub fn path(records: &Records, search: SearchGrid, work_of: &[f64]) -> Vec<Cascade> {
     let scorer = Scorer::new(records, search);
     let work = |score: &Score| {
         let calls = calls(records, score);
@@ -200,33 +209,11 @@ fn stairs(scores: Vec<Score>, work: impl Fn(&Score) -> f64) -> Vec<Score> {
     by_work.into_iter().map(|(_, score)| score).collect()
 }
 
-/// Returns the models that need not stand last: another one is right wherever they are, and costs no more by any measure.
-///
-/// `costs` holds the measures of each model, such as start-up time, time a sample and memory. Errors are compared sample by
-/// sample, since the model that is weaker on average may be right where the stronger errs. A model that is beaten may still be
-/// worth asking first, for it can know better when it is right; so it is only left out at the end, where certainty plays no
-/// part. Of models that are alike the first is kept.
-///
-/// # Panics
-/// Where a model has no costs.
-#[must_use]
-pub fn beaten_as_last(records: &Records, costs: &[Vec<f64>]) -> Vec<bool> {
-    let beats = |better: usize, worse: usize| {
-        let (one, other) = (&records.models[better], &records.models[worse]);
-        let covers = one.right.iter().zip(&other.right).all(|(one, other)| *one || !other);
-        let is_cheap = costs[better].iter().zip(&costs[worse]).all(|(one, other)| one <= other);
-        let is_alike = one.right == other.right && costs[better] == costs[worse];
-        covers && is_cheap && !(is_alike && worse < better)
-    };
-    let models = 0..records.models.len();
-    models.clone().map(|model| models.clone().any(|other| other != model && beats(other, model))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::score::tests::by_chance;
-    use super::super::{Cascade, Member, Record, Records, Scorer, Search};
-    use super::{beaten_as_last, frontier, path, work};
+    use super::super::{Cascade, Member, Records, Scorer, SearchGrid};
+    use super::{frontier, path, work};
     use crate::stats::Dice;
 
     /// Every cascade at every distinct threshold, by counting.
@@ -241,7 +228,7 @@ mod tests {
         let mut cascades = Vec::new();
         while let Some(chain) = chains.pop() {
             for model in 0..records.models.len() {
-                if chain.iter().any(|member| records.share_a_model(member.model, model)) {
+                if chain.iter().any(|member| member.model == model) {
                     continue;
                 }
                 let with = |exit_at| [chain.as_slice(), &[Member { model, exit_at }]].concat();
@@ -263,11 +250,8 @@ mod tests {
     fn the_frontier_is_that_of_enumeration() {
         let mut dice = Dice::new(4, 0);
         for trial in 0..30 {
-            let mut records = by_chance(&mut dice, 3, 12 + trial, [4, 10][trial % 2]);
-            if trial % 5 == 0 {
-                records.add_ensemble(&[0, 1]).expect("predictions are there");
-            }
-            let search = Search { longest: 3, quantiles: 100, even: 0 };
+            let records = by_chance(&mut dice, 3, 12 + trial, [4, 10][trial % 2]);
+            let search = SearchGrid { longest: 3, quantiles: 100, even: 0 };
             let kept = frontier(&records, search, 0.0);
             let point = |cascade: &Cascade| (cascade.accuracy, records.calls(cascade));
             let all = all(&records, 3);
@@ -288,7 +272,7 @@ mod tests {
         let mut dice = Dice::new(5, 0);
         for (samples, loss) in [(300, 0.01), (500, 0.02), (400, 0.05)] {
             let records = by_chance(&mut dice, 4, samples, 1_000);
-            let search = Search { longest: 3, quantiles: 15, even: 0 };
+            let search = SearchGrid { longest: 3, quantiles: 15, even: 0 };
             let (exact, thinned) = (frontier(&records, search, 0.0), frontier(&records, search, loss));
             assert!(thinned.len() < exact.len(), "{} of {}", thinned.len(), exact.len());
             assert_eq!(thinned[0].accuracy, exact[0].accuracy);
@@ -306,7 +290,7 @@ mod tests {
     fn the_frontier_is_never_below_random_cascades_on_an_even_grid() {
         let mut dice = Dice::new(6, 0);
         let records = by_chance(&mut dice, 4, 1_000, 100_000);
-        let kept = frontier(&records, Search { quantiles: 15, ..Search::default() }, 0.0);
+        let kept = frontier(&records, SearchGrid { quantiles: 15, ..SearchGrid::default() }, 0.0);
         // For some prices of the models: works, ascending, each with the best accuracy up to it.
         let stairs = |work_of: &[f64; 4]| {
             let of = |cascade: &Cascade| (work(&records, cascade, work_of), cascade.accuracy);
@@ -343,7 +327,7 @@ mod tests {
         for trial in 0..10 {
             let records = by_chance(&mut dice, 3, 40, [5, 1_000][trial % 2]);
             let work_of = [1.0, 2.0 + dice.unit(), 5.0 * dice.unit()];
-            let path = path(&records, Search { longest: 3, quantiles: 100, even: 0 }, &work_of);
+            let path = path(&records, SearchGrid { longest: 3, quantiles: 100, even: 0 }, &work_of);
             let all = all(&records, 3);
             for cascade in &all {
                 let limit = work(&records, cascade, &work_of) + 1e-12;
@@ -352,17 +336,5 @@ mod tests {
             }
             assert!(path.windows(2).all(|pair| pair[0].accuracy > pair[1].accuracy));
         }
-    }
-
-    #[test]
-    fn a_model_is_beaten_only_where_another_is_right_wherever_it_is() {
-        let record = |right: [bool; 3]| Record { right: right.into(), certainty: vec![1.0; 3], ..Record::default() };
-        let (yes, no) = (true, false);
-        let records = Records {
-            models: vec![record([yes, no, no]), record([yes, yes, no]), record([no, no, yes]), record([yes, yes, no])],
-        };
-        let costs = |of: [f64; 4]| of.map(|cost| vec![cost, 1.0]).to_vec();
-        assert_eq!(beaten_as_last(&records, &costs([1.0; 4])), [true, false, false, true]);
-        assert_eq!(beaten_as_last(&records, &costs([1.0, 2.0, 9.0, 1.5])), [false, true, false, false]);
     }
 }

@@ -2,8 +2,8 @@
 
 use super::place::Stuck;
 use super::search::work_ms;
-use super::{Instance, Settings};
-use crate::rooms::cascade::Cascade;
+use super::{RingInstance, RingSettings};
+use crate::rooms::exits::Cascade;
 
 /// Cascades from the most accurate to the cheapest, and which of them every range has.
 pub(super) struct Assigned<'a> {
@@ -22,7 +22,7 @@ pub(super) fn weights(ranges: usize, zipf: f64) -> Vec<f64> {
 
 impl<'a> Assigned<'a> {
     /// Gives every range the most accurate cascade; `None` where there is none.
-    pub fn new(instance: &Instance<'_>, cascades: &'a [Cascade], settings: &Settings) -> Option<Self> {
+    pub fn new(instance: &RingInstance<'_>, cascades: &'a [Cascade], settings: &RingSettings) -> Option<Self> {
         let count = settings.ranges.max(1);
         let rate = |range: usize| instance.max_rps * (range + 1) as f64 / count as f64;
         (!cascades.is_empty()).then(|| Self {
@@ -47,7 +47,7 @@ impl<'a> Assigned<'a> {
     }
 
     /// Downgrades ranges that ask for more time than all devices have, before anybody tries to place them.
-    pub fn fit_the_devices(&mut self, instance: &Instance<'_>, settings: &Settings) -> Option<()> {
+    pub fn fit_the_devices(&mut self, instance: &RingInstance<'_>, settings: &RingSettings) -> Option<()> {
         for range in 0..self.ranges() {
             let asks = |cascade: &Cascade| self.rates[range] / 1e3 * work_ms(instance, cascade, settings.load_batch);
             let fits = |&at: &usize| asks(&self.cascades[at]) <= instance.devices as f64;

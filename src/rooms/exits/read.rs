@@ -23,14 +23,13 @@ const COLUMNS: &str = "columns are `label`, then `<model>_pred`, `<model>_certai
 impl Records {
     /// Returns the records of measured answers, one for each variant.
     #[must_use]
-    pub fn of_answers(answers: &Answers) -> Self {
+    pub fn from_answers(answers: &Answers) -> Self {
         let variants = answers.variants.iter();
         let of = |(name, of_variant): &(String, Vec<crate::profile::Answer>)| Record {
             name: name.clone(),
             right: of_variant.iter().zip(&answers.labels).map(|(answer, label)| answer.predicted == *label).collect(),
             certainty: of_variant.iter().map(|answer| f64::from(answer.certainty)).collect(),
             predicted: of_variant.iter().map(|answer| answer.predicted).collect(),
-            votes_of: Vec::new(),
         };
         Self { models: variants.map(of).collect() }
     }
@@ -40,7 +39,7 @@ impl Records {
     /// # Errors
     /// Findings for each variant without answers, for certainties that were measured in different ways, and for variants that
     /// answered other samples than the first.
-    pub fn of_facts(facts: &Facts, variants: &[String]) -> Result<Self, Findings> {
+    pub fn from_facts(facts: &Facts, variants: &[String]) -> Result<Self, Findings> {
         let mut findings = facts.certainty().err().unwrap_or_default();
         let records = Self::of_variants(variants, |name| facts.answers(name), &mut findings);
         findings.or(records)
@@ -51,9 +50,9 @@ impl Records {
     /// chance decided.
     ///
     /// # Errors
-    /// As [`Records::of_facts`].
+    /// As [`Records::from_facts`].
     pub fn halves(facts: &Facts, variants: &[String], seed: u64) -> Result<(Self, Self), Findings> {
-        let stated = Self::of_facts(facts, variants)?;
+        let stated = Self::from_facts(facts, variants)?;
         if variants.iter().any(|name| facts.calibration(name).is_none()) {
             return Ok(super::split(&stated, 0.5, seed));
         }
@@ -80,7 +79,7 @@ impl Records {
                 let action = "profile all variants on the same labelled samples";
                 findings.push(Finding::error(Code::Inconsistent, "profiles", cause, action));
             }
-            records.models.extend(Self::of_answers(answers).models.into_iter().filter(|record| record.name == *name));
+            records.models.extend(Self::from_answers(answers).models.into_iter().filter(|record| record.name == *name));
         }
         records
     }
@@ -158,7 +157,7 @@ fn of_classes(table: &mut Table<'_>, pair: Pair, labels: &[u32]) -> Record {
     let certainty =
         table.column(pair.certainty, "number from 0 to 1", |cell| number(cell).filter(|c| (0.0..=1.0).contains(c)));
     let right = predicted.iter().zip(labels).map(|(class, label)| class == label).collect();
-    Record { name: pair.name, right, certainty, predicted, votes_of: Vec::new() }
+    Record { name: pair.name, right, certainty, predicted }
 }
 
 fn of_marks(table: &mut Table<'_>, pair: Pair) -> Record {

@@ -7,15 +7,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Found, Geared, Instance, Model, Settings, ring, search};
+use super::{RingGear, RingInstance, RingModel, RingPlan, RingSettings, ring, search};
 use crate::base::error::Error;
 use crate::base::units::{Accuracy, Certainty, Factor, Millis, Rate, Share};
 use crate::facts::{Ask, Facts};
 use crate::plan::{Claims, Dispatch, Drain, Exit, Gear, Lane, Plan, PlanFormat, Pool, Provenance, Stage, Switch};
 use crate::problem::Resource;
 use crate::problem::{GoalKind, Problem};
-use crate::rooms::cascade::latency::{Device, devices};
-use crate::rooms::cascade::{Cascade, Records, decode};
+use crate::rooms::cascade::{Device, claims, devices};
+use crate::rooms::exits::{Cascade, Records};
 use crate::rooms::gears::level_shares;
 
 /// The published runtime looks at the load every 100 ms.
@@ -30,9 +30,9 @@ const DWELL_MS: f64 = 125.0;
 /// # Errors
 /// [`Error::Unsupported`] for several kinds of devices, which the paper does not know, and for goal `weighted`; findings for
 /// facts that are missing.
-pub fn plan(problem: &Problem, facts: &Facts, settings: &Settings) -> Result<Option<Plan>, Error> {
+pub fn plan(problem: &Problem, facts: &Facts, settings: &RingSettings) -> Result<Option<Plan>, Error> {
     let names = Ask::new(problem, facts).variants()?;
-    let records = Records::of_facts(facts, &names)?;
+    let records = Records::from_facts(facts, &names)?;
     let device = only_device(problem)?;
     let instance = instance(problem, facts, &names, &records, &device);
     let (least, mean) = (problem.goal.accuracy_at_least, problem.goal.mean_accuracy_at_least);
@@ -48,7 +48,7 @@ pub fn plan(problem: &Problem, facts: &Facts, settings: &Settings) -> Result<Opt
         }
     };
     for devices in counts {
-        let instance = Instance { devices, ..instance.clone() };
+        let instance = RingInstance { devices, ..instance.clone() };
         let found = ring(&instance, &cascades, settings);
         if let Some(found) = found.filter(|found| found.expected_accuracy(settings) >= mean) {
             return Ok(Some(decoded(problem, facts, &names, &instance, &device, &found)));
@@ -74,12 +74,12 @@ fn instance<'a>(
     names: &[String],
     records: &'a Records,
     device: &Device,
-) -> Instance<'a> {
-    let model = |name: &String| Model {
+) -> RingInstance<'a> {
+    let model = |name: &String| RingModel {
         memory_mb: facts.variant(name).map_or(0.0, |variant| variant.memory_mb.get()),
         batch_ms: batch_ms(facts, name, &device.on, problem.slo.latency_ms.get()),
     };
-    Instance {
+    RingInstance {
         records,
         models: names.iter().map(model).collect(),
         devices: device.at_most as usize,
@@ -109,9 +109,9 @@ fn decoded(
     problem: &Problem,
     facts: &Facts,
     names: &[String],
-    instance: &Instance<'_>,
+    instance: &RingInstance<'_>,
     device: &Device,
-    found: &Found,
+    found: &RingPlan,
 ) -> Plan {
     let pools = alike(found, names.len(), &device.name);
     let gears = found.gears.iter().map(|gear| gear_of(gear, names, instance, &pools)).collect();
@@ -140,13 +140,13 @@ fn decoded(
         },
         provenance: Provenance::of_room(problem.room.name()),
     };
-    let claims: Vec<Claims> = plan.gears.iter().map(|gear| decode::claims(&plan, gear, facts)).collect();
+    let claims: Vec<Claims> = plan.gears.iter().map(|gear| claims(&plan, gear, facts)).collect();
     plan.gears.iter_mut().zip(claims).for_each(|(gear, claims)| gear.claims = claims);
     plan
 }
 
 /// Groups devices by the models that they hold and that any gear uses.
-fn alike(found: &Found, models: usize, device: &str) -> Vec<Alike> {
+fn alike(found: &RingPlan, models: usize, device: &str) -> Vec<Alike> {
     let uses = |cascade: &Cascade, model: usize| cascade.members.iter().any(|member| member.model == model);
     let is_used: Vec<bool> =
         (0..models).map(|model| found.gears.iter().any(|gear| uses(&gear.cascade, model))).collect();
@@ -163,10 +163,10 @@ fn alike(found: &Found, models: usize, device: &str) -> Vec<Alike> {
     groups.into_iter().enumerate().map(of).collect()
 }
 
-fn gear_of(gear: &Geared, names: &[String], instance: &Instance<'_>, pools: &[Alike]) -> Gear {
+fn gear_of(gear: &RingGear, names: &[String], instance: &RingInstance<'_>, pools: &[Alike]) -> Gear {
     let members = &gear.cascade.members;
     let everywhere = pools.iter().all(|pool| members.iter().all(|member| pool.holds[member.model]));
-    let stage = |(place, member): (usize, &crate::rooms::cascade::Member)| {
+    let stage = |(place, member): (usize, &crate::rooms::exits::Member)| {
         let share = |pool: &Alike| pool.devices.iter().map(|&device| gear.shares[place][device]).sum::<f64>();
         let lane = |pool: &Alike| {
             let others = if place == 0 { gear.trigger - 1 } else { 0 };

@@ -12,7 +12,7 @@
 //! Paper and released code differ. What is done here, and what we changed:
 //!
 //! - *ranges*: equal parts of the load (paper), not one for every whole rate (code);
-//! - *loads*: time of a sample in a batch of [`Settings::load_batch`]: 16 as in the code, 1 as in the paper;
+//! - *loads*: time of a sample in a batch of [`RingSettings::load_batch`]: 16 as in the code, 1 as in the paper;
 //! - *pruning*: memory freed ÷ memory over, cut at 1 (code; the paper's Equation 4 as printed rewards what stays over);
 //!   every range must stay feasible (paper; the code looks at the last range only);
 //! - *balancing*: the smallest highest utilisation is computed exactly, where both lower a limit in steps;
@@ -29,22 +29,27 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-use super::{Cascade, Records};
+use crate::base::error::Error;
 use crate::base::units::Certainty;
+use crate::facts::Ask;
+use crate::plan::Plan;
 use crate::problem::Problem;
+use crate::rooms::cascade::what_runs;
+use crate::rooms::exits::{Cascade, Records};
+use crate::rooms::{Cascades, Choice, Freedom, Opened, Planned, Room};
 use assign::Assigned;
 
 pub use decode::plan;
-use place::{Placed, Stuck};
+use place::{RingPlacement, Stuck};
 pub use search::{random, search};
 
 /// What the published planner plans with.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Instance<'a> {
+pub struct RingInstance<'a> {
     /// Answers of every model.
     pub records: &'a Records,
     /// What each model takes, in the order of the records.
-    pub models: Vec<Model>,
+    pub models: Vec<RingModel>,
     /// Identical devices.
     pub devices: usize,
     /// Memory of a device; infinite where it does not matter.
@@ -59,14 +64,14 @@ pub struct Instance<'a> {
 
 /// What a model takes on a device.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Model {
+pub struct RingModel {
     /// Memory of its weights.
     pub memory_mb: f64,
     /// Mean time of a batch of 1, 2, … samples, up to the largest that may be formed.
     pub batch_ms: Vec<f64>,
 }
 
-impl Model {
+impl RingModel {
     /// Returns the time of a batch, or of the largest that may be formed.
     #[must_use]
     pub fn time_ms(&self, batch: usize) -> f64 {
@@ -89,7 +94,7 @@ impl Model {
 
 /// The published planner's own settings.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
+pub struct RingSettings {
     /// Seed of the search.
     pub seed: u64,
     /// Random cascades (50,000 in the released code).
@@ -110,7 +115,7 @@ pub struct Settings {
     pub simulated_s: f64,
 }
 
-impl Default for Settings {
+impl Default for RingSettings {
     fn default() -> Self {
         Self {
             seed: 42,
@@ -126,10 +131,10 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl RingSettings {
     /// Returns the settings of a problem, the released ones where it gives none.
     #[must_use]
-    pub fn of(problem: &Problem) -> Self {
+    pub fn from_problem(problem: &Problem) -> Self {
         let given = problem.cascade().and_then(|settings| settings.published);
         let usual = Self::default();
         Self {
@@ -144,16 +149,16 @@ impl Settings {
 
 /// A plan of the published planner.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct RingPlan {
     /// For each device the models that it holds.
     pub holds: Vec<Vec<bool>>,
     /// One gear for every range, by increasing load.
-    pub gears: Vec<Geared>,
+    pub gears: Vec<RingGear>,
 }
 
 /// What the published planner does in one range of loads.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Geared {
+pub struct RingGear {
     /// The highest rate of the range.
     pub up_to_rps: f64,
     /// The cascade.
@@ -164,12 +169,73 @@ pub struct Geared {
     pub trigger: usize,
 }
 
-impl Found {
+impl RingPlan {
     /// Returns the accuracy that the planner expects: over time, by its assumed law of loads.
     #[must_use]
-    pub fn expected_accuracy(&self, settings: &Settings) -> f64 {
+    pub fn expected_accuracy(&self, settings: &RingSettings) -> f64 {
         let weights = assign::weights(self.gears.len(), settings.zipf);
         weights.iter().zip(&self.gears).map(|(weight, gear)| weight * gear.cascade.accuracy).sum()
+    }
+}
+
+/// The published planner as a room: its ring, whose failure proves nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CascadeServeRoom;
+
+impl Room for CascadeServeRoom {
+    fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
+        Ok(Box::new(Ring { ask }))
+    }
+
+    /// It has no capacities that a failing trial could cut.
+    fn can_be_cut(&self) -> bool {
+        false
+    }
+
+    fn freedoms(&self) -> &[Freedom] {
+        Cascades.freedoms()
+    }
+}
+
+/// The ring with an ask worked in. Of what it has no answer of its own, our planner tells on the same facts.
+struct Ring<'a> {
+    ask: &'a Ask<'a>,
+}
+
+impl Ring<'_> {
+    fn found(&self) -> Result<Plan, Error> {
+        let settings = RingSettings::from_problem(&self.ask.problem);
+        plan(&self.ask.problem, &self.ask.facts, &settings)?.ok_or_else(|| Error::Solver {
+            solver: "CascadeServe as published",
+            message: "its ring found no plan, which is no proof that there is none; leave `formulation` out".to_owned(),
+        })
+    }
+}
+
+impl Opened for Ring<'_> {
+    fn plan(&self) -> Result<Planned, Error> {
+        Ok(Planned::Plan(Box::new(self.found()?)))
+    }
+
+    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
+        let ask = self.ask.moved(Problem { room: problem.room.tail_aware(), ..problem.clone() });
+        Cascades.open(&ask)?.max_load(&ask.problem, most)
+    }
+
+    fn best_at(&self, load: f64) -> Result<Option<Choice>, Error> {
+        Ok(Some(what_runs(&self.ask.problem, &self.found()?, load)))
+    }
+
+    fn second_best(&self, _: &Choice, _: f64) -> Result<Option<Choice>, Error> {
+        Ok(None)
+    }
+
+    fn frontier(&self, _: f64) -> Result<Vec<Choice>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn worth(&self, choice: &Choice) -> f64 {
+        choice.objective
     }
 }
 
@@ -177,7 +243,7 @@ impl Found {
 ///
 /// Takes one placement and one trigger search for every error; errors are at most ranges × cascades × replicas.
 #[must_use]
-pub fn ring(instance: &Instance<'_>, cascades: &[Cascade], settings: &Settings) -> Option<Found> {
+pub fn ring(instance: &RingInstance<'_>, cascades: &[Cascade], settings: &RingSettings) -> Option<RingPlan> {
     let mut assigned = Assigned::new(instance, cascades, settings)?;
     loop {
         assigned.fit_the_devices(instance, settings)?;
@@ -190,21 +256,25 @@ pub fn ring(instance: &Instance<'_>, cascades: &[Cascade], settings: &Settings) 
 
 /// SP3 and SP4: a placement under which every range has a trigger. Where a range has none, its bottleneck model keeps one
 /// replica more; where that cannot be, the error goes back to SP2.
-fn placed_with_triggers(instance: &Instance<'_>, assigned: &Assigned<'_>, settings: &Settings) -> Result<Found, Stuck> {
+fn placed_with_triggers(
+    instance: &RingInstance<'_>,
+    assigned: &Assigned<'_>,
+    settings: &RingSettings,
+) -> Result<RingPlan, Stuck> {
     let mut keep = vec![1; instance.models.len()];
     let mut known: Option<Stuck> = None;
     loop {
-        let Placed { holds, shares } =
+        let RingPlacement { holds, shares } =
             place::place(instance, assigned, &keep, settings).map_err(|stuck| known.unwrap_or(stuck))?;
         let mut gears = Vec::new();
         for (range, shares) in shares.into_iter().enumerate() {
             let (cascade, rate) = (assigned.cascade(range), assigned.rate(range));
             let Some(trigger) = batching::trigger(instance, cascade, &shares, rate, settings) else { break };
-            gears.push(Geared { up_to_rps: rate, cascade: cascade.clone(), shares, trigger });
+            gears.push(RingGear { up_to_rps: rate, cascade: cascade.clone(), shares, trigger });
         }
         let range = gears.len();
         if range == assigned.ranges() {
-            return Ok(Found { holds, gears });
+            return Ok(RingPlan { holds, gears });
         }
         let stuck = Stuck::Range(range);
         let bottleneck = place::bottleneck(instance, assigned.cascade(range), &holds, settings);

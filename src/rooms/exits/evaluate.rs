@@ -60,14 +60,12 @@ impl Records {
         members.iter().position(leaves).unwrap_or(members.len() - 1)
     }
 
-    /// Returns the calls of each model for one request, on average; an ensemble calls each of its models.
+    /// Returns the calls of each model for one request, on average.
     #[must_use]
     pub fn calls(&self, cascade: &Cascade) -> Vec<f64> {
         let mut calls = vec![0.0; self.models.len()];
         for (member, reach) in cascade.members.iter().zip(&cascade.reach) {
-            for model in self.voters(member.model) {
-                calls[model] += reach;
-            }
+            calls[member.model] += reach;
         }
         calls
     }
@@ -86,7 +84,6 @@ impl Records {
             right: pick(&record.right, samples),
             certainty: pick(&record.certainty, samples),
             predicted: pick(&record.predicted, samples),
-            votes_of: record.votes_of.clone(),
         };
         Self { models: self.models.iter().map(of).collect() }
     }

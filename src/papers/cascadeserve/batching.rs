@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use super::{Instance, Settings};
-use crate::rooms::cascade::Cascade;
+use super::{RingInstance, RingSettings};
+use crate::rooms::exits::Cascade;
 
 /// Part of the simulated requests that must be answered by the end, else throughput is short.
 const ANSWERED: f64 = 0.98;
@@ -12,11 +12,11 @@ const ANSWERED: f64 = 0.98;
 /// Returns the least trigger under which a rate is served within the latency objective, or `None` where waiting for companions
 /// breaks it or no measured batch is large enough.
 pub(super) fn trigger(
-    instance: &Instance<'_>,
+    instance: &RingInstance<'_>,
     cascade: &Cascade,
     shares: &[Vec<f64>],
     rate: f64,
-    settings: &Settings,
+    settings: &RingSettings,
 ) -> Option<usize> {
     let slowest = shares[0].iter().copied().filter(|&share| share > 0.0).fold(1.0, f64::min);
     for trigger in 1..=instance.models[cascade.members[0].model].largest() {
@@ -39,7 +39,13 @@ pub(super) fn trigger(
 }
 
 /// The released code's test: batches of a second at the trigger, later models with one sample each, take at most the second.
-fn has_throughput(instance: &Instance<'_>, cascade: &Cascade, shares: &[Vec<f64>], rate: f64, trigger: usize) -> bool {
+fn has_throughput(
+    instance: &RingInstance<'_>,
+    cascade: &Cascade,
+    shares: &[Vec<f64>],
+    rate: f64,
+    trigger: usize,
+) -> bool {
     let time_ms = |member: usize, batch: usize| instance.models[cascade.members[member].model].time_ms(batch);
     let has = |device: usize| {
         let batches = (rate * shares[0][device] / trigger as f64).ceil();
@@ -50,7 +56,7 @@ fn has_throughput(instance: &Instance<'_>, cascade: &Cascade, shares: &[Vec<f64>
 }
 
 /// What the planner's simulation saw.
-pub(super) struct Seen {
+pub(super) struct RingTrial {
     /// The objective's quantile of answered requests; those still under way are not counted, as in the released code.
     pub tail_ms: f64,
     /// Part of the requests that were answered.
@@ -60,13 +66,13 @@ pub(super) struct Seen {
 /// Evenly spaced requests, each to the device that is furthest behind its share; queues are looked at in turn, and a device takes
 /// a whole queue once it is as long as the trigger. Certainties cycle through the records.
 pub(super) fn simulate(
-    instance: &Instance<'_>,
+    instance: &RingInstance<'_>,
     cascade: &Cascade,
     shares: &[Vec<f64>],
     rate: f64,
     trigger: usize,
-    settings: &Settings,
-) -> Seen {
+    settings: &RingSettings,
+) -> RingTrial {
     let mut trial = Trial::new(instance, cascade, shares, trigger);
     let (gap_ns, end_ns) = (1e9 / rate, (settings.simulated_s * 1e9) as u64);
     let samples = instance.records.samples().max(1);
@@ -85,7 +91,7 @@ pub(super) fn simulate(
         }
     }
     let answered = trial.times_ns.len() as f64 / arrived.max(1) as f64;
-    Seen { tail_ms: quantile(trial.times_ns, instance.quantile) as f64 / 1e6, answered }
+    RingTrial { tail_ms: quantile(trial.times_ns, instance.quantile) as f64 / 1e6, answered }
 }
 
 /// Returns the nearest-rank quantile; infinite time where nobody was answered.
@@ -104,7 +110,7 @@ struct Request {
 }
 
 struct Trial<'a> {
-    instance: &'a Instance<'a>,
+    instance: &'a RingInstance<'a>,
     cascade: &'a Cascade,
     shares: &'a [Vec<f64>],
     trigger: usize,
@@ -122,7 +128,7 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    fn new(instance: &'a Instance<'a>, cascade: &'a Cascade, shares: &'a [Vec<f64>], trigger: usize) -> Self {
+    fn new(instance: &'a RingInstance<'a>, cascade: &'a Cascade, shares: &'a [Vec<f64>], trigger: usize) -> Self {
         let (devices, members) = (instance.devices, cascade.members.len());
         Self {
             instance,

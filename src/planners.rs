@@ -1,0 +1,109 @@
+//! Which planner answers a problem, and what can be asked of it.
+//!
+//! Each verb looks the planner up, our own or a paper's, and hands over to what [`rooms`] writes once for all.
+
+use crate::base::error::Error;
+use crate::facts::{Facts, Parts};
+use crate::papers::cascadeserve::CascadeServeRoom;
+use crate::papers::infadapter::InfAdapterRoom;
+use crate::papers::ipa::IpaRoom;
+use crate::plan::Plan;
+use crate::problem::{Problem, RoomSettings};
+use crate::profile::Bound;
+use crate::rooms::{
+    self, Answer, Baseline, BaselineKind, BaselineRules, Cascades, Context, Explanation, FrontierPoint, Frontiers,
+    Pipeline, PointKey, Relevance, Room, VariantSet,
+};
+
+/// Returns the planner that answers a problem.
+///
+/// # Errors
+/// [`Error::Unsupported`] for rooms that do not plan yet.
+pub fn room_of(problem: &Problem) -> Result<&'static dyn Room, Error> {
+    let published = problem.room.is_published();
+    Ok(match &problem.room {
+        RoomSettings::VariantSet(_) if published => &InfAdapterRoom,
+        RoomSettings::VariantSet(_) => &VariantSet,
+        RoomSettings::Pipeline(_) if published => &IpaRoom,
+        RoomSettings::Pipeline(_) => &Pipeline,
+        RoomSettings::Cascade(_) if published => &CascadeServeRoom,
+        RoomSettings::Cascade(_) => &Cascades,
+        RoomSettings::Dropout | RoomSettings::Offload => {
+            return Err(Error::Unsupported {
+                what: format!("the room `{}` does not plan yet", problem.room.name().as_str()),
+                hint: "`variant-set`, `pipeline` and `cascade` do; plans of every room can be simulated".to_owned(),
+            });
+        }
+    })
+}
+
+/// Solves a problem with its planner.
+///
+/// # Errors
+/// As [`rooms::solve`] and [`room_of`].
+pub fn solve(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
+    rooms::solve(room_of(problem)?, problem, facts, context)
+}
+
+/// Explains one gear of a plan by solving its problem again at the gear's highest load.
+///
+/// # Errors
+/// As [`rooms::explain`] and [`room_of`].
+pub fn explain(plan: &Plan, problem: &Problem, facts: &Facts, gear: usize) -> Result<Explanation, Error> {
+    rooms::explain(room_of(problem)?, plan, problem, facts, &[gear])?.remove(0)
+}
+
+/// Explains every gear of a plan, each as [`explain`] does; the facts are worked in once.
+///
+/// # Errors
+/// As [`explain`], for all gears together where it is for none in particular.
+pub fn explain_all(plan: &Plan, problem: &Problem, facts: &Facts) -> Result<Vec<Result<Explanation, Error>>, Error> {
+    rooms::explain(room_of(problem)?, plan, problem, facts, &(0..plan.gears.len()).collect::<Vec<_>>())
+}
+
+/// Returns the choices at a load that no other beats in both price and accuracy, the cheapest first.
+///
+/// # Errors
+/// As [`rooms::frontier`] and [`room_of`].
+pub fn frontier(problem: &Problem, facts: &Facts, parts: &Parts, load_rps: f64) -> Result<Vec<FrontierPoint>, Error> {
+    rooms::frontier(room_of(problem)?, problem, facts, parts, load_rps)
+}
+
+/// Returns the frontier at each of these loads, with what rivals choose.
+///
+/// # Errors
+/// As [`frontier`].
+pub fn frontiers(problem: &Problem, facts: &Facts, parts: &Parts, loads: &[f64]) -> Result<Frontiers, Error> {
+    // The papers know cores only.
+    let published = problem.room.as_published().filter(|_| problem.inventory.machines.is_empty());
+    let paper = published.map(|room| room_of(&Problem { room, ..problem.clone() })).transpose()?;
+    Frontiers::new((room_of(problem)?, paper), problem, facts, parts, loads)
+}
+
+/// Returns the baselines of a kind for the peak that a plan carries.
+///
+/// # Errors
+/// As [`rooms::baselines`] and [`room_of`].
+pub fn baselines(
+    kind: BaselineKind,
+    plan: &Plan,
+    problem: &Problem,
+    facts: &Facts,
+    rules: BaselineRules,
+) -> Result<Vec<Baseline>, Error> {
+    rooms::baselines(room_of(problem)?, kind, plan, problem, facts, rules)
+}
+
+/// Says which of the asked points of a device must be measured for a problem.
+///
+/// # Errors
+/// As [`rooms::relevance`] and [`room_of`].
+pub fn relevance(
+    problem: &Problem,
+    facts: &Facts,
+    asked: (&[PointKey], &str),
+    bound: Bound,
+    context: Context<'_>,
+) -> Result<Relevance, Error> {
+    rooms::relevance(room_of(problem)?, problem, facts, asked, bound, context)
+}
