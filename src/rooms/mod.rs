@@ -2,6 +2,7 @@
 
 mod baselines;
 pub mod cascade;
+mod change_cost;
 mod conflict;
 mod explain;
 mod frontier;
@@ -35,7 +36,7 @@ pub use frontier_file::{Chooser, FrontierChoice, FrontierFormat, Frontiers};
 pub use pipeline::Pipeline;
 pub use record::record;
 pub use relevance::{Configuration, Relevance, Skipped, hopeful, relevance};
-pub use schedule::{DayTotal, Period, Schedule, ScheduleFormat};
+pub use schedule::schedule;
 pub use variant_set::{Published, VariantSet, published_capacity};
 
 /// A room's answer.
