@@ -108,13 +108,12 @@ fn worth_keeping(problem: &Problem, facts: &Facts, gears: Vec<Decoded>) -> Vec<D
         ends.iter().map(across).collect::<Vec<f64>>()
     });
     let price = core_price(problem);
+    let up: Vec<PoolsUp> = gears.iter().map(|gear| pools_up(problem, gear)).collect();
+    let change = |from: usize, to: usize| core_seconds(facts, &problem.slo, &up[from], &up[to]);
     let border = |low: usize, high: usize| {
         let Some(crossings) = &crossings else { return 0.0 };
         // As often up as down, but for one.
-        let (low_up, high_up) = (pools_up(problem, &gears[low]), pools_up(problem, &gears[high]));
-        let both_ways =
-            core_seconds(facts, &problem.slo, &low_up, &high_up) + core_seconds(facts, &problem.slo, &high_up, &low_up);
-        price * crossings[low] * 0.5 * both_ways
+        price * crossings[low] * 0.5 * (change(low, high) + change(high, low))
     };
     let kept = few::keep(&gears.iter().map(value).collect::<Vec<_>>(), &weights, most, border);
     gears.into_iter().enumerate().filter(|(index, _)| kept.contains(index)).map(|(_, gear)| gear).collect()
