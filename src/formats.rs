@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::problem::Problem;
 use crate::profile::{ModelList, Profile};
 use crate::review::Manifest;
-use crate::rooms::{Frontiers, Schedule};
+use crate::rooms::Frontiers;
 use crate::simulate::Report;
 
 /// A format whose schema is published.
@@ -42,5 +42,4 @@ pub const SCHEMAS: &[Published] = &[
     Published::of::<Report>(),
     Published::of::<Manifest>(),
     Published::of::<Frontiers>(),
-    Published::of::<Schedule>(),
 ];

@@ -14,6 +14,7 @@ use crate::rooms::{
     self, Answer, Baseline, BaselineKind, BaselineRules, Cascades, Context, Explanation, FrontierPoint, Frontiers,
     Pipeline, PointKey, Relevance, Room, VariantSet,
 };
+use crate::workload::RecordedLoad;
 
 /// Returns the planner that answers a problem.
 ///
@@ -106,4 +107,12 @@ pub fn relevance(
     context: Context<'_>,
 ) -> Result<Relevance, Error> {
     rooms::relevance(room_of(problem)?, problem, facts, asked, bound, context)
+}
+
+/// Returns the best plan for a recorded day, with a gear for each period.
+///
+/// # Errors
+/// As [`rooms::schedule`] and [`room_of`].
+pub fn schedule(problem: &Problem, facts: &Facts, day: &RecordedLoad, period_s: f64) -> Result<Option<Plan>, Error> {
+    rooms::schedule(room_of(problem)?, problem, facts, day, period_s)
 }

@@ -137,6 +137,11 @@ impl Output {
         self.output == Path::new("-")
     }
 
+    /// Returns the folder that the result will lie in, the current one for stdout.
+    pub fn beside(&self) -> &Path {
+        if self.is_stdout() { Path::new("") } else { self.output.parent().unwrap_or(Path::new("")) }
+    }
+
     /// Refuses early, before any work, to replace a file that was not meant to be replaced.
     ///
     /// # Errors

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Error;
@@ -14,8 +13,8 @@ use crate::plan::{Plan, facts_changed};
 use crate::planners;
 use crate::planners::baselines;
 use crate::problem::Problem;
-use crate::rooms::{BaselineKind as Kind, BaselineRules, Schedule};
-use crate::simulate::{Controller, Interval, Measured, Report, Settings, Summary, replicate, replicate_under};
+use crate::rooms::{BaselineKind as Kind, BaselineRules};
+use crate::simulate::{Interval, Measured, Report, Settings, Summary, replicate, replicate_under};
 use clap::ValueEnum;
 
 use super::load::{Load, Usual};
@@ -46,9 +45,6 @@ pub struct Args {
     /// Also compare single variants that cannot carry the plan's peak, on all cores
     #[arg(long, requires = "baseline")]
     overloaded: bool,
-    /// Print this schedule (`planner.schedule/1`) beside the plan, followed period by period from the begin of the load
-    #[arg(long, value_name = "FILE")]
-    schedule: Option<PathBuf>,
     /// The problem, for --baseline; the one kept in the plan where left out
     #[arg(long, value_name = "FILE", requires = "baseline")]
     problem: Option<PathBuf>,
@@ -127,8 +123,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     if !args.output.is_stdout() {
         args.output.write(&to_bytes(&report))?;
     }
-    let mut others = others(args, &plan, &facts, &settings)?;
-    others.extend(scheduled(args, &plan.document, &facts, &settings)?);
+    let others = others(args, &plan, &facts, &settings)?;
     let own = Tried::of(report.plan.clone(), &plan.document, report);
     match (args.format, args.output.is_stdout()) {
         (Layout::Json, true) if others.is_empty() => print(&to_bytes(&own.report))?,
@@ -184,26 +179,17 @@ fn others(args: &Args, plan: &Loaded<Plan>, facts: &Facts, settings: &Settings) 
         kinds.extend(baseline.kinds(&problem)?);
     }
     let rules = BaselineRules { look_ahead: Duration::from_secs(args.look_ahead_s), overloaded: args.overloaded };
+    // Baselines know no day.
+    let by_rate = plan.document.without_periods();
     let mut reports = Vec::new();
     for kind in kinds {
-        for baseline in baselines(kind, &plan.document, &problem, facts, rules)? {
+        for baseline in baselines(kind, &by_rate, &problem, facts, rules)? {
             let world = world(args, &baseline.plan, facts)?;
             let report = replicate_under(baseline.controller, &baseline.plan, &world, settings, args.replications);
             reports.push(Tried::of(baseline.name, &baseline.plan, report));
         }
     }
     Ok(reports)
-}
-
-/// Tries the schedule that was asked for.
-fn scheduled(args: &Args, plan: &Plan, facts: &Facts, settings: &Settings) -> Result<Option<Tried>, Error> {
-    let Some(path) = &args.schedule else { return Ok(None) };
-    let schedule = load::<Schedule>(path)?.document;
-    let (plan, timetable) = schedule.as_plan(plan);
-    let world = world(args, &plan, facts)?;
-    let controller = Controller::Timetable(Arc::new(timetable));
-    let report = replicate_under(controller, &plan, &world, settings, args.replications);
-    Ok(Some(Tried::of(plan.name.clone(), &plan, report)))
 }
 
 fn no_problem() -> Error {

@@ -51,8 +51,8 @@ pub struct Args {
     /// Loads of the frontier, in requests per second [default: the highest that is planned for]
     #[arg(long, value_name = "RPS", value_delimiter = ',', requires = "frontier", value_parser = rate)]
     at: Vec<f64>,
-    /// Write a schedule for this recorded day (`planner.schedule/1`) in place of a plan: which gear in which period, where
-    /// changing gears costs the load time of what starts and the drain of what leaves
+    /// Plan for this recorded day: the plan says which gear serves in which period, where changing gears costs the load time of
+    /// what starts and the drain of what leaves
     #[arg(long, value_name = "TRACE", conflicts_with_all = ["from", "verify", "dry_run", "frontier"])]
     schedule: Option<PathBuf>,
     /// Multiply the rates of the day [default: the problem's `workload.trace_scale`, or 1]
@@ -84,8 +84,8 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     }
     if let Some(trace) = &args.schedule {
         let scale = args.schedule_scale.or(problem.document.workload.trace_scale.map(f64::from)).unwrap_or(1.0);
-        let day = schedule::Day { trace, scale, period_s: args.period_s };
-        return schedule::write(&problem.document, &facts, day, &args.output);
+        let day = schedule::Recorded { trace, scale, period_s: args.period_s };
+        return schedule::write(&problem, &facts, day, &args.output);
     }
     let from = args.from.as_deref().map(load::<Plan>).transpose()?;
     if args.dry_run {
@@ -117,9 +117,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     if args.verify {
         say_findings(&not_verified(&plan).in_file(&args.problem));
     }
-    let stdout = args.output.is_stdout();
-    let beside = if stdout { Path::new("") } else { args.output.output.parent().unwrap_or(Path::new("")) };
-    rooms::record(&mut plan, beside, &problem, &facts, from.as_ref());
+    rooms::record(&mut plan, args.output.beside(), &problem, &facts, from.as_ref());
     args.output.write(&to_bytes(&plan))?;
     if !args.output.is_stdout() {
         print(summary(&plan).as_bytes())?;

@@ -13,9 +13,11 @@ mod check;
 mod claims;
 mod diff;
 mod facts;
+mod gear_rule;
 mod head_room;
 pub mod law;
 mod packing;
+mod periods;
 mod proof;
 mod provenance;
 mod validate;
@@ -38,8 +40,10 @@ pub(crate) use check::latency_claim;
 pub use check::{Tolerance, check, latency_ms};
 pub use claims::{AccuracyClaim, Against, Certificate, Claims, GearTried, LatencyClaim, Proof};
 pub use diff::{GearDiff, Move, PlanDiff, Ratio, Side, diff, diff_with};
+pub use gear_rule::{GearRule, RuledGear};
 pub use head_room::{AtPeak, HeadRoom};
 pub use law::{Passage, Turns};
+pub use periods::{Day, DayTotal, Period};
 pub use provenance::{Input, InputRole, Provenance};
 pub use watch::Watch;
 
@@ -70,10 +74,17 @@ pub struct Plan {
     /// Time on the way between pools; none where not named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transfers: Vec<Transfer>,
-    /// What to do at which load, in increasing order of load.
+    /// What to do at which load, in increasing order of load; with `periods` in any order.
     pub gears: Vec<Gear>,
     /// When to change gear.
     pub switch: Switch,
+    /// The periods of a known day, one after the other: gears change by the clock, not by the rate. The last one stays after
+    /// the end of the day.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub periods: Vec<Period>,
+    /// What the day of `periods` comes to; absent where it was not worked out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<Day>,
     /// What is proved about the accuracy over the requests of all loads; absent where nothing was proved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
@@ -360,7 +371,7 @@ impl Plan {
     /// Returns the highest rate that any gear carries.
     #[must_use]
     pub fn max_rps(&self) -> f64 {
-        self.gears.last().map_or(0.0, |gear| gear.up_to_rps.get())
+        self.gears.iter().map(|gear| gear.up_to_rps.get()).fold(0.0, f64::max)
     }
 }
 

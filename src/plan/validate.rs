@@ -25,7 +25,8 @@ impl Plan {
         super::packing::names_are_known(self, &mut findings);
         transfers_join_pools(self, &mut findings);
         objective_is_possible(self, &mut findings);
-        gears_increase(self, &mut findings);
+        gears_are_in_order(self, &mut findings);
+        super::periods::validate(self, &mut findings);
         for (index, gear) in self.gears.iter().enumerate() {
             let key = format!("gears[{index}]");
             replicas_fit_the_placement(self, gear, &key, &mut findings);
@@ -106,19 +107,21 @@ fn objective_is_possible(plan: &Plan, findings: &mut Findings) {
     }
 }
 
-fn gears_increase(plan: &Plan, findings: &mut Findings) {
+fn gears_are_in_order(plan: &Plan, findings: &mut Findings) {
+    let by_clock = !plan.periods.is_empty();
     let mut before = 0.0;
     for (index, gear) in plan.gears.iter().enumerate() {
         let rate = gear.up_to_rps.get();
-        if rate <= before {
+        if rate <= before && !by_clock {
             let cause = format!("{rate} is not above {before}, where the gear begins");
             let action = "sort the gears by load; each carries more than the one before";
             findings.push(Finding::error(Code::Order, format!("gears[{index}].up_to_rps"), cause, action));
         }
         before = rate;
-        if gear.under_way_at_most.is_some() && index + 1 == plan.gears.len() {
+        if gear.under_way_at_most.is_some() && (by_clock || index + 1 == plan.gears.len()) {
             let key = format!("gears[{index}].under_way_at_most");
-            findings.push(Finding::error(Code::NoEffect, key, "there is no next gear to call", "remove it"));
+            let cause = if by_clock { "gears change by the clock" } else { "there is no next gear to call" };
+            findings.push(Finding::error(Code::NoEffect, key, cause, "remove it"));
         }
         if let Some(window_ms) = gear.window_ms {
             window_is_long_enough(window_ms, format!("gears[{index}].window_ms"), findings);

@@ -20,7 +20,7 @@ pub fn only_gear(plan: &Plan, index: usize) -> Option<Plan> {
     let stays = |name: &String| placement.iter().any(|pool| pool.name == *name);
     let mut transfers = plan.transfers.clone();
     transfers.retain(|transfer| stays(&transfer.to) && transfer.from.as_ref().is_none_or(stays));
-    Some(Plan { gears: vec![gear], placement, transfers, ..plan.clone() })
+    Some(Plan { gears: vec![gear], placement, transfers, ..plan.without_periods() })
 }
 
 impl Seats {

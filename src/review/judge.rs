@@ -156,9 +156,11 @@ impl Inputs {
     }
 
     /// Solves the problem, with the capacities that `plan`'s trials left where there is a plan. `None` where there is no
-    /// problem or its room does not plan yet.
+    /// problem, its room does not plan yet, or the plan is for a known day.
     fn solved(&self, facts: &Facts, plan: Option<&Plan>) -> Result<Option<Answer>, Error> {
-        let Some(problem) = &self.problem else { return Ok(None) };
+        let Some(problem) = self.problem.as_ref().filter(|_| plan.is_none_or(|plan| plan.periods.is_empty())) else {
+            return Ok(None);
+        };
         let context = Context {
             from: self.from.as_ref().map(|plan| &plan.document),
             capacity_parts: plan.map(|plan| &plan.provenance.capacity_parts),
@@ -428,6 +430,12 @@ fn runs(numbers: &[usize]) -> String {
 /// # Errors
 /// [`Error::Input`] where its inputs cannot be used, [`Error::Unsupported`] where nothing says how it was made.
 pub fn remake(plan: &Loaded<Plan>) -> Result<Answer, Error> {
+    if !plan.document.periods.is_empty() {
+        return Err(Error::Unsupported {
+            what: format!("{} is a plan for a known day, which is not solved again", plan.path.display()),
+            hint: "run `planner solve --schedule` again".to_owned(),
+        });
+    }
     let now = Inputs::of(plan)?;
     let problem = now.problem.as_ref().ok_or_else(|| Error::Unsupported {
         what: format!("{} keeps no problem to solve again", plan.path.display()),

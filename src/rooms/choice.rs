@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::candidates::Candidate;
+use super::change_cost::PoolsUp;
 use super::frontier::FrontierPoint;
 use crate::plan::Gear;
 
@@ -19,6 +20,8 @@ pub struct Choice {
     pub gear: Gear,
     /// Cores of each lane's variant; where machines are rented, of each variant on each kind, called like `cnn_m-small`.
     pub cores_of: Vec<(String, u32)>,
+    /// The pools that are up.
+    pub(crate) pools: PoolsUp,
     /// Every lane's variant and how it runs; empty where replicas are devices.
     pub(crate) lanes: Vec<(String, Candidate)>,
 }

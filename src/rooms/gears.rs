@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::candidates::Candidate;
+use super::change_cost::{PoolsUp, core_seconds, load_ms};
 use crate::base::units::{Factor, Millis, Rate, Share, Usd};
 use crate::facts::{Ask, Facts};
 use crate::optimize::few;
@@ -51,6 +52,8 @@ pub(crate) fn assemble(ask: &Ask<'_>, decoded: Vec<Decoded>) -> Plan {
         switch: switch_rule(problem, facts, &placement, &gears),
         placement,
         transfers: Vec::new(),
+        periods: Vec::new(),
+        day: None,
         proof: None,
         gears,
         provenance: Provenance::of_room(problem.room.name()),
@@ -78,7 +81,6 @@ pub(in crate::rooms) fn switch_rule(problem: &Problem, facts: &Facts, placement:
 ///
 /// ```text
 /// price of a border an hour, in units of the goal  =  changes across it × core-seconds of a change × price of a core-second
-/// core-seconds of a change  =  cores that leave × (longest load time of what starts + SLO, the longest drain)
 /// ```
 ///
 /// A change over several gears pays every border between them.
@@ -107,12 +109,12 @@ fn worth_keeping(problem: &Problem, facts: &Facts, gears: Vec<Decoded>) -> Vec<D
         ends.iter().map(across).collect::<Vec<f64>>()
     });
     let price = core_price(problem);
+    let up: Vec<PoolsUp> = gears.iter().map(|gear| pools_up(problem, gear)).collect();
+    let change = |from: usize, to: usize| core_seconds(facts, &problem.slo, &up[from], &up[to]);
     let border = |low: usize, high: usize| {
         let Some(crossings) = &crossings else { return 0.0 };
         // As often up as down, but for one.
-        let both_ways = core_seconds(facts, problem, &gears[low], &gears[high])
-            + core_seconds(facts, problem, &gears[high], &gears[low]);
-        price * crossings[low] * 0.5 * both_ways
+        price * crossings[low] * 0.5 * (change(low, high) + change(high, low))
     };
     let kept = few::keep(&gears.iter().map(value).collect::<Vec<_>>(), &weights, most, border);
     gears.into_iter().enumerate().filter(|(index, _)| kept.contains(index)).map(|(_, gear)| gear).collect()
@@ -144,30 +146,14 @@ fn core_price(problem: &Problem) -> f64 {
     }
 }
 
-/// Returns the core-seconds that a change of gear takes beyond the gears themselves.
-fn core_seconds(facts: &Facts, problem: &Problem, from: &Decoded, to: &Decoded) -> f64 {
-    let (before, after) = (replicas(from), replicas(to));
-    let of = |gear: &BTreeMap<String, (u32, u32)>, name: &String| gear.get(name).map_or(0, |pool| pool.0);
-    let leaving = before.iter().map(|(name, (up, cores))| up.saturating_sub(of(&after, name)) * cores).sum::<u32>();
-    let starts = |(variant, way): &&(String, Candidate)| {
-        let name = pool_name(variant, way);
-        of(&after, &name) > of(&before, &name)
-    };
-    let loading = to.lanes.iter().filter(starts).map(|(variant, _)| load_ms(facts, variant)).fold(0.0, f64::max);
-    f64::from(leaving) * (loading + problem.slo.latency_ms.get()) / 1e3
-}
-
-/// Returns the replicas of every pool that a gear uses, and the cores of each.
-fn replicas(decoded: &Decoded) -> BTreeMap<String, (u32, u32)> {
-    let mut pools = BTreeMap::new();
+/// Returns the pools that a gear uses, each with the replicas of all its lanes.
+pub(crate) fn pools_up(problem: &Problem, decoded: &Decoded) -> PoolsUp {
+    let mut pools = PoolsUp::new();
     for (variant, way) in &decoded.lanes {
-        pools.entry(pool_name(variant, way)).or_insert((0, way.cores_each)).0 += way.replicas;
+        let pool = pool(problem, variant, way);
+        pools.entry(pool.name.clone()).or_insert((pool, 0)).1 += way.replicas;
     }
     pools
-}
-
-fn load_ms(facts: &Facts, variant: &str) -> f64 {
-    facts.variant(variant).map_or(0.0, |variant| variant.load_time_ms.get())
 }
 
 fn slowest_load_ms(facts: &Facts, gears: &[Decoded]) -> f64 {

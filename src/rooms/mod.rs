@@ -10,6 +10,7 @@
 mod baselines;
 pub(crate) mod candidates;
 pub mod cascade;
+mod change_cost;
 mod choice;
 mod conflict;
 pub mod exits;
@@ -47,7 +48,7 @@ pub use frontier_file::{Chooser, FrontierChoice, FrontierFormat, Frontiers};
 pub use pipeline::Pipeline;
 pub use record::record;
 pub use relevance::{PointKey, Relevance, Skipped, hopeful, relevance};
-pub use schedule::{DayTotal, Period, Schedule, ScheduleFormat};
+pub use schedule::schedule;
 pub use solve::{Answer, Context, solve};
 pub use variant_set::VariantSet;
 

@@ -12,7 +12,7 @@
 //! ```
 
 use crate::base::units::{Millis, Share};
-use crate::plan::Switch;
+use crate::plan::{GearRule, RuledGear, Switch};
 use crate::workload::RecordedLoad;
 
 /// Requests that a window should see where nothing was recorded: their number is then known to about a fifth.
@@ -105,23 +105,19 @@ fn passed(highest: &[f64], up: f64, rates: &[f64]) -> usize {
 }
 
 /// Returns how often the rule changes gear under these rates, one a window, beginning in the gear of the first.
-pub(super) fn changes(highest: &[f64], rule: &Switch, rates: &[f64]) -> usize {
-    let carrying = |rate: f64| highest.partition_point(|&end| end < rate).min(highest.len().saturating_sub(1));
-    let dwell = (rule.dwell_ms.get() / rule.window_ms.get()).ceil().max(1.0) as usize;
-    let (up, down) = (rule.up.get(), rule.down.get());
-    let mut gear = rates.first().map_or(0, |rate| carrying(rate / up));
-    let (mut low, mut changes) = (0, 0);
+pub(super) fn changes(highest: &[f64], switch: &Switch, rates: &[f64]) -> usize {
+    let Some(&first) = rates.first().filter(|_| highest.len() > 1) else { return 0 };
+    // Time is counted in windows.
+    let dwell = (switch.dwell_ms.get() / switch.window_ms.get()).ceil() as u64;
+    let gears = highest.iter().map(|&up_to_rps| RuledGear { up_to_rps, window: 1, in_flight_at_most: None });
+    let mut rule = GearRule::from_gears(gears, switch, dwell);
+    rule.begin(rule.gear_for(first), 0);
+    let mut changes = 0;
     for &rate in rates {
-        low = if gear > 0 && rate < down * highest[gear - 1] { low + 1 } else { 0 };
-        let next = if highest.get(gear).is_some_and(|end| rate > up * end) {
-            carrying(rate / up)
-        } else if low >= dwell {
-            gear - 1
-        } else {
-            gear
-        };
-        if next != gear {
-            (gear, low, changes) = (next, 0, changes + 1);
+        let now = rule.due();
+        if rule.window_ends(now, rate, 0).is_some() {
+            rule.ready(now);
+            changes += 1;
         }
     }
     changes

@@ -5,6 +5,7 @@
 mod lanes;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::agenda::{Agenda, Date, Event};
 use super::counts::Counts;
@@ -13,12 +14,11 @@ use super::ids::{BatchId, CellId, GearId, Id, LaneId, PoolId, RequestId, StageId
 use super::pool::Pool;
 use super::rent::Rent;
 use super::servers::{Servers, Wake};
-use super::shift::Shift;
 use super::tally::Lost;
 use super::trial::Trial;
 use super::walk::{GearWalk, LaneWalk, StageWalk, Walk, nanos};
 use super::{Controller, Settings};
-use crate::plan::Plan;
+use crate::plan::{GearRule, Plan};
 use crate::stats::Dice;
 use crate::workload::arrivals::{Arrivals, Source};
 
@@ -54,7 +54,9 @@ pub struct Engine<'a, S> {
     busy_on_cores: u32,
     batches: Table<BatchId, Batch>,
     free_batches: Vec<BatchId>,
-    shift: Shift,
+    rule: GearRule,
+    /// When the change that is under way was decided.
+    decided: u64,
     rent: Rent,
     controller: Controller,
     counts: Counts,
@@ -109,7 +111,9 @@ impl<'a, S: Servers> Engine<'a, S> {
         let warmup = nanos(settings.warmup);
         let end = warmup + nanos(settings.duration);
         let rate = settings.arrivals.initial_rate(plan.switch.window_ms.get() / 1e3);
-        let gear = GearId::of(plan.gear_at(rate / plan.switch.up.get()));
+        let loading = walk.pools.ids().map(|pool| walk.pools[pool].ready_ns).max().unwrap_or(0);
+        let rule = GearRule::new(plan, rate).with_lead(loading);
+        let gear = GearId::of(rule.gear());
         let largest =
             |pool: PoolId| walk.pools[pool].lanes.iter().map(|&lane| walk.lanes[lane].batch).max().unwrap_or(0);
         let pools = walk.pools.ids().map(|pool| Pool::new(walk.gears[gear].replicas[pool], largest(pool))).collect();
@@ -137,7 +141,8 @@ impl<'a, S: Servers> Engine<'a, S> {
             busy_on_cores: 0,
             batches: Table::new(),
             free_batches: Vec::new(),
-            shift: Shift::new(plan),
+            rule,
+            decided: 0,
             rent: Rent::at(Rent::of(&walk.gears, &walk.prices, gear, None)),
             controller: Controller::Switch,
             counts: Counts::new(plan, gear, warmup, end),
@@ -147,14 +152,11 @@ impl<'a, S: Servers> Engine<'a, S> {
 
     /// Puts somebody else in charge of the gears, from before the first request.
     pub fn under(mut self, controller: Controller) -> Self {
-        let first = match &controller {
-            Controller::Switch => None,
-            Controller::Lookahead(far) => Some(self.shift.foresee(self.plan, self.law, 0, *far)),
-            Controller::Timetable(table) => Some(self.shift.of_timetable(self.plan, table, 0, 0)),
-        };
         self.controller = controller;
-        if let Some(first) = first {
-            self.gear = first;
+        if let Controller::Lookahead(far) = self.controller {
+            let first = self.foresee(far);
+            self.rule.begin(first, 0);
+            self.gear = GearId::of(first);
             self.settle();
         }
         self
@@ -169,7 +171,7 @@ impl<'a, S: Servers> Engine<'a, S> {
         self.agenda.set(self.counts.from(), Date::Counting);
         self.agenda.set(self.counts.window_end(), Date::WindowEnd);
         if self.plan.gears.len() > 1 {
-            self.agenda.set(self.shift.window_ns(self.gear), Date::RateKnown);
+            self.agenda.set(self.rule.due(), Date::RateKnown);
         }
         let mut arrival = self.arrivals.next().unwrap_or(u64::MAX);
         loop {
@@ -219,7 +221,6 @@ impl<'a, S: Servers> Engine<'a, S> {
 
     /// A request arrives that was meant to arrive at `arrived`, which is not later than now.
     fn arrive(&mut self, arrived: u64) {
-        self.shift.arrivals += 1;
         self.live[self.gear] += 1;
         self.under_way += 1;
         let gear = &self.walk.gears[self.gear];
@@ -231,7 +232,11 @@ impl<'a, S: Servers> Engine<'a, S> {
                 self.start(id, &self.walk.stages[stage]);
             }
         }
-        self.looks_at_backlog();
+        if self.controller == Controller::Switch
+            && let Some(to) = self.rule.arrive(self.under_way)
+        {
+            self.prepare(to);
+        }
     }
 
     fn new_request(&mut self, arrived: u64, gear: &GearWalk) -> RequestId {
@@ -403,38 +408,26 @@ impl<'a, S: Servers> Engine<'a, S> {
 
     // Gears.
 
-    /// More requests are under way than the gear allows: the next one is called, whatever the rate.
-    #[inline]
-    fn looks_at_backlog(&mut self) {
-        if self.under_way > self.walk.gears[self.gear].under_way_at_most
-            && self.shift.is_quiet()
-            && matches!(self.controller, Controller::Switch)
-        {
-            self.prepare(GearId::of(self.gear.index() + 1));
-        }
-    }
-
     fn rate_known(&mut self) {
-        let window_ns = self.shift.window_ns(self.gear);
-        self.agenda.set(self.now + window_ns, Date::RateKnown);
-        let another = |gear: GearId| (gear != self.gear && self.shift.is_quiet()).then_some(gear);
-        let to = match &self.controller {
-            Controller::Switch => self.shift.decide(self.plan, self.gear, self.under_way, self.now),
-            Controller::Lookahead(far) => another(self.shift.foresee(self.plan, self.law, self.now, *far)),
-            Controller::Timetable(table) => {
-                let loading = self.walk.pools.ids().map(|pool| self.walk.pools[pool].ready_ns).max().unwrap_or(0);
-                let ahead = window_ns + loading;
-                another(self.shift.of_timetable(self.plan, table, self.now, ahead))
-            }
+        let to = match self.controller {
+            Controller::Switch => self.rule.tick(self.now, self.under_way),
+            Controller::Lookahead(far) => self.rule.aim(self.now, self.foresee(far)),
         };
+        self.agenda.set(self.rule.due(), Date::RateKnown);
         if let Some(to) = to {
             self.prepare(to);
         }
     }
 
+    /// Returns the gear for the highest rate from now until so far ahead, as an oracle would take it.
+    fn foresee(&self, far: Duration) -> usize {
+        let from = self.now as f64 / 1e9;
+        self.rule.gear_for(self.law.highest_rate(from, from + far.as_secs_f64()))
+    }
+
     /// Asks for the replicas that the next gear needs in addition; the old gear routes until the slowest is up.
-    fn prepare(&mut self, to: GearId) {
-        let mut wait = 0;
+    fn prepare(&mut self, to: usize) {
+        let (to, mut wait) = (GearId::of(to), 0);
         for pool in self.walk.pools.ids() {
             let wanted = self.walk.gears[to].replicas[pool];
             let state = &mut self.pools[pool];
@@ -445,7 +438,7 @@ impl<'a, S: Servers> Engine<'a, S> {
             }
             self.servers.hold(pool, wanted.max(state.up()));
         }
-        self.shift.begins(to, self.now);
+        self.decided = self.now;
         self.pay_rent();
         if let Some(at) = self.servers.up_at(self.now + wait) {
             self.agenda.set(at, Date::ReplicasUp);
@@ -453,10 +446,10 @@ impl<'a, S: Servers> Engine<'a, S> {
     }
 
     fn change_gear(&mut self) {
-        let Some((to, asked)) = self.shift.ends() else { return };
-        self.counts.changes_gear(self.gear, to, asked, self.now);
-        if self.shift.looks_anew(self.gear, to) {
-            self.agenda.set(self.now + self.shift.window_ns(to), Date::RateKnown);
+        let Some(to) = self.next_gear() else { return };
+        self.counts.changes_gear(self.gear, to, self.decided, self.now);
+        if self.rule.ready(self.now) {
+            self.agenda.set(self.rule.due(), Date::RateKnown);
         }
         self.gear = to;
         self.settle();
@@ -465,25 +458,31 @@ impl<'a, S: Servers> Engine<'a, S> {
     /// Sets every pool to what the gear wants; a pool that requests of an old gear still need keeps one replica.
     fn settle(&mut self) {
         self.pay_rent();
+        let next = self.next_gear();
         for pool in self.walk.pools.ids() {
             let needed = |gear: GearId| self.live[gear] > 0 && self.walk.gears[gear].uses[pool];
             let wanted = self.walk.gears[self.gear].replicas[pool];
             let keeps_one = wanted == 0 && (self.pools[pool].waiting() > 0 || self.walk.gears.ids().any(needed));
             let up = wanted.max(u32::from(keeps_one));
             let state = &mut self.pools[pool];
-            if self.shift.is_quiet() {
+            if next.is_none() {
                 state.starts(self.now, 0);
             }
             state.holds(self.now, up);
-            let next = self.shift.next_gear().map_or(0, |next| self.walk.gears[next].replicas[pool]);
-            self.servers.hold(pool, up.max(next));
+            let soon = next.map_or(0, |next| self.walk.gears[next].replicas[pool]);
+            self.servers.hold(pool, up.max(soon));
             self.serve(pool);
         }
     }
 
     fn pay_rent(&mut self) {
-        let rent = Rent::of(&self.walk.gears, &self.walk.prices, self.gear, self.shift.next_gear());
+        let rent = Rent::of(&self.walk.gears, &self.walk.prices, self.gear, self.next_gear());
         self.rent.set(self.now, rent);
+    }
+
+    /// Returns the gear that a change under way leads to.
+    fn next_gear(&self) -> Option<GearId> {
+        self.rule.preparing().map(GearId::of)
     }
 
     // Counting.

@@ -10,7 +10,8 @@
 //! - A request that leaves early while parallel calls are under way is answered; those calls are served all the same.
 //! - Calls in service count in full when `deadline` expects a wait.
 //! - The replicas that a next gear needs come up together, when the slowest is up; one change at a time is under way.
-//! - Down goes one gear at a time, each after its own dwell.
+//! - When gears change is [`GearRule`](crate::plan::GearRule)'s to say. By the clock, what a period needs is brought up before it
+//!   begins, by the longest load time and a switch window.
 //! - Machines are paid whole, by the gear; while it changes, of each kind as many as the one that needs more.
 //! - A function is paid for its cold starts; its `replicas` are the calls that it may serve at once.
 //! - Contention, where the world knows of it, is that of the moment at which a call begins; `deadline` expects none.
@@ -27,14 +28,12 @@ mod rent;
 mod repair;
 mod report;
 pub(crate) mod servers;
-mod shift;
 mod tally;
 mod times;
 pub(crate) mod trial;
 pub(crate) mod walk;
 mod world;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -65,26 +64,15 @@ pub struct Settings {
     pub seed: u64,
 }
 
-/// Which gear in which period of a known day; the last one stays after its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Timetable {
-    /// Length of a period.
-    pub period: Duration,
-    /// Index of the gear of each period.
-    pub gears: Vec<usize>,
-}
-
 /// Who changes gears.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Controller {
-    /// The plan's own switch rule.
+    /// The plan's own rule ([`GearRule`](crate::plan::GearRule)): by rate, or by the clock where it has periods.
     #[default]
     Switch,
     /// An oracle that looks, at the end of every switch window, so far ahead and takes the gear for the highest rate
     /// that it sees, up or down at once.
     Lookahead(Duration),
-    /// A timetable: what a period needs is brought up before it begins, by the longest load time and a switch window.
-    Timetable(Arc<Timetable>),
 }
 
 /// Tries a plan, which must have been validated, in a world.
@@ -118,7 +106,7 @@ pub fn replicate_under<W: World + Sync>(
     let walk = Walk::new(plan, world);
     let run = |seed| {
         let engine = engine::Engine::new(plan, &walk, servers::Simulated(world), settings, seed);
-        engine.under(controller.clone()).run().0
+        engine.under(controller).run().0
     };
     let mut trials: Vec<trial::Trial<'_>> = seeds.collect::<Vec<_>>().into_par_iter().map(run).collect();
     let first = trials.remove(0);

@@ -63,7 +63,7 @@ pub fn try_gear<W: World + Sync>(plan: &Plan, gear: &Gear, world: &W, effort: Ef
 
 /// Returns the plan as if this gear were its only one; pools keep their places, for the sake of the world.
 pub(super) fn alone(plan: &Plan, gear: &Gear) -> Plan {
-    Plan { gears: vec![gear.clone()], ..plan.clone() }
+    Plan { gears: vec![gear.clone()], ..plan.without_periods() }
 }
 
 fn repair_gear<W: World + Sync>(plan: &Plan, gear: &Gear, world: &W, effort: Effort) -> GearTrial {

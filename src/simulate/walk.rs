@@ -36,8 +36,6 @@ pub struct GearWalk {
     pub uses: Table<PoolId, bool>,
     /// Machines of each kind of the plan.
     pub machines: Vec<u32>,
-    /// Requests under way beyond which the next gear is called; the last has none.
-    pub under_way_at_most: u32,
 }
 
 /// One stage.
@@ -163,10 +161,8 @@ impl Walk {
             let rented = gear.packing.iter().filter(|packed| packed.machine == kind.name);
             rented.map(|packed| packed.count).sum()
         });
-        let has_next = self.gears.0.len() + 1 < plan.gears.len();
-        let under_way_at_most = gear.under_way_at_most.filter(|_| has_next).unwrap_or(u32::MAX);
         let machines = machines.collect();
-        self.gears.push(GearWalk { stages, first, is_followed, replicas, uses, machines, under_way_at_most });
+        self.gears.push(GearWalk { stages, first, is_followed, replicas, uses, machines });
     }
 
     fn add_lane<W: World>(&mut self, lane: &Lane, stage: StageId, names: &Names<'_>, world: &W) {

@@ -129,6 +129,8 @@ fn decoded(
         machines: Vec::new(),
         placement: pools.iter().map(pool).collect(),
         transfers: Vec::new(),
+        periods: Vec::new(),
+        day: None,
         gears,
         proof: None,
         switch: Switch {

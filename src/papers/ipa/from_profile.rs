@@ -23,7 +23,7 @@ use crate::plan::{Certificate, Claims, Dispatch, Gear, Stage, pipeline_accuracy}
 use crate::problem::{Ipa, Problem, RoomSettings, Task};
 use crate::rooms;
 use crate::rooms::candidates::Candidate;
-use crate::rooms::gears::{Decoded, assemble, lane};
+use crate::rooms::gears::{Decoded, assemble, lane, pools_up};
 use crate::rooms::{Opened, Planned, Room};
 
 const METHOD: &str = "exact: labels over the published program, range by range of the load";
@@ -66,13 +66,16 @@ struct AsPublished<'a> {
 
 impl AsPublished<'_> {
     fn choice(&self, range: &Range) -> rooms::Choice {
-        let Decoded { gear, lanes } = gear(&self.ask.problem, &self.ask.facts, range);
+        let decoded = gear(&self.ask.problem, &self.ask.facts, range);
+        let pools = pools_up(&self.ask.problem, &decoded);
+        let Decoded { gear, lanes } = decoded;
         rooms::Choice {
             objective: range.objective,
             accuracy: range.accuracy,
             usd_per_hour: None,
             cores_of: range.stages.iter().map(|stage| (stage.variant.clone(), stage.cores)).collect(),
             gear,
+            pools,
             lanes,
         }
     }

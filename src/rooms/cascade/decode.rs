@@ -80,6 +80,8 @@ pub(super) fn without_rule(problem: &Problem, facts: &Facts, model: &CascadeMode
         switch: Switch::default(),
         placement,
         transfers: Vec::new(),
+        periods: Vec::new(),
+        day: None,
         gears,
         proof: None,
         provenance: Provenance::of_room(problem.room.name()),

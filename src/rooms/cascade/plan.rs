@@ -1,6 +1,6 @@
 //! The planner of the room: cascades, placement, gears, proof and switching put together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::envelope::{self, EnvelopeStep, LoadShares};
 use super::model::CascadeModel;
@@ -110,7 +110,8 @@ impl Opened for Planning<'_> {
     fn frontier(&self, load: f64) -> Result<Vec<Choice>, Error> {
         let alone = LoadShares::new(&RecordedLoad::of_rates(vec![load], 1.0), load);
         let undominated = self.undominated(&self.asked, &alone)?;
-        let plan = |best: &BestPlacement| decode::plan(&self.asked, &self.ask.facts, &best.model, &best.found);
+        let plan =
+            |best: &BestPlacement| named_by_hosts(decode::plan(&self.asked, &self.ask.facts, &best.model, &best.found));
         Ok(undominated.iter().map(|best| self.choice(&plan(best), load)).collect())
     }
 
@@ -411,7 +412,28 @@ pub(crate) fn what_runs(problem: &Problem, plan: &Plan, load: f64) -> Choice {
         accuracy: gear.claims.accuracy.map_or(f64::NAN, |claim| claim.value.get()),
         usd_per_hour: usd_per_hour.filter(|_| !problem.inventory.machines.is_empty()),
         cores_of: plan.placement.iter().map(|pool| (pool.name.clone(), cores(pool))).collect(),
+        pools: plan.placement.iter().map(|pool| (pool.name.clone(), (pool.clone(), gear.replicas_of(pool)))).collect(),
         lanes: Vec::new(),
         gear,
     }
+}
+
+/// Returns a plan whose pools are called by what they hold too, so that those of several placements differ.
+fn named_by_hosts(mut plan: Plan) -> Plan {
+    let names: BTreeMap<String, String> = plan
+        .placement
+        .iter()
+        .map(|pool| (pool.name.clone(), format!("{}-{}", pool.name, pool.hosts.join("+"))))
+        .collect();
+    plan.placement.iter_mut().for_each(|pool| pool.name.clone_from(&names[&pool.name]));
+    for gear in &mut plan.gears {
+        gear.replicas =
+            std::mem::take(&mut gear.replicas).into_iter().map(|(name, up)| (names[&name].clone(), up)).collect();
+        let utilisation = std::mem::take(&mut gear.claims.utilisation);
+        gear.claims.utilisation = utilisation.into_iter().map(|(name, busy)| (names[&name].clone(), busy)).collect();
+        for lane in gear.stages.iter_mut().flat_map(|stage| &mut stage.lanes) {
+            lane.pool.clone_from(&names[&lane.pool]);
+        }
+    }
+    plan
 }

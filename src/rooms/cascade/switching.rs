@@ -19,7 +19,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::survival::survivors;
 use crate::base::units::{Millis, Share};
-use crate::plan::{Plan, Switch};
+use crate::plan::{GearRule, Plan, RuledGear, Switch};
 use crate::problem::{Problem, Slo};
 use crate::rooms::switch::SEED;
 use crate::workload::RecordedLoad;
@@ -288,52 +288,28 @@ impl Ticks {
     }
 
     /// Returns how many ticks a time has, rounding aside.
-    fn in_s(&self, seconds: f64) -> u32 {
-        (seconds / self.tick_s - 1e-6).ceil().max(1.0) as u32
+    fn in_s(&self, seconds: f64) -> u64 {
+        (seconds / self.tick_s - 1e-6).ceil().max(1.0) as u64
     }
 
-    /// Plays a rule as [`crate::simulate`] does, with requests as a fluid and a window for each gear.
-    fn play(&self, runners: &[Runner], windows_s: &[f64], rule: &Switch, slo: &Slo) -> Played {
-        let (up, down) = (rule.up.get(), rule.down.get());
-        let windows: Vec<u32> = windows_s.iter().map(|&window_s| self.in_s(window_s)).collect();
-        let dwell = self.in_s(rule.dwell_ms.get() / 1e3);
-        let carrying = |rate: f64| runners.partition_point(|gear| gear.up_to_rps < rate).min(runners.len() - 1);
-        let first = carrying(self.seen.first().map_or(0.0, |(_, measured)| measured / up));
-        let mut fluid = Fluid::new(runners, slo, first);
-        let (mut changes, mut low, mut ticks, mut sum) = (0_u32, 0_u32, 0_u32, 0.0);
-        for (tick, (rate, measured)) in self.seen.iter().enumerate() {
-            if tick > 0 && tick % self.piece == 0 {
-                (fluid.gear, fluid.backlog, low, ticks, sum) = (carrying(measured / up), 0.0, 0, 0, 0.0);
-            }
-            let before = fluid.gear;
-            let called = fluid.step(*rate, self.tick_s);
-            (ticks, sum) = (ticks + 1, sum + measured);
-            if called > 0 {
-                (changes, low) = (changes + called, 0);
-                if windows[fluid.gear] != windows[before] {
-                    (ticks, sum) = (0, 0.0);
-                }
-            }
-            let gear = fluid.gear;
-            if ticks < windows[gear] {
-                continue;
-            }
-            let seen = sum / f64::from(ticks);
-            low = if gear > 0 && seen < down * runners[gear - 1].up_to_rps { low + ticks } else { 0 };
-            (ticks, sum) = (0, 0.0);
-            let next = if seen > up * runners[gear].up_to_rps {
-                carrying(seen / up).max(gear)
-            } else if low >= dwell && fluid.backlog <= fluid.limits[gear - 1] {
-                gear - 1
-            } else {
-                gear
-            };
-            if next != gear {
-                (fluid.gear, low, changes) = (next, 0, changes + 1);
+    /// Plays a rule as [`crate::simulate`] does, with requests as a fluid and a window for each gear. Time is counted in ticks.
+    fn play(&self, runners: &[Runner], windows_s: &[f64], switch: &Switch, slo: &Slo) -> Played {
+        let gears = runners.iter().zip(windows_s).map(|(runner, &window_s)| RuledGear {
+            up_to_rps: runner.up_to_rps,
+            window: self.in_s(window_s),
+            in_flight_at_most: Some(under_way_at_most(runner.up_to_rps, slo)),
+        });
+        let rule = GearRule::from_gears(gears, switch, self.in_s(switch.dwell_ms.get() / 1e3));
+        let mut fluid = Fluid::new(runners, slo, rule);
+        for (piece, seen) in self.seen.chunks(self.piece).enumerate() {
+            let mut now = (piece * self.piece) as u64;
+            fluid.begin(seen[0].1, now);
+            for &(rate, measured) in seen {
+                now += 1;
+                fluid.step(rate, measured, self.tick_s, now);
             }
         }
-        let hours = self.seen.len() as f64 * self.tick_s / 3600.0;
-        fluid.played(f64::from(changes) / hours)
+        fluid.played(self.seen.len() as f64 * self.tick_s / 3600.0)
     }
 }
 
@@ -341,59 +317,85 @@ impl Ticks {
 struct Fluid<'a> {
     runners: &'a [Runner],
     slo_s: f64,
-    /// Requests under way beyond which a gear calls the next.
-    limits: Vec<f64>,
-    gear: usize,
+    rule: GearRule,
     backlog: f64,
+    /// Measured rates of the ticks of the current window, in sum, and how many they are.
+    sum: f64,
+    ticks: u32,
     /// Requests that came while each gear served.
     answered: Vec<f64>,
     late: f64,
+    changes: u32,
 }
 
 impl<'a> Fluid<'a> {
-    fn new(runners: &'a [Runner], slo: &Slo, gear: usize) -> Self {
-        let limits = runners.iter().map(|gear| f64::from(under_way_at_most(gear.up_to_rps, slo))).collect();
-        let slo_s = slo.latency_ms.get() / 1e3;
-        Self { runners, slo_s, limits, gear, backlog: 0.0, answered: vec![0.0; runners.len()], late: 0.0 }
+    fn new(runners: &'a [Runner], slo: &Slo, rule: GearRule) -> Self {
+        let (slo_s, answered) = (slo.latency_ms.get() / 1e3, vec![0.0; runners.len()]);
+        Self { runners, slo_s, rule, backlog: 0.0, sum: 0.0, ticks: 0, answered, late: 0.0, changes: 0 }
     }
 
-    /// Serves a rate for a time, in the middle of which a backlog may call the next gear; returns how often it did.
-    fn step(&mut self, rate: f64, step_s: f64) -> u32 {
-        let (mut left_s, mut calls) = (step_s, 0);
+    /// Begins anew in the gear for a rate, with nothing under way.
+    fn begin(&mut self, rate: f64, now: u64) {
+        self.rule.begin(self.rule.gear_for(rate), now);
+        (self.backlog, self.sum, self.ticks) = (0.0, 0.0, 0);
+    }
+
+    /// Serves a rate for a tick that ends now.
+    fn step(&mut self, rate: f64, measured: f64, tick_s: f64, now: u64) {
+        (self.sum, self.ticks) = (self.sum + measured, self.ticks + 1);
+        self.serve(rate, tick_s, now);
+        if now < self.rule.due() {
+            return;
+        }
+        let seen = self.sum / f64::from(self.ticks);
+        (self.sum, self.ticks) = (0.0, 0);
+        if self.rule.window_ends(now, seen, self.backlog.ceil() as u32).is_some() {
+            self.change_gear(now);
+        }
+    }
+
+    /// Serves a rate for a time, in the middle of which a backlog may call the next gear.
+    fn serve(&mut self, rate: f64, step_s: f64, now: u64) {
+        let mut left_s = step_s;
         while left_s > 0.0 {
-            let Runner { carries_rps, .. } = self.runners[self.gear];
+            let gear = self.rule.gear();
+            let Runner { carries_rps, .. } = self.runners[gear];
             let grows = rate - carries_rps;
-            // What is under way beside the backlog is what the rate brings in half the SLO's time.
-            let room = self.limits[self.gear] - 0.5 * rate * self.slo_s - self.backlog;
-            let until_called_s = if self.gear + 1 == self.runners.len() {
-                f64::INFINITY
-            } else if room <= 0.0 {
-                0.0
-            } else if grows > 0.0 {
-                room / grows
-            } else {
-                f64::INFINITY
-            };
+            let until_called_s = self.rule.in_flight_at_most().map_or(f64::INFINITY, |most| {
+                // What is under way beside the backlog is what the rate brings in half the SLO's time.
+                let room = f64::from(most) - 0.5 * rate * self.slo_s - self.backlog;
+                match () {
+                    () if room <= 0.0 => 0.0,
+                    () if grows > 0.0 => room / grows,
+                    () => f64::INFINITY,
+                }
+            });
             let here_s = left_s.min(until_called_s);
             self.backlog = (self.backlog + grows * here_s).max(0.0);
-            self.answered[self.gear] += rate * here_s;
+            self.answered[gear] += rate * here_s;
             if self.backlog > SLACK * self.slo_s * carries_rps {
                 self.late += rate * here_s;
             }
             left_s -= here_s;
-            if left_s > 0.0 {
-                self.gear += 1;
-                calls += 1;
+            if left_s > 0.0 && self.rule.overflow(u32::MAX).is_some() {
+                self.change_gear(now);
             }
         }
-        calls
     }
 
-    fn played(self, changes_per_hour: f64) -> Played {
+    /// Every model is loaded: what is called serves at once.
+    fn change_gear(&mut self, now: u64) {
+        self.changes += 1;
+        if self.rule.ready(now) {
+            (self.sum, self.ticks) = (0.0, 0);
+        }
+    }
+
+    fn played(self, hours: f64) -> Played {
         let all = self.answered.iter().sum::<f64>().max(f64::MIN_POSITIVE);
         let answered: Vec<f64> = self.answered.iter().map(|requests| requests / all).collect();
         let accuracy = answered.iter().zip(self.runners).map(|(part, gear)| part * gear.accuracy).sum();
-        Played { accuracy, late: self.late / all, changes_per_hour, answered }
+        Played { accuracy, late: self.late / all, changes_per_hour: f64::from(self.changes) / hours, answered }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::base::error::Error;
 use crate::facts::Ask;
 use crate::problem::{Problem, RoomSettings};
 use crate::rooms::candidates::Candidate;
-use crate::rooms::gears::{Decoded, assemble};
+use crate::rooms::gears::{Decoded, assemble, pools_up};
 use climb::{Chosen, Model, Step};
 
 /// The planner of the room.
@@ -97,7 +97,17 @@ impl Model<'_> {
     fn choice(&self, chosen: Chosen, load: f64) -> Choice {
         let (accuracy, cores_of) = (chosen.accuracy, self.cores_of(&chosen));
         let (objective, cost) = (self.objective(&chosen), chosen.cost);
-        let Decoded { gear, lanes } = decode::gear(self, &Step { up_to: load, chosen });
-        Choice { objective, accuracy, usd_per_hour: self.machines.is_some().then_some(cost), cores_of, gear, lanes }
+        let decoded = decode::gear(self, &Step { up_to: load, chosen });
+        let pools = pools_up(self.problem, &decoded);
+        let Decoded { gear, lanes } = decoded;
+        Choice {
+            objective,
+            accuracy,
+            usd_per_hour: self.machines.is_some().then_some(cost),
+            cores_of,
+            gear,
+            pools,
+            lanes,
+        }
     }
 }

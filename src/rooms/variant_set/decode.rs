@@ -15,7 +15,7 @@ use super::latency;
 use super::on_cores::{Candidates, Model};
 use crate::rooms::Choice;
 use crate::rooms::candidates::Candidate;
-use crate::rooms::gears::{Decoded, cores_of, lane, level_shares, one_stage};
+use crate::rooms::gears::{Decoded, cores_of, lane, level_shares, one_stage, pools_up};
 
 /// Returns a gear for every range of loads in (from, until], cut finer where fixed shares would give away accuracy.
 pub(super) fn gears(
@@ -55,13 +55,16 @@ fn proved(solution: &Solution) -> Certificate {
 
 /// Returns a solution of the program as a choice.
 pub(super) fn choice(ask: &Ask<'_>, model: &Model, solution: &Solution, load: f64) -> Choice {
-    let Decoded { gear, lanes } = of_solution(ask, model, solution, load, proved(solution));
+    let decoded = of_solution(ask, model, solution, load, proved(solution));
+    let pools = pools_up(&ask.problem, &decoded);
+    let Decoded { gear, lanes } = decoded;
     Choice {
         objective: solution.value,
         accuracy: solution.accuracy,
         usd_per_hour: None,
         cores_of: lanes.iter().map(|(variant, way)| (variant.clone(), way.cores())).collect(),
         gear,
+        pools,
         lanes,
     }
 }

@@ -19,7 +19,7 @@ use crate::optimize::{ACCURACY_SLACK, LOAD_SLACK, Objective};
 use crate::plan::Certificate;
 use crate::problem::{Machine, Problem};
 use crate::rooms::candidates::Candidate;
-use crate::rooms::gears::{Decoded, assemble};
+use crate::rooms::gears::{Decoded, assemble, pools_up};
 use crate::rooms::machines::{kinds, pack, size};
 use crate::rooms::{Choice, Opened, Planned, goal};
 
@@ -237,13 +237,16 @@ impl<'a> OnMachines<'a> {
     }
 
     fn choice(&self, found: &Found, load: f64) -> Choice {
-        let Decoded { gear, lanes } = self.gear(load, found);
+        let decoded = self.gear(load, found);
+        let pools = pools_up(self.problem, &decoded);
+        let Decoded { gear, lanes } = decoded;
         Choice {
             objective: found.value,
             accuracy: found.accuracy,
             usd_per_hour: Some(found.cost),
             cores_of: self.cores_of(found, load),
             gear,
+            pools,
             lanes,
         }
     }
