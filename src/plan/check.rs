@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::finding::{Code, Finding, Findings, Severity};
-use crate::base::units::Millis;
+use crate::base::rounding::keeps_within;
+use crate::base::units::{Factor, Millis};
 use crate::facts::{AtRisk, Facts};
 use crate::problem::{Formulation, GoalKind, Problem, Room};
 use crate::profile::{Service, Trust};
@@ -38,7 +39,7 @@ pub struct Tolerance {
 }
 
 impl Default for Tolerance {
-    /// Returns what rounding needs: 1e-4 relative, 1e-6 absolute.
+    /// Returns what rounding needs: 1e-4 relative, 1e-6 absolute; the latter only for parts of one.
     fn default() -> Self {
         Self { relative: 1e-4, absolute: 1e-6 }
     }
@@ -131,7 +132,7 @@ fn objectives_agree(plan: &Plan, problem: &Problem, findings: &mut Findings) {
 
 fn load_is_covered(plan: &Plan, problem: &Problem, findings: &mut Findings) {
     let (asked, carried) = (problem.workload.max_rps.get(), plan.max_rps());
-    if carried < asked * (1.0 - 1e-9) {
+    if !keeps_within(asked, carried) {
         let cause = format!("the last gear carries {carried} of the {asked} requests/s that were asked for");
         findings.push(Finding::error(Code::LimitBroken, "gears", cause, "solve again"));
     }
@@ -258,7 +259,9 @@ impl Checker<'_> {
     fn certificate(&self, findings: &mut Findings) {
         let Some(certificate) = &self.gear.certificate else { return };
         let gap = certificate.bound - certificate.objective;
-        if (gap - certificate.gap).abs() > self.tolerance.absolute || gap < -self.tolerance.absolute {
+        // The unit of a goal may be money, or the user's weights.
+        let slack = self.tolerance.absolute * certificate.objective.abs().max(certificate.bound.abs());
+        if (gap - certificate.gap).abs() > slack || gap < -slack {
             let cause = format!(
                 "objective {}, bound {} and gap {} contradict each other",
                 certificate.objective, certificate.bound, certificate.gap
@@ -287,16 +290,17 @@ impl Checker<'_> {
             if all > 0.0 { self.plan.machines_usd_per_hour(self.gear) / all } else { 0.0 }
         };
         let weights = problem.goal.weights.unwrap_or_default();
-        let (most, least) = match problem.goal.valued_as() {
-            GoalKind::MostAccurate | GoalKind::Fastest => (accuracy, accuracy),
-            GoalKind::Cheapest | GoalKind::Lexicographic => (-used, -used),
+        let (most, least, unit) = match problem.goal.valued_as() {
+            GoalKind::MostAccurate | GoalKind::Fastest => (accuracy, accuracy, 1.0),
+            GoalKind::Cheapest | GoalKind::Lexicographic => (-used, -used, 1.0),
             GoalKind::Weighted => {
-                let value =
-                    weights.accuracy.get() * accuracy - weights.resource.get() * used - self.weight_of_batches(problem);
-                (value, value - weights.loading.get())
+                let [of_accuracy, resource, loading] =
+                    [weights.accuracy, weights.resource, weights.loading].map(Factor::get);
+                let value = of_accuracy * accuracy - resource * used - self.weight_of_batches(problem);
+                (value, value - loading, of_accuracy + resource + loading)
             }
         };
-        let slack = self.tolerance.absolute;
+        let slack = self.tolerance.absolute * unit;
         if certificate.objective > most + slack || certificate.objective < least - slack {
             findings.push(self.refuted_at("certificate.objective", certificate.objective, most));
         }
@@ -401,7 +405,7 @@ impl Checker<'_> {
         let cost = |pool: &super::Pool| f64::from(self.gear.replicas_of(pool)) * pool.on.usd_per_hour();
         let own: f64 = self.plan.placement.iter().map(cost).sum();
         let truth = own + self.plan.machines_usd_per_hour(self.gear);
-        if (truth - claim.get()).abs() > self.tolerance.relative * truth.max(self.tolerance.absolute) {
+        if (truth - claim.get()).abs() > self.tolerance.relative * truth {
             findings.push(self.refuted("cost_usd_per_hour", claim.get(), truth));
         }
     }

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 
 use super::{Conflict, ConflictingLimit};
 use crate::base::error::Error;
+use crate::base::rounding::ROUNDING;
 use crate::base::units::{Accuracy, Megabytes, Millis, Rate};
-use crate::optimize::LOAD_SLACK;
 use crate::problem::Problem;
 
 /// A room, as far as the search for conflicts needs it.
@@ -23,7 +23,7 @@ pub(super) trait Carries {
     /// As [`super::Planner::plan`].
     fn carries(&self, problem: &Problem) -> Result<bool, Error> {
         let asked = problem.workload.max_rps.get();
-        Ok(self.max_load(problem, asked)? >= asked * (1.0 - LOAD_SLACK))
+        Ok(self.max_load(problem, asked)? >= asked * (1.0 - ROUNDING))
     }
 }
 

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use serde::Serialize;
 
 use crate::base::error::Error;
+use crate::base::rounding::{ROUNDING, equal};
 use crate::base::units::{Accuracy, Factor, Megabytes, Millis};
 use crate::facts::{AtRisk, Facts};
 use crate::plan::Plan;
@@ -13,8 +14,6 @@ use crate::problem::{GoalKind, Problem, Room};
 
 use super::{pipeline, variant_set};
 
-/// Differences of accuracies, prices and objectives below this are rounding.
-pub(super) const CLOSE: f64 = 1e-9;
 /// By how much times and memory are loosened.
 const TENTH_MORE: f64 = 1.1;
 
@@ -149,13 +148,14 @@ impl Moved {
     pub fn price(&self, best: Comes, found: Comes) -> LimitPrice {
         let accuracy_gain = found.accuracy - best.accuracy;
         let cores_change = i64::from(found.cores) - i64::from(best.cores);
-        let cost_change = found.usd_per_hour.zip(best.usd_per_hour).map(|(found, best)| found - best);
-        let saves = cost_change.map_or(cores_change < 0, |change| change < -CLOSE);
+        let change = |(found, best): (f64, f64)| if equal(found, best) { 0.0 } else { found - best };
+        let cost_change = found.usd_per_hour.zip(best.usd_per_hour).map(change);
+        let saves = cost_change.map_or(cores_change < 0, |change| change < 0.0);
         LimitPrice {
             key: self.key.clone(),
             value: self.value,
             loosened_to: self.loosened_to,
-            binds: accuracy_gain > CLOSE || saves,
+            binds: accuracy_gain > ROUNDING || saves,
             accuracy_gain,
             cores_change,
             cost_change_usd_per_hour: cost_change,

@@ -1,8 +1,8 @@
 //! What a delay must be able to do for the search, and the two there are: seconds that add up, and laws that are convolved.
 
-use super::SLACK;
 use super::labels::{Label, keep_undominated_pairwise, keep_undominated_seconds};
-use crate::plan::law::flow::{Law, ROUNDING};
+use crate::base::rounding::{SUMS, keeps_within};
+use crate::plan::law::flow::Law;
 
 /// How long something takes: a number, or a law.
 pub trait Delay: Clone {
@@ -43,7 +43,7 @@ impl Delay for f64 {
     }
 
     fn fits(&self, limit: f64) -> bool {
-        *self <= limit * (1.0 + SLACK)
+        keeps_within(*self, limit)
     }
 
     fn earliest(&self, other: &Self) -> Self {
@@ -70,11 +70,11 @@ impl Delay for Law {
     }
 
     fn fits(&self, limit: f64) -> bool {
-        self.in_time() >= limit - ROUNDING
+        self.in_time() >= limit - SUMS
     }
 
     fn fits_before(&self, rest: &Self, limit: f64) -> bool {
-        self.in_time_before(rest) >= limit - ROUNDING
+        self.in_time_before(rest) >= limit - SUMS
     }
 
     fn earliest(&self, other: &Self) -> Self {

@@ -75,8 +75,11 @@ pub fn solve(gears: &Gears) -> Result<Option<f64>, Error> {
         let devices: Expression = of_kind.map(|(_, &count)| Expression::from(count)).sum();
         rows.push(constraint!(devices <= f64::from(*most)));
     }
+    // HiGHS's tolerances are absolute: prices are parts of the dearest.
+    let dearest = gears.devices.iter().map(|(_, price)| *price).fold(0.0, f64::max);
+    let unit = if gears.accuracy_at_least.is_some() && dearest > 0.0 { dearest } else { 1.0 };
     let price: Expression =
-        gears.slots.iter().zip(&counts).map(|(&device, &count)| gears.devices[device].1 * count).sum();
+        gears.slots.iter().zip(&counts).map(|(&device, &count)| gears.devices[device].1 / unit * count).sum();
     let goal = match gears.accuracy_at_least {
         Some(least) => {
             rows.push(constraint!(accuracy >= least));
@@ -89,5 +92,5 @@ pub fn solve(gears: &Gears) -> Result<Option<f64>, Error> {
         model.add_constraint(row);
     }
     let proved = prove(model)?;
-    Ok(proved.map(|proved| proved.bound.abs()))
+    Ok(proved.map(|proved| unit * proved.bound.abs()))
 }

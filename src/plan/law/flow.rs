@@ -6,6 +6,7 @@
 //! taken to be independent.
 
 use super::estimate::{Burst, Queue};
+use crate::base::rounding::SUMS;
 use crate::stats::Distribution;
 
 /// Steps of the grid.
@@ -112,7 +113,7 @@ impl Law {
     /// Returns the first step by which the asked part of responses is there, in milliseconds; `None` beyond the grid.
     #[must_use]
     pub fn quantile_ms(&self, quantile: f64, span_ms: f64) -> Option<f64> {
-        let reaches = |p: &f64| *p >= quantile - ROUNDING;
+        let reaches = |p: &f64| *p >= quantile - SUMS;
         self.cdf.iter().position(reaches).map(|k| span_ms * k as f64 / STEPS as f64)
     }
 
@@ -122,9 +123,6 @@ impl Law {
         self.cdf.iter().zip(before).map(|(at, before)| at - before).enumerate().filter(|(_, p)| *p > 0.0)
     }
 }
-
-/// What sums of probabilities may lose to rounding.
-pub const ROUNDING: f64 = 1e-12;
 
 /// One lane of a stage with what it is given: a part of the stage's calls, on replicas of its own.
 #[derive(Debug, Clone, Copy)]

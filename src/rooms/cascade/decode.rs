@@ -8,9 +8,9 @@ use super::model::Model;
 use super::placement::Rated;
 use super::search::Found;
 use super::switching::{self, Decided, Limits, Runner};
+use crate::base::rounding::ROUNDING;
 use crate::base::units::{Accuracy, Certainty, Factor, Millis, Rate, Share, Usd};
 use crate::facts::Facts;
-use crate::optimize::LOAD_SLACK;
 use crate::plan::{
     AccuracyClaim, Claims, Dispatch, Exit, Gear, Lane, LatencyClaim, Passage, Plan, PlanFormat, Pool, Provenance,
     Stage, Switch, Turns,
@@ -123,7 +123,7 @@ fn pools(model: &Model, counts: &[u32], names: &[String], gears: &[Gear]) -> Vec
 
 /// Tells whether requests stay where they began: wherever that carries what is asked.
 fn stays(rated: &Rated, found: &Found, up_to: f64) -> bool {
-    rated.carries_staying(&found.counts) >= up_to * (1.0 - LOAD_SLACK)
+    rated.carries_staying(&found.counts) >= up_to * (1.0 - ROUNDING)
 }
 
 fn gear(model: &Model, found: &Found, names: &[String], rated: usize, up_to: f64) -> Gear {

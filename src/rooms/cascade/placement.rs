@@ -15,6 +15,7 @@
 
 use super::Cascade;
 use super::latency::{Device, Speeds};
+use crate::base::rounding::SUMS;
 use crate::optimize::lp;
 
 /// Most models that patterns are enumerated for.
@@ -35,7 +36,7 @@ pub(in crate::rooms) fn slots(devices: &[Device], memory_mb: &[f64], used: u32) 
     for (index, device) in devices.iter().enumerate() {
         let size =
             |set: u32| memory_mb.iter().enumerate().filter(|(m, _)| set >> m & 1 == 1).map(|(_, mb)| mb).sum::<f64>();
-        let fits = |set: u32| size(set) <= device.memory_mb * (1.0 + 1e-12);
+        let fits = |set: u32| size(set) <= device.memory_mb * (1.0 + SUMS);
         let bits = || (0..memory_mb.len()).map(|model| 1_u32 << model).filter(|bit| used & bit != 0);
         let is_maximal = |set: u32| fits(set) && bits().all(|bit| set & bit != 0 || !fits(set | bit));
         // Subsets of `used`, the largest first.

@@ -4,12 +4,12 @@ use super::envelope::{self, Load, Step};
 use super::model::Model;
 use super::prove::{self, Proving, target};
 use super::rules::recount;
-use super::search::{Aim, Found, SLACK};
+use super::search::{Aim, Found};
 use super::{Cascade, Records, Search, decode, frontier, published};
 use crate::base::error::Error;
+use crate::base::rounding::{ROUNDING, SUMS};
 use crate::base::units::{Accuracy, Millis};
 use crate::facts::Facts;
-use crate::optimize::LOAD_SLACK;
 use crate::plan::{Certificate, Plan};
 use crate::problem::{CascadeSettings, Formulation, GoalKind, Problem};
 use crate::rooms::variant_set::variants_of;
@@ -152,7 +152,7 @@ impl<'a> Room<'a> {
             faster.slo.latency_ms = Millis::saturating(latency_ms);
             let model = self.model(&faster)?;
             let found = model.solve(&faster, load, Aim::MostAccurate);
-            Ok(found.filter(|found| found.accuracy >= least - 1e-12).map(|found| (model, found)))
+            Ok(found.filter(|found| found.accuracy >= least - SUMS).map(|found| (model, found)))
         };
         let (mut refused, mut kept) = (0.0, problem.slo.latency_ms.get());
         let Some(mut best) = within(kept)? else { return Ok(None) };
@@ -179,7 +179,7 @@ impl<'a> Room<'a> {
         let best = self.switched(problem, load, best);
         let least = target(problem).unwrap_or(0.0);
         // What the search takes for enough is enough here too: rounding must not make a plan dearer.
-        let is_enough = |one: &Switched| one.accuracy() >= least - SLACK;
+        let is_enough = |one: &Switched| one.accuracy() >= least - SUMS;
         if is_enough(&best) {
             return Ok(best);
         }
@@ -222,7 +222,7 @@ impl<'a> Room<'a> {
             GoalKind::MostAccurate => switched.accuracy(),
             _ => best.objective,
         };
-        let lost = if best.found.accuracy - objective > 1e-9 && problem.goal.kind == GoalKind::MostAccurate {
+        let lost = if best.found.accuracy - objective > ROUNDING && problem.goal.kind == GoalKind::MostAccurate {
             "; changes between them, as played on the trace, are part of the gap"
         } else {
             ""
@@ -271,7 +271,7 @@ impl conflict::Carries for Room<'_> {
     }
 
     fn carries(&self, problem: &Problem) -> Result<bool, Error> {
-        self.carries_up_to(problem, problem.workload.max_rps.get() * (1.0 - LOAD_SLACK))
+        self.carries_up_to(problem, problem.workload.max_rps.get() * (1.0 - ROUNDING))
     }
 }
 

@@ -10,7 +10,8 @@
 
 use super::climb::Model;
 use super::ways::Way;
-use crate::optimize::choice::{Alternative, Metric, Picked, SLACK, Table};
+use crate::base::rounding::{ROUNDING, keeps_within};
+use crate::optimize::choice::{Alternative, Metric, Picked, Table};
 use crate::plan::law::flow::Law;
 use crate::problem::{Problem, Task};
 
@@ -141,7 +142,7 @@ fn lanes(model: &Model<'_>, stage: usize, variant: usize, load: f64, part: u32) 
             return None;
         }
         let law = model.law(way, share * load);
-        let in_time = share * (1.0 - law.in_time()) <= late + SLACK;
+        let in_time = share * (1.0 - law.in_time()) <= late + ROUNDING;
         in_time.then(|| Lane { way: index, cost: f64::from(way.candidate.cores()), law })
     };
     let mut all: Vec<Lane> = ways.filter_map(lane).collect();
@@ -164,12 +165,12 @@ fn is_one_pool(one: &Way, other: &Way) -> bool {
 }
 
 fn clears(model: &Model<'_>, bar: &Bar<'_>, cost: f64, accuracy: f64) -> bool {
-    if cost > f64::from(model.problem.core_budget()) * (1.0 + SLACK) {
+    if !keeps_within(cost, f64::from(model.problem.core_budget())) {
         return false;
     }
     match bar {
         Bar::Best(best) => model.goal().value(accuracy, cost).is_some_and(|value| {
-            let slack = SLACK * (1.0 + value.abs());
+            let slack = model.goal().rounding(accuracy, cost);
             best.is_none_or(|best| {
                 model.goal().value(best.accuracy, best.cost).is_none_or(|known| value >= known - slack)
             })

@@ -5,9 +5,9 @@
 //! carries: these are the exact breakpoints.
 
 use crate::base::error::Error;
+use crate::base::rounding::{ROUNDING, keeps_within};
 use crate::facts::Facts;
-use crate::optimize::LOAD_SLACK;
-use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SLACK, Table, Walk, labels};
+use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, Table, Walk, labels};
 use crate::plan::law::flow::Law;
 use crate::problem::{GoalKind, PipelineAccuracy, Problem};
 use crate::rooms::gears::cores_of;
@@ -19,7 +19,7 @@ use super::ways::{Way, of_stage};
 
 /// Steps of the bisection for the highest load of a gear.
 const STEPS: usize = 48;
-/// Least weight of cores: among equally accurate choices the one with fewer is best.
+/// Least weight of cores, as a part of that of accuracy: among equally accurate choices the one with fewer is best.
 const LEAST_WEIGHT: f64 = 1e-9;
 /// The lowest load that is planned for, as a part of the highest.
 const LOWEST: f64 = 1e-3;
@@ -119,7 +119,7 @@ impl<'a> Model<'a> {
             if up_to >= most {
                 return Some(steps);
             }
-            load = up_to * (1.0 + LOAD_SLACK);
+            load = up_to * (1.0 + ROUNDING);
         }
     }
 
@@ -175,7 +175,7 @@ impl<'a> Model<'a> {
     /// Returns the cheapest choice at a load that is so accurate, within a cost.
     pub fn cheapest(&self, load: f64, accuracy_at_least: f64, cost_at_most: f64) -> Option<Chosen> {
         let chosen = self.with_goal(Goal::Cheapest { accuracy_at_least }).best_of_level(load)?;
-        (chosen.cost <= cost_at_most * (1.0 + SLACK)).then_some(chosen)
+        keeps_within(chosen.cost, cost_at_most).then_some(chosen)
     }
 
     /// Returns the best choice of the goal's first level at a load.
@@ -193,13 +193,14 @@ impl<'a> Model<'a> {
         // Among equals the one without mixtures.
         let order = |chosen: &Chosen| (chosen.value, chosen.accuracy, -chosen.cost);
         let is_better = |found: &Chosen, known: &Chosen| {
+            let of_value = self.goal().rounding(known.accuracy, known.cost);
+            let of_cost = ROUNDING * known.cost;
             let (found, known) = (order(found), order(known));
-            let slack = |value: f64| SLACK * (1.0 + value.abs());
-            found.0 > known.0 + slack(known.0)
-                || (found.0 >= known.0 - slack(known.0)
-                    && found.1 >= known.1 - SLACK
-                    && found.2 >= known.2 - slack(known.2)
-                    && (found.1 > known.1 + SLACK || found.2 > known.2 + slack(known.2)))
+            found.0 > known.0 + of_value
+                || (found.0 >= known.0 - of_value
+                    && found.1 >= known.1 - ROUNDING
+                    && found.2 >= known.2 - of_cost
+                    && (found.1 > known.1 + ROUNDING || found.2 > known.2 + of_cost))
         };
         match (found, known) {
             (Some(found), Some(known)) => Some(if is_better(&found, &known) { found } else { known }),
@@ -210,7 +211,7 @@ impl<'a> Model<'a> {
     fn best_of(&self, program: &Program) -> Option<Picked> {
         let choice = &program.choice;
         let budget = f64::from(self.problem.core_budget());
-        let within = |picked: &Picked| picked.cost <= budget * (1.0 + SLACK);
+        let within = |picked: &Picked| keeps_within(picked.cost, budget);
         let Goal::Weighted { .. } = choice.goal else {
             return labels::solve(choice).filter(within);
         };
@@ -359,7 +360,9 @@ impl<'a> Model<'a> {
             // Divided by the weight of one core, so that cores are the cost.
             GoalKind::Weighted => {
                 let weights = goal.weights.unwrap_or_default();
-                Goal::Weighted { accuracy: weights.accuracy.get() * budget / weights.resource.get().max(LEAST_WEIGHT) }
+                let (accuracy, resource) = (weights.accuracy.get(), weights.resource.get());
+                let least = (LEAST_WEIGHT * accuracy).max(f64::MIN_POSITIVE);
+                Goal::Weighted { accuracy: accuracy / resource.max(least) * budget }
             }
         }
     }

@@ -2,10 +2,11 @@
 
 use super::climb::{Chosen, Model};
 use crate::base::error::Error;
+use crate::base::rounding::{ROUNDING, equal};
 use crate::facts::Facts;
 use crate::plan::{Gear, Plan};
 use crate::problem::Problem;
-use crate::rooms::explain::{CLOSE, Comes, Explanation, Moved, RunnerUp, loosened, models_of, not_what_it_gives};
+use crate::rooms::explain::{Comes, Explanation, Moved, RunnerUp, loosened, models_of, not_what_it_gives};
 
 /// Explains gears, each by itself; the facts are worked in once.
 pub(in crate::rooms) fn explain(
@@ -54,11 +55,10 @@ fn explained(
 
 /// Tells whether a gear claims what a choice comes to.
 fn is_gear(gear: &Gear, comes: Comes) -> bool {
-    let close = |claimed: f64, found: f64| (claimed - found).abs() <= CLOSE;
     let accuracy = gear.claims.accuracy.map(|claim| claim.value.get());
-    let is_as_accurate = accuracy.is_none_or(|claimed| close(claimed, comes.accuracy));
+    let is_as_accurate = accuracy.is_none_or(|claimed| (claimed - comes.accuracy).abs() <= ROUNDING);
     let costs_as_much = match comes.usd_per_hour {
-        Some(usd) => gear.claims.cost_usd_per_hour.is_none_or(|claimed| close(claimed.get(), usd)),
+        Some(usd) => gear.claims.cost_usd_per_hour.is_none_or(|claimed| equal(claimed.get(), usd)),
         None => gear.claims.cores.is_none_or(|claimed| claimed == comes.cores),
     };
     is_as_accurate && costs_as_much

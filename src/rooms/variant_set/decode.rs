@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::base::error::Error;
+use crate::base::rounding::ROUNDING;
 use crate::base::units::{Accuracy, Factor, Rate, Share, Usd};
 use crate::facts::Facts;
+use crate::optimize::Solution;
 use crate::optimize::fill::{Ladder, Rung};
-use crate::optimize::{LOAD_SLACK, Solution};
 use crate::plan::{AccuracyClaim, Certificate, Claims, Dispatch, Gear, Lane, Stage};
 use crate::problem::Problem;
 use crate::profile::Trust;
@@ -31,12 +32,12 @@ pub(super) fn gears(
 ) -> Result<Vec<Decoded>, Error> {
     let Range { start: from, end: until } = loads;
     let mut decoded = Vec::new();
-    for rung in ladder.rungs(until).iter().filter(|rung| rung.to > from * (1.0 + LOAD_SLACK)) {
+    for rung in ladder.rungs(until).iter().filter(|rung| rung.to > from * (1.0 + ROUNDING)) {
         for load in borders(rung, rung.from.max(from), problem.goal.gear_loss_at_most.get()) {
             let instance = ladder.instance();
             let solution = instance.evaluate(&rung.solution.cores, load).expect("less load always fits");
             let bound = ladder.bound_at(load).unwrap_or(solution.value).max(solution.value);
-            if bound - solution.value > 1e-9 {
+            if bound - solution.value > ROUNDING * instance.objective.unit() {
                 let message = format!("at {load} requests/s the plan is worth {}, its bound {bound}", solution.value);
                 return Err(Error::Solver { solver: "own search", message });
             }
@@ -68,7 +69,8 @@ const THEN_LATENCY: &str = "; then the shortest SLO that is kept, by bisection o
 #[cfg(feature = "milp")]
 fn verified(ladder: &Ladder<'_>, load: f64, value: f64) -> Result<String, Error> {
     let highs = crate::optimize::milp::solve(ladder.instance(), load)?.map(|milp| milp.solution.value);
-    if highs.is_some_and(|highs| (highs - value).abs() <= 1e-9) {
+    let rounding = ROUNDING * ladder.instance().objective.unit();
+    if highs.is_some_and(|highs| (highs - value).abs() <= rounding) {
         return Ok(format!("{METHOD}; HiGHS agrees"));
     }
     let message = format!("at {load} requests/s HiGHS finds {highs:?}, the own search {value}");
@@ -91,7 +93,7 @@ fn borders(rung: &Rung, from: f64, loss: f64) -> Vec<f64> {
     let mass = rung.accuracy_intercept;
     let next_below = |load: f64| if mass > 0.0 && loss > 0.0 { mass / (mass / load + loss) } else { 0.0 };
     let mut next = next_below(rung.to);
-    while next > from * (1.0 + LOAD_SLACK) && next > 0.0 {
+    while next > from * (1.0 + ROUNDING) && next > 0.0 {
         loads.push(next);
         next = next_below(next);
     }

@@ -3,12 +3,13 @@
 use super::machines::{self, Found};
 use super::{Model, Parts};
 use crate::base::error::Error;
+use crate::base::rounding::ROUNDING;
 use crate::facts::Facts;
 use crate::optimize::fill::at_load;
 use crate::optimize::{Instance, Item, Objective, Solution};
 use crate::plan::Plan;
 use crate::problem::Problem;
-use crate::rooms::explain::{CLOSE, Comes, Explanation, Moved, RunnerUp, loosened, models_of, not_what_it_gives};
+use crate::rooms::explain::{Comes, Explanation, Moved, RunnerUp, loosened, models_of, not_what_it_gives};
 
 /// Explains gears, each by itself; the facts are worked in once.
 pub(in crate::rooms) fn explain(
@@ -93,12 +94,12 @@ fn what_runs(plan: &Plan, gear: usize, instance: &Instance, load: f64) -> Option
 
 /// Tells whether a solution is as good as the best one: of equals the plan may have taken another.
 fn as_good(found: &Solution, best: &Solution, instance: &Instance) -> bool {
-    let close = |a: f64, b: f64| (a - b).abs() <= CLOSE;
+    let close = |a: f64, b: f64, unit: f64| (a - b).abs() <= ROUNDING * unit;
     // The other goals have a second criterion: cores, or the accuracy.
     let weighs = matches!(instance.objective, Objective::Weighted { .. });
     let cores = |solution: &Solution| solution.cores.iter().sum::<u32>();
-    let second = cores(found) == cores(best) && close(found.accuracy, best.accuracy);
-    close(found.value, best.value) && (weighs || second)
+    let second = cores(found) == cores(best) && close(found.accuracy, best.accuracy, 1.0);
+    close(found.value, best.value, instance.objective.unit()) && (weighs || second)
 }
 
 /// Returns the best solution that gives up one of the chosen allotments.

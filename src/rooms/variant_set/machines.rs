@@ -14,10 +14,11 @@ use std::collections::BTreeMap;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::base::error::Error;
+use crate::base::rounding::{ROUNDING, SUMS, equal, keeps_within};
 use crate::facts::Facts;
+use crate::optimize::Objective;
 use crate::optimize::fleet::mix::{Item, Mix, Squad, worth_keeping};
 use crate::optimize::fleet::{self, Best, NO_LEVELS, Within};
-use crate::optimize::{ACCURACY_SLACK, LOAD_SLACK, Objective};
 use crate::plan::{Certificate, Gear, Plan};
 use crate::problem::{Machine, Problem};
 use crate::rooms::gears::Decoded;
@@ -30,8 +31,6 @@ use super::{Parts, decode, objective, variants_of};
 const STEPS: usize = 32;
 /// The lowest load that is planned for, as a part of the highest.
 const LOWEST: f64 = 1e-3;
-/// Differences of values below this are rounding.
-const CLOSE: f64 = 1e-9;
 
 /// The device whose replicas take cores.
 const CPU: &str = "cpu";
@@ -168,10 +167,9 @@ impl<'a> Model<'a> {
 
     /// Tells whether two choices are equally good: of equals a plan may have taken either.
     pub fn are_equally_good(&self, one: &Found, other: &Found) -> bool {
-        let close = |a: f64, b: f64| (a - b).abs() <= CLOSE;
         let weighs = matches!(self.objective, Objective::Weighted { .. });
-        let second = close(one.cost, other.cost) && close(one.accuracy, other.accuracy);
-        close(one.value, other.value) && (weighs || second)
+        let second = equal(one.cost, other.cost) && (one.accuracy - other.accuracy).abs() <= ROUNDING;
+        (one.value - other.value).abs() <= ROUNDING * self.objective.unit() && (weighs || second)
     }
 
     /// Returns the cores of each variant on each kind, called like `cnn_m-small`; what is given nothing to do is not up, and
@@ -235,7 +233,7 @@ impl<'a> Model<'a> {
             }
         }
         // At the very border rounding may take away what is there just below it.
-        [0.0, LOAD_SLACK, 2e-6].into_iter().find_map(|part| {
+        [0.0, ROUNDING, 2e-6].into_iter().find_map(|part| {
             let at = low.0 * (1.0 - part);
             Some((at, better(at)?))
         })
@@ -256,7 +254,7 @@ impl<'a> Model<'a> {
     fn revalued(&self, of: &Found, load: f64) -> Option<Found> {
         let (accuracy, _) = self.mix.evaluate(&of.choice, load)?;
         let value = match self.objective {
-            Objective::Cheapest { accuracy_at_least } if accuracy < accuracy_at_least - ACCURACY_SLACK => {
+            Objective::Cheapest { accuracy_at_least } if accuracy < accuracy_at_least - SUMS => {
                 return None;
             }
             Objective::Cheapest { .. } => of.value,
@@ -270,16 +268,17 @@ impl<'a> Model<'a> {
     /// Tells whether another choice is cheaper as the goal sees it, or better by more than the goal lets pass.
     fn is_worth_a_gear(&self, other: &Found, found: &Found) -> bool {
         let loss = self.problem.goal.gear_loss_at_most.get();
-        let cheaper = other.cost < found.cost * (1.0 - CLOSE);
+        let cheaper = !keeps_within(found.cost, other.cost);
         match self.objective {
             Objective::Cheapest { .. } => {
-                cheaper || (other.cost <= found.cost * (1.0 + CLOSE) && other.accuracy > found.accuracy + loss)
+                cheaper || (keeps_within(other.cost, found.cost) && other.accuracy > found.accuracy + loss)
             }
             Objective::MostAccurate => {
-                other.accuracy > found.accuracy + loss || (other.accuracy >= found.accuracy - CLOSE && cheaper)
+                other.accuracy > found.accuracy + loss || (other.accuracy >= found.accuracy - ROUNDING && cheaper)
             }
             Objective::Weighted { accuracy, resource, .. } => {
-                other.value > found.value + (accuracy * loss).min(0.5 * resource * self.smallest_part()) + CLOSE
+                let least = (accuracy * loss).min(0.5 * resource * self.smallest_part());
+                other.value > found.value + least + ROUNDING * self.objective.unit()
             }
             Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => unreachable!("{NO_LEVELS}"),
         }
@@ -328,7 +327,7 @@ fn ways(problem: &Problem, facts: &Facts, kind: &Machine, variant: &str, part: f
             candidate.capacity *= part;
             candidate.machine = Some(kind.name.clone());
             let squad = Squad { size: size(facts, variant, &candidate), capacity: candidate.capacity };
-            let is_enough = candidate.capacity >= highest * (1.0 + LOAD_SLACK);
+            let is_enough = candidate.capacity >= highest * (1.0 + ROUNDING);
             ways.push((squad, candidate));
             if is_enough {
                 break;

@@ -17,9 +17,10 @@ use std::collections::BTreeMap;
 
 use crate::base::error::Error;
 use crate::base::finding::{Code, Finding};
+use crate::base::rounding::ROUNDING;
 use crate::facts::Facts;
 use crate::optimize::fill::Ladder;
-use crate::optimize::{Instance, Item, LOAD_SLACK, Objective};
+use crate::optimize::{Instance, Item, Objective};
 use crate::plan::Plan;
 use crate::problem::{Formulation, GoalKind, Problem};
 
@@ -64,7 +65,7 @@ impl Planner for VariantSet {
             let ladder = Ladder::between(carried, until, &instance);
             gears.extend(decode::gears(problem, facts, parts, &model, &ladder, carried..until, context.verify)?);
             carried = ladder.max_load().min(until);
-            if carried < until * (1.0 - LOAD_SLACK) {
+            if carried < until * (1.0 - ROUNDING) {
                 return Ok(Answer::Infeasible(conflict::find(problem, &Carries { facts, parts })?));
             }
         }
