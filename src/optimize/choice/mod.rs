@@ -6,8 +6,8 @@
 //!
 //! The load fixes what an alternative costs and how long it takes, so what is left is a multiple-choice knapsack with one
 //! row of delay. [`labels`] searches it exactly, [`crate::optimize::milp`] is the second opinion, [`enumerate`] the
-//! oracle. A delay is anything that can follow another and stand beside one: seconds that add up, or whole laws of
-//! response times that are convolved.
+//! oracle. A delay is anything that can follow another and stand beside one: seconds that add up, or whole
+//! distributions of response times that are convolved.
 
 mod bound;
 mod delay;

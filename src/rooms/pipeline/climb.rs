@@ -8,9 +8,10 @@ use crate::base::error::Error;
 use crate::base::rounding::{ROUNDING, keeps_within};
 use crate::facts::Facts;
 use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, Table, Walk, labels};
-use crate::plan::law::flow::Law;
+use crate::plan::law::flow::STEPS as GRID;
 use crate::problem::{GoalKind, PipelineAccuracy, Problem};
 use crate::rooms::gears::cores_of;
+use crate::stats::GridDistribution;
 
 use super::Parts;
 use super::blend::{self, Bar, Portion, mixes};
@@ -60,7 +61,7 @@ pub(super) struct Chosen {
 
 /// The integer program at a load, and the lanes that each alternative stands for.
 struct Program {
-    choice: Choice<Law>,
+    choice: Choice<GridDistribution>,
     portions: Vec<Vec<Vec<Portion>>>,
 }
 
@@ -262,7 +263,7 @@ impl<'a> Model<'a> {
                 let alternative = Alternative {
                     accuracy: accuracies[way.variant],
                     cost: f64::from(way.candidate.cores()),
-                    delay: self.law(way, load),
+                    delay: self.responses(way, load),
                     blend: way.variant,
                 };
                 (alternative, vec![Portion { way: index, share: 1.0 }])
@@ -277,7 +278,7 @@ impl<'a> Model<'a> {
     }
 
     /// Returns the integer program without anything to choose from.
-    pub fn outline(&self) -> Choice<Law> {
+    pub fn outline(&self) -> Choice<GridDistribution> {
         let (walk, metric) = (self.walk.clone(), self.metric.clone());
         Choice { stages: Vec::new(), walk, metric, goal: self.goal(), limit: self.problem.slo.quantile.get() }
     }
@@ -297,9 +298,9 @@ impl<'a> Model<'a> {
         accuracy * others.map(|(_, of)| of.iter().copied().fold(0.0, f64::max)).product::<f64>()
     }
 
-    /// Returns the law of a way's responses; where trials asked for a cut, as if the load were higher.
-    pub fn law(&self, way: &Way, load: f64) -> Law {
-        way.flow().law(load / way.part, self.problem.slo.latency_ms.get())
+    /// Returns the distribution of a way's responses; where trials asked for a cut, as if the load were higher.
+    pub fn responses(&self, way: &Way, load: f64) -> GridDistribution {
+        way.flow().responses(load / way.part, self.problem.slo.latency_ms.get())
     }
 
     /// Returns the lanes of a stage.
@@ -313,22 +314,23 @@ impl<'a> Model<'a> {
         stages.flat_map(move |stage| self.lanes(chosen, stage).map(move |(way, _)| (stage, way)))
     }
 
-    /// Returns the law of a stage's responses: the mixture of its lanes'.
-    fn stage_law(&self, chosen: &Chosen, stage: usize, load: f64) -> Law {
+    /// Returns the distribution of a stage's responses: the mixture of its lanes'.
+    fn stage_responses(&self, chosen: &Chosen, stage: usize, load: f64) -> GridDistribution {
         let mut taken = 0.0;
-        let mut law = Law::never();
+        let mut responses = GridDistribution::never(GRID);
         for (way, share) in self.lanes(chosen, stage) {
             taken += share;
-            law = self.law(way, share * load).or((share / taken).min(1.0), &law);
+            responses = self.responses(way, share * load).or((share / taken).min(1.0), &responses);
         }
-        law
+        responses
     }
 
     /// Returns the highest load up to `most` at which a choice that keeps the SLO at `from` still keeps it.
     fn carried(&self, chosen: &Chosen, from: f64, most: f64) -> f64 {
         let keeps = |load: f64| {
-            let law = |stage: usize| self.stage_law(chosen, stage, load);
-            self.walk.fold(&law, Law::then, Law::beside).in_time() >= self.problem.slo.quantile.get()
+            let of_stage = |stage: usize| self.stage_responses(chosen, stage, load);
+            self.walk.fold(&of_stage, GridDistribution::then, GridDistribution::beside).in_time()
+                >= self.problem.slo.quantile.get()
         };
         if keeps(most) {
             return most;

@@ -116,7 +116,7 @@ impl<'a> AtLoad<'a> {
                 Alternative {
                     accuracy: accuracies[way.variant],
                     cost: on.share(class, replicas),
-                    delay: Placed::new(model.law(way, load), &[(place, replicas)], Arc::clone(&site)),
+                    delay: Placed::new(model.responses(way, load), &[(place, replicas)], Arc::clone(&site)),
                     blend: way.variant,
                 }
             };
