@@ -15,6 +15,7 @@ mod diff;
 mod facts;
 mod head_room;
 pub mod law;
+mod optimality;
 mod packing;
 mod proof;
 mod provenance;
@@ -40,6 +41,7 @@ pub use claims::{AccuracyClaim, Against, Certificate, Claims, GearTried, Latency
 pub use diff::{GearDiff, Move, PlanDiff, Ratio, Side, diff, diff_with};
 pub use head_room::{AtPeak, HeadRoom};
 pub use law::{Passage, Turns};
+pub use optimality::Optimality;
 pub use provenance::{Input, InputRole, Provenance};
 pub use watch::Watch;
 
