@@ -245,11 +245,14 @@ impl Moves {
             .flat_map(|member| (0..slots).map(move |slot| (member, slot)))
             .filter(|&(member, slot)| counts[slot] > 0.0 && self.work[member][slot].is_finite())
             .collect();
+        // Work in the unit of the lightest, a power of two, which rounds nothing: the linear program wants numbers near 1.
+        let lightest = pairs.iter().map(|&(member, slot)| self.work[member][slot]).fold(f64::INFINITY, f64::min);
+        let unit = if lightest > 0.0 && lightest.is_finite() { lightest.log2().floor().exp2() } else { 1.0 };
         let mut rows = vec![vec![0.0; pairs.len() + 1]; members + slots];
         let mut limits = vec![0.0; members + slots];
         for (column, &(member, slot)) in pairs.iter().enumerate() {
             rows[member][column + 1] = -1.0;
-            rows[members + slot][column + 1] = self.work[member][slot];
+            rows[members + slot][column + 1] = self.work[member][slot] / unit;
         }
         rows[..members].iter_mut().for_each(|row| row[0] = 1.0);
         for slot in 0..slots {
@@ -266,6 +269,6 @@ impl Moves {
             let sum: f64 = row.iter().sum();
             row.iter_mut().for_each(|part| *part = if sum > 0.0 { *part / sum } else { 0.0 });
         }
-        (rate, parts)
+        (rate / unit, parts)
     }
 }
