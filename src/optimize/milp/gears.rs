@@ -75,9 +75,10 @@ pub fn solve(gears: &Gears) -> Result<Option<f64>, Error> {
         let devices: Expression = of_kind.map(|(_, &count)| Expression::from(count)).sum();
         rows.push(constraint!(devices <= f64::from(*most)));
     }
-    // HiGHS's tolerances are absolute: prices are parts of the dearest.
-    let dearest = gears.devices.iter().map(|(_, price)| *price).fold(0.0, f64::max);
-    let unit = if gears.accuracy_at_least.is_some() && dearest > 0.0 { dearest } else { 1.0 };
+    // HiGHS's tolerances are absolute: the cheapest device costs 1.
+    let prices = gears.devices.iter().map(|(_, price)| *price).filter(|price| *price > 0.0);
+    let cheapest = prices.fold(f64::INFINITY, f64::min);
+    let unit = if gears.accuracy_at_least.is_some() && cheapest.is_finite() { cheapest } else { 1.0 };
     let price: Expression =
         gears.slots.iter().zip(&counts).map(|(&device, &count)| gears.devices[device].1 / unit * count).sum();
     let goal = match gears.accuracy_at_least {
