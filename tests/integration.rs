@@ -84,5 +84,7 @@ mod schedule;
 mod schemas;
 #[path = "integration/theory.rs"]
 mod theory;
+#[path = "integration/units.rs"]
+mod units;
 #[path = "integration/variant_set.rs"]
 mod variant_set;

@@ -7,4 +7,5 @@ pub mod finding;
 pub mod graph;
 pub mod near;
 pub mod paths;
+pub(crate) mod rounding;
 pub mod units;

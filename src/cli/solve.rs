@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::base::codec;
 use crate::base::codec::{Loaded, load, to_bytes};
 use crate::facts::Facts;
-use crate::plan::{AtPeak, HeadRoom, Plan};
+use crate::plan::{AtPeak, HeadRoom, Optimality, Plan};
 use crate::planners;
 use crate::problem::{GoalKind, Problem};
 use crate::rooms::{self, Context};
@@ -200,11 +200,7 @@ fn summary(plan: &Plan) -> String {
             number(gear.cost_usd_per_hour, 4),
         ]);
     }
-    let proved = plan.gears.iter().filter_map(|gear| gear.certificate.as_ref());
-    let proved = match proved.map(|certificate| certificate.gap).reduce(f64::max) {
-        Some(gap) => format!("proved optimal: largest gap {gap:.1e}"),
-        None => "nothing is proved: this planner knows no bound".to_owned(),
-    };
+    let optimality = Optimality::of(plan);
     let tried = plan.gears.iter().filter_map(|gear| gear.certificate.as_ref()?.trial);
     let worst = tried.map(|trial| trial.violation_high.get()).fold(f64::NAN, f64::max);
     let tried = if worst.is_nan() {
@@ -228,7 +224,7 @@ fn summary(plan: &Plan) -> String {
             "\naccuracy over requests: at least {low:.4}{against}, {sure:.0} % sure, by {samples} samples that chose nothing"
         )
     });
-    format!("{rows}\n{proved}{tried}{cut}{proof}{head_room}{changing}\n")
+    format!("{rows}\n{optimality}{tried}{cut}{proof}{head_room}{changing}\n")
 }
 
 /// Says where more cores are up than there are, while one gear follows another.

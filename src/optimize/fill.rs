@@ -25,10 +25,11 @@
 
 pub mod at_load;
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
-use super::{Instance, LOAD_SLACK, Objective, Solution};
+use super::{Instance, Objective, Solution};
+use crate::base::rounding::{NOISE, ROUNDING};
 
 /// The optimum at every load up to the highest that can be carried.
 #[derive(Debug, Clone)]
@@ -57,10 +58,10 @@ pub struct Rung {
 impl Rung {
     /// Tells whether `next` keeps the cores and the order of filling.
     fn continues(&self, next: &Self) -> bool {
-        let close = |a: f64, b: f64| (a - b).abs() <= 1e-9 * (1.0 + a.abs());
+        // Accuracies are parts of one, answers per second parts of the load.
         self.solution.cores == next.solution.cores
-            && close(self.accuracy_slope, next.accuracy_slope)
-            && close(self.accuracy_intercept, next.accuracy_intercept)
+            && (self.accuracy_slope - next.accuracy_slope).abs() <= ROUNDING
+            && (self.accuracy_intercept - next.accuracy_intercept).abs() <= ROUNDING * next.to
     }
 }
 
@@ -117,7 +118,7 @@ impl<'a> Ladder<'a> {
             for (cores, accuracy_mass) in level.tables[0].iter().enumerate() {
                 let root = Root { level: levels.len(), cores };
                 let goal = goal_function(instance, accuracy_mass, &level.tables[0], threshold, root);
-                optimum.raise(0.0, goal.pieces.into_iter(), &mut scratch);
+                optimum.raise(0.0, goal.pieces.into_iter(), instance.objective.unit(), &mut scratch);
             }
             levels.push(level);
         }
@@ -162,7 +163,7 @@ impl<'a> Ladder<'a> {
             let masses = &self.levels[piece.tag.level].tables[0][piece.tag.cores];
             let inside = masses.pieces.iter().filter(|mass| from < mass.to && mass.to < to).map(|mass| mass.to);
             for end in inside.chain([to]).collect::<Vec<_>>() {
-                if end > from * (1.0 + LOAD_SLACK)
+                if end > from * (1.0 + ROUNDING)
                     && let Some(rung) = self.rung(piece.tag, masses, from, end)
                 {
                     match rungs.last_mut() {
@@ -188,7 +189,7 @@ impl<'a> Ladder<'a> {
         let mut cores = vec![0; self.instance.items.len()];
         let (mut budget, mut left) = (root.cores, load);
         for (position, &index) in self.order.iter().enumerate() {
-            if left <= load * LOAD_SLACK {
+            if left <= load * ROUNDING {
                 break;
             }
             let Some(piece) = level.tables[position][budget].piece_at(left) else { break };
@@ -293,8 +294,7 @@ fn near_the_most(
             while others.next_if(|other| other.to <= from).is_some() {}
             let Some(other) = others.peek() else { break };
             let to = line.to.min(other.to);
-            // What is less than a 1e-13th of the load is rounding.
-            let short = |load: f64| other.value(load) - (tolerance + 1e-13) * load - line.value(load);
+            let short = |load: f64| other.value(load) - (tolerance + NOISE) * load - line.value(load);
             let (at_from, at_to) = (short(from), short(to));
             let slope = |short: f64| if short <= 0.0 { 0.0 } else { -NEVER };
             if (at_from <= 0.0) != (at_to <= 0.0) {
@@ -372,7 +372,7 @@ fn bellman(
     budget: usize,
     loads: &RangeInclusive<f64>,
 ) -> Function<Choice> {
-    let least = loads.start() * (1.0 - LOAD_SLACK);
+    let least = loads.start() * (1.0 - ROUNDING);
     let own = rest[budget].pieces.iter().filter(|piece| piece.to >= least);
     let mut best = Function { pieces: own.map(|piece| piece.retagged(0)).collect() };
     let mut scratch = Vec::new();
@@ -382,7 +382,7 @@ fn bellman(
         if option.cores as usize <= budget {
             let after = &rest[budget - option.cores as usize];
             let filled = after.behind(option.capacity, accuracy, index + 1, *loads.end());
-            best.raise(settled, filled.skip_while(|piece| piece.to < least), &mut scratch);
+            best.raise(settled, filled.skip_while(|piece| piece.to < least), 1.0, &mut scratch);
             settled = option.capacity;
         }
     }
@@ -396,7 +396,7 @@ impl<T: Copy + PartialEq> Function<T> {
     }
 
     fn first_at(&self, load: f64) -> usize {
-        self.pieces.partition_point(|piece| piece.to < load - load.abs() * LOAD_SLACK)
+        self.pieces.partition_point(|piece| piece.to < load - load.abs() * ROUNDING)
     }
 
     /// Returns the pieces of the function that first fills `capacity` at `accuracy`, then goes on with this one, for loads
@@ -413,8 +413,8 @@ impl<T: Copy + PartialEq> Function<T> {
     }
 
     /// Becomes the upper envelope of this function and another beyond the load `settled`; this one wins where they are
-    /// equal. `scratch` lends its memory.
-    fn raise(&mut self, settled: f64, other: impl Iterator<Item = Piece<T>>, scratch: &mut Vec<Piece<T>>) {
+    /// equal. `unit` is what slopes are made of, `scratch` lends its memory.
+    fn raise(&mut self, settled: f64, other: impl Iterator<Item = Piece<T>>, unit: f64, scratch: &mut Vec<Piece<T>>) {
         let kept = self.pieces.partition_point(|piece| piece.to <= settled);
         scratch.clear();
         scratch.extend(self.pieces.drain(kept..));
@@ -424,7 +424,7 @@ impl<T: Copy + PartialEq> Function<T> {
         while let (Some(a), Some(b)) = (own.peek(), other.peek()) {
             let to = a.to.min(b.to);
             let (own_ends, other_ends) = (a.to <= to, b.to <= to);
-            push_larger(&mut self.pieces, a, b, from, to);
+            push_larger(&mut self.pieces, a, b, from..to, unit);
             from = to;
             own.next_if(|_| own_ends);
             other.next_if(|_| other_ends);
@@ -458,9 +458,15 @@ fn push<T: Copy + PartialEq>(pieces: &mut Vec<Piece<T>>, piece: Piece<T>) {
 }
 
 /// Pushes the larger of two lines on (from, to], cut in two where they cross inside.
-fn push_larger<T: Copy + PartialEq>(pieces: &mut Vec<Piece<T>>, a: &Piece<T>, b: &Piece<T>, from: f64, to: f64) {
+fn push_larger<T: Copy + PartialEq>(
+    pieces: &mut Vec<Piece<T>>,
+    a: &Piece<T>,
+    b: &Piece<T>,
+    Range { start: from, end: to }: Range<f64>,
+    unit: f64,
+) {
     // Differences below this are rounding: the lines count as equal, and `a` wins.
-    let noise = 1e-13 * (1.0 + to);
+    let noise = NOISE * unit * to;
     let ahead = |load: f64| b.value(load) - a.value(load);
     let (at_from, at_to) = (ahead(from), ahead(to));
     let cut = |piece: &Piece<T>, to: f64| Piece { to, ..*piece };

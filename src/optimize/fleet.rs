@@ -13,8 +13,9 @@
 pub mod mix;
 pub mod shape;
 
+use super::Objective;
 use super::pack::Space;
-use super::{ACCURACY_SLACK, Objective};
+use crate::base::rounding::{NOISE, ROUNDING, SUMS, keeps_within};
 
 /// A kind of machine.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -78,8 +79,9 @@ pub fn best<W: Within>(kinds: &[Kind], objective: Objective, within: &W) -> Opti
         }
         Objective::Weighted { accuracy: weight, resource, .. } => {
             let most = within.bound(&all);
+            let noise = NOISE * objective.unit();
             let mut best: Option<Best<W::Choice>> = None;
-            for (cost, fleet) in fleets(kinds) {
+            for (cost, fleet) in fleets_of(kinds) {
                 let known = best.as_ref().map_or(f64::NEG_INFINITY, |best| best.value);
                 let value = |accuracy: f64| weight * accuracy - resource * part(cost);
                 if value(most) <= known {
@@ -89,7 +91,8 @@ pub fn best<W: Within>(kinds: &[Kind], objective: Objective, within: &W) -> Opti
                     continue;
                 }
                 let floor = if weight > 0.0 { (known + resource * part(cost)) / weight } else { f64::NEG_INFINITY };
-                let found = within.most_accurate(&fleet, floor).filter(|(accuracy, _)| value(*accuracy) > known);
+                let found =
+                    within.most_accurate(&fleet, floor).filter(|(accuracy, _)| value(*accuracy) > known + noise);
                 if let Some((accuracy, choice)) = found {
                     best = Some(Best { value: value(accuracy), accuracy, cost, fleet, choice });
                 }
@@ -103,9 +106,9 @@ pub fn best<W: Within>(kinds: &[Kind], objective: Objective, within: &W) -> Opti
 /// Returns the cheapest choice that is accurate enough; of those the most accurate.
 fn cheapest<W: Within>(kinds: &[Kind], within: &W, accuracy_at_least: f64) -> Option<Best<W::Choice>> {
     let mut best: Option<Best<W::Choice>> = None;
-    let mut floor = accuracy_at_least - ACCURACY_SLACK;
-    for (cost, fleet) in fleets(kinds) {
-        if best.as_ref().is_some_and(|best| cost > best.cost + COST_SLACK * (1.0 + best.cost)) {
+    let mut floor = accuracy_at_least - SUMS;
+    for (cost, fleet) in fleets_of(kinds) {
+        if best.as_ref().is_some_and(|best| !keeps_within(cost, best.cost)) {
             break;
         }
         if within.bound(&fleet) < floor {
@@ -129,18 +132,18 @@ pub fn frontier<W: Within>(kinds: &[Kind], within: &W) -> Vec<Best<W::Choice>> {
     let all: Vec<u32> = kinds.iter().map(|kind| kind.at_most).collect();
     let most = within.bound(&all);
     let mut points: Vec<Best<W::Choice>> = Vec::new();
-    for (cost, fleet) in fleets(kinds) {
+    for (cost, fleet) in fleets_of(kinds) {
         let known = points.last().map_or(f64::NEG_INFINITY, |point| point.accuracy);
-        if most <= known + MORE_ACCURATE {
+        if most <= known + ROUNDING {
             break;
         }
-        if within.bound(&fleet) <= known + MORE_ACCURATE {
+        if within.bound(&fleet) <= known + ROUNDING {
             continue;
         }
-        let found = within.most_accurate(&fleet, known).filter(|(accuracy, _)| *accuracy > known + MORE_ACCURATE);
+        let found = within.most_accurate(&fleet, known).filter(|(accuracy, _)| *accuracy > known + ROUNDING);
         let Some((accuracy, choice)) = found else { continue };
         // Of fleets at one price the most accurate.
-        if points.last().is_some_and(|point| cost <= point.cost + COST_SLACK * (1.0 + point.cost)) {
+        if points.last().is_some_and(|point| keeps_within(cost, point.cost)) {
             points.pop();
         }
         points.push(Best { value: accuracy, accuracy, cost, fleet, choice });
@@ -148,26 +151,30 @@ pub fn frontier<W: Within>(kinds: &[Kind], within: &W) -> Vec<Best<W::Choice>> {
     points
 }
 
-/// Prices below this apart are equal, relative.
-const COST_SLACK: f64 = 1e-9;
-
-/// A point of the frontier is more accurate than the one before by more than this, which rounding may make.
-const MORE_ACCURATE: f64 = 1e-9;
-
 /// Returns what a fleet costs for an hour.
 #[must_use]
 pub fn cost_of(kinds: &[Kind], fleet: &[u32]) -> f64 {
     kinds.iter().zip(fleet).map(|(kind, &machines)| f64::from(machines) * kind.price).sum()
 }
 
-/// Returns every fleet with its cost, the cheapest first, of those the smallest.
-fn fleets(kinds: &[Kind]) -> Vec<(f64, Vec<u32>)> {
-    let mut all: Vec<Vec<u32>> = vec![Vec::new()];
-    for kind in kinds {
-        let longer = |fleet: Vec<u32>| (0..=kind.at_most).map(move |machines| [fleet.clone(), vec![machines]].concat());
+fn fleets_of(kinds: &[Kind]) -> Vec<(f64, Vec<u32>)> {
+    fleets(&kinds.iter().map(|kind| (kind.at_most, kind.price)).collect::<Vec<_>>())
+}
+
+/// Returns every fleet with its cost, the cheapest first; of those that cost the same, rounding aside, the smallest first.
+///
+/// Each kind is how many there are, and the price of one.
+pub(crate) fn fleets(kinds: &[(u32, f64)]) -> Vec<(f64, Vec<u32>)> {
+    let mut all: Vec<(f64, Vec<u32>)> = vec![(0.0, Vec::new())];
+    for &(at_most, price) in kinds {
+        let longer = |(cost, fleet): (f64, Vec<u32>)| {
+            let with = move |machines| (cost + f64::from(machines) * price, [fleet.clone(), vec![machines]].concat());
+            (0..=at_most).map(with)
+        };
         all = all.into_iter().flat_map(longer).collect();
     }
-    let mut priced: Vec<(f64, Vec<u32>)> = all.into_iter().map(|fleet| (cost_of(kinds, &fleet), fleet)).collect();
-    priced.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.iter().sum::<u32>().cmp(&b.1.iter().sum())));
-    priced
+    let size = |fleet: &(f64, Vec<u32>)| fleet.1.iter().sum::<u32>();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    all.chunk_by_mut(|a, b| keeps_within(b.0, a.0)).for_each(|same| same.sort_by_key(size));
+    all
 }

@@ -2,7 +2,7 @@
 //!
 //! For programs of a few rows that are solved thousands of times; anything larger goes through HiGHS.
 
-/// Slack below which a reduced price or a pivot counts as none.
+/// Slack below which a reduced price or a pivot counts as none: absolute, so numbers should be near 1.
 const NOTHING: f64 = 1e-12;
 
 /// Maximises `c·x` with `A·x ≤ b` and `x ≥ 0`, every `b` being at least 0. Returns the value and `x`; `None` where the value has

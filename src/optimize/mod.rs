@@ -11,6 +11,8 @@ pub mod milp;
 pub mod pack;
 pub mod path;
 
+use crate::base::rounding::{ROUNDING, SUMS};
+
 /// A variant as the integer program sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
@@ -66,6 +68,17 @@ pub enum Objective {
     },
 }
 
+impl Objective {
+    /// Returns what the objective's values are made of, as the unit of what they may differ by rounding: the weights, which are
+    /// the user's choice; 1 where values are parts of one.
+    pub(crate) const fn unit(self) -> f64 {
+        match self {
+            Self::Weighted { accuracy, resource, loading } => accuracy + resource + loading,
+            _ => 1.0,
+        }
+    }
+}
+
 /// The integer program of the room `variant-set`, for any load.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Instance {
@@ -90,24 +103,15 @@ pub struct Solution {
     pub quotas: Vec<f64>,
 }
 
-/// Slack that rounding may cost when loads are compared with capacities, relative to the load.
-pub(crate) const LOAD_SLACK: f64 = 1e-9;
-
-/// Slack that rounding may cost when accuracies are compared with the asked one.
-pub(crate) const ACCURACY_SLACK: f64 = 1e-12;
-
-/// Tells whether two solvers found the same best value, rounding aside, or both that there is none.
+/// Tells whether two solvers found the same best value of a goal, rounding aside, or both that there is none.
 #[must_use]
-pub fn agrees(one: Option<f64>, other: Option<f64>) -> bool {
+pub fn agree(one: Option<f64>, other: Option<f64>, objective: Objective) -> bool {
     match (one, other) {
-        (Some(one), Some(other)) => (one - other).abs() <= VALUE_SLACK * (1.0 + one.abs()),
+        (Some(one), Some(other)) => (one - other).abs() <= ROUNDING * objective.unit(),
         (None, None) => true,
         _ => false,
     }
 }
-
-/// Slack that rounding may cost when values of a goal are compared, relative to them.
-const VALUE_SLACK: f64 = 1e-9;
 
 impl Instance {
     /// Returns the solution with these cores at this load: quotas filled most accurate first, which is optimal as only
@@ -123,7 +127,7 @@ impl Instance {
             quotas[index] = left.min(self.items[index].capacity(cores[index])?);
             left -= quotas[index];
         }
-        if left > load * LOAD_SLACK {
+        if left > load * ROUNDING {
             return None;
         }
         let mass: f64 = self.items.iter().zip(&quotas).map(|(item, quota)| item.accuracy * quota).sum();
@@ -178,9 +182,7 @@ impl Instance {
         match self.objective {
             Objective::MostAccurate | Objective::CoresThenAccuracy { .. } => Some(accuracy),
             Objective::AccuracyThenCores { .. } => Some(-used),
-            Objective::Cheapest { accuracy_at_least } => {
-                (accuracy >= accuracy_at_least - ACCURACY_SLACK).then_some(-used)
-            }
+            Objective::Cheapest { accuracy_at_least } => (accuracy >= accuracy_at_least - SUMS).then_some(-used),
             Objective::Weighted { accuracy: weight, resource, loading } => {
                 Some(weight * accuracy - (resource * used + loading * self.loading(cores)))
             }

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use super::words::{UNKNOWN, counted, percent, rounded};
+use super::words::{UNKNOWN, counted, percent};
 use super::{Block, Given, Head, Table, text};
-use crate::plan::{Certificate, Gear, Plan};
+use crate::plan::{Certificate, Gear, Optimality, Plan};
 
 pub(crate) fn blocks(given: &Given<'_>) -> Vec<Block> {
     let plan = given.plan;
     let methods: BTreeSet<&str> = certificates(plan).map(|(_, certificate)| certificate.method.as_str()).collect();
     if methods.is_empty() {
         return vec![text(format!(
-            "No gear carries a certificate: nobody proved that no better gear exists. The plan was made {}.",
+            "{} The plan was made {}.",
+            finding(plan),
             match plan.provenance.tool.as_str() {
                 "by hand" => "by hand".to_owned(),
                 tool => format!("by {tool}"),
@@ -22,7 +23,7 @@ pub(crate) fn blocks(given: &Given<'_>) -> Vec<Block> {
     let mut blocks = vec![
         text(finding(plan)),
         text(format!(
-            "The search that proved it: {}. Objective and bound are values of the goal at a gear's highest rate; higher is \
+            "Method: {}. Objective and bound are values of the goal at a gear's highest rate; higher is \
              better.",
             methods.join("; ")
         )),
@@ -38,13 +39,13 @@ fn certificates(plan: &Plan) -> impl Iterator<Item = (&Gear, &Certificate)> {
 
 /// Returns what the certificates say together.
 pub(crate) fn finding(plan: &Plan) -> String {
-    let gap = certificates(plan).map(|(_, certificate)| certificate.gap).fold(0.0, f64::max);
-    let proved = certificates(plan).count() as u64;
-    let who = if proved == 1 { "The gear is".to_owned() } else { format!("{} are", counted(proved, "gear")) };
-    if gap < 1e-9 {
-        format!("{who} proved to be the best for the goal: the bound is met.")
-    } else {
-        format!("{who} within {} of the best value of the goal that there can be.", rounded(gap))
+    match Optimality::of(plan) {
+        Optimality::Heuristic { .. } => "Heuristic: no gear has an optimality bound.".to_owned(),
+        known => {
+            let gears = certificates(plan).count() as u64;
+            let who = if gears == 1 { "The gear is".to_owned() } else { format!("{} are", counted(gears, "gear")) };
+            format!("{who} {}.", known.brief())
+        }
     }
 }
 
@@ -73,7 +74,7 @@ fn table(plan: &Plan) -> Table {
             value(|of| of.bound),
             certificate.map_or_else(
                 || UNKNOWN.to_owned(),
-                |of| if of.gap == 0.0 { "0".to_owned() } else { format!("{:.0e}", of.gap) },
+                |of| if of.relative_gap() == 0.0 { "0".to_owned() } else { format!("{:.0e}", of.gap) },
             ),
             trial.map_or_else(|| UNKNOWN.to_owned(), |trial| crate::page::plot::text::number(trial.requests as f64)),
             part(|trial| trial.violation_share.get()),

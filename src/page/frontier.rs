@@ -5,6 +5,7 @@ use super::svg::{Anchor, Canvas, width};
 use super::words::{UNKNOWN, counted, ends, length, listed, percent, rounded, rps, usd};
 use super::{Block, Figure, Given, Head, Table, text};
 use crate::base::error::Error;
+use crate::base::rounding::{ROUNDING, equal};
 use crate::facts::Facts;
 use crate::page::plot::text::number;
 use crate::plan::Gear;
@@ -48,7 +49,7 @@ impl Spent {
     }
 
     fn is(self, other: Self) -> bool {
-        (self.number() - other.number()).abs() < 1e-9
+        equal(self.number(), other.number())
     }
 }
 
@@ -123,7 +124,7 @@ fn described(points: &[FrontierPoint]) -> String {
 fn finding(points: &[FrontierPoint], chosen: Option<&Chosen>) -> String {
     let Some(chosen) = chosen else { return "The most accurate choice at each step".to_owned() };
     let here = format!("{} {}", percent(chosen.accuracy), chosen.spent.words());
-    match points.iter().find(|point| point.accuracy > chosen.accuracy + 1e-9) {
+    match points.iter().find(|point| point.accuracy > chosen.accuracy + ROUNDING) {
         Some(next) => {
             format!("The plan takes {here}; the next step up is {} {}", percent(next.accuracy), Spent::of(next).words())
         }
@@ -167,8 +168,9 @@ fn draw(points: &[FrontierPoint], chosen: Option<&Chosen>) -> String {
 fn table(given: &Given<'_>, points: &[FrontierPoint], chosen: Option<&Chosen>) -> Table {
     let price = given.problem.map_or(0.0, |problem| problem.inventory.price_usd_per_core_hour.get());
     let is_chosen = |point: &FrontierPoint| {
-        chosen
-            .is_some_and(|chosen| chosen.spent.is(Spent::of(point)) && (chosen.accuracy - point.accuracy).abs() < 1e-9)
+        chosen.is_some_and(|chosen| {
+            chosen.spent.is(Spent::of(point)) && (chosen.accuracy - point.accuracy).abs() < ROUNDING
+        })
     };
     let row = |point: &FrontierPoint| {
         let lanes: Vec<String> = point.cores_of.iter().map(|(name, cores)| format!("{name} on {cores}")).collect();

@@ -5,6 +5,7 @@ use super::words::{
     sentence, usd,
 };
 use super::{Block, Given, Head, Seen, Table, text};
+use crate::base::rounding::{ROUNDING, equal};
 use crate::plan::{Dispatch, Gear, Plan, Stage, diff};
 use crate::planners;
 use crate::rooms::{Explanation, LimitPrice, RunnerUp};
@@ -214,20 +215,20 @@ fn binds(why: &Explanation) -> Vec<String> {
 
 fn bound(limit: &LimitPrice) -> String {
     let mut gains = Vec::new();
-    if limit.accuracy_gain > 1e-9 {
+    if limit.accuracy_gain > ROUNDING {
         gains.push(format!("raise the accuracy by {}", points(limit.accuracy_gain)));
-    } else if limit.accuracy_gain < -1e-9 {
+    } else if limit.accuracy_gain < -ROUNDING {
         gains.push(format!("lower the accuracy by {}", points(-limit.accuracy_gain)));
     }
     // Where machines are rented, what is saved is their price.
     let saves = match (limit.cost_change_usd_per_hour, limit.cores_change) {
-        (Some(change), _) if change < -1e-9 => Some(format!("save {}", usd(-change))),
-        (Some(change), _) if change > 1e-9 => Some(format!("take {} more", usd(change))),
+        (Some(change), _) if change < 0.0 => Some(format!("save {}", usd(-change))),
+        (Some(change), _) if change > 0.0 => Some(format!("take {} more", usd(change))),
         (Some(_), _) | (None, 0) => None,
         (None, change) if change < 0 => Some(format!("save {}", counted(change.unsigned_abs(), "core"))),
         (None, change) => Some(format!("take {} more", counted(change.unsigned_abs(), "core"))),
     };
-    let is_saving = limit.cost_change_usd_per_hour.map_or(limit.cores_change < 0, |change| change < -1e-9);
+    let is_saving = limit.cost_change_usd_per_hour.map_or(limit.cores_change < 0, |change| change < 0.0);
     gains.extend(saves);
     let hardly = if limit.accuracy_gain < HARDLY && !is_saving { ", but hardly" } else { "" };
     format!("{} binds{hardly}: {} would {}.", sentence(&named(limit)), loosened(limit), listed(&gains))
@@ -269,11 +270,11 @@ fn runner_up(why: &Explanation, second: &RunnerUp) -> String {
         more if more > 0 => format!("on {} more", counted(more.unsigned_abs(), "core")),
         fewer => format!("on {} fewer", counted(fewer.unsigned_abs(), "core")),
     };
-    let price = match second.cost_usd_per_hour.zip(why.cost_usd_per_hour).map(|(second, own)| second - own) {
+    let price = match second.cost_usd_per_hour.zip(why.cost_usd_per_hour) {
         None => String::new(),
-        Some(more) if more > 1e-9 => format!(" and for {} more", usd(more)),
-        Some(less) if less < -1e-9 => format!(" and for {} less", usd(-less)),
-        Some(_) => " and for the same price".to_owned(),
+        Some((second, own)) if equal(second, own) => " and for the same price".to_owned(),
+        Some((second, own)) if second > own => format!(" and for {} more", usd(second - own)),
+        Some((second, own)) => format!(" and for {} less", usd(own - second)),
     };
     format!("What came second was {}: {accuracy}, {cores_more}{price}.", listed(&cores))
 }

@@ -92,9 +92,9 @@ fn slo(given: &Given<'_>) -> (Tone, String) {
 fn proof(plan: &Plan) -> Option<(Tone, String)> {
     let proved = plan.gears.iter().filter_map(|gear| gear.certificate.as_ref()).count();
     match proved {
-        0 => Some((Tone::Note, "No gear carries a proof that it is the best one.".to_owned())),
+        0 => Some((Tone::Note, super::certificate::finding(plan))),
         _ if proved == plan.gears.len() => Some((Tone::Good, super::certificate::finding(plan))),
-        _ => Some((Tone::Warning, format!("{proved} of {} carry a proof.", length(&plan.gears, "gear")))),
+        _ => Some((Tone::Warning, format!("{proved} of {} have an optimality bound.", length(&plan.gears, "gear")))),
     }
 }
 

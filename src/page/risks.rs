@@ -174,7 +174,7 @@ fn unclaimed(plan: &Plan) -> Vec<Risk> {
     let cases = [
         (without(|gear| gear.claims.accuracy.is_none()), "no accuracy"),
         (without(|gear| gear.claims.latency.is_none()), "no latency"),
-        (without(|gear| gear.certificate.is_none()), "no proof that it is the best"),
+        (without(|gear| gear.certificate.is_none()), "no optimality bound"),
     ];
     let mut alike: Vec<(Vec<usize>, Vec<String>)> = Vec::new();
     for (gears, what) in cases.into_iter().filter(|(gears, _)| !gears.is_empty()) {

@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::finding::{Code, Finding, Findings, Severity};
-use crate::base::units::Millis;
+use crate::base::rounding::keeps_within;
+use crate::base::units::{Factor, Millis};
 use crate::facts::{Ask, Facts};
 use crate::problem::{GoalKind, PipelineSettings, Problem, RoomName, RoomSettings};
 use crate::profile::{Service, Trust};
@@ -21,9 +22,10 @@ use crate::base::graph::SeriesParallel;
 use crate::plan::law::Passage;
 use crate::plan::law::Turns;
 use crate::plan::law::estimate::{Queue, mixture_quantile_ms};
-use crate::plan::law::flow::{Flow, Law};
-use crate::plan::law::response::{Response, Station};
+use crate::plan::law::flow::{self, Flow};
+use crate::plan::law::response::{self, Station};
 use crate::problem::Resource;
+use crate::stats::GridDistribution;
 
 /// Where the grid of response times ends, in parts of the SLO.
 const SPAN: f64 = 2.0;
@@ -38,7 +40,7 @@ pub struct Tolerance {
 }
 
 impl Default for Tolerance {
-    /// Returns what rounding needs: 1e-4 relative, 1e-6 absolute.
+    /// Returns what rounding needs: 1e-4 relative, 1e-6 absolute; the latter only for parts of one.
     fn default() -> Self {
         Self { relative: 1e-4, absolute: 1e-6 }
     }
@@ -138,7 +140,7 @@ fn load_is_covered(plan: &Plan, problem: &Problem, findings: &mut Findings) {
         return;
     }
     let (asked, carried) = (problem.workload.max_rps.get(), plan.max_rps());
-    if carried < asked * (1.0 - 1e-9) {
+    if !keeps_within(asked, carried) {
         let cause = format!("the last gear carries {carried} of the {asked} requests/s that were asked for");
         findings.push(Finding::error(Code::LimitBroken, "gears", cause, "solve again"));
     }
@@ -176,9 +178,9 @@ pub(super) struct Checker<'a> {
 /// A lane with what it is given at the gear's highest rate.
 struct LaneFlow<'a> {
     lane: &'a Lane,
-    /// Law of a full batch.
+    /// Times of a full batch.
     service: Service,
-    /// Laws of batches of 1, 2, … calls; where one was not measured, that of a full batch.
+    /// Times of batches of 1, 2, … calls; where one was not measured, that of a full batch.
     services: Vec<Service>,
     servers: u32,
     calls: f64,
@@ -265,7 +267,9 @@ impl Checker<'_> {
     fn certificate(&self, findings: &mut Findings) {
         let Some(certificate) = &self.gear.certificate else { return };
         let gap = certificate.bound - certificate.objective;
-        if (gap - certificate.gap).abs() > self.tolerance.absolute || gap < -self.tolerance.absolute {
+        // The unit of a goal may be money, or the user's weights.
+        let slack = self.tolerance.absolute * certificate.objective.abs().max(certificate.bound.abs());
+        if (gap - certificate.gap).abs() > slack || gap < -slack {
             let cause = format!(
                 "objective {}, bound {} and gap {} contradict each other",
                 certificate.objective, certificate.bound, certificate.gap
@@ -294,16 +298,17 @@ impl Checker<'_> {
             if all > 0.0 { self.plan.machines_usd_per_hour(self.gear) / all } else { 0.0 }
         };
         let weights = problem.goal.weights.unwrap_or_default();
-        let (most, least) = match problem.goal.valued_as() {
-            GoalKind::MostAccurate | GoalKind::Fastest => (accuracy, accuracy),
-            GoalKind::Cheapest | GoalKind::Lexicographic => (-used, -used),
+        let (most, least, unit) = match problem.goal.valued_as() {
+            GoalKind::MostAccurate | GoalKind::Fastest => (accuracy, accuracy, 1.0),
+            GoalKind::Cheapest | GoalKind::Lexicographic => (-used, -used, 1.0),
             GoalKind::Weighted => {
-                let value =
-                    weights.accuracy.get() * accuracy - weights.resource.get() * used - self.weight_of_batches(problem);
-                (value, value - weights.loading.get())
+                let [of_accuracy, resource, loading] =
+                    [weights.accuracy, weights.resource, weights.loading].map(Factor::get);
+                let value = of_accuracy * accuracy - resource * used - self.weight_of_batches(problem);
+                (value, value - loading, of_accuracy + resource + loading)
             }
         };
-        let slack = self.tolerance.absolute;
+        let slack = self.tolerance.absolute * unit;
         if certificate.objective > most + slack || certificate.objective < least - slack {
             findings.push(self.refuted_at("certificate.objective", certificate.objective, most));
         }
@@ -361,7 +366,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Returns the response time at the SLO's quantile: lanes are mixed by share and stages put together as laws.
+    /// Returns the response time at the SLO's quantile: lanes are mixed by share and stages put together as
+    /// distributions.
     fn expected_latency(&self) -> Option<f64> {
         let Some(flows) = self.flows() else { return Some(self.turns()?.latency_ms) };
         let (rate, slo) = (self.gear.up_to_rps.get(), self.plan.slo);
@@ -376,12 +382,12 @@ impl Checker<'_> {
             stages.push(response);
             leaves.push(left);
         }
-        let whole = walk.fold(&|stage: usize| stages[stage].clone(), Response::then, Response::beside);
-        Some(whole.quantile_ms(slo.quantile.get(), span_ms).unwrap_or(f64::INFINITY))
+        let whole = walk.fold(&|stage: usize| stages[stage].clone(), GridDistribution::then, GridDistribution::beside);
+        Some(whole.interpolated_quantile_ms(slo.quantile.get(), span_ms).unwrap_or(f64::INFINITY))
     }
 
     /// Returns the same by the closed forms that decide what keeps the SLO: of a lone stage the mixture of its lanes' tails, of
-    /// several the convolved laws, where it is infinite beyond the SLO.
+    /// several the convolved distributions, where it is infinite beyond the SLO.
     fn closed_form_latency(&self) -> Option<f64> {
         let flows = self.flows()?;
         let (rate, slo) = (self.gear.up_to_rps.get(), self.plan.slo);
@@ -394,9 +400,10 @@ impl Checker<'_> {
             return Some(mixture_quantile_ms(&parts, slo.quantile.get()));
         }
         let walk = SeriesParallel::from_predecessors(&self.gear.predecessors())?;
-        let laws: Vec<Law> = flows.iter().map(|lanes| stage_law(lanes, rate, slo.latency_ms.get())).collect();
-        let law = walk.fold(&|stage: usize| laws[stage].clone(), Law::then, Law::beside);
-        Some(law.quantile_ms(slo.quantile.get(), slo.latency_ms.get()).unwrap_or(f64::INFINITY))
+        let span_ms = slo.latency_ms.get();
+        let of_stage = |stage: usize| closed_form_responses(&flows[stage], rate, span_ms);
+        let whole = walk.fold(&of_stage, GridDistribution::then, GridDistribution::beside);
+        Some(whole.upper_quantile_ms(slo.quantile.get(), span_ms).unwrap_or(f64::INFINITY))
     }
 
     fn cost(&self, findings: &mut Findings) {
@@ -408,7 +415,7 @@ impl Checker<'_> {
         let cost = |pool: &super::Pool| f64::from(self.gear.replicas_of(pool)) * pool.on.usd_per_hour();
         let own: f64 = self.plan.placement.iter().map(cost).sum();
         let truth = own + self.plan.machines_usd_per_hour(self.gear);
-        if (truth - claim.get()).abs() > self.tolerance.relative * truth.max(self.tolerance.absolute) {
+        if (truth - claim.get()).abs() > self.tolerance.relative * truth {
             findings.push(self.refuted("cost_usd_per_hour", claim.get(), truth));
         }
     }
@@ -577,29 +584,29 @@ impl Checker<'_> {
     }
 }
 
-/// Returns the law of a stage's responses, solved numerically, and how evenly requests leave it: the mixture of its lanes'; of
+/// Returns the distribution of a stage's responses, solved numerically, and how evenly requests leave it: the mixture of its lanes'; of
 /// none where a request may make no call.
-fn stage_response(lanes: &[LaneFlow<'_>], rate: f64, span_ms: f64, arrivals_scv: f64) -> (Response, f64) {
+fn stage_response(lanes: &[LaneFlow<'_>], rate: f64, span_ms: f64, arrivals_scv: f64) -> (GridDistribution, f64) {
     let (mut taken, mut leaves) = (0.0, 0.0);
-    let mut response = Response::never();
+    let mut response = GridDistribution::never(response::STEPS);
     for lane in lanes {
         taken += lane.share;
         let (station, some) = (lane.station(rate, arrivals_scv), lane.calls.min(1.0));
         let of_lane = station.response(span_ms);
-        let of_lane = if some < 1.0 { of_lane.or(some, &Response::at_once()) } else { of_lane };
+        let of_lane = if some < 1.0 { of_lane.or(some, &GridDistribution::at_once(response::STEPS)) } else { of_lane };
         response = of_lane.or((lane.share / taken).min(1.0), &response);
         leaves += lane.share * (some * station.departures_scv() + (1.0 - some) * arrivals_scv);
     }
     (response, leaves)
 }
 
-/// Returns the law of a stage's responses by the closed forms: the mixture of its lanes'.
-fn stage_law(lanes: &[LaneFlow<'_>], rate: f64, span_ms: f64) -> Law {
+/// Returns the distribution of a stage's responses by the closed forms: the mixture of its lanes'.
+fn closed_form_responses(lanes: &[LaneFlow<'_>], rate: f64, span_ms: f64) -> GridDistribution {
     let mut taken = 0.0;
-    let mut law = Law::never();
+    let mut responses = GridDistribution::never(flow::STEPS);
     for lane in lanes {
         taken += lane.share;
-        law = lane.flow().law(rate, span_ms).or((lane.share / taken).min(1.0), &law);
+        responses = lane.flow().responses(rate, span_ms).or((lane.share / taken).min(1.0), &responses);
     }
-    law
+    responses
 }

@@ -96,7 +96,7 @@ pub struct Certificate {
     pub bound: f64,
     /// bound − objective.
     pub gap: f64,
-    /// The search that proved it.
+    /// The search that found it.
     pub method: String,
     /// What a simulation of the gear at its highest rate saw; absent where none was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]

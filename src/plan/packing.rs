@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 use super::{Gear, Packed, Plan, Pool};
 use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::near;
+use crate::base::rounding::keeps_within;
 use crate::base::units::Megabytes;
 use crate::facts::Facts;
 use crate::problem::Resource;
 use crate::problem::{Machine, Problem, RoomName};
-
-/// Memory sums above a machine's by no more than this part are rounding.
-const ROUNDING: f64 = 1e-9;
 
 /// Finds pools whose kind of machine is not there or is of another device, and machines that hold what is not there.
 pub(super) fn names_are_known(plan: &Plan, findings: &mut Findings) {
@@ -132,7 +130,7 @@ fn fits(
         memory += f64::from(count) * one;
         unknown |= !known;
     }
-    if memory > room * (1.0 + ROUNDING) {
+    if !keeps_within(memory, room) {
         let cause = format!("{words} take {memory:.1} MB, a machine `{}` has {room} MB", kind.name);
         findings.push(Finding::error(Code::LimitBroken, key, cause, "solve again"));
     }

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 
 use super::Opened;
 use crate::base::error::Error;
+use crate::base::rounding::ROUNDING;
 use crate::base::units::{Accuracy, Megabytes, Millis, Rate};
-use crate::optimize::LOAD_SLACK;
 use crate::problem::Problem;
 
 /// Why there is no plan: limits that cannot hold together, each with what it would have to become.
@@ -206,7 +206,7 @@ pub(super) fn find(problem: &Problem, room: &dyn Opened) -> Result<Conflict, Err
 /// Tells whether some plan carries all that a problem asks for.
 fn carries(room: &dyn Opened, problem: &Problem) -> Result<bool, Error> {
     let asked = problem.workload.max_rps.get();
-    Ok(room.max_load(problem, asked)? >= asked * (1.0 - LOAD_SLACK))
+    Ok(room.max_load(problem, asked)? >= asked * (1.0 - ROUNDING))
 }
 
 /// Returns the value nearest to the asked one that admits a plan while the other limits stay.

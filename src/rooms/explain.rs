@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use serde::Serialize;
 
 use crate::base::error::Error;
+use crate::base::rounding::{ROUNDING, equal};
 use crate::base::units::{Accuracy, Factor, Megabytes, Millis};
 use crate::facts::{Ask, Facts};
 use crate::plan::{Gear, Plan};
@@ -13,8 +14,6 @@ use crate::problem::{GoalKind, Problem};
 
 use super::{Choice, Opened, Room};
 
-/// Differences of accuracies, prices and objectives below this are rounding.
-const CLOSE: f64 = 1e-9;
 /// By how much times and memory are loosened.
 const TENTH_MORE: f64 = 1.1;
 
@@ -138,7 +137,7 @@ impl Explainer<'_> {
 
     /// Tells whether a gear is as good as the best choice: of equals the plan may have taken another.
     fn is_what_runs(&self, gear: &Gear, best: &Choice) -> bool {
-        let close = |claimed: f64, found: f64| (claimed - found).abs() <= CLOSE * (1.0 + found.abs());
+        let close = |claimed: f64, found: f64| (claimed - found).abs() <= ROUNDING || equal(claimed, found);
         let objective = gear.certificate.as_ref().map(|certificate| certificate.objective);
         let is_as_good = objective.is_none_or(|claimed| close(claimed, best.objective));
         // The other goals have a second criterion: cores, or the accuracy.
@@ -148,7 +147,7 @@ impl Explainer<'_> {
         let accuracy = gear.claims.accuracy.map(|claim| claim.value.get());
         let is_as_accurate = accuracy.is_none_or(|claimed| close(claimed, best.accuracy));
         let costs_as_much = match best.usd_per_hour {
-            Some(usd) => gear.claims.cost_usd_per_hour.is_none_or(|claimed| close(claimed.get(), usd)),
+            Some(usd) => gear.claims.cost_usd_per_hour.is_none_or(|claimed| equal(claimed.get(), usd)),
             None => gear.claims.cores.is_none_or(|claimed| claimed == best.cores()),
         };
         is_as_good && is_as_accurate && costs_as_much
@@ -176,13 +175,14 @@ impl Moved {
     fn price(&self, best: &Choice, found: &Choice, objective: impl Fn(&Choice) -> f64) -> LimitPrice {
         let accuracy_gain = found.accuracy - best.accuracy;
         let cores_change = i64::from(found.cores()) - i64::from(best.cores());
-        let cost_change = found.usd_per_hour.zip(best.usd_per_hour).map(|(found, best)| found - best);
-        let saves = cost_change.map_or(cores_change < 0, |change| change < -CLOSE);
+        let change = |(found, best): (f64, f64)| if equal(found, best) { 0.0 } else { found - best };
+        let cost_change = found.usd_per_hour.zip(best.usd_per_hour).map(change);
+        let saves = cost_change.map_or(cores_change < 0, |change| change < 0.0);
         LimitPrice {
             key: self.key.clone(),
             value: self.value,
             loosened_to: self.loosened_to,
-            binds: accuracy_gain > CLOSE || saves,
+            binds: accuracy_gain > ROUNDING || saves,
             accuracy_gain,
             cores_change,
             cost_change_usd_per_hour: cost_change,

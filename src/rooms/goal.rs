@@ -1,7 +1,8 @@
 //! What a goal is worth, once for all rooms.
 
+use crate::base::rounding::SUMS;
 use crate::base::units::Accuracy;
-use crate::optimize::{ACCURACY_SLACK, Objective};
+use crate::optimize::Objective;
 use crate::problem::{GoalKind, Problem};
 
 /// Returns what the searches make best for a problem's goal.
@@ -44,5 +45,5 @@ pub(super) fn value(problem: &Problem, accuracy: f64, used: f64) -> f64 {
 /// Tells whether an accuracy is as high as the goal asks for.
 pub(super) fn is_accurate_enough(problem: &Problem, accuracy: f64) -> bool {
     let limits = [problem.goal.mean_accuracy_at_least, problem.goal.accuracy_at_least];
-    limits.into_iter().flatten().all(|least| accuracy >= least.get() - ACCURACY_SLACK)
+    limits.into_iter().flatten().all(|least| accuracy >= least.get() - SUMS)
 }

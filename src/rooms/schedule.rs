@@ -19,7 +19,7 @@ use crate::plan::{Day, DayTotal, Gear, Period, Plan, PlanFormat, Pool, Provenanc
 use crate::problem::{GoalKind, Problem};
 use crate::workload::RecordedLoad;
 
-/// What a core counts where the goal does not price it: among equally accurate days the one with fewer core-hours is best.
+/// What a core counts where the goal does not price it, as a part of what accuracy counts: among equally accurate days the one with fewer core-hours is best.
 const LEAST_WEIGHT: f64 = 1e-6;
 
 /// A gear that may be chosen, with the pools that are up.
@@ -239,7 +239,7 @@ impl Weights {
             GoalKind::Cheapest => (LEAST_WEIGHT, 1.0),
             GoalKind::Weighted => {
                 let weights = problem.goal.weights.unwrap_or_default();
-                (weights.accuracy.get(), weights.resource.get().max(LEAST_WEIGHT))
+                (weights.accuracy.get(), weights.resource.get().max(LEAST_WEIGHT * weights.accuracy.get()))
             }
             GoalKind::Lexicographic | GoalKind::Fastest => {
                 return Err(Error::Unsupported {

@@ -4,6 +4,7 @@
 mod dice;
 pub mod effect;
 pub mod gauss;
+mod grid;
 mod histogram;
 pub mod sample;
 mod shuffle;
@@ -14,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::base::units::Millis;
 
 pub use dice::Dice;
+pub use grid::GridDistribution;
+pub(crate) use grid::{Bins, Grid};
 pub use histogram::{Distribution, Histogram};
 pub use shuffle::shuffle;
 

@@ -152,7 +152,8 @@ fn textbook_queues_have_their_textbook_quantiles() {
     };
     // M/M/1 at 70 of 100 requests/s: responses are exponential with 30/s.
     let truth = 100f64.ln() / 30.0 * 1e3;
-    let found = station(exponential(10.0), 1, 70.0).response(400.0).quantile_ms(0.99, 400.0).expect("inside");
+    let found =
+        station(exponential(10.0), 1, 70.0).response(400.0).interpolated_quantile_ms(0.99, 400.0).expect("inside");
     assert!((found / truth - 1.0).abs() < 0.02, "M/M/1: {found} against {truth}");
     // M/M/3 at 240 of 300: P(R > t) = (1 − C)·exp(−μ t) + C·(η exp(−μ t) − μ exp(−η t)) ÷ (η − μ), with η = 60/s.
     let waits = planner::plan::law::estimate::erlang_c(3, 2.4);
@@ -161,7 +162,8 @@ fn textbook_queues_have_their_textbook_quantiles() {
         let exp = |rate: f64| f64::exp(-rate * t);
         (1.0 - waits) * exp(mu) + waits * (eta * exp(mu) - mu * exp(eta)) / (eta - mu)
     };
-    let found = station(exponential(10.0), 3, 240.0).response(200.0).quantile_ms(0.99, 200.0).expect("inside");
+    let found =
+        station(exponential(10.0), 3, 240.0).response(200.0).interpolated_quantile_ms(0.99, 200.0).expect("inside");
     assert!((tail(found) / 0.01 - 1.0).abs() < 0.05, "M/M/3: {found} is exceeded by {}", tail(found));
     // M/D/1 at half use: P(wait ≤ t) = (1 − ρ) Σ_k (−λ(t − kD))^k ÷ k! · exp(λ(t − kD)) (Erlang 1909), here for t below 2D.
     let (rate, service) = (0.05, 10.0);
@@ -172,8 +174,10 @@ fn textbook_queues_have_their_textbook_quantiles() {
         };
         0.5 * (0..=4).map(term).sum::<f64>()
     };
-    let found =
-        station(Distribution::constant(service), 1, 50.0).response(80.0).quantile_ms(0.95, 80.0).expect("inside");
+    let found = station(Distribution::constant(service), 1, 50.0)
+        .response(80.0)
+        .interpolated_quantile_ms(0.95, 80.0)
+        .expect("inside");
     assert!((within(found - service) - 0.95).abs() < 0.003, "M/D/1: {found} is kept by {}", within(found - service));
 }
 
@@ -182,7 +186,7 @@ fn responses_keep_the_laws_of_the_design() {
     let services: Vec<Distribution> = (1..=8).map(|k| Distribution::constant(2.0 + 0.5 * f64::from(k))).collect();
     let p99 = |servers: u32, rate_rps: f64, hold_ms: f64| {
         let station = Station { services: services.clone(), servers, hold_ms, rate_rps, calls: 1.0, arrivals_scv: 1.0 };
-        station.response(60.0).quantile_ms(0.99, 60.0).unwrap_or(f64::INFINITY)
+        station.response(60.0).interpolated_quantile_ms(0.99, 60.0).unwrap_or(f64::INFINITY)
     };
     for rate in [100.0, 400.0, 900.0, 1300.0] {
         for hold in [0.0, 1.0, 6.0] {
@@ -213,7 +217,10 @@ fn a_busy_stage_sets_the_pace_for_the_next() {
     // The more evenly requests come the less they wait, on one replica and several, with one call and with more than replicas.
     for (servers, rate, calls) in [(1, 60.0, 1.0), (3, 45.0, 4.7), (2, 60.0, 2.5)] {
         let p95 = |scv: f64| {
-            station(servers, rate, calls, scv).response(400.0).quantile_ms(0.95, 400.0).expect("inside the grid")
+            station(servers, rate, calls, scv)
+                .response(400.0)
+                .interpolated_quantile_ms(0.95, 400.0)
+                .expect("inside the grid")
         };
         let all = [1.0, 0.7, 0.4, 0.1].map(p95);
         assert!(all.windows(2).all(|pair| pair[1] <= pair[0] + 1e-9), "{servers} {rate} {calls}: {all:?}");

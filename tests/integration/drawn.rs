@@ -6,12 +6,13 @@ use std::path::Path;
 use planner::base::codec::{from_value, load};
 use planner::facts::Facts;
 use planner::plan::law::estimate::Queue;
-use planner::plan::law::flow::{Flow, Law};
+use planner::plan::law::flow::Flow;
 use planner::plan::{Plan, Tolerance, check};
 use planner::planners::solve;
 use planner::problem::{Criterion, GoalKind, PipelineSettings, Problem, RoomSettings, VariantSetSettings};
 use planner::profile::{Curve, Profile};
 use planner::rooms::{Answer, Context};
+use planner::stats::GridDistribution;
 use planner::{Finding, Severity};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -208,7 +209,7 @@ fn in_a_row(problem: &Problem, facts: &Facts, load: f64) -> Vec<Worth> {
     let slo = problem.slo;
     let span = slo.latency_ms.get();
     let budget = problem.core_budget();
-    let mut stages: Vec<Vec<(Worth, Law)>> = Vec::new();
+    let mut stages: Vec<Vec<(Worth, GridDistribution)>> = Vec::new();
     for task in problem.stages() {
         let mut ways = Vec::new();
         for name in &task.variants {
@@ -223,7 +224,7 @@ fn in_a_row(problem: &Problem, facts: &Facts, load: f64) -> Vec<Worth> {
                         let flow = Flow { service: &service, servers, batch, hold_ms, calls, share };
                         let worth = Worth { accuracy: accuracy(facts, name), cores: cores * servers, less: 0.0 };
                         if flow.utilisation(load) < 1.0 {
-                            ways.push((worth, flow.law(load, span)));
+                            ways.push((worth, flow.responses(load, span)));
                         }
                     }
                 }

@@ -9,13 +9,12 @@ use planner::facts::Facts;
 use planner::optimize::choice::{Alternative, Choice, Goal, Metric, SeriesParallel, enumerate, labels};
 use planner::papers::ipa::{Adapter, IpaInstance};
 use planner::plan::law::estimate::Queue;
-use planner::plan::law::flow::Law;
 use planner::plan::{Plan, Tolerance, check};
 use planner::planners::{explain, solve};
 use planner::problem::{Problem, RoomSettings};
 use planner::rooms::{Answer, Conflict, Context};
 use planner::simulate::{Effort, Measured, Settings, replicate};
-use planner::stats::Distribution;
+use planner::stats::{Distribution, GridDistribution};
 use planner::workload::Arrivals;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -217,11 +216,11 @@ fn a_refusal_names_the_smallest_conflict_and_what_would_help() {
     assert!(planned(&problem, &facts).is_err(), "{nearest} ms is the nearest");
 }
 
-/// Draws stages whose alternatives are laws of queues.
-fn laws(seed: u64) -> Choice<Law> {
+/// Draws stages whose alternatives are response times of queues.
+fn laws(seed: u64) -> Choice<GridDistribution> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let count = rng.random_range(1..=4usize);
-    let stages: Vec<Vec<Alternative<Law>>> = (0..count)
+    let stages: Vec<Vec<Alternative<GridDistribution>>> = (0..count)
         .map(|_| {
             let alternatives = rng.random_range(1..=5);
             (0..alternatives)
@@ -234,7 +233,7 @@ fn laws(seed: u64) -> Choice<Law> {
                     Alternative {
                         accuracy: rng.random_range(0.3..1.0),
                         cost: f64::from(rng.random_range(1..=6)),
-                        delay: Law::of_queue(&queue, rate, 200.0),
+                        delay: queue.responses(rate, 200.0),
                         blend: index,
                     }
                 })

@@ -12,7 +12,6 @@ use planner::optimize::fleet::Kind;
 use planner::optimize::fleet::shape::Shapes;
 use planner::optimize::pack::{Size, Space};
 use planner::plan::law::estimate::Queue;
-use planner::plan::law::flow::Law;
 use planner::plan::{Gear, Plan, Tolerance, check};
 use planner::planners;
 use planner::planners::{baselines, explain, solve};
@@ -47,7 +46,7 @@ fn instance(dice: &mut ChaCha8Rng) -> Choice<Placed> {
         let service = Distribution::constant(dice.random_range(1.0..40.0));
         let servers = dice.random_range(1..=3);
         let queue = Queue { service: &service, servers, batch: 1, hold_ms: 0.0 };
-        let law = Law::of_queue(&queue, 10.0, 100.0);
+        let law = queue.responses(10.0, 100.0);
         Alternative {
             accuracy: dice.random_range(0.5..1.0),
             cost: dice.random_range(0.0..4.0),

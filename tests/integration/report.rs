@@ -106,7 +106,7 @@ fn a_page_says_what_its_plan_is_for() {
     let markdown = printed(&mut report(&plan("digits")));
     for text in [
         "highest 1 × accuracy − 0.02 × part of the cores in use",
-        "17\u{a0}gears are proved to be the best for the goal",
+        "17\u{a0}gears are proved optimal",
         "The plan takes 93.89\u{a0}% on 8\u{a0}cores",
         "What came second was",
         "binds",

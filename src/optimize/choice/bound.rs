@@ -14,12 +14,16 @@
 //! each, so hulls are multiplied without loss. Any μ, ν ≥ 0 are valid; those that make the bound of everything least are
 //! sought by bisection.
 
-use super::{Goal, Metric, SLACK};
+use super::{Goal, Metric};
+use crate::base::rounding::{NOISE, ROUNDING, keeps_within};
 
 /// Accuracies below this count as this much where logarithms are taken.
 const LEAST_ACCURACY: f64 = 1e-300;
 /// Steps of a bisection for a multiplier.
 const STEPS: usize = 40;
+/// Where a bisection for a multiplier begins, and where it gives up, in its unit.
+const LOWEST_PRICE: f64 = 1e-6;
+const HIGHEST_PRICE: f64 = 1e15;
 /// Turns of the bisections where there are two multipliers.
 const TURNS: usize = 4;
 
@@ -39,6 +43,8 @@ pub(super) struct Bound {
     limit: f64,
     delay_price: f64,
     limit_price: f64,
+    /// What the values of a weighted goal are made of.
+    unit: f64,
     count: usize,
     stages: Vec<StageBest>,
 }
@@ -67,25 +73,36 @@ impl Bound {
     /// accuracy of the best choice.
     pub fn new(goal: Goal, metric: &Metric, limit: Option<f64>, guess: f64, stages: &[Vec<Traits>]) -> Self {
         let multiplies = *metric == Metric::Product;
+        // A multiplier is sought around a value of the goal for each unit of what it prices.
+        let most = |of: fn(&Traits) -> f64| -> f64 {
+            stages.iter().map(|stage| stage.iter().map(|traits| of(traits).abs()).fold(0.0, f64::max)).sum()
+        };
+        let cost = most(|of| of.cost);
+        let (unit, limit_unit) = match goal {
+            Goal::Weighted { accuracy: weight } => (weight.abs() * most(|of| of.accuracy) + cost, 1.0),
+            Goal::Cheapest { .. } => (cost, cost),
+            Goal::MostAccurate { .. } => (1.0, one_or(cost).recip()),
+        };
         let mut bound = Self {
             goal,
             multiplies,
             limit: limit.unwrap_or(0.0),
             delay_price: 0.0,
             limit_price: 0.0,
+            unit,
             count: stages.len(),
             stages: Vec::new(),
         };
         let has_limit = !matches!(goal, Goal::Weighted { .. });
         for _ in 0..if has_limit { TURNS } else { 1 } {
             if has_limit {
-                bound.limit_price = bisect(|price| {
+                bound.limit_price = bisect(limit_unit, |price| {
                     let picked = Self { limit_price: price, ..bound.clone() }.greedy(stages, guess);
                     bound.slack_of(&picked) >= 0.0
                 });
             }
             if let Some(limit) = limit {
-                bound.delay_price = bisect(|price| {
+                bound.delay_price = bisect(unit / one_or(limit), |price| {
                     let picked = Self { delay_price: price, ..bound.clone() }.greedy(stages, guess);
                     picked.iter().map(|picked| picked.seconds).sum::<f64>() <= limit
                 });
@@ -99,6 +116,16 @@ impl Bound {
     pub fn worth(&self, accuracy: f64, cost: f64) -> Option<f64> {
         let value = self.goal.value(accuracy, cost)?;
         Some(if matches!(self.goal, Goal::MostAccurate { .. }) { self.additive(accuracy) } else { value })
+    }
+
+    /// Returns how much more than the worth of the best choice a promise may be by rounding alone.
+    pub fn noise(&self, best: f64) -> f64 {
+        NOISE
+            * match self.goal {
+                Goal::Weighted { .. } => self.unit,
+                Goal::Cheapest { .. } => best.abs(),
+                Goal::MostAccurate { .. } => 1.0 + best.abs(),
+            }
     }
 
     /// Returns the best that the stages can give that are not inside.
@@ -139,11 +166,9 @@ impl Bound {
             Goal::Weighted { .. } => true,
             Goal::Cheapest { accuracy_at_least } => {
                 let least = self.least(accuracy_at_least);
-                self.additive(of.accuracy) + rest.accuracy >= least - SLACK * (1.0 + least.abs())
+                self.additive(of.accuracy) + rest.accuracy >= least - ROUNDING * (1.0 + least.abs())
             }
-            Goal::MostAccurate { cost_at_most } => {
-                of.cost + rest.cost <= cost_at_most + SLACK * (1.0 + cost_at_most.abs())
-            }
+            Goal::MostAccurate { cost_at_most } => keeps_within(of.cost + rest.cost, cost_at_most),
         }
     }
 
@@ -216,15 +241,22 @@ impl Bound {
     }
 }
 
-/// Returns about the smallest price at which a limit holds, which holds at every larger one; 0 where it always does.
-fn bisect(holds: impl Fn(f64) -> bool) -> f64 {
+/// Returns a number that others are measured by; 1 where it is none.
+fn one_or(unit: f64) -> f64 {
+    if unit > 0.0 && unit.is_finite() { unit } else { 1.0 }
+}
+
+/// Returns about the smallest price, in this unit, at which a limit holds, which holds at every larger one; 0 where it always
+/// does, or at no price.
+fn bisect(unit: f64, holds: impl Fn(f64) -> bool) -> f64 {
     if holds(0.0) {
         return 0.0;
     }
-    let mut high = 1e-6;
+    let mut high = LOWEST_PRICE * one_or(unit);
+    let highest = HIGHEST_PRICE * one_or(unit);
     while !holds(high) {
         high *= 16.0;
-        if high > 1e15 {
+        if high > highest {
             return 0.0;
         }
     }

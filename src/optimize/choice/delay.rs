@@ -1,10 +1,11 @@
-//! What a delay must be able to do for the search, and the two there are: seconds that add up, and laws that are convolved.
+//! What a delay must be able to do for the search, and the two there are: seconds that add up, and distributions that are
+//! convolved.
 
-use super::SLACK;
 use super::labels::{Label, keep_undominated_pairwise, keep_undominated_seconds};
-use crate::plan::law::flow::{Law, ROUNDING};
+use crate::base::rounding::{SUMS, keeps_within};
+use crate::stats::GridDistribution;
 
-/// How long something takes: a number, or a law.
+/// How long something takes: a number, or a distribution.
 pub trait Delay: Clone {
     /// Returns the delay of this and then the other.
     #[must_use]
@@ -43,7 +44,7 @@ impl Delay for f64 {
     }
 
     fn fits(&self, limit: f64) -> bool {
-        *self <= limit * (1.0 + SLACK)
+        keeps_within(*self, limit)
     }
 
     fn earliest(&self, other: &Self) -> Self {
@@ -59,8 +60,8 @@ impl Delay for f64 {
     }
 }
 
-/// The limit is the part of responses that must be there by the end of the law's grid.
-impl Delay for Law {
+/// The limit is the part of responses that must be there by the end of the grid.
+impl Delay for GridDistribution {
     fn then(&self, next: &Self) -> Self {
         self.then(next)
     }
@@ -70,11 +71,11 @@ impl Delay for Law {
     }
 
     fn fits(&self, limit: f64) -> bool {
-        self.in_time() >= limit - ROUNDING
+        self.in_time() >= limit - SUMS
     }
 
     fn fits_before(&self, rest: &Self, limit: f64) -> bool {
-        self.in_time_before(rest) >= limit - ROUNDING
+        self.in_time_before(rest) >= limit - SUMS
     }
 
     fn earliest(&self, other: &Self) -> Self {

@@ -6,12 +6,11 @@
 //! most promising labels finds a choice; the second keeps all that might beat it, and so proves the optimum.
 
 use super::bound::{Bound, Traits};
-use super::{Alternative, Choice, Delay, Goal, Metric, Picked, SLACK, SeriesParallel, Table};
+use super::{Alternative, Choice, Delay, Goal, Metric, Picked, SeriesParallel, Table};
+use crate::base::rounding::ROUNDING;
 
 /// Labels that the first pass keeps of each part of the walk.
 const FIRST_WIDTH: usize = 24;
-/// Slack that rounding may cost the bound, relative.
-const BOUND_SLACK: f64 = 1e-13;
 
 /// A choice for some of the stages.
 #[derive(Debug, Clone)]
@@ -64,9 +63,13 @@ pub fn frontier<D: Delay>(choice: &Choice<D>, cost_at_most: f64) -> Vec<Picked> 
         let goal = Goal::MostAccurate { cost_at_most: budget };
         let Some(next) = solve(&Choice { goal, ..choice.clone() }) else { break };
         // Below what the slack of comparisons would let in again.
-        budget = next.cost - 2.0 * SLACK * (1.0 + next.cost.abs());
+        budget = next.cost * (1.0 - 2.0 * ROUNDING);
+        let is_free = next.cost <= 0.0;
         if found.last().is_none_or(|last| next.accuracy < last.accuracy) {
             found.push(next);
+        }
+        if is_free {
+            break;
         }
     }
     found.reverse();
@@ -354,8 +357,8 @@ impl<'a, D: Delay> Search<'a, D> {
     }
 
     fn may_win(&self, promise: f64) -> bool {
-        let slack = |best: f64| BOUND_SLACK * (1.0 + best.abs());
-        self.best.as_ref().is_none_or(|best| promise > best.worth + slack(best.worth)) && promise > f64::NEG_INFINITY
+        let beats = |best: &Incumbent| promise > best.worth + self.bound.noise(best.worth);
+        self.best.as_ref().is_none_or(beats) && promise > f64::NEG_INFINITY
     }
 
     /// Takes a whole choice that keeps within the delay if it is better than the best so far.

@@ -6,8 +6,8 @@
 //!
 //! The load fixes what an alternative costs and how long it takes, so what is left is a multiple-choice knapsack with one
 //! row of delay. [`labels`] searches it exactly, [`crate::optimize::milp`] is the second opinion, [`enumerate`] the
-//! oracle. A delay is anything that can follow another and stand beside one: seconds that add up, or whole laws of
-//! response times that are convolved.
+//! oracle. A delay is anything that can follow another and stand beside one: seconds that add up, or whole
+//! distributions of response times that are convolved.
 
 mod bound;
 mod delay;
@@ -15,10 +15,8 @@ pub mod labels;
 pub mod placed;
 
 pub use crate::base::graph::SeriesParallel;
+use crate::base::rounding::{ROUNDING, keeps_within};
 pub use delay::Delay;
-
-/// Slack that rounding may cost when two sums of the same numbers are compared, relative.
-pub(crate) const SLACK: f64 = 1e-9;
 
 /// The integer program.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +38,7 @@ pub struct Choice<D> {
 pub struct Alternative<D> {
     /// Accuracy of the stage.
     pub accuracy: f64,
-    /// What it costs, in the unit of the goal.
+    /// What it costs, in the unit of the goal; at least 0.
     pub cost: f64,
     /// How long it takes.
     pub delay: D,
@@ -167,12 +165,24 @@ impl Goal {
     /// Returns what an accuracy at a cost is worth, or `None` where it breaks the goal's limit.
     #[must_use]
     pub fn value(self, accuracy: f64, cost: f64) -> Option<f64> {
-        let beyond = |value: f64, limit: f64| value > limit + SLACK * (1.0 + limit.abs());
         match self {
             Self::Weighted { accuracy: weight } => Some(weight * accuracy - cost),
-            Self::Cheapest { accuracy_at_least } => (!beyond(accuracy_at_least, accuracy)).then_some(-cost),
-            Self::MostAccurate { cost_at_most } => (!beyond(cost, cost_at_most)).then_some(accuracy),
+            // Accuracies of stages are parts of one, so what rounding may do to them is absolute.
+            Self::Cheapest { accuracy_at_least: least } => {
+                (accuracy >= least - ROUNDING * (1.0 + least.abs())).then_some(-cost)
+            }
+            Self::MostAccurate { cost_at_most } => keeps_within(cost, cost_at_most).then_some(accuracy),
         }
+    }
+
+    /// Returns by how much values of about such an accuracy and cost may differ by rounding.
+    pub(crate) fn rounding(self, accuracy: f64, cost: f64) -> f64 {
+        ROUNDING
+            * match self {
+                Self::Weighted { accuracy: weight } => weight * accuracy + cost,
+                Self::Cheapest { .. } => cost,
+                Self::MostAccurate { .. } => 1.0 + accuracy,
+            }
     }
 }
 

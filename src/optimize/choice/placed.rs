@@ -1,4 +1,4 @@
-//! Laws of response times together with what they take on machines: the search then keeps within both.
+//! Distributions of response times together with what they take on machines: the search then keeps within both.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::labels::{Label, keep_undominated_pairwise};
 use crate::optimize::fleet::Kind;
 use crate::optimize::fleet::shape::{Shapes, fits_in};
 use crate::optimize::pack::{self, Size};
-use crate::plan::law::flow::Law;
+use crate::stats::GridDistribution;
 
 /// Sizes of replicas that may occur, and the fleet that they must pack onto.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,25 +44,25 @@ impl Site {
     }
 }
 
-/// A law of response times, and the replicas behind it.
+/// A distribution of response times, and the replicas behind it.
 #[derive(Debug, Clone)]
 pub struct Placed {
-    law: Law,
+    responses: GridDistribution,
     counts: Vec<u32>,
     shape: Vec<u32>,
     site: Arc<Site>,
 }
 
 impl Placed {
-    /// Returns the law of replicas of some classes.
+    /// Returns the responses of replicas of some classes.
     #[must_use]
-    pub fn new(law: Law, replicas: &[(usize, u32)], site: Arc<Site>) -> Self {
+    pub fn new(responses: GridDistribution, replicas: &[(usize, u32)], site: Arc<Site>) -> Self {
         let (mut counts, mut shape) = (vec![0; site.classes.len()], vec![0; site.shapes.dimensions]);
         for &(class, count) in replicas {
             counts[class] += count;
             site.shapes.add(class, count, &mut shape);
         }
-        Self { law, counts, shape, site }
+        Self { responses, counts, shape, site }
     }
 
     /// Returns the same on another fleet.
@@ -71,11 +71,11 @@ impl Placed {
         Self { site: Arc::clone(site), ..self.clone() }
     }
 
-    fn with(&self, law: Law, other: &Self, join: fn(u32, u32) -> u32) -> Self {
+    fn with(&self, responses: GridDistribution, other: &Self, join: fn(u32, u32) -> u32) -> Self {
         let joined =
             |own: &[u32], other: &[u32]| own.iter().zip(other).map(|(&own, &other)| join(own, other)).collect();
         Self {
-            law,
+            responses,
             counts: joined(&self.counts, &other.counts),
             shape: joined(&self.shape, &other.shape),
             site: Arc::clone(&self.site),
@@ -83,27 +83,27 @@ impl Placed {
     }
 }
 
-/// The limit is the part of responses that must be there by the end of the law's grid; the fleet is one more.
+/// The limit is the part of responses that must be there by the end of the grid; the fleet is one more.
 impl Delay for Placed {
     fn then(&self, next: &Self) -> Self {
-        self.with(self.law.then(&next.law), next, u32::saturating_add)
+        self.with(self.responses.then(&next.responses), next, u32::saturating_add)
     }
 
     fn beside(&self, other: &Self) -> Self {
-        self.with(self.law.beside(&other.law), other, u32::saturating_add)
+        self.with(self.responses.beside(&other.responses), other, u32::saturating_add)
     }
 
     fn fits(&self, limit: f64) -> bool {
-        Delay::fits(&self.law, limit) && self.site.packs(&self.counts)
+        Delay::fits(&self.responses, limit) && self.site.packs(&self.counts)
     }
 
     fn fits_before(&self, rest: &Self, limit: f64) -> bool {
         let together: Vec<u32> = self.counts.iter().zip(&rest.counts).map(|(own, rest)| own + rest).collect();
-        self.site.may_pack(&together) && Delay::fits_before(&self.law, &rest.law, limit)
+        self.site.may_pack(&together) && Delay::fits_before(&self.responses, &rest.responses, limit)
     }
 
     fn earliest(&self, other: &Self) -> Self {
-        self.with(self.law.earliest(&other.law), other, u32::min)
+        self.with(self.responses.earliest(&other.responses), other, u32::min)
     }
 
     fn additive(&self) -> Option<f64> {
@@ -111,8 +111,9 @@ impl Delay for Placed {
     }
 
     fn keep_undominated(labels: &mut Vec<Label<Self>>) {
-        let no_later =
-            |own: &Self, other: &Self| fits_in(&own.shape, &other.shape) && own.law.no_later_than(&other.law);
+        let no_later = |own: &Self, other: &Self| {
+            fits_in(&own.shape, &other.shape) && own.responses.no_later_than(&other.responses)
+        };
         keep_undominated_pairwise(labels, no_later);
     }
 }

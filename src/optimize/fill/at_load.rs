@@ -25,16 +25,14 @@
 //! At the best μ that is the value itself but for what whole cores lose. The tables cost `variants × cores²` additions.
 
 use super::worth_looking_at;
-use crate::optimize::{ACCURACY_SLACK, Allotment, Instance, LOAD_SLACK, Objective, Solution};
+use crate::base::rounding::{NOISE, ROUNDING, SUMS};
+use crate::optimize::{Allotment, Instance, Objective, Solution};
 
 /// Prices of load that are tried at most; the search for the best one ends by itself after a few.
 const MOST_PRICES: usize = 64;
 
 /// Parts of the gap between the bound and the best known solution that are searched, one after the other.
 const PARTS_OF_GAP: [f64; 4] = [1.0 / 64.0, 1.0 / 16.0, 1.0 / 4.0, 1.0];
-
-/// Differences below this are rounding, relative to the load: of two labels one is enough.
-const NOISE: f64 = 1e-13;
 
 /// Returns the best solution at a load, or `None` where there is none.
 ///
@@ -86,12 +84,12 @@ fn weighted(instance: &Instance, load: f64, [accuracy, resource, loading]: [f64;
 fn fewest_cores(instance: &Instance, load: f64, accuracy_at_least: f64) -> Option<Solution> {
     let program = Program::of_accuracy(instance, load);
     // Twice the slack: rounding must not cut off what is accurate enough by the last digit.
-    let least = (accuracy_at_least - 2.0 * ACCURACY_SLACK) * load;
+    let least = (accuracy_at_least - 2.0 * SUMS) * load;
     let whole = program.clone().relaxed()?;
     let first = (0..=program.budget).find(|&budget| whole.bound_within(budget) > least)?;
     (first..=program.budget).find_map(|budget| {
         let cores = program.within(budget).relaxed()?.best_above(least)?;
-        let accurate = |solution: &Solution| solution.accuracy >= accuracy_at_least - ACCURACY_SLACK;
+        let accurate = |solution: &Solution| solution.accuracy >= accuracy_at_least - SUMS;
         instance.evaluate(&cores, load).filter(accurate)
     })
 }
@@ -139,7 +137,7 @@ impl Program {
 
     /// Returns the least load that counts as all of it: sums of capacities may fall short by rounding.
     fn needed(&self) -> f64 {
-        self.load * (1.0 - LOAD_SLACK)
+        self.load * (1.0 - ROUNDING)
     }
 
     /// Prices the load out; `None` where the cores do not carry it.
@@ -163,7 +161,7 @@ impl Program {
             } else {
                 above = priced.tangent;
             }
-            if priced.tangent.at(load_price, self.load) <= crossing + NOISE * self.load {
+            if priced.tangent.at(load_price, self.load) <= crossing + self.noise() {
                 break;
             }
         }
@@ -210,9 +208,9 @@ impl Program {
         Priced { load_price, gains, cores, tangent }
     }
 
-    /// Differences of scores below this are rounding.
+    /// Differences of scores below this are rounding: a part of what scores are made of.
     fn noise(&self) -> f64 {
-        NOISE * self.load
+        NOISE * (self.weight * self.load + self.price * self.budget as f64)
     }
 
     /// Returns the label of some cores, by position.
@@ -355,7 +353,7 @@ impl Relaxed {
         let program = &self.program;
         let budget = program.budget - label.cores as usize;
         let left = program.load - label.carried;
-        if self.reach.at(position, budget) < left - program.load * LOAD_SLACK {
+        if self.reach.at(position, budget) < left - program.load * ROUNDING {
             return f64::NEG_INFINITY;
         }
         let have = program.weight * label.mass - program.price * f64::from(label.cores);

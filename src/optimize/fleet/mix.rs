@@ -19,13 +19,11 @@
 
 use super::shape::{Shapes, fits_in};
 use super::{Kind, Within};
+use crate::base::rounding::{NOISE, ROUNDING, SUMS};
 use crate::optimize::pack::{self, Size};
-use crate::optimize::{ACCURACY_SLACK, LOAD_SLACK};
 
 /// Parts of the gap between bound and floor that are searched, one after the other: few labels reach close to the bound.
 const PARTS_OF_GAP: [f64; 3] = [1.0 / 16.0, 1.0 / 4.0, 1.0];
-/// Differences below this are rounding, relative to the load.
-const NOISE: f64 = 1e-13;
 /// Multipliers that are kept for a fleet, those of the lowest bounds.
 const PRICES_KEPT: usize = 3;
 
@@ -141,7 +139,7 @@ impl Mix {
                 mass += self.items[index].accuracy * quotas[index];
             }
         }
-        (left <= load * LOAD_SLACK).then(|| (mass / (load - left.max(0.0)), quotas))
+        (left <= load * ROUNDING).then(|| (mass / (load - left.max(0.0)), quotas))
     }
 
     /// Returns what each machine of a kind holds, replicas by item, on as few as possible; `None` where these are more
@@ -242,7 +240,7 @@ impl Within for AtLoad<'_> {
         let prices: Vec<usize> = prices.into_iter().map(|(_, price)| price).collect();
         let lightest = self.mix.items.iter().map(|item| item.accuracy).fold(f64::INFINITY, f64::min);
         // Twice the slack: rounding must not cut off what is accurate enough by the last digit.
-        let floor = (floor - 2.0 * ACCURACY_SLACK).max(lightest - 1e-9) * self.load;
+        let floor = (floor - 2.0 * SUMS).max(lightest - ROUNDING) * self.load;
         let gap = bound - floor;
         let search = |part: &f64| self.search(fleet, &prices, bound - part * gap);
         let picks = PARTS_OF_GAP.iter().find_map(search)?;
@@ -253,7 +251,7 @@ impl Within for AtLoad<'_> {
 
 impl AtLoad<'_> {
     fn needed(&self) -> f64 {
-        self.load * (1.0 - LOAD_SLACK)
+        self.load * (1.0 - ROUNDING)
     }
 
     /// Returns the picks of the best choice above a floor: decides one item after the other for all labels at once.

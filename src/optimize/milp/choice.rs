@@ -14,13 +14,41 @@ use good_lp::{Expression, ProblemVariables, SolverModel, Variable, constraint, v
 
 use super::{failure, prove};
 use crate::base::error::Error;
-use crate::optimize::choice::{Choice, Goal, Metric, Picked, SeriesParallel, Table};
+use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SeriesParallel, Table};
 
 /// Solves the program, or returns `None` where HiGHS proves that no choice keeps all limits.
 ///
 /// # Errors
 /// [`Error::Solver`] where HiGHS stops without a proof.
 pub fn solve(choice: &Choice<f64>) -> Result<Option<Picked>, Error> {
+    let of_one = in_parts_of_one(choice);
+    let Some(picks) = picks(&of_one)? else { return Ok(None) };
+    choice.evaluate(&picks).map(Some).ok_or_else(|| failure(format!("picks {picks:?} break a limit")))
+}
+
+/// Returns the same program with delays as parts of the limit and costs as parts of all of them, since HiGHS's tolerances are
+/// absolute.
+fn in_parts_of_one(choice: &Choice<f64>) -> Choice<f64> {
+    let positive = |unit: f64| if unit > 0.0 { unit } else { 1.0 };
+    let dearest = |stage: &Vec<Alternative<f64>>| stage.iter().map(|of| of.cost).fold(0.0, f64::max);
+    let costs: f64 = choice.stages.iter().map(dearest).sum();
+    let time = positive(choice.limit);
+    let (money, goal) = match choice.goal {
+        Goal::Weighted { accuracy } => {
+            let money = positive(accuracy + costs);
+            (money, Goal::Weighted { accuracy: accuracy / money })
+        }
+        Goal::MostAccurate { cost_at_most } => {
+            (positive(costs), Goal::MostAccurate { cost_at_most: cost_at_most / positive(costs) })
+        }
+        goal @ Goal::Cheapest { .. } => (positive(costs), goal),
+    };
+    let scaled = |of: &Alternative<f64>| Alternative { cost: of.cost / money, delay: of.delay / time, ..of.clone() };
+    let stages = choice.stages.iter().map(|stage| stage.iter().map(scaled).collect()).collect();
+    Choice { stages, goal, limit: choice.limit / time, ..choice.clone() }
+}
+
+fn picks(choice: &Choice<f64>) -> Result<Option<Vec<usize>>, Error> {
     let mut variables = ProblemVariables::new();
     let binaries = |variables: &mut ProblemVariables, count: usize| -> Vec<Variable> {
         (0..count).map(|_| variables.add(variable().binary())).collect()
@@ -63,14 +91,10 @@ pub fn solve(choice: &Choice<f64>) -> Result<Option<Picked>, Error> {
         rest = others;
         picks.push(own.iter().position(|y| *y > 0.5).unwrap_or(0));
     }
-    choice.evaluate(&picks).map(Some).ok_or_else(|| failure(format!("picks {picks:?} break a limit")))
+    Ok(Some(picks))
 }
 
-fn sum(
-    choice: &Choice<f64>,
-    picked: &[Vec<Variable>],
-    of: impl Fn(&crate::optimize::choice::Alternative<f64>) -> f64,
-) -> Expression {
+fn sum(choice: &Choice<f64>, picked: &[Vec<Variable>], of: impl Fn(&Alternative<f64>) -> f64) -> Expression {
     let rows = choice.stages.iter().zip(picked);
     rows.flat_map(|(stage, row)| stage.iter().zip(row).map(|(alternative, &y)| of(alternative) * y)).sum()
 }

@@ -37,11 +37,15 @@ pub fn solve(instance: &Instance, load: f64) -> Result<Option<Milp>, Error> {
     let cores = sum(instance, &chosen, |_, option| f64::from(option.cores));
     let accuracy: Expression = instance.items.iter().zip(&share).map(|(item, &share)| item.accuracy * share).sum();
     let used = cores.clone() / f64::from(instance.budget);
+    // HiGHS's tolerances are absolute: its objective is a part of the weights.
+    let unit = instance.objective.unit();
+    let unit = if unit > 0.0 { unit } else { 1.0 };
     let goal = match instance.objective {
         Objective::MostAccurate | Objective::CoresThenAccuracy { .. } => accuracy.clone(),
         Objective::Cheapest { .. } | Objective::AccuracyThenCores { .. } => -used,
         Objective::Weighted { accuracy: weight, resource, loading } => {
-            weight * accuracy.clone() - resource * used - loading * longest
+            let part = 1.0 / unit;
+            part * weight * accuracy.clone() - part * resource * used - part * loading * longest
         }
     };
 
@@ -75,7 +79,7 @@ pub fn solve(instance: &Instance, load: f64) -> Result<Option<Milp>, Error> {
     let solution = instance
         .evaluate(&picked, load)
         .ok_or_else(|| failure(format!("cores {picked:?} do not carry {load} requests/s")))?;
-    Ok(Some(Milp { solution, bound: proved.bound }))
+    Ok(Some(Milp { solution, bound: unit * proved.bound }))
 }
 
 fn sum(instance: &Instance, chosen: &[Vec<Variable>], weight: impl Fn(&Item, &Allotment) -> f64) -> Expression {

@@ -75,8 +75,12 @@ pub fn solve(gears: &Gears) -> Result<Option<f64>, Error> {
         let devices: Expression = of_kind.map(|(_, &count)| Expression::from(count)).sum();
         rows.push(constraint!(devices <= f64::from(*most)));
     }
+    // HiGHS's tolerances are absolute: the cheapest device costs 1.
+    let prices = gears.devices.iter().map(|(_, price)| *price).filter(|price| *price > 0.0);
+    let cheapest = prices.fold(f64::INFINITY, f64::min);
+    let unit = if gears.accuracy_at_least.is_some() && cheapest.is_finite() { cheapest } else { 1.0 };
     let price: Expression =
-        gears.slots.iter().zip(&counts).map(|(&device, &count)| gears.devices[device].1 * count).sum();
+        gears.slots.iter().zip(&counts).map(|(&device, &count)| gears.devices[device].1 / unit * count).sum();
     let goal = match gears.accuracy_at_least {
         Some(least) => {
             rows.push(constraint!(accuracy >= least));
@@ -89,5 +93,5 @@ pub fn solve(gears: &Gears) -> Result<Option<f64>, Error> {
         model.add_constraint(row);
     }
     let proved = prove(model)?;
-    Ok(proved.map(|proved| proved.bound.abs()))
+    Ok(proved.map(|proved| unit * proved.bound.abs()))
 }

@@ -4,6 +4,8 @@
 //! models (max-flow/min-cut), which both the paper and the code approach by lowering a limit in steps until their linear
 //! program has no solution. The shares are a flow at that utilisation.
 
+use crate::base::rounding::SUMS;
+
 /// Returns the utilisation of the busiest device under the best shares; infinite where a model is nowhere.
 ///
 /// `work` is what each member of the cascade asks for in device seconds a second; `places[member][device]` tells who holds it.
@@ -24,12 +26,12 @@ pub(super) fn shares(work: &[f64], places: &[Vec<bool>], limit: f64) -> Vec<Vec<
     let devices = places.first().map_or(0, Vec::len);
     let mut flow = vec![vec![0.0; devices]; work.len()];
     let mut free = vec![limit; devices];
+    // What is too little to matter ends the search in spite of rounding.
+    let noise = SUMS * limit;
     for (member, &asked) in work.iter().enumerate() {
         let mut left = asked;
-        // What is too little to matter ends the search in spite of rounding.
-        let least = 1e-12 * (1.0 + asked);
-        while left > least {
-            let Some(path) = augmenting(&flow, places, &free, member) else { break };
+        while left > noise {
+            let Some(path) = augmenting(&flow, places, &free, member, noise) else { break };
             let ends_free = free[path[path.len() - 1].1];
             let moved = path.windows(2).map(|step| flow[step[1].0][step[0].1]).fold(ends_free.min(left), f64::min);
             for step in path.windows(2) {
@@ -47,20 +49,26 @@ pub(super) fn shares(work: &[f64], places: &[Vec<bool>], limit: f64) -> Vec<Vec<
 
 /// Returns a shortest way from a member to a device with free time: (member, device) steps, each of which takes over what the
 /// next step's member has on this step's device.
-fn augmenting(flow: &[Vec<f64>], places: &[Vec<bool>], free: &[f64], member: usize) -> Option<Vec<(usize, usize)>> {
+fn augmenting(
+    flow: &[Vec<f64>],
+    places: &[Vec<bool>],
+    free: &[f64],
+    member: usize,
+    noise: f64,
+) -> Option<Vec<(usize, usize)>> {
     let mut seen = vec![false; flow.len()];
     let mut ways = std::collections::VecDeque::from([(member, Vec::new())]);
     seen[member] = true;
     while let Some((of, way)) = ways.pop_front() {
         let devices = || (0..free.len()).filter(|&device| places[of][device]);
         let extended = |device: usize| way.iter().copied().chain([(of, device)]).collect::<Vec<_>>();
-        let freest = devices().filter(|&device| free[device] > 1e-12).max_by(|&a, &b| free[a].total_cmp(&free[b]));
+        let freest = devices().filter(|&device| free[device] > noise).max_by(|&a, &b| free[a].total_cmp(&free[b]));
         if let Some(device) = freest {
             return Some(extended(device));
         }
         for device in devices() {
             for other in 0..flow.len() {
-                if !seen[other] && flow[other][device] > 1e-12 {
+                if !seen[other] && flow[other][device] > noise {
                     seen[other] = true;
                     ways.push_back((other, extended(device)));
                 }

@@ -15,10 +15,10 @@ use std::collections::BTreeMap;
 use super::program::{AccuracyMetric, Adapter, BatchPoint, Deployed, IpaInstance, IpaStage, IpaVariant, IpaWeights};
 use crate::base::error::Error;
 use crate::base::finding::{Code, Finding};
+use crate::base::rounding::{ROUNDING, keeps_within};
 use crate::base::units::{Rate, Share, Usd};
 use crate::facts::{Ask, Facts, not_measured};
-use crate::optimize::LOAD_SLACK;
-use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SLACK, SeriesParallel, labels};
+use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SeriesParallel, labels};
 use crate::plan::{Certificate, Claims, Dispatch, Gear, Stage, pipeline_accuracy};
 use crate::problem::{Ipa, Problem, RoomSettings, Task};
 use crate::rooms;
@@ -278,7 +278,7 @@ impl Program {
             return 0.0;
         }
         while load < most {
-            let reached = self.reach(load * (1.0 + LOAD_SLACK), most);
+            let reached = self.reach(load * (1.0 + ROUNDING), most);
             if reached <= load {
                 return load;
             }
@@ -329,7 +329,7 @@ impl Program {
             goal: Goal::Cheapest { accuracy_at_least: 0.0 },
             limit: self.pipeline.sla_s,
         };
-        labels::solve(&choice).is_some_and(|picked| picked.cost <= f64::from(self.budget) * (1.0 + SLACK))
+        labels::solve(&choice).is_some_and(|picked| keeps_within(picked.cost, f64::from(self.budget)))
     }
 
     /// Returns the best choices for all loads up to `most`, the lowest first; each of them can be carried.
@@ -345,7 +345,7 @@ impl Program {
                 let Some(best) = self.best_at(load) else { break };
                 let (from, up_to) = (best.from.max(lo), load);
                 // Rounding may put the lowest load of a choice just above the load that it was found for.
-                load = if best.from > lo { best.from.min(load) * (1.0 - LOAD_SLACK) } else { lo };
+                load = if best.from > lo { best.from.min(load) * (1.0 - ROUNDING) } else { lo };
                 match ranges.last_mut() {
                     Some(last) if last.stages == best.stages => last.from = from,
                     _ => ranges.push(Range { from, up_to, ..best }),

@@ -10,6 +10,7 @@
 
 use serde::Deserialize;
 
+use crate::base::rounding::ROUNDING;
 use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SeriesParallel, labels};
 
 /// An instance as the paper's adapter sees it at one decision; the format of the reference instances.
@@ -97,7 +98,7 @@ pub struct BatchPoint {
 impl BatchPoint {
     /// Returns the fewest replicas that carry a rate.
     pub(super) fn replicas_for(&self, rate_rps: f64) -> f64 {
-        (rate_rps / self.throughput_rps - 1e-9).ceil().max(1.0)
+        (rate_rps / self.throughput_rps - ROUNDING).ceil().max(1.0)
     }
 }
 

@@ -7,9 +7,9 @@ use super::model::CascadeModel;
 use super::placement::Rated;
 use super::search::FoundPlacement;
 use super::switching::{self, Decided, Limits, Runner};
+use crate::base::rounding::ROUNDING;
 use crate::base::units::{Accuracy, Certainty, Factor, Millis, Rate, Share, Usd};
 use crate::facts::Facts;
-use crate::optimize::LOAD_SLACK;
 use crate::plan::{
     AccuracyClaim, Claims, Dispatch, Exit, Gear, Lane, LatencyClaim, Passage, Plan, PlanFormat, Pool, Provenance,
     Stage, Switch, Turns,
@@ -125,7 +125,7 @@ fn pools(model: &CascadeModel, counts: &[u32], names: &[String], gears: &[Gear])
 
 /// Tells whether requests stay where they began: wherever that carries what is asked.
 fn stays(rated: &Rated, found: &FoundPlacement, up_to: f64) -> bool {
-    rated.carries_staying(&found.counts) >= up_to * (1.0 - LOAD_SLACK)
+    rated.carries_staying(&found.counts) >= up_to * (1.0 - ROUNDING)
 }
 
 fn gear(model: &CascadeModel, found: &FoundPlacement, names: &[String], rated: usize, up_to: f64) -> Gear {

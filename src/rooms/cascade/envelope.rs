@@ -5,7 +5,8 @@
 //! is discretised and nothing iterates.
 
 use super::placement::Rated;
-use crate::optimize::{LOAD_SLACK, few};
+use crate::base::rounding::{ROUNDING, SUMS};
+use crate::optimize::few;
 use crate::workload::RecordedLoad;
 
 /// What is asked: rates, and the part of all requests that comes at each.
@@ -38,7 +39,7 @@ impl LoadShares {
 
 /// Tells whether a capacity carries a rate, but for rounding.
 fn carries(capacity: f64, rate: f64) -> bool {
-    rate <= capacity * (1.0 + LOAD_SLACK)
+    rate <= capacity * (1.0 + ROUNDING)
 }
 
 /// A step of the envelope.
@@ -87,9 +88,9 @@ pub(in crate::rooms) fn steps(rated: &[Rated], load: &LoadShares, most: impl Fn(
             break;
         }
         let capacity = most(cascade).min(max);
-        if capacity > carried * (1.0 + LOAD_SLACK) {
+        if capacity > carried * (1.0 + ROUNDING) {
             // Of equally accurate ones that which carries more serves alone.
-            steps.pop_if(|last| last.accuracy <= cascade.accuracy + 1e-12);
+            steps.pop_if(|last| last.accuracy <= cascade.accuracy + SUMS);
             steps.push(EnvelopeStep { rated: index, up_to: capacity, accuracy: cascade.accuracy });
         }
     }

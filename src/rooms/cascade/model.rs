@@ -5,6 +5,7 @@ use super::latency::{Device, Speeds, devices};
 use super::placement::{MOST_MODELS, Rated, Slot, Yard, slots};
 use super::search::{FoundPlacement, MOST_SCORES, PlacementAim, PlacementSearch};
 use crate::base::error::Error;
+use crate::base::rounding::SUMS;
 use crate::base::units::Accuracy;
 use crate::facts::Facts;
 use crate::problem::Problem;
@@ -56,7 +57,7 @@ impl CascadeModel {
         let slots = slots(&devices, &memory_mb, used);
         let least = problem.goal.accuracy_at_least.map_or(0.0, Accuracy::get);
         let yard = Yard { devices: &devices, slots: &slots, speeds: &speeds, parts };
-        let enough = cascades.iter().enumerate().filter(|(_, cascade)| cascade.accuracy >= least - 1e-12);
+        let enough = cascades.iter().enumerate().filter(|(_, cascade)| cascade.accuracy >= least - SUMS);
         let mut rated: Vec<Rated> = enough.filter_map(|(index, cascade)| yard.rate(index, cascade)).collect();
         let work = |rated: &Rated| cascades[rated.cascade].reach.iter().sum::<f64>();
         rated.sort_by(|a, b| b.accuracy.total_cmp(&a.accuracy).then(work(a).total_cmp(&work(b))));

@@ -14,6 +14,7 @@
 //! different ones; the flow then has gains, and a linear program with a row a model and a pattern tells the rate.
 
 use super::latency::{Device, Speeds};
+use crate::base::rounding::SUMS;
 use crate::optimize::lp;
 use crate::rooms::exits::Cascade;
 
@@ -35,7 +36,7 @@ pub(in crate::rooms) fn slots(devices: &[Device], memory_mb: &[f64], used: u32) 
     for (index, device) in devices.iter().enumerate() {
         let size =
             |set: u32| memory_mb.iter().enumerate().filter(|(m, _)| set >> m & 1 == 1).map(|(_, mb)| mb).sum::<f64>();
-        let fits = |set: u32| size(set) <= device.memory_mb * (1.0 + 1e-12);
+        let fits = |set: u32| size(set) <= device.memory_mb * (1.0 + SUMS);
         let bits = || (0..memory_mb.len()).map(|model| 1_u32 << model).filter(|bit| used & bit != 0);
         let is_maximal = |set: u32| fits(set) && bits().all(|bit| set & bit != 0 || !fits(set | bit));
         // Subsets of `used`, the largest first.
@@ -244,11 +245,14 @@ impl Moves {
             .flat_map(|member| (0..slots).map(move |slot| (member, slot)))
             .filter(|&(member, slot)| counts[slot] > 0.0 && self.work[member][slot].is_finite())
             .collect();
+        // Work in the unit of the lightest, a power of two, which rounds nothing: the linear program wants numbers near 1.
+        let lightest = pairs.iter().map(|&(member, slot)| self.work[member][slot]).fold(f64::INFINITY, f64::min);
+        let unit = if lightest > 0.0 && lightest.is_finite() { lightest.log2().floor().exp2() } else { 1.0 };
         let mut rows = vec![vec![0.0; pairs.len() + 1]; members + slots];
         let mut limits = vec![0.0; members + slots];
         for (column, &(member, slot)) in pairs.iter().enumerate() {
             rows[member][column + 1] = -1.0;
-            rows[members + slot][column + 1] = self.work[member][slot];
+            rows[members + slot][column + 1] = self.work[member][slot] / unit;
         }
         rows[..members].iter_mut().for_each(|row| row[0] = 1.0);
         for slot in 0..slots {
@@ -265,6 +269,6 @@ impl Moves {
             let sum: f64 = row.iter().sum();
             row.iter_mut().for_each(|part| *part = if sum > 0.0 { *part / sum } else { 0.0 });
         }
-        (rate, parts)
+        (rate / unit, parts)
     }
 }

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::envelope::{self, EnvelopeStep, LoadShares};
 use super::model::CascadeModel;
 use super::prove::{self, Proving, target};
-use super::search::{FoundPlacement, PlacementAim, SLACK};
+use super::search::{FoundPlacement, PlacementAim};
 use super::{baselines, decode};
 use crate::base::error::Error;
+use crate::base::rounding::{ROUNDING, SUMS};
 use crate::base::units::{Accuracy, Millis};
 use crate::facts::Ask;
-use crate::optimize::LOAD_SLACK;
 use crate::plan::{Certificate, Plan, Pool};
 use crate::problem::{CascadeSettings, GoalKind, Problem, Resource, RoomSettings};
 use crate::rooms::exits::{Cascade, Records, SearchGrid, frontier, recount, thinning_loss};
@@ -266,9 +266,9 @@ impl<'a> Planning<'a> {
         let first_is_accuracy = problem.goal.valued_as() != GoalKind::MostAccurate;
         let allowed = |best: &BestPlacement| {
             if first_is_accuracy {
-                best.found.accuracy >= accuracy - tolerances.accuracy.get() - SLACK
+                best.found.accuracy >= accuracy - tolerances.accuracy.get() - SUMS
             } else {
-                best.found.price <= price + f64::from(tolerances.cores) * core * (1.0 + LOAD_SLACK)
+                best.found.price <= price + f64::from(tolerances.cores) * core * (1.0 + ROUNDING)
             }
         };
         let of_level = |best: BestPlacement| {
@@ -293,7 +293,7 @@ impl<'a> Planning<'a> {
             faster.slo.latency_ms = Millis::saturating(latency_ms);
             let model = self.model(&faster)?;
             let found = model.solve(&faster, load, PlacementAim::MostAccurate);
-            Ok(found.filter(|found| found.accuracy >= least - 1e-12).map(|found| (model, found)))
+            Ok(found.filter(|found| found.accuracy >= least - SUMS).map(|found| (model, found)))
         };
         let (mut refused, mut kept) = (0.0, problem.slo.latency_ms.get());
         let Some(mut best) = within(kept)? else { return Ok(None) };
@@ -330,7 +330,7 @@ impl<'a> Planning<'a> {
         let best = self.switched(problem, load, best);
         let least = target(problem).unwrap_or(0.0);
         // What the search takes for enough is enough here too: rounding must not make a plan dearer.
-        let is_enough = |one: &Switched| one.accuracy() >= least - SLACK;
+        let is_enough = |one: &Switched| one.accuracy() >= least - SUMS;
         if is_enough(&best) {
             return Ok(best);
         }
@@ -373,7 +373,7 @@ impl<'a> Planning<'a> {
             GoalKind::MostAccurate => switched.accuracy(),
             _ => best.objective,
         };
-        let lost = if best.found.accuracy - objective > 1e-9 && problem.goal.kind == GoalKind::MostAccurate {
+        let lost = if best.found.accuracy - objective > ROUNDING && problem.goal.kind == GoalKind::MostAccurate {
             "; changes between them, as played on the trace, are part of the gap"
         } else {
             ""

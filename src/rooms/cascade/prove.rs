@@ -5,9 +5,9 @@
 
 use super::envelope::{EnvelopeStep, LoadShares};
 use super::plan::{BestPlacement, Planning, Switched};
-use super::search::SLACK;
 use crate::base::error::Error;
 use crate::base::finding::Findings;
+use crate::base::rounding::{SUMS, equal, keeps_within};
 use crate::base::units::{Accuracy, Share};
 use crate::plan::{Against, Proof};
 use crate::problem::{CascadeSettings, GoalKind, Problem};
@@ -91,13 +91,13 @@ impl Planning<'_> {
         let mut objective = f64::NEG_INFINITY;
         for margin in margins {
             let Some(next) = self.best_above(problem, load, proving.least + margin)? else { continue };
-            if (next.objective - objective).abs() <= SLACK {
+            if equal(next.objective, objective) {
                 continue;
             }
             objective = next.objective;
             let next = self.switched(problem, load, next);
             // What changes of gear cost the target itself need not be tested: that is known without the samples of the proof.
-            if next.accuracy() < proving.least - SLACK {
+            if next.accuracy() < proving.least - SUMS {
                 continue;
             }
             let tested = self.test(&next, &proving.records, target);
@@ -111,7 +111,7 @@ impl Planning<'_> {
             let tested = self.test(&best, &proving.records, target);
             if tested.holds {
                 // Where changes of gear made the best aim higher, the path may end below it.
-                let better = proved.filter(|proved| proved.best.objective > best.best.objective + SLACK);
+                let better = proved.filter(|proved| !keeps_within(proved.best.objective, best.best.objective));
                 return Ok(Ok(better.unwrap_or(best)));
             }
             failed = Some(tested);

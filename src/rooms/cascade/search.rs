@@ -8,15 +8,15 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::envelope::{self, EnvelopeStep, LoadShares};
 use super::placement::{Rated, Slot, used};
+use crate::base::rounding::SUMS;
 use crate::base::units::Accuracy;
+use crate::optimize::fleet::fleets;
 use crate::problem::{GoalKind, Problem};
 
 /// Vectors of counts that are scored one by one.
 const MOST_VECTORS: f64 = 1e6;
 /// Cascades times vectors that are scored one by one.
 pub(in crate::rooms) const MOST_SCORES: f64 = 3e8;
-/// Slack that rounding may cost when accuracies are compared.
-pub(super) const SLACK: f64 = 1e-12;
 
 /// What to make best.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -127,7 +127,7 @@ impl PlacementSearch<'_> {
 
     fn is_enough(&self, accuracy: f64) -> bool {
         match self.aim {
-            PlacementAim::Cheapest { accuracy_at_least } => accuracy >= accuracy_at_least - SLACK,
+            PlacementAim::Cheapest { accuracy_at_least } => accuracy >= accuracy_at_least - SUMS,
             PlacementAim::MostAccurate => true,
         }
     }
@@ -165,7 +165,7 @@ impl PlacementSearch<'_> {
     fn consider(&self, counts: &[u32], best: &mut Option<(Worth, Vec<u32>)>) {
         // What is dearer need not be scored.
         if let (PlacementAim::Cheapest { .. }, Some((Worth(price, ..), _))) = (self.aim, &*best)
-            && -self.price(counts) < *price - SLACK
+            && !is_as_good(-self.price(counts), *price)
         {
             return;
         }
@@ -204,19 +204,7 @@ impl PlacementSearch<'_> {
         if self.aim == PlacementAim::MostAccurate {
             return vec![self.devices.iter().map(|(most, _)| *most).collect()];
         }
-        let mut fleets = vec![Vec::new()];
-        for (most, _) in self.devices {
-            let longer = |fleet: Vec<u32>| {
-                (0..=*most).map(move |count| fleet.iter().copied().chain([count]).collect::<Vec<u32>>())
-            };
-            fleets = fleets.into_iter().flat_map(longer).collect();
-        }
-        let price = |fleet: &Vec<u32>| -> f64 {
-            fleet.iter().zip(self.devices).map(|(&count, (_, price))| f64::from(count) * price).sum()
-        };
-        let size = |fleet: &Vec<u32>| fleet.iter().sum::<u32>();
-        fleets.sort_by(|a, b| price(a).total_cmp(&price(b)).then(size(a).cmp(&size(b))));
-        fleets
+        fleets(self.devices).into_iter().map(|(_, fleet)| fleet).collect()
     }
 
     fn climb_within(&self, of_device: &[u32]) -> Option<Vec<u32>> {
@@ -241,7 +229,7 @@ impl PlacementSearch<'_> {
             let scored: Vec<(f64, Vec<u32>)> =
                 neighbours.into_par_iter().map(|counts| (self.hill(&counts), counts)).collect();
             let better = scored.into_iter().max_by(|a, b| a.0.total_cmp(&b.0));
-            match better.filter(|(other, _)| *other > height + SLACK) {
+            match better.filter(|(other, _)| *other > height + SUMS) {
                 Some((other, counts)) => (height, best) = (other, counts),
                 None => return Some(best),
             }
@@ -277,11 +265,8 @@ impl PlacementSearch<'_> {
 
     /// Returns the price below which no fleet can keep all limits, as far as the relaxation tells.
     fn price_bound(&self) -> f64 {
-        let price = |fleet: &Vec<u32>| -> f64 {
-            fleet.iter().zip(self.devices).map(|(&count, (_, price))| f64::from(count) * price).sum()
-        };
-        let enough = |fleet: &&Vec<u32>| self.relaxed(fleet).is_some_and(|bound| self.is_enough(bound));
-        self.fleets().iter().find(enough).map_or(f64::INFINITY, price)
+        let enough = |fleet: &&(f64, Vec<u32>)| self.relaxed(&fleet.1).is_some_and(|bound| self.is_enough(bound));
+        fleets(self.devices).iter().find(enough).map_or(f64::INFINITY, |(price, _)| *price)
     }
 
     fn found(&self, counts: Vec<u32>, is_exact: bool) -> FoundPlacement {
@@ -303,8 +288,16 @@ impl PlacementSearch<'_> {
 
 /// Tells whether one placement is worth more than another, rounding aside.
 fn is_better(Worth(a, b, c): Worth, Worth(x, y, z): Worth) -> bool {
-    if (a - x).abs() > SLACK {
-        return a > x;
+    for (one, other) in [(a, x), (b, y), (c, z)] {
+        match (is_as_good(one, other), is_as_good(other, one)) {
+            (true, true) => {}
+            (better, _) => return better,
+        }
     }
-    if (b - y).abs() > SLACK { b > y } else { c > z + SLACK }
+    false
+}
+
+/// Tells whether a number is no smaller than another of its unit, rounding aside.
+fn is_as_good(one: f64, other: f64) -> bool {
+    one >= other - SUMS * other.abs()
 }

@@ -1,18 +1,19 @@
 //! Mixtures: two ways side by side in a stage, each with a fixed part of its calls.
 //!
 //! ```text
-//! accuracy s·a + (1 − s)·b       cost the sum       law s·F_a(s·λ) + (1 − s)·F_b((1 − s)·λ)
+//! accuracy s·a + (1 − s)·b       cost the sum       distribution s·F_a(s·λ) + (1 − s)·F_b((1 − s)·λ)
 //! ```
 //!
 //! Parts are eighths at every load, so what can be chosen does not depend on the load and breakpoints stay exact. Of the ways
-//! of one variant at one part only those can be in a best mixture that no other beats in cost and law: the mixture depends on
+//! of one variant at one part only those can be in a best mixture that no other beats in cost and responses: the mixture depends on
 //! them through these alone, and monotonically.
 
 use super::climb::Model;
 use super::ways::Way;
-use crate::optimize::choice::{Alternative, Metric, Picked, SLACK, Table};
-use crate::plan::law::flow::Law;
+use crate::base::rounding::{ROUNDING, keeps_within};
+use crate::optimize::choice::{Alternative, Metric, Picked, Table};
 use crate::problem::{Problem, Task};
+use crate::stats::GridDistribution;
 
 /// Parts of a stage's calls that a lane may get are multiples of 1 ÷ this.
 pub(super) const PARTS: u32 = 8;
@@ -29,7 +30,7 @@ pub(super) struct Portion {
 /// What a stage may do at a load.
 pub(super) struct Offer {
     pub portions: Vec<Portion>,
-    pub alternative: Alternative<Law>,
+    pub alternative: Alternative<GridDistribution>,
 }
 
 /// Tells whether any stage may be a mixture.
@@ -109,7 +110,7 @@ pub(super) fn of_stage(model: &Model<'_>, stage: usize, load: f64, bar: &Bar<'_>
                         {
                             continue;
                         }
-                        let delay = a.law.or(share, &b.law);
+                        let delay = a.responses.or(share, &b.responses);
                         let portion = |lane: &Lane, share: f64| Portion { way: lane.way, share };
                         offers.push(Offer {
                             portions: vec![portion(a, share), portion(b, 1.0 - share)],
@@ -127,7 +128,7 @@ pub(super) fn of_stage(model: &Model<'_>, stage: usize, load: f64, bar: &Bar<'_>
 struct Lane {
     way: usize,
     cost: f64,
-    law: Law,
+    responses: GridDistribution,
 }
 
 /// Returns the ways of a variant that no other beats at this part of the load, the cheapest first, without those that alone make
@@ -140,9 +141,9 @@ fn lanes(model: &Model<'_>, stage: usize, variant: usize, load: f64, part: u32) 
         if way.flow().utilisation(share * load / way.part) >= 1.0 {
             return None;
         }
-        let law = model.law(way, share * load);
-        let in_time = share * (1.0 - law.in_time()) <= late + SLACK;
-        in_time.then(|| Lane { way: index, cost: f64::from(way.candidate.cores()), law })
+        let responses = model.responses(way, share * load);
+        let in_time = share * (1.0 - responses.in_time()) <= late + ROUNDING;
+        in_time.then(|| Lane { way: index, cost: f64::from(way.candidate.cores()), responses })
     };
     let mut all: Vec<Lane> = ways.filter_map(lane).collect();
     all.sort_by(|a, b| a.cost.total_cmp(&b.cost));
@@ -150,7 +151,7 @@ fn lanes(model: &Model<'_>, stage: usize, variant: usize, load: f64, part: u32) 
     for lane in all {
         // Ways of other cores are other pools, and only those can be mixed with ways of the same variant.
         let cores = |lane: &Lane| model.ways[stage][lane.way].candidate.cores_each;
-        let beats = |other: &Lane| cores(other) == cores(&lane) && other.law.no_later_than(&lane.law);
+        let beats = |other: &Lane| cores(other) == cores(&lane) && other.responses.no_later_than(&lane.responses);
         if !kept.iter().any(beats) {
             kept.push(lane);
         }
@@ -164,12 +165,12 @@ fn is_one_pool(one: &Way, other: &Way) -> bool {
 }
 
 fn clears(model: &Model<'_>, bar: &Bar<'_>, cost: f64, accuracy: f64) -> bool {
-    if cost > f64::from(model.problem.core_budget()) * (1.0 + SLACK) {
+    if !keeps_within(cost, f64::from(model.problem.core_budget())) {
         return false;
     }
     match bar {
         Bar::Best(best) => model.goal().value(accuracy, cost).is_some_and(|value| {
-            let slack = SLACK * (1.0 + value.abs());
+            let slack = model.goal().rounding(accuracy, cost);
             best.is_none_or(|best| {
                 model.goal().value(best.accuracy, best.cost).is_none_or(|known| value >= known - slack)
             })
@@ -202,8 +203,8 @@ mod tests {
     use super::{PARTS, is_one_pool};
     use crate::facts::Facts;
     use crate::optimize::choice::{Alternative, Choice, enumerate};
-    use crate::plan::law::flow::Law;
     use crate::problem::Problem;
+    use crate::stats::GridDistribution;
 
     fn drawn(rng: &mut ChaCha8Rng) -> Problem {
         let goal = match rng.random_range(0..3) {
@@ -236,14 +237,14 @@ mod tests {
     }
 
     /// Everything that a stage can be, whatever it is worth.
-    fn everything(model: &Model<'_>, stage: usize, load: f64) -> Vec<Alternative<Law>> {
+    fn everything(model: &Model<'_>, stage: usize, load: f64) -> Vec<Alternative<GridDistribution>> {
         let ways = &model.ways[stage];
         let accuracy = |index: usize| model.accuracies[stage][ways[index].variant];
         let cost = |index: usize| f64::from(ways[index].candidate.cores());
         let alone = |index: usize| Alternative {
             accuracy: accuracy(index),
             cost: cost(index),
-            delay: model.law(&ways[index], load),
+            delay: model.responses(&ways[index], load),
             blend: ways[index].variant,
         };
         let mut all: Vec<_> = (0..ways.len()).map(alone).collect();
@@ -256,11 +257,11 @@ mod tests {
                     let share = f64::from(part) / f64::from(PARTS);
                     // Two variants: blends 2 to 8 are the eighths of the first.
                     let is_same = ways[one].variant == ways[other].variant;
-                    let law = |index: usize, share: f64| model.law(&ways[index], share * load);
+                    let lane = |index: usize, share: f64| model.responses(&ways[index], share * load);
                     all.push(Alternative {
                         accuracy: share * accuracy(one) + (1.0 - share) * accuracy(other),
                         cost: cost(one) + cost(other),
-                        delay: law(one, share).or(share, &law(other, 1.0 - share)),
+                        delay: lane(one, share).or(share, &lane(other, 1.0 - share)),
                         blend: if is_same { ways[one].variant } else { 1 + part as usize },
                     });
                 }

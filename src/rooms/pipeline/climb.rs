@@ -5,13 +5,14 @@
 //! carries: these are the exact breakpoints.
 
 use crate::base::error::Error;
+use crate::base::rounding::{ROUNDING, keeps_within};
 use crate::facts::Ask;
-use crate::optimize::LOAD_SLACK;
-use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SLACK, SeriesParallel, Table, labels};
-use crate::plan::law::flow::Law;
+use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SeriesParallel, Table, labels};
+use crate::plan::law::flow::STEPS as GRID;
 use crate::problem::{GoalKind, PipelineAccuracy, Problem};
 use crate::rooms::gears::cores_of;
 use crate::rooms::goal;
+use crate::stats::GridDistribution;
 
 use super::blend::{self, Bar, Portion, mixes};
 use super::machines::OnMachines;
@@ -19,7 +20,7 @@ use super::ways::{Way, of_stage};
 
 /// Steps of the bisection for the highest load of a gear.
 const STEPS: usize = 48;
-/// Least weight of cores: among equally accurate choices the one with fewer is best.
+/// Least weight of cores, as a part of that of accuracy: among equally accurate choices the one with fewer is best.
 const LEAST_WEIGHT: f64 = 1e-9;
 /// The lowest load that is planned for, as a part of the highest.
 const LOWEST: f64 = 1e-3;
@@ -61,7 +62,7 @@ pub(super) struct Chosen {
 
 /// The integer program at a load, and the lanes that each alternative stands for.
 struct Program {
-    choice: Choice<Law>,
+    choice: Choice<GridDistribution>,
     portions: Vec<Vec<Vec<Portion>>>,
 }
 
@@ -123,7 +124,7 @@ impl<'a> Model<'a> {
             if up_to >= most {
                 return Some(steps);
             }
-            load = up_to * (1.0 + LOAD_SLACK);
+            load = up_to * (1.0 + ROUNDING);
         }
     }
 
@@ -179,7 +180,7 @@ impl<'a> Model<'a> {
     /// Returns the cheapest choice at a load that is so accurate, within a cost.
     pub fn cheapest(&self, load: f64, accuracy_at_least: f64, cost_at_most: f64) -> Option<Chosen> {
         let chosen = self.with_goal(Goal::Cheapest { accuracy_at_least }).best_of_level(load)?;
-        (chosen.cost <= cost_at_most * (1.0 + SLACK)).then_some(chosen)
+        keeps_within(chosen.cost, cost_at_most).then_some(chosen)
     }
 
     /// Returns the best choice of the goal's first level at a load.
@@ -197,13 +198,14 @@ impl<'a> Model<'a> {
         // Among equals the one without mixtures.
         let order = |chosen: &Chosen| (chosen.value, chosen.accuracy, -chosen.cost);
         let is_better = |found: &Chosen, known: &Chosen| {
+            let of_value = self.goal().rounding(known.accuracy, known.cost);
+            let of_cost = ROUNDING * known.cost;
             let (found, known) = (order(found), order(known));
-            let slack = |value: f64| SLACK * (1.0 + value.abs());
-            found.0 > known.0 + slack(known.0)
-                || (found.0 >= known.0 - slack(known.0)
-                    && found.1 >= known.1 - SLACK
-                    && found.2 >= known.2 - slack(known.2)
-                    && (found.1 > known.1 + SLACK || found.2 > known.2 + slack(known.2)))
+            found.0 > known.0 + of_value
+                || (found.0 >= known.0 - of_value
+                    && found.1 >= known.1 - ROUNDING
+                    && found.2 >= known.2 - of_cost
+                    && (found.1 > known.1 + ROUNDING || found.2 > known.2 + of_cost))
         };
         match (found, known) {
             (Some(found), Some(known)) => Some(if is_better(&found, &known) { found } else { known }),
@@ -214,7 +216,7 @@ impl<'a> Model<'a> {
     fn best_in(&self, program: &Program) -> Option<Picked> {
         let choice = &program.choice;
         let budget = f64::from(self.problem.core_budget());
-        let within = |picked: &Picked| picked.cost <= budget * (1.0 + SLACK);
+        let within = |picked: &Picked| keeps_within(picked.cost, budget);
         let Goal::Weighted { .. } = choice.goal else {
             return labels::solve(choice).filter(within);
         };
@@ -265,7 +267,7 @@ impl<'a> Model<'a> {
                 let alternative = Alternative {
                     accuracy: accuracies[way.variant],
                     cost: f64::from(way.candidate.cores()),
-                    delay: self.law(way, load),
+                    delay: self.responses(way, load),
                     blend: way.variant,
                 };
                 (alternative, vec![Portion { way: index, share: 1.0 }])
@@ -280,7 +282,7 @@ impl<'a> Model<'a> {
     }
 
     /// Returns the integer program without anything to choose from.
-    pub fn outline(&self) -> Choice<Law> {
+    pub fn outline(&self) -> Choice<GridDistribution> {
         let (walk, metric) = (self.walk.clone(), self.metric.clone());
         Choice { stages: Vec::new(), walk, metric, goal: self.goal(), limit: self.problem.slo.quantile.get() }
     }
@@ -300,9 +302,9 @@ impl<'a> Model<'a> {
         accuracy * others.map(|(_, of)| of.iter().copied().fold(0.0, f64::max)).product::<f64>()
     }
 
-    /// Returns the law of a way's responses; where trials asked for a cut, as if the load were higher.
-    pub fn law(&self, way: &Way, load: f64) -> Law {
-        way.flow().law(load / way.part, self.problem.slo.latency_ms.get())
+    /// Returns the distribution of a way's responses; where trials asked for a cut, as if the load were higher.
+    pub fn responses(&self, way: &Way, load: f64) -> GridDistribution {
+        way.flow().responses(load / way.part, self.problem.slo.latency_ms.get())
     }
 
     /// Returns the lanes of a stage.
@@ -316,22 +318,23 @@ impl<'a> Model<'a> {
         stages.flat_map(move |stage| self.lanes(chosen, stage).map(move |(way, _)| (stage, way)))
     }
 
-    /// Returns the law of a stage's responses: the mixture of its lanes'.
-    fn stage_law(&self, chosen: &Chosen, stage: usize, load: f64) -> Law {
+    /// Returns the distribution of a stage's responses: the mixture of its lanes'.
+    fn stage_responses(&self, chosen: &Chosen, stage: usize, load: f64) -> GridDistribution {
         let mut taken = 0.0;
-        let mut law = Law::never();
+        let mut responses = GridDistribution::never(GRID);
         for (way, share) in self.lanes(chosen, stage) {
             taken += share;
-            law = self.law(way, share * load).or((share / taken).min(1.0), &law);
+            responses = self.responses(way, share * load).or((share / taken).min(1.0), &responses);
         }
-        law
+        responses
     }
 
     /// Returns the highest load up to `most` at which a choice that keeps the SLO at `from` still keeps it.
     fn carried(&self, chosen: &Chosen, from: f64, most: f64) -> f64 {
         let keeps = |load: f64| {
-            let law = |stage: usize| self.stage_law(chosen, stage, load);
-            self.walk.fold(&law, Law::then, Law::beside).in_time() >= self.problem.slo.quantile.get()
+            let of_stage = |stage: usize| self.stage_responses(chosen, stage, load);
+            self.walk.fold(&of_stage, GridDistribution::then, GridDistribution::beside).in_time()
+                >= self.problem.slo.quantile.get()
         };
         if keeps(most) {
             return most;
@@ -363,7 +366,9 @@ impl<'a> Model<'a> {
             // Divided by the weight of one core, so that cores are the cost.
             GoalKind::Weighted => {
                 let weights = goal.weights.unwrap_or_default();
-                Goal::Weighted { accuracy: weights.accuracy.get() * budget / weights.resource.get().max(LEAST_WEIGHT) }
+                let (accuracy, resource) = (weights.accuracy.get(), weights.resource.get());
+                let least = (LEAST_WEIGHT * accuracy).max(f64::MIN_POSITIVE);
+                Goal::Weighted { accuracy: accuracy / resource.max(least) * budget }
             }
         }
     }

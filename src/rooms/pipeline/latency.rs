@@ -6,7 +6,7 @@ use crate::base::error::Error;
 use crate::base::units::Millis;
 use crate::problem::Criterion;
 
-/// Steps of the bisection: the SLO is found to the grid of the laws, 1/256 of what was asked for.
+/// Steps of the bisection: the SLO is found to the grid of response times, 1/256 of what was asked for.
 const STEPS: usize = 8;
 
 /// Returns the step with the choice of the shortest SLO, and the model whose ways it numbers.

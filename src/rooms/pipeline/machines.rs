@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::base::rounding::keeps_within;
 use crate::facts::Facts;
 use crate::optimize::choice::placed::{Placed, Site};
 use crate::optimize::choice::{Alternative, Choice, Goal, labels};
@@ -16,9 +17,6 @@ use crate::rooms::machines::{self, Packing, kinds, size};
 use super::blend::Portion;
 use super::climb::{Chosen, Model};
 use super::ways::Way;
-
-/// Prices below this apart are equal, relative.
-const COST_SLACK: f64 = 1e-9;
 
 /// What there is to rent, and what each way takes of it.
 #[derive(Debug, Clone)]
@@ -119,7 +117,7 @@ impl<'a> AtLoad<'a> {
                 Alternative {
                     accuracy: accuracies[way.variant],
                     cost: on.share(class, replicas),
-                    delay: Placed::new(model.law(way, load), &[(place, replicas)], Arc::clone(&site)),
+                    delay: Placed::new(model.responses(way, load), &[(place, replicas)], Arc::clone(&site)),
                     blend: way.variant,
                 }
             };
@@ -152,8 +150,8 @@ impl Within for AtLoad<'_> {
     type Choice = Vec<usize>;
 
     fn bound(&self, fleet: &[u32]) -> f64 {
-        let cost = cost_of(&self.on.kinds, fleet) * (1.0 + COST_SLACK) + COST_SLACK;
-        let within = self.stairs.partition_point(|(least, _)| *least <= cost);
+        let cost = cost_of(&self.on.kinds, fleet);
+        let within = self.stairs.partition_point(|(least, _)| keeps_within(*least, cost));
         within.checked_sub(1).map_or(f64::NEG_INFINITY, |stair| self.stairs[stair].1)
     }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::base::error::Error;
+use crate::base::rounding::ROUNDING;
 use crate::base::units::{Accuracy, Rate, Share, Usd};
 use crate::facts::{Ask, Facts};
+use crate::optimize::Solution;
 use crate::optimize::fill::{Ladder, Rung};
-use crate::optimize::{LOAD_SLACK, Solution};
 use crate::plan::{AccuracyClaim, Certificate, Claims, Gear, Lane};
 use crate::profile::Trust;
 
@@ -27,12 +28,12 @@ pub(super) fn gears(
 ) -> Result<Vec<Decoded>, Error> {
     let problem = &ask.problem;
     let mut decoded = Vec::new();
-    for rung in ladder.rungs(until).iter().filter(|rung| rung.to > from * (1.0 + LOAD_SLACK)) {
+    for rung in ladder.rungs(until).iter().filter(|rung| rung.to > from * (1.0 + ROUNDING)) {
         for load in borders(rung, rung.from.max(from), problem.goal.gear_loss_at_most.get()) {
             let instance = ladder.instance();
             let solution = instance.evaluate(&rung.solution.cores, load).expect("less load always fits");
             let bound = ladder.bound_at(load).unwrap_or(solution.value).max(solution.value);
-            if bound - solution.value > 1e-9 {
+            if bound - solution.value > ROUNDING * instance.objective.unit() {
                 let message = format!("at {load} requests/s the plan is worth {}, its bound {bound}", solution.value);
                 return Err(Error::Solver { solver: "own search", message });
             }
@@ -82,7 +83,7 @@ fn borders(rung: &Rung, from: f64, loss: f64) -> Vec<f64> {
     let mass = rung.accuracy_intercept;
     let next_below = |load: f64| if mass > 0.0 && loss > 0.0 { mass / (mass / load + loss) } else { 0.0 };
     let mut next = next_below(rung.to);
-    while next > from * (1.0 + LOAD_SLACK) && next > 0.0 {
+    while next > from * (1.0 + ROUNDING) && next > 0.0 {
         loads.push(next);
         next = next_below(next);
     }

@@ -12,10 +12,11 @@
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::base::error::Error;
+use crate::base::rounding::{ROUNDING, SUMS, keeps_within};
 use crate::facts::{Ask, Facts, not_measured};
+use crate::optimize::Objective;
 use crate::optimize::fleet::mix::{Item, Mix, Squad, worth_keeping};
 use crate::optimize::fleet::{self, Best, NO_LEVELS, Within};
-use crate::optimize::{ACCURACY_SLACK, LOAD_SLACK, Objective};
 use crate::plan::Certificate;
 use crate::problem::{Machine, Problem};
 use crate::rooms::candidates::Candidate;
@@ -29,8 +30,6 @@ use super::decode;
 const STEPS: usize = 32;
 /// The lowest load that is planned for, as a part of the highest.
 const LOWEST: f64 = 1e-3;
-/// Differences of values below this are rounding.
-const CLOSE: f64 = 1e-9;
 
 /// The device whose replicas take cores.
 const CPU: &str = "cpu";
@@ -180,7 +179,7 @@ impl<'a> OnMachines<'a> {
             }
         }
         // At the very border rounding may take away what is there just below it.
-        [0.0, LOAD_SLACK, 2e-6].into_iter().find_map(|part| {
+        [0.0, ROUNDING, 2e-6].into_iter().find_map(|part| {
             let at = low.0 * (1.0 - part);
             Some((at, better(at)?))
         })
@@ -201,7 +200,7 @@ impl<'a> OnMachines<'a> {
     fn revalued(&self, of: &Found, load: f64) -> Option<Found> {
         let (accuracy, _) = self.mix.evaluate(&of.choice, load)?;
         let value = match self.objective {
-            Objective::Cheapest { accuracy_at_least } if accuracy < accuracy_at_least - ACCURACY_SLACK => {
+            Objective::Cheapest { accuracy_at_least } if accuracy < accuracy_at_least - SUMS => {
                 return None;
             }
             Objective::Cheapest { .. } => of.value,
@@ -215,16 +214,17 @@ impl<'a> OnMachines<'a> {
     /// Tells whether another choice is cheaper as the goal sees it, or better by more than the goal lets pass.
     fn is_worth_a_gear(&self, other: &Found, found: &Found) -> bool {
         let loss = self.problem.goal.gear_loss_at_most.get();
-        let cheaper = other.cost < found.cost * (1.0 - CLOSE);
+        let cheaper = !keeps_within(found.cost, other.cost);
         match self.objective {
             Objective::Cheapest { .. } => {
-                cheaper || (other.cost <= found.cost * (1.0 + CLOSE) && other.accuracy > found.accuracy + loss)
+                cheaper || (keeps_within(other.cost, found.cost) && other.accuracy > found.accuracy + loss)
             }
             Objective::MostAccurate => {
-                other.accuracy > found.accuracy + loss || (other.accuracy >= found.accuracy - CLOSE && cheaper)
+                other.accuracy > found.accuracy + loss || (other.accuracy >= found.accuracy - ROUNDING && cheaper)
             }
             Objective::Weighted { accuracy, resource, .. } => {
-                other.value > found.value + (accuracy * loss).min(0.5 * resource * self.smallest_part()) + CLOSE
+                let least = (accuracy * loss).min(0.5 * resource * self.smallest_part());
+                other.value > found.value + least + ROUNDING * self.objective.unit()
             }
             Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => unreachable!("{NO_LEVELS}"),
         }
@@ -322,7 +322,7 @@ fn ways(problem: &Problem, facts: &Facts, kind: &Machine, variant: &str, part: f
             candidate.capacity *= part;
             candidate.machine = Some(kind.name.clone());
             let squad = Squad { size: size(facts, variant, &candidate), capacity: candidate.capacity };
-            let is_enough = candidate.capacity >= highest * (1.0 + LOAD_SLACK);
+            let is_enough = candidate.capacity >= highest * (1.0 + ROUNDING);
             ways.push((squad, candidate));
             if is_enough {
                 break;

@@ -2,9 +2,10 @@
 
 use super::decode;
 use crate::base::error::Error;
+use crate::base::rounding::ROUNDING;
 use crate::facts::Ask;
 use crate::optimize::fill::{Ladder, at_load};
-use crate::optimize::{Instance, Item, LOAD_SLACK, Objective, Solution};
+use crate::optimize::{Instance, Item, Objective, Solution};
 use crate::problem::Problem;
 use crate::rooms::candidates::Candidate;
 use crate::rooms::gears::assemble;
@@ -87,7 +88,7 @@ impl Opened for OnCores<'_> {
             let ladder = Ladder::between(carried, until, &instance);
             gears.extend(decode::gears(self.ask, self.candidates, &self.model, &ladder, carried..until)?);
             carried = ladder.max_load().min(until);
-            if carried < until * (1.0 - LOAD_SLACK) {
+            if carried < until * (1.0 - ROUNDING) {
                 return Ok(Planned::NotCarried);
             }
         }

@@ -6,7 +6,7 @@
 
 use super::Station;
 use super::arrivals::Arrivals;
-use super::grid::{ROUGH, USUAL, few};
+use super::atoms::{ROUGH, USUAL, few};
 
 /// Steps in which what is left of a hold is known.
 const HOLD_STEPS: usize = 24;

@@ -1,10 +1,11 @@
 //! From waits to responses: how many find a replica free, and when the last call of a request is done.
 
+use super::atoms::{FINE, few, latest};
 use super::chain::{Chain, LEAST, Lane};
-use super::grid::{Bins, FINE, Grid, few, latest};
 use super::wait::{Waiting, Waits};
+use crate::stats::Bins;
 
-/// Returns the law of responses.
+/// Returns the distribution of responses.
 pub fn of(waiting: &Waiting<'_>, chain: &Chain) -> Bins {
     let lane = waiting.lane;
     let idle = waiting.idle(chain);
@@ -13,7 +14,7 @@ pub fn of(waiting: &Waiting<'_>, chain: &Chain) -> Bins {
     let part_busy = while_busy / all;
     let several = Several::of(lane, part_busy);
     let (mut busy, came) = waiting.busy(chain, &several.odds);
-    let mut ends = Ends { waiting, mass: Grid::empty() };
+    let mut ends = Ends { waiting, mass: waiting.grid.empty() };
     let is_burst = lane.arrivals.most_batches(lane.batch) > 1;
     let left = lane.station.queue_left();
     if lane.servers == 1 {
@@ -146,12 +147,12 @@ impl Ends<'_> {
             let mut waits = self.waiting.none();
             self.waiting.settle(&mut waits, own, begins, if own < lane.batch { lane.hold_ms } else { 0.0 }, mass * p);
             for size in 1..waits.len() {
-                let bins = std::mem::replace(&mut waits[size], Grid::empty());
+                let bins = std::mem::replace(&mut waits[size], self.waiting.grid.empty());
                 let total: f64 = bins.iter().sum();
                 if total < LEAST {
                     continue;
                 }
-                let step = |(step, p): (usize, &f64)| self.waiting.grid.step * step as f64 * p;
+                let step = |(step, p): (usize, &f64)| self.waiting.grid.step_ms * step as f64 * p;
                 let wait = bins.iter().enumerate().map(step).sum::<f64>() / total;
                 let earlier: Vec<f64> = if running == 0 {
                     (1..=(batches - 1) % lane.servers).map(|_| wait - begins).collect()

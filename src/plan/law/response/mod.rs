@@ -10,26 +10,28 @@
 //!
 //! `chain` solves what one replica that is c times as fast leaves behind whenever it begins a batch, for Poisson requests
 //! of several calls each (a stream that earlier stages pace finds a smaller queue, [`Station::arrivals_scv`]); `wait` follows a request from when it comes, so the size of its batch is known with its wait, and
-//! with it the law of its service. With c replicas fewer requests find all of them busy than find the fast one busy:
+//! with it the distribution of its service. With c replicas fewer requests find all of them busy than find the fast one busy:
 //! `M^[X]`/M/c at the same use says how many, and the others only wait for companions.
 //!
-//! Exact but for the grid of 1,024 steps and the few atoms that stand for a law: M/G/1, `M^[X]`/G/1, batches on one replica
+//! Exact but for the grid of 1,024 steps and the few atoms that stand for a distribution: M/G/1, `M^[X]`/G/1, batches on one replica
 //! without a hold, and M/M/c. Approximations: the fast replica for c > 1 (exact decay of the tail, as in Neuts and
 //! Takahashi), the age of calls left by a full batch (gaps of a Poisson stream), leftovers beyond four batches (which fade
 //! geometrically in the limit).
 
 mod arrivals;
+mod atoms;
 mod chain;
 mod ends;
-mod grid;
 mod wait;
 
 use arrivals::Arrivals;
-use chain::{Chain, LEAST, Lane};
-use grid::{Bins, Grid, STEPS};
+use chain::{Chain, Lane};
 use wait::Waiting;
 
-use crate::stats::Distribution;
+use crate::stats::{Distribution, Grid, GridDistribution};
+
+/// Steps of the grid.
+pub const STEPS: usize = 1024;
 
 /// Least variation of work that QNA reckons with behind a replica: more even work paces no better.
 const LEAST_WORK_SCV: f64 = 0.2;
@@ -37,7 +39,7 @@ const LEAST_WORK_SCV: f64 = 0.2;
 /// One lane with what comes to it.
 #[derive(Debug, Clone)]
 pub struct Station {
-    /// Laws of one call of 1, 2, … samples; as many as may be served together.
+    /// Distributions of one call of 1, 2, … samples; as many as may be served together.
     pub services: Vec<Distribution>,
     /// Replicas.
     pub servers: u32,
@@ -49,69 +51,6 @@ pub struct Station {
     pub calls: f64,
     /// How evenly requests come: squared coefficient of variation of the times between them, 1 of a Poisson stream.
     pub arrivals_scv: f64,
-}
-
-/// The law of a response time on a grid of 1,024 steps; what is beyond its end is missing.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Response {
-    mass: Bins,
-}
-
-impl Response {
-    /// Returns the law of something that takes no time.
-    #[must_use]
-    pub fn at_once() -> Self {
-        let mut mass = Grid::empty();
-        mass[0] = 1.0;
-        Self { mass }
-    }
-
-    /// Returns the law of something that never ends.
-    #[must_use]
-    pub fn never() -> Self {
-        Self { mass: Grid::empty() }
-    }
-
-    /// Returns the law of this and then the other.
-    #[must_use]
-    pub fn then(&self, next: &Self) -> Self {
-        let mut mass = Grid::empty();
-        for (step, p) in self.mass.iter().enumerate().filter(|(_, p)| **p > 0.0) {
-            mass[step..].iter_mut().zip(&next.mass).for_each(|(sum, q)| *sum += p * q);
-        }
-        Self { mass }
-    }
-
-    /// Returns the law of the later of two that begin together.
-    #[must_use]
-    pub fn beside(&self, other: &Self) -> Self {
-        let (mut own, mut others, mut before) = (0.0, 0.0, 0.0);
-        let later = self.mass.iter().zip(&other.mass).map(|(p, q)| {
-            own += p;
-            others += q;
-            own * others - std::mem::replace(&mut before, own * others)
-        });
-        Self { mass: later.collect() }
-    }
-
-    /// Returns the law of one that is this with a probability and the other else.
-    #[must_use]
-    pub fn or(&self, share: f64, other: &Self) -> Self {
-        Self { mass: self.mass.iter().zip(&other.mass).map(|(p, q)| share * p + (1.0 - share) * q).collect() }
-    }
-
-    /// Returns the time that the asked part of responses does not exceed, in milliseconds; `None` beyond the grid. The mass of
-    /// a step is spread over half a step to both sides.
-    #[must_use]
-    pub fn quantile_ms(&self, quantile: f64, span_ms: f64) -> Option<f64> {
-        let mut sum = 0.0;
-        let (step, p) = self.mass.iter().enumerate().find(|(_, p)| {
-            sum += **p;
-            sum >= quantile - LEAST
-        })?;
-        let part = if *p > 0.0 { (quantile - (sum - p)) / p } else { 0.5 };
-        Some(span_ms / STEPS as f64 * (step as f64 - 0.5 + part.clamp(0.0, 1.0)).max(0.0))
-    }
 }
 
 impl Station {
@@ -164,16 +103,16 @@ impl Station {
         self.rate_rps / 1e3 * self.calls / capacity
     }
 
-    /// Returns the law of the time until all calls of a request are done, on a grid that ends at `span_ms`.
+    /// Returns the distribution of the time until all calls of a request are done, on a grid that ends at `span_ms`.
     #[must_use]
-    pub fn response(&self, span_ms: f64) -> Response {
+    pub fn response(&self, span_ms: f64) -> GridDistribution {
         // Closer to saturation nothing settles within a span that anybody asks about.
         if self.full_use() > 1.0 - 1e-6 {
-            return Response::never();
+            return GridDistribution::never(STEPS);
         }
         let lane = Lane::of(self);
         let chain = Chain::of(&lane);
-        let waiting = Waiting::new(&lane, Grid { step: span_ms / STEPS as f64 });
-        Response { mass: ends::of(&waiting, &chain) }
+        let waiting = Waiting::new(&lane, Grid::new(span_ms, STEPS));
+        GridDistribution::from_bins(&ends::of(&waiting, &chain))
     }
 }

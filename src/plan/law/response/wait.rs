@@ -1,7 +1,7 @@
 //! How long the last call of a request waits, and how large the batch then is that takes it.
 
 use super::chain::{Chain, LEAST, Lane, oldest};
-use super::grid::{Bins, Grid, STEPS};
+use crate::stats::{Bins, Grid};
 
 /// Batches ahead from which on companions do not matter: the own batch is full before it can begin.
 const FAR: usize = 3;
@@ -28,7 +28,7 @@ pub struct Waiting<'a> {
 impl<'a> Waiting<'a> {
     pub fn new(lane: &'a Lane<'a>, grid: Grid) -> Self {
         let at_most = |step: usize| {
-            let mut counts = lane.arrivals.counts(grid.step * step as f64, lane.batch);
+            let mut counts = lane.arrivals.counts(grid.step_ms * step as f64, lane.batch);
             counts.resize(lane.batch, 0.0);
             let mut sum = 0.0;
             counts.iter_mut().for_each(|p| {
@@ -37,12 +37,12 @@ impl<'a> Waiting<'a> {
             });
             counts
         };
-        let at_most = if lane.batch > 1 { (0..=STEPS).map(at_most).collect() } else { Vec::new() };
+        let at_most = if lane.batch > 1 { (0..=grid.steps).map(at_most).collect() } else { Vec::new() };
         Self { lane, grid, at_most }
     }
 
     pub fn none(&self) -> Waits {
-        vec![Grid::empty(); self.lane.batch + 1]
+        vec![self.grid.empty(); self.lane.batch + 1]
     }
 
     /// Adds a call at a place of its batch: a replica is free for the batch after `free_ms`, and the oldest call's hold
@@ -245,7 +245,7 @@ impl<'a> Queue<'a> {
             }
             let bins = &mut self.far[ahead];
             if bins.is_empty() {
-                *bins = Grid::empty();
+                *bins = self.of.grid.empty();
             }
             bins
         };
@@ -300,7 +300,7 @@ impl<'a> Queue<'a> {
             }
         }
         // From the back to the front, one batch at a time.
-        let mut behind = Grid::empty();
+        let mut behind = grid.empty();
         for bins in self.far.iter().rev() {
             let served = if behind.iter().any(|p| *p > 0.0) { grid.sum(&behind, lane.full()) } else { behind };
             behind = served;
@@ -323,7 +323,7 @@ impl<'a> Queue<'a> {
             if self.next == 0.0 || before == 0.0 {
                 break;
             }
-            let after = tail(self.of.grid.step * (step as f64 + 0.5));
+            let after = tail(self.of.grid.step_ms * (step as f64 + 0.5));
             *bin += self.next * (before - after);
             before = after;
         }
