@@ -102,35 +102,38 @@ impl<'a> Worker<'a> {
         let _on_time = on_time();
         let mut sessions: Vec<Opened<'_>> = Vec::new();
         while let Some(task) = self.next(tasks, !sessions.is_empty()) {
-            let message = match task {
-                Task::Close => {
-                    sessions.clear();
-                    continue;
-                }
-                Task::Open => {
-                    sessions = self.open_all()?;
-                    Message::Up
-                }
-                Task::Serve { work, variant, samples, sent } => {
-                    let began = Instant::now();
-                    let opened = sessions
-                        .iter_mut()
-                        .find(|opened| opened.variant == variant)
-                        .expect("a replica is opened before it serves, and lanes name only what their pool hosts");
-                    let answers = self.answers(opened, &samples)?;
-                    let (ended, samples) = (Instant::now(), samples.len() as u32);
-                    Message::Served(self.place, Served { work, variant, sent, began, ended, samples, answers })
-                }
-                Task::Pull { queue, begin, queries } => {
-                    let mut puller = Puller { worker: self, begin, queries, sessions: &mut sessions };
-                    Message::Pulled(std::iter::from_fn(|| queue.step(&mut puller)).collect())
-                }
-            };
-            if messages.send(message).is_err() {
+            if self.do_task(task, &mut sessions)?.is_some_and(|message| messages.send(message).is_err()) {
                 break;
             }
         }
         Ok(())
+    }
+
+    fn do_task(&self, task: Task, sessions: &mut Vec<Opened<'a>>) -> Result<Option<Message>, Error> {
+        Ok(Some(match task {
+            Task::Close => {
+                sessions.clear();
+                return Ok(None);
+            }
+            Task::Open => {
+                *sessions = self.open_all()?;
+                Message::Up
+            }
+            Task::Serve { work, variant, samples, sent } => {
+                let began = Instant::now();
+                let opened = sessions
+                    .iter_mut()
+                    .find(|opened| opened.variant == variant)
+                    .expect("a replica is opened before it serves, and lanes name only what their pool hosts");
+                let answers = self.answers(opened, &samples)?;
+                let (ended, samples) = (Instant::now(), samples.len() as u32);
+                Message::Served(self.place, Served { work, variant, sent, began, ended, samples, answers })
+            }
+            Task::Pull { queue, begin, queries } => {
+                let mut puller = Puller { worker: self, begin, queries, sessions };
+                Message::Pulled(std::iter::from_fn(|| queue.step(&mut puller)).collect())
+            }
+        }))
     }
 
     /// Waits for a task. A replica that is up may spin where no other thread needs its cores: what sleeps wakes up cold,
