@@ -1,4 +1,5 @@
-//! What the bench of `planner replay` adds to a response time: an engine that takes exactly a millisecond, one idle replica.
+//! What the bench adds to a response time: an engine that takes exactly a millisecond, one idle replica. First the plan is
+//! walked, as `planner replay` does; then the replica pulls from a queue, as in `planner profile load`.
 //!
 //! `cargo run --release --example replay_overhead [SECONDS]`. Run it on a quiet machine.
 
@@ -6,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use planner::base::units::Rate;
 use planner::measure::engines::{Engine, Run, Session};
 use planner::plan::Plan;
 use planner::profile::{DataFiles, Family, ModelList, ModelsFormat, VariantFile};
-use planner::replay::{Shelf, Spread, replay};
+use planner::replay::load::{LoadService, LoadSettings, OfferedRates, Scenario, load_test};
+use planner::replay::{ModelStore, Spread, replay};
 use planner::simulate::{Settings, Textbook, TextbookLaw};
 use planner::tensor::Batch;
 use planner::tensor::Samples;
@@ -58,7 +61,7 @@ fn main() -> anyhow::Result<()> {
     }))?;
     let data = DataFiles::labelled("", "");
     let variants = vec![VariantFile::new("v", "v")];
-    let shelf = Shelf::new(vec![Family {
+    let store = ModelStore::new(vec![Family {
         list: ModelList { format: ModelsFormat::V1, task: "t".into(), data, variants },
         folder: PathBuf::new(),
         list_sha256: String::new(),
@@ -75,7 +78,7 @@ fn main() -> anyhow::Result<()> {
         warmup: Duration::from_millis(200),
         seed: 1,
     };
-    let trial = replay(&plan, &world, &shelf, &Punctual, &settings)?;
+    let trial = replay(&plan, &world, &store, &Punctual, &settings)?;
     let times = trial.report.whole.latency.context("nothing was answered")?;
     let show = |name: &str, spread: &Spread| {
         println!("{name:12} p50 {:7.1} µs  p99 {:7.1} µs", spread.p50_ms.get() * 1e3, spread.p99_ms.get() * 1e3);
@@ -86,5 +89,22 @@ fn main() -> anyhow::Result<()> {
     let added = |ms: f64| (ms - 1.0) * 1e3;
     println!("response − 1 ms: p50 {:.1} µs  p99 {:.1} µs", added(times.p50_ms.get()), added(times.p99_ms.get()));
     println!("the bench had a core to itself: {}", trial.overhead.own_core);
+
+    let pulled = LoadSettings {
+        scenario: Scenario::Server,
+        service: LoadService { cores: 1, sessions: 1, pinned: true, batch: 1, samples_per_query: 1 },
+        // A tenth of the capacity: few requests find the replica busy.
+        rates: OfferedRates::Given(vec![Rate::new(100.0)?]),
+        slo: None,
+        duration: settings.duration,
+        fewest: 1,
+        warmup: settings.warmup,
+        seed: settings.seed,
+        context: planner::measure::Context::default(),
+    };
+    let run = load_test(&store, "v", &Punctual, &pulled, &mut |_| ())?.runs.remove(0);
+    let times = run.latency.context("nothing was answered")?;
+    println!("pulled: lag p50 {:.1} µs  p99 {:.1} µs", run.lag.p50_ms.get() * 1e3, run.lag.p99_ms.get() * 1e3);
+    println!("response − 1 ms: p50 {:.1} µs  min {:.1} µs", added(times.p50.value_ms.get()), added(times.min_ms.get()));
     Ok(())
 }

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use crate::base::codec::{Document, schema};
-use crate::measure::load::LoadTest;
 use crate::plan::Plan;
 use crate::problem::Problem;
 use crate::profile::{ModelList, Profile};
+use crate::replay::load::LoadTest;
 use crate::review::Manifest;
 use crate::rooms::Frontiers;
 use crate::simulate::Report;

@@ -7,10 +7,12 @@ use crate::base::codec::to_bytes;
 use crate::base::near;
 use crate::base::units::{Millis, Rate, Share};
 use crate::measure::Context;
-use crate::measure::load::{
-    Aim, Capacity, Ended, LoadRun, LoadSettings, LoadSlo, LoadTest, Scenario, Seating, fewest_requests, load_test,
+use crate::problem::Slo;
+use crate::replay::ModelStore;
+use crate::replay::load::{
+    Capacity, Ended, LoadRun, LoadService, LoadSettings, LoadTest, MOST_REQUESTS, OfferedRates, Scenario,
+    fewest_requests, load_test,
 };
-use crate::profile::Family;
 use crate::stats::{Latency, Quantile};
 use crate::{Code, Error, Finding, Findings};
 use clap::ValueEnum;
@@ -28,8 +30,6 @@ const QUANTILE: f64 = 0.99;
 const SAMPLES_PER_QUERY: u32 = 8;
 /// Rates of one range.
 const MOST_RATES: usize = 1_000;
-/// Most requests of one run.
-const MOST: f64 = 1e7;
 
 /// Put one variant under load: requests come on their own schedule, and latency counts from when each was meant to come
 ///
@@ -123,13 +123,13 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     args.output.check()?;
     let settings = settings(args)?;
     let engine = args.engine.open()?;
-    let family = Family::load(&args.models)?;
-    let index = find(&family, &args.variant).map_err(|finding| Findings::from(finding).in_file(&args.models))?;
+    let store = ModelStore::load(std::slice::from_ref(&args.models))?;
+    find(&store, &args.variant).map_err(|finding| Findings::from(finding).in_file(&args.models))?;
     if cfg!(debug_assertions) {
         say("this is a debug build, in which the embedded engine takes several times as long");
     }
     let progress = Progress::new();
-    let mut test = load_test(&family, index, engine.as_ref(), &settings, &mut |run| progress.tell(line(run)))?;
+    let mut test = load_test(&store, &args.variant, engine.as_ref(), &settings, &mut |run| progress.tell(line(run)))?;
     drop(progress);
     test.provenance.measured_at = moment(SystemTime::now());
     if !args.output.is_stdout() {
@@ -150,14 +150,14 @@ fn answer(test: &LoadTest) -> Answer {
     if test.slo.is_some() && none { Answer::No } else { Answer::Yes }
 }
 
-fn find(family: &Family, name: &str) -> Result<usize, Finding> {
-    let variants = &family.list.variants;
-    variants.iter().position(|variant| variant.name == name).ok_or_else(|| {
-        let known: Vec<_> = variants.iter().map(|variant| variant.name.as_str()).collect();
-        let cause = format!("no variant is called `{name}`");
-        let action = near::hint(name, known.iter().copied(), format!("variants are {}", known.join(", ")));
-        Finding::error(Code::UnknownName, "--variant", cause, action)
-    })
+fn find(store: &ModelStore, name: &str) -> Result<(), Finding> {
+    let known: Vec<_> = store.variants().collect();
+    if known.contains(&name) {
+        return Ok(());
+    }
+    let cause = format!("no variant is called `{name}`");
+    let action = near::hint(name, known.iter().copied(), format!("variants are {}", known.join(", ")));
+    Err(Finding::error(Code::UnknownName, "--variant", cause, action))
 }
 
 fn settings(args: &Args) -> Result<LoadSettings, Error> {
@@ -166,12 +166,12 @@ fn settings(args: &Args) -> Result<LoadSettings, Error> {
     let duration = seconds("--duration-s", args.duration_s).map_err(&mut keep).unwrap_or_default();
     let warmup = seconds("--warm-up-s", args.warm_up_s).map_err(&mut keep).unwrap_or_default();
     let slo = slo(args).map_err(&mut keep).unwrap_or_default();
-    let aim = aim(args, duration + warmup).map_err(&mut keep).unwrap_or(Aim::Rates(Vec::new()));
+    let rates = offered(args, duration + warmup).map_err(&mut keep).unwrap_or(OfferedRates::Given(Vec::new()));
     let quantile = slo.map_or_else(|| usual_quantile(args), |slo| slo.quantile);
     let multi = args.scenario == ScenarioName::MultiStream;
     let settings = LoadSettings {
         scenario: args.scenario.into(),
-        seating: Seating {
+        service: LoadService {
             cores: args.cores,
             sessions: if args.engine.is_server() && !Scenario::from(args.scenario).is_closed() {
                 args.in_flight.unwrap_or(IN_FLIGHT)
@@ -179,10 +179,10 @@ fn settings(args: &Args) -> Result<LoadSettings, Error> {
                 args.replicas.unwrap_or(1)
             },
             pinned: !args.engine.is_server(),
+            batch: args.batch.unwrap_or(1),
+            samples_per_query: args.samples_per_query.unwrap_or(if multi { SAMPLES_PER_QUERY } else { 1 }),
         },
-        batch: args.batch.unwrap_or(1),
-        samples_per_query: args.samples_per_query.unwrap_or(if multi { SAMPLES_PER_QUERY } else { 1 }),
-        aim,
+        rates,
         slo,
         duration,
         fewest: args.requests.unwrap_or_else(|| fewest_requests(quantile)),
@@ -233,7 +233,7 @@ fn usual_quantile(args: &Args) -> Share {
     Share::saturating(if args.scenario == ScenarioName::SingleStream { 0.9 } else { QUANTILE })
 }
 
-fn slo(args: &Args) -> Result<Option<LoadSlo>, Finding> {
+fn slo(args: &Args) -> Result<Option<Slo>, Finding> {
     let Some(slo_ms) = args.slo_ms else { return Ok(None) };
     let quantile = args.quantile.unwrap_or_else(|| usual_quantile(args));
     if !(0.0..1.0).contains(&quantile.get()) || quantile.get() == 0.0 {
@@ -241,19 +241,19 @@ fn slo(args: &Args) -> Result<Option<LoadSlo>, Finding> {
     }
     let latency_ms = Millis::new(slo_ms).ok().filter(|latency| latency.get() > 0.0);
     let latency_ms = latency_ms.ok_or_else(|| bad("--slo-ms", slo_ms, "a finite number above 0"))?;
-    Ok(Some(LoadSlo { quantile, latency_ms }))
+    Ok(Some(Slo { quantile, latency_ms }))
 }
 
-fn aim(args: &Args, time: Duration) -> Result<Aim, Finding> {
+fn offered(args: &Args, time: Duration) -> Result<OfferedRates, Finding> {
     if let Some(text) = &args.rates {
         let rates = rates(text).map_err(|cause| {
             Finding::error(Code::OutOfRange, "--rates", cause, "rates above 0, like 10,20,40 or 100:500:50")
         })?;
         let highest = rates.iter().map(|rate| rate.get()).fold(0.0, f64::max);
-        if highest * time.as_secs_f64() > MOST {
+        if highest * time.as_secs_f64() > MOST_REQUESTS {
             return Err(bad("--rates", highest, "at most 1e7 requests in a run: lower the rate or the duration"));
         }
-        return Ok(Aim::Rates(rates));
+        return Ok(OfferedRates::Given(rates));
     }
     if args.scenario == ScenarioName::Server && args.slo_ms.is_none() {
         let cause = "neither rates nor an SLO are given";
@@ -264,7 +264,7 @@ fn aim(args: &Args, time: Duration) -> Result<Aim, Finding> {
     if resolution.get() < 0.001 {
         return Err(bad("--resolution", resolution.get(), "a part from 0.001 to 1"));
     }
-    Ok(Aim::Capacity(resolution))
+    Ok(OfferedRates::Search(resolution))
 }
 
 /// Reads numbers and ranges `start:end:step`, separated by commas; a range holds its end where a step meets it.

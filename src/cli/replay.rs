@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::base::codec::{load, to_bytes};
 use crate::facts::Facts;
 use crate::plan::Plan;
-use crate::replay::{Overhead, Row, Shelf, Spread, compare, only_gear, replay};
+use crate::replay::{ModelStore, Overhead, Row, Spread, compare, only_gear, replay};
 use crate::simulate::{Measured, Report, simulate};
 use crate::{Code, Error, Finding};
 use serde::Serialize;
@@ -65,13 +65,13 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let world = Measured::new(&plan, &facts).map_err(|findings| findings.in_file(&args.plan))?;
     let settings = args.load.settings(&plan, Usual { seconds: 10.0, warmup_s: 1.0 })?;
     let engine = args.engine.open()?;
-    let shelf = if args.models.is_empty() { Shelf::of_facts(&facts)? } else { Shelf::load(&args.models)? };
-    let shelf = shelf.judged_by(facts.certainty()?);
-    say_findings(&shelf.differences(&facts, engine.as_ref()));
+    let store = if args.models.is_empty() { ModelStore::from_facts(&facts)? } else { ModelStore::load(&args.models)? };
+    let store = store.with_certainty(facts.certainty()?);
+    say_findings(&store.differences(&facts, engine.as_ref()));
     if cfg!(debug_assertions) {
         say("this is a debug build, in which the embedded engine takes several times as long");
     }
-    let trial = replay(&plan, &world, &shelf, engine.as_ref(), &settings).map_err(|error| in_plan(error, args))?;
+    let trial = replay(&plan, &world, &store, engine.as_ref(), &settings).map_err(|error| in_plan(error, args))?;
     let simulated = simulate(&plan, &world, &settings);
     let as_served = simulate(&plan, &world.with_calls(&trial.calls), &settings);
     let comparison = compare(&plan, [&simulated, &as_served, &trial.report]);

@@ -1,4 +1,4 @@
-//! How profiles are made: engines, blocks of calls in processes of their own, pilot calls and load tests.
+//! How profiles are made: engines, blocks of calls in processes of their own, and pilot calls.
 
 pub mod adaptive;
 pub(crate) mod answering;
@@ -10,7 +10,6 @@ mod grid;
 pub mod host;
 mod lab;
 mod line_protocol;
-pub mod load;
 
 pub use adaptive::Wave;
 pub use answering::Halves;

@@ -1,25 +1,32 @@
-//! A trial bench for plans: a plan is walked as in the [simulation](crate::simulate), but the models, the engine and the
-//! time are real. It is no serving system: requests come from a law or a trace, never from a network.
+//! The real-time bench: a plan is tried with real models, a real engine and real time. It is no serving system: requests
+//! come from a process or a trace, never from a network.
 //!
 //! ```text
-//!  this thread                                   one thread a replica, pinned to its own cores
-//!  arrivals, queues, gears ──(variant, samples)──▶ engine session of each hosted variant
-//!                          ◀──(class, certainty)──
+//!                              dispatch                            one thread a replica, pinned to its own cores
+//! replay     the walk of a plan pushes: queues, stages, gears ──▶  ┌─────────────────────────────────────────────┐
+//!            arrivals of a process or a trace                      │ worker pool: an engine session of each      │
+//! load test  replicas pull from one queue, drawn before      ◀──   │ hosted variant, samples of the model store  │
+//!            a plan of one lane, and a search for the rate         └─────────────────────────────────────────────┘
 //! ```
 //!
-//! - `seats` finds cores for every replica, or says what is missing.
-//! - `shelf` finds the model files and the samples.
-//! - `crew` is the thread of each replica, and what the walk sees of them.
+//! A replay walks the plan as the [simulation](crate::simulate) does; [`load`] plays a schedule to a plan of one lane, and
+//! searches the rate that meets an SLO. Both count latency from the moment at which a request was meant to arrive.
+//!
+//! - `core_assignment` finds cores for every replica, or says what is missing.
+//! - `model_store` finds the model files and the samples.
+//! - `worker` is the thread of one replica, `worker_pool` all of them, `waiting` how they wait.
+//! - `servers` is what the walk sees of them; `overhead` what that costs.
 //! - `compare` puts claim, simulation and replay side by side.
 
 mod compare;
-mod crew;
-mod gauge;
-mod seats;
-mod shelf;
+mod core_assignment;
+pub mod load;
+mod model_store;
+mod overhead;
+mod servers;
+mod waiting;
 mod worker;
-
-use serde::Serialize;
+mod worker_pool;
 
 use crate::base::error::Error;
 use crate::measure::engines::Engine;
@@ -29,33 +36,24 @@ use crate::simulate::engine::Engine as Walker;
 use crate::simulate::walk::Walk;
 use crate::simulate::{CallTimes, Report, Settings, World};
 
+use servers::RealServers;
+use waiting::Waiting;
+use worker_pool::{Equipment, WorkerPool};
+
 pub use compare::{Reports, Row, compare};
-pub use gauge::Spread;
-pub use seats::{Seats, only_gear};
-pub use shelf::Shelf;
+pub use core_assignment::{CoreAssignment, only_gear};
+pub use model_store::ModelStore;
+pub use overhead::{Overhead, Spread};
 
 /// What a replay saw, and what the bench itself cost.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Trial {
+pub struct Replayed {
     /// What happened to the requests.
     pub report: Report,
     /// What the bench added to their response times.
     pub overhead: Overhead,
     /// How long each call kept its replica, from the decision to serve until that was seen to be done.
     pub calls: CallTimes,
-}
-
-/// What the bench adds to response times; the sum is part of every response time in the report.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Overhead {
-    /// From the moment that an arrival or another planned event was due until it was looked at.
-    pub lag: Spread,
-    /// From the decision to serve a batch until its replica's thread begins.
-    pub hand_over: Spread,
-    /// From the end of a batch in its replica's thread until that is looked at.
-    pub hand_back: Spread,
-    /// Whether a core was free of replicas, on which the walk waited out its last microseconds without sleeping.
-    pub own_core: bool,
 }
 
 /// Tries a plan, which must have been validated, on this machine; `world` knows the mean times that `deadline` expects.
@@ -67,22 +65,23 @@ pub struct Overhead {
 pub fn replay<W: World>(
     plan: &Plan,
     world: &W,
-    shelf: &Shelf,
+    store: &ModelStore,
     engine: &dyn Engine,
     settings: &Settings,
-) -> Result<Trial, Error> {
-    let cores = allowed_cores();
-    let seats = Seats::of(plan, &cores)?;
-    shelf.vet(plan, engine)?;
-    let free = seats.free(&cores);
+) -> Result<Replayed, Error> {
+    let allowed = allowed_cores();
+    let cores = CoreAssignment::new(plan, &allowed)?;
+    let free = cores.free(&allowed);
     let _on_time = on_time();
     let _pinned: Option<Pinned> = if free.is_empty() { None } else { Some(pin_to(&free)?) };
+    let waiting = Waiting::spin_if(!free.is_empty());
     std::thread::scope(|scope| {
         let walk = Walk::new(plan, world);
-        let crew = crew::Crew::hire(scope, plan, &seats, shelf, engine, !free.is_empty())?;
-        let (trial, crew) = Walker::new(plan, &walk, crew, settings, settings.seed).run();
+        let workers = WorkerPool::start(scope, plan, &cores, Equipment { store, engine, waiting })?;
+        let servers = RealServers::new(workers, store.samples(), waiting);
+        let (trial, servers) = Walker::new(plan, &walk, servers, settings, settings.seed).run();
         let report = trial.report(&[], plan, settings);
-        let (overhead, calls) = crew.dismiss()?;
-        Ok(Trial { report, overhead, calls })
+        let (overhead, calls) = servers.finish()?;
+        Ok(Replayed { report, overhead, calls })
     })
 }

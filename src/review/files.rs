@@ -7,10 +7,10 @@ use super::Manifest;
 use crate::base::codec::{Document, Loaded, load, parse_value, read};
 use crate::base::error::Error;
 use crate::base::finding::{Code, Finding, Findings};
-use crate::measure::load::LoadTest;
 use crate::plan::Plan;
 use crate::problem::Problem;
 use crate::profile::{ModelList, Profile};
+use crate::replay::load::LoadTest;
 use crate::simulate::Report;
 
 /// Name of a manifest in its folder.

@@ -8,28 +8,29 @@ use planner::Error;
 use planner::base::codec::load;
 use planner::base::units::{Millis, Rate, Share};
 use planner::measure::Context;
-use planner::measure::load::{
-    Aim, Bench, Capacity, Ended, LoadRun, LoadSettings, LoadSlo, LoadTest, Order, Outcome, Played, Scenario,
-    ScriptedBench, Seating, measure_load, poisson,
+use planner::problem::Slo;
+use planner::replay::load::{
+    Bench, Capacity, Ended, LoadOutcome, LoadRun, LoadService, LoadSettings, LoadTest, OfferedRates, Played, RunSpec,
+    Scenario, ScriptedBench, measure_load, poisson,
 };
 
 use super::engines::small_family;
 
 const MS: Duration = Duration::from_millis(1);
 
+const SERVICE: LoadService = LoadService { cores: 1, sessions: 1, pinned: false, batch: 1, samples_per_query: 1 };
+
 /// A server that takes the same time for every call.
 fn constant(wall: Duration) -> ScriptedBench {
     ScriptedBench { walls: vec![wall], sessions: 1, timeout: Duration::MAX }
 }
 
-fn settings(aim: Aim, slo: Option<(f64, f64)>, requests: u64) -> LoadSettings {
+fn settings(rates: OfferedRates, slo: Option<(f64, f64)>, requests: u64) -> LoadSettings {
     LoadSettings {
         scenario: Scenario::Server,
-        seating: Seating { cores: 1, sessions: 1, pinned: false },
-        batch: 1,
-        samples_per_query: 1,
-        aim,
-        slo: slo.map(|(quantile, ms)| LoadSlo { quantile: share(quantile), latency_ms: Millis::saturating(ms) }),
+        service: SERVICE,
+        rates,
+        slo: slo.map(|(quantile, ms)| Slo { quantile: share(quantile), latency_ms: Millis::saturating(ms) }),
         duration: Duration::ZERO,
         fewest: requests,
         warmup: 100 * MS,
@@ -42,11 +43,11 @@ fn share(number: f64) -> Share {
     Share::new(number).expect("a share")
 }
 
-fn rates(rates: &[f64]) -> Aim {
-    Aim::Rates(rates.iter().map(|&rate| Rate::new(rate).expect("a rate")).collect())
+fn rates(rates: &[f64]) -> OfferedRates {
+    OfferedRates::Given(rates.iter().map(|&rate| Rate::new(rate).expect("a rate")).collect())
 }
 
-fn outcome(bench: &mut dyn Bench, settings: &LoadSettings) -> Outcome {
+fn outcome(bench: &mut dyn Bench, settings: &LoadSettings) -> LoadOutcome {
     measure_load(bench, settings, &mut |_| ()).expect("a script plays everything")
 }
 
@@ -120,7 +121,7 @@ fn the_search_finds_the_capacity_of_a_constant_server() {
         // More load, longer waits: where the chance of an answer in time falls to the quantile.
         let in_time = |load: f64| -waits_at_most(slo_ms - 1.0, load);
         let truth = 1e3 * where_it_is(-quantile, (0.0, 0.99), in_time);
-        let asked = settings(Aim::Capacity(share(0.02)), Some((quantile, slo_ms)), 50_000);
+        let asked = settings(OfferedRates::Search(share(0.02)), Some((quantile, slo_ms)), 50_000);
         let outcome = outcome(&mut constant(MS), &asked);
         let Capacity { met_rps: Some(met), missed_rps: Some(missed), .. } = outcome.capacity.expect("asked") else {
             panic!("{:?}", outcome.capacity);
@@ -136,7 +137,7 @@ fn the_search_finds_the_capacity_of_a_constant_server() {
 fn a_second_replica_never_hurts() {
     let found = |sessions| {
         let mut bench = ScriptedBench { sessions, ..constant(MS) };
-        let asked = settings(Aim::Capacity(share(0.05)), Some((0.99, 4.0)), 5_000);
+        let asked = settings(OfferedRates::Search(share(0.05)), Some((0.99, 4.0)), 5_000);
         outcome(&mut bench, &asked).capacity.and_then(|capacity| capacity.met_rps).expect("met").get()
     };
     let found = [1, 2, 4].map(found);
@@ -165,7 +166,7 @@ fn a_stall_shows_in_all_requests_that_it_delays() {
 
 #[test]
 fn where_no_rate_meets_the_slo_it_says_so_soon() {
-    let asked = settings(Aim::Capacity(share(0.05)), Some((0.99, 10.0)), 1_000);
+    let asked = settings(OfferedRates::Search(share(0.05)), Some((0.99, 10.0)), 1_000);
     let outcome = outcome(&mut constant(20 * MS), &asked);
     let capacity = outcome.capacity.expect("asked");
     assert_eq!((capacity.met_rps, capacity.certain_rps), (None, None));
@@ -203,7 +204,11 @@ fn what_fails_is_late_however_soon() {
 
 #[test]
 fn the_other_scenarios_mean_what_mlperf_means() {
-    let batches = LoadSettings { scenario: Scenario::Offline, batch: 8, ..settings(rates(&[]), None, 100) };
+    let batches = LoadSettings {
+        scenario: Scenario::Offline,
+        service: LoadService { batch: 8, ..SERVICE },
+        ..settings(rates(&[]), None, 100)
+    };
     let offline = run(&mut constant(MS), &batches);
     assert_eq!((offline.requests, offline.warmup), (100, 0));
     assert!((offline.samples_per_s.get() - 100.0 / 0.013).abs() < 1e-6, "13 calls of 8 samples at most: {offline:?}");
@@ -211,7 +216,7 @@ fn the_other_scenarios_mean_what_mlperf_means() {
 
     let streams = LoadSettings {
         scenario: Scenario::MultiStream,
-        samples_per_query: 8,
+        service: LoadService { samples_per_query: 8, ..SERVICE },
         duration: 500 * MS,
         ..settings(rates(&[]), None, 100)
     };
@@ -243,8 +248,8 @@ impl Bench for Sluggish {
         self.0.service()
     }
 
-    fn play(&mut self, order: Order) -> Result<Played, Error> {
-        let mut played = self.0.play(order)?;
+    fn play(&mut self, spec: RunSpec) -> Result<Played, Error> {
+        let mut played = self.0.play(spec)?;
         for call in &mut played.calls {
             (call.sent, call.ended) = (call.sent + MS / 2, call.ended + MS / 2);
         }

@@ -9,7 +9,7 @@ use planner::Error;
 use planner::measure::engines::{Engine, Run, Session};
 use planner::plan::Plan;
 use planner::profile::{DataFiles, Family, ModelList, ModelsFormat, VariantFile};
-use planner::replay::{Shelf, Trial, compare, replay};
+use planner::replay::{ModelStore, Replayed, compare, replay};
 use planner::simulate::{Settings, Textbook, TextbookLaw, simulate, variants_of};
 use planner::tensor::Batch;
 use planner::tensor::Samples;
@@ -79,10 +79,10 @@ fn answers(variant: &str) -> Vec<(f32, bool)> {
     EASY.iter().map(|&easy| if easy || variant != "small" { (0.999, true) } else { (0.05, false) }).collect()
 }
 
-fn shelf() -> Shelf {
+fn store() -> ModelStore {
     let files = DataFiles::labelled("", "");
     let variants = ["small", "large"].map(|name| VariantFile::new(name, name)).to_vec();
-    Shelf::new(vec![Family {
+    ModelStore::new(vec![Family {
         list: ModelList { format: ModelsFormat::V1, task: "t".to_owned(), data: files, variants },
         folder: PathBuf::new(),
         list_sha256: String::new(),
@@ -139,9 +139,9 @@ fn settings(arrivals: Arrivals, ms: u64) -> Settings {
     Settings { arrivals, duration: Duration::from_millis(ms), warmup: Duration::ZERO, seed: 7 }
 }
 
-fn tried(plan: &Plan, engine: &Slow, settings: &Settings) -> Trial {
+fn tried(plan: &Plan, engine: &Slow, settings: &Settings) -> Replayed {
     let world = world(plan, engine.call.as_secs_f64() * 1e3);
-    let trial = replay(plan, &world, &shelf(), engine, settings).expect("replayable");
+    let trial = replay(plan, &world, &store(), engine, settings).expect("replayable");
     let whole = &trial.report.whole;
     let arrivals = settings.arrivals.source(settings.seed);
     let due = arrivals.take_while(|&at| u128::from(at) < settings.duration.as_nanos()).count();
@@ -225,7 +225,7 @@ fn an_engine_that_fails_ends_the_trial() {
     let settings = settings(Arrivals::Constant { rate_rps: 50.0 }, 60_000);
     for call in [1, 5] {
         let engine = Slow { fails_at: Some(call), ..Slow::new(1, 0) };
-        let error = replay(&plan, &world(&plan, 1.0), &shelf(), &engine, &settings);
+        let error = replay(&plan, &world(&plan, 1.0), &store(), &engine, &settings);
         assert!(error.expect_err("it fails").to_string().contains("out of breath"), "call {call}");
     }
 }
@@ -234,7 +234,7 @@ fn an_engine_that_fails_ends_the_trial() {
 fn a_variant_without_a_model_is_refused() {
     let plan = plan(&[("p", &["huge"])], &[(100.0, &["p"], one_stage("huge", "p", 1, 0.0))]);
     let settings = settings(Arrivals::Constant { rate_rps: 50.0 }, 60_000);
-    let error = replay(&plan, &world(&plan, 1.0), &shelf(), &Slow::new(1, 0), &settings);
+    let error = replay(&plan, &world(&plan, 1.0), &store(), &Slow::new(1, 0), &settings);
     let message = error.expect_err("nobody has it").to_string();
     assert!(message.contains("unknown-name") && message.contains("`huge`"), "{message}");
 }
@@ -283,9 +283,9 @@ fn the_digits_cascade_answers_as_it_was_profiled() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans/cascade-digits.json");
     let plan = load::<Plan>(&path).expect("it is valid").document;
     let facts = Facts::of_plan(&plan, &path).expect("its profile is there");
-    let shelf = Shelf::of_facts(&facts).expect("its models are there");
+    let store = ModelStore::from_facts(&facts).expect("its models are there");
     let rten = planner::measure::engines::rten::Rten;
-    assert!(shelf.differences(&facts, &rten).0.is_empty(), "the shipped models are the profiled ones");
+    assert!(store.differences(&facts, &rten).0.is_empty(), "the shipped models are the profiled ones");
     // Constant times draw nothing, so that this world and the replay see the same samples.
     let names = variants_of(&plan);
     let laws = names.iter().map(|&name| (name.to_owned(), TextbookLaw::Constant { ms: 0.1 })).collect();
@@ -299,7 +299,7 @@ fn the_digits_cascade_answers_as_it_was_profiled() {
     let trace = Trace::new("t", vec![100.0, 100.0, 0.0, 0.0, 0.0]);
     let settings = settings(Arrivals::Trace(trace), 5_000);
     let simulated = simulate(&plan, &world, &settings);
-    let trial = replay(&plan, &world, &shelf, &rten, &settings).expect("two cores carry it");
+    let trial = replay(&plan, &world, &store, &rten, &settings).expect("two cores carry it");
     let (whole, wanted) = (&trial.report.whole, &simulated.whole);
     assert_eq!((whole.arrived, whole.unfinished), (wanted.arrived, 0), "nothing is lost");
     assert!(whole.arrived > 150);

@@ -31,8 +31,29 @@ pub fn poisson(rate_rps: f64, warmup: Duration, duration: Duration, fewest: u64,
     }
 }
 
+/// What queries are made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Queries {
+    /// Samples in each.
+    pub samples: u32,
+    /// Seed of their choice.
+    pub seed: u64,
+}
+
+impl Queries {
+    /// Returns the numbers of the samples, of so many known, of the queries at some places of a run: those of one place
+    /// are always the same.
+    pub fn samples(self, places: &[(usize, Duration)], known: usize) -> Vec<u32> {
+        let each = u64::from(self.samples);
+        let of_place = |&(place, _): &(usize, Duration)| {
+            (0..each).map(move |sample| sample_of(place as u64 * each + sample, known, self.seed) as u32)
+        };
+        places.iter().flat_map(of_place).collect()
+    }
+}
+
 /// Returns the number of the sample of a place in a run, below `samples`.
-pub(crate) fn sample_of(place: u64, samples: usize, seed: u64) -> usize {
+fn sample_of(place: u64, samples: usize, seed: u64) -> usize {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(place + 1);
     (random.next_u64() % samples as u64) as usize

@@ -1,8 +1,8 @@
 //! The queue in front of the sessions, and the one step that each of them repeats.
 //!
-//! An idle session takes the next request that nobody has taken, in order, and waits until it is due; so requests are
-//! served first come, first served, by whichever session is free first, and no dispatcher stands between. A step asks a
-//! [`Seat`] for time and service: a thread with an engine has real ones, a script virtual ones.
+//! An idle session takes the next request that is not taken, in order, and waits until it is due; so requests are served
+//! first come, first served, by whichever session is free first, and no dispatcher stands between. A step asks a [`Pull`]
+//! for time and service: a worker has real ones, a script virtual ones.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -30,7 +30,7 @@ pub enum Requests {
 
 /// What ends a run early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct RunLimits {
     /// Latency above which a request is late.
     pub latency: Duration,
     /// How many requests may be late or fail.
@@ -39,14 +39,14 @@ pub struct Limits {
     pub patience: Duration,
 }
 
-impl Limits {
+impl RunLimits {
     /// No limits.
     pub const NONE: Self = Self { latency: Duration::MAX, allowed: u64::MAX, patience: Duration::MAX };
 }
 
-/// A stretch of requests to play.
+/// What one run plays.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
+pub struct RunSpec {
     /// When requests are sent.
     pub requests: Requests,
     /// Requests that are due before this do not count.
@@ -54,7 +54,7 @@ pub struct Order {
     /// Most requests that a session takes together.
     pub batch: u32,
     /// What ends it early.
-    pub limits: Limits,
+    pub limits: RunLimits,
 }
 
 /// One call of a session. Times count from the beginning of the run.
@@ -72,7 +72,7 @@ pub struct Call {
     pub failure: Option<String>,
 }
 
-/// What became of an order.
+/// What became of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Played {
     /// The calls of all sessions, in any order.
@@ -83,7 +83,7 @@ pub struct Played {
     pub conditions: LoadConditions,
 }
 
-/// Something that plays orders, each from a quiet start.
+/// Something that plays runs, each from a quiet start.
 pub trait Bench {
     /// Returns how many requests it serves at the same time.
     fn sessions(&self) -> u32;
@@ -91,15 +91,15 @@ pub trait Bench {
     /// Returns about how long one call takes that nothing waits for.
     fn service(&self) -> Duration;
 
-    /// Plays an order.
+    /// Plays a run.
     ///
     /// # Errors
     /// What keeps the bench from playing at all; a call that fails is part of what was played.
-    fn play(&mut self, order: Order) -> Result<Played, Error>;
+    fn play(&mut self, spec: RunSpec) -> Result<Played, Error>;
 }
 
-/// What one session does: knows the time, waits and serves.
-pub(crate) trait Seat {
+/// A session that pulls requests: it knows the time, waits and serves.
+pub(crate) trait Pull {
     /// Returns the time since the beginning of the run.
     fn now(&self) -> Duration;
 
@@ -113,7 +113,7 @@ pub(crate) trait Seat {
 /// The requests that no session has taken, and the reasons to send no more.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    order: Order,
+    spec: RunSpec,
     next: AtomicUsize,
     counted: AtomicU64,
     bad: AtomicU64,
@@ -124,9 +124,9 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub fn new(order: Order) -> Arc<Self> {
+    pub fn new(spec: RunSpec) -> Arc<Self> {
         Arc::new(Self {
-            order,
+            spec,
             next: AtomicUsize::new(0),
             counted: AtomicU64::new(0),
             bad: AtomicU64::new(0),
@@ -138,15 +138,15 @@ impl Queue {
     }
 
     /// Lets one session take requests, wait until the first is due, and serve them; `None` where none are left.
-    pub fn step(&self, seat: &mut impl Seat) -> Option<Call> {
-        let free = seat.now();
+    pub fn step(&self, session: &mut impl Pull) -> Option<Call> {
+        let free = session.now();
         let first = self.take(free)?;
-        seat.wait_until(first.1);
+        session.wait_until(first.1);
         let mut requests = vec![first];
-        self.take_more(seat.now(), &mut requests);
-        let sent = seat.now();
-        let failure = seat.serve(&requests).err();
-        let call = Call { requests, free, sent, ended: seat.now(), failure };
+        self.take_more(session.now(), &mut requests);
+        let sent = session.now();
+        let failure = session.serve(&requests).err();
+        let call = Call { requests, free, sent, ended: session.now(), failure };
         self.note(&call);
         Some(call)
     }
@@ -160,7 +160,7 @@ impl Queue {
         if self.stopped.load(Ordering::Relaxed) {
             return None;
         }
-        match &self.order.requests {
+        match &self.spec.requests {
             Requests::At(due) => {
                 let place = self.next.fetch_add(1, Ordering::Relaxed);
                 due.get(place).map(|&due| (place, due))
@@ -174,8 +174,8 @@ impl Queue {
 
     /// Takes those that are due by now too, as many as a call may hold.
     fn take_more(&self, now: Duration, requests: &mut Vec<(usize, Duration)>) {
-        let Requests::At(due) = &self.order.requests else { return };
-        while requests.len() < self.order.batch as usize && !self.stopped.load(Ordering::Relaxed) {
+        let Requests::At(due) = &self.spec.requests else { return };
+        while requests.len() < self.spec.batch as usize && !self.stopped.load(Ordering::Relaxed) {
             let is_due = |place: usize| due.get(place).is_some_and(|&due| due <= now).then_some(place + 1);
             let Ok(place) = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_due) else { return };
             requests.push((place, due[place]));
@@ -184,10 +184,10 @@ impl Queue {
 
     /// Ends the run where this call shows that it should.
     fn note(&self, call: &Call) {
-        let limits = self.order.limits;
+        let limits = self.spec.limits;
         let requests = call.requests.len() as u64;
         let is_bad = |due: Duration| call.failure.is_some() || call.ended.saturating_sub(due) > limits.latency;
-        let counted = call.requests.iter().filter(|(_, due)| *due >= self.order.warmup);
+        let counted = call.requests.iter().filter(|(_, due)| *due >= self.spec.warmup);
         let bad = counted.clone().filter(|(_, due)| is_bad(*due)).count() as u64;
         let longest = call.requests.iter().map(|&(_, due)| call.sent.saturating_sub(due)).max().unwrap_or_default();
         let add = |counter: &AtomicU64, more: u64| counter.fetch_add(more, Ordering::Relaxed) + more;

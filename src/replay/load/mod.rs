@@ -1,8 +1,8 @@
 //! A variant under load: how long requests take that come on their own schedule, and what rate meets an SLO.
 //!
 //! ```text
-//! schedule ──▶ Queue ──▶ Seat: one for each replica or connection ──▶ calls ──▶ LoadRun ──▶ search ──▶ Capacity
-//! drawn before           Crew: threads, real engine, real time
+//! schedule ──▶ Queue ──▶ Pull: one for each replica or connection ──▶ calls ──▶ LoadRun ──▶ search ──▶ Capacity
+//! drawn before           WorkerBench: the workers of a plan of one lane, real engine, real time
 //!                        ScriptedBench: given times on a virtual clock
 //! ```
 //!
@@ -12,8 +12,9 @@
 //!
 //! This file holds the nouns of `planner.load/1`; each verb is a sibling file.
 
-mod crew;
+mod bench;
 mod judge;
+mod lane;
 mod play;
 mod queue;
 mod schedule;
@@ -30,15 +31,17 @@ use serde::{Deserialize, Serialize};
 use crate::base::codec::Document;
 use crate::base::finding::Findings;
 use crate::base::units::{Factor, Millis, Rate, Share};
+use crate::problem::Slo;
 use crate::profile::Host;
 use crate::stats::{Histogram, Latency};
 
-pub use crew::{Crew, Seating, with_crew};
-pub use play::{Outcome, load_test, measure_load};
-pub use queue::{Bench, Call, Limits, Order, Played, Requests};
+pub use play::{LoadOutcome, load_test, measure_load};
+pub use queue::{Bench, Call, Played, Requests, RunLimits, RunSpec};
+pub(super) use queue::{Pull, Queue};
+pub(super) use schedule::Queries;
 pub use schedule::poisson;
 pub use scripted::ScriptedBench;
-pub use settings::{Aim, LoadSettings, fewest_requests};
+pub use settings::{LoadSettings, MOST_REQUESTS, OfferedRates, fewest_requests};
 
 /// The name and version of the format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -73,7 +76,7 @@ pub struct LoadTest {
     pub service: LoadService,
     /// The objective that runs were judged by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slo: Option<LoadSlo>,
+    pub slo: Option<Slo>,
     /// What was played, in the order of time.
     pub runs: Vec<LoadRun>,
     /// Between which rates the capacity lies; only of `server` with an SLO.
@@ -146,16 +149,6 @@ pub struct LoadService {
     /// Samples in one query.
     #[schemars(range(min = 1))]
     pub samples_per_query: u32,
-}
-
-/// A latency objective.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LoadSlo {
-    /// The part of requests that must be answered in time, like 0.99.
-    pub quantile: Share,
-    /// Time from intended arrival to answer.
-    pub latency_ms: Millis,
 }
 
 /// What was seen of one stretch of requests.

@@ -11,15 +11,15 @@ use crate::plan::Plan;
 use crate::profile::{CertaintyMeasure, Family, VariantFile};
 use crate::simulate::variants_of;
 
-/// The model families that a replay takes its variants and samples from.
+/// The model families that a trial takes its variants and samples from.
 #[derive(Debug, Clone)]
-pub struct Shelf {
+pub struct ModelStore {
     families: Vec<Family>,
     certainty: CertaintyMeasure,
 }
 
-impl Shelf {
-    /// Returns a shelf of families that are already in memory.
+impl ModelStore {
+    /// Returns a store of families that are already in memory.
     #[must_use]
     pub const fn new(families: Vec<Family>) -> Self {
         Self { families, certainty: CertaintyMeasure::TopOneMinusTopTwo }
@@ -33,9 +33,9 @@ impl Shelf {
         Ok(Self::new(lists.iter().map(|list| Family::load(list)).collect::<Result<_, _>>()?))
     }
 
-    /// Returns the same shelf with another measure of certainty.
+    /// Returns the same store with another measure of certainty.
     #[must_use]
-    pub const fn judged_by(mut self, certainty: CertaintyMeasure) -> Self {
+    pub const fn with_certainty(mut self, certainty: CertaintyMeasure) -> Self {
         self.certainty = certainty;
         self
     }
@@ -50,7 +50,7 @@ impl Shelf {
     ///
     /// # Errors
     /// As [`Family::load`]; a finding for a profile that names no model list.
-    pub fn of_facts(facts: &Facts) -> Result<Self, Error> {
+    pub fn from_facts(facts: &Facts) -> Result<Self, Error> {
         let mut lists = Vec::new();
         let mut findings = Findings::default();
         for profile in &facts.profiles {
@@ -66,11 +66,23 @@ impl Shelf {
         Self::load(&lists)
     }
 
+    /// Returns the names of all variants, in the order of the lists.
+    pub fn variants(&self) -> impl Iterator<Item = &str> {
+        self.families.iter().flat_map(|family| &family.list.variants).map(|entry| entry.name.as_str())
+    }
+
     /// Returns the family and the entry of a variant.
     #[must_use]
     pub fn find(&self, variant: &str) -> Option<(&Family, &VariantFile)> {
         let entry = |family: &'_ Family| family.list.variants.iter().position(|entry| entry.name == variant);
         self.families.iter().find_map(|family| Some((family, &family.list.variants[entry(family)?])))
+    }
+
+    /// Returns the digest of a variant's model file, where it was taken.
+    pub(super) fn sha256(&self, variant: &str) -> Option<&str> {
+        let (family, _) = self.find(variant)?;
+        let mut digests = family.list.variants.iter().zip(&family.model_sha256);
+        digests.find(|(entry, _)| entry.name == variant).map(|(_, sha256)| sha256.as_str())
     }
 
     /// Refuses models of a plan that would end this process where they are opened.
@@ -106,9 +118,10 @@ impl Shelf {
         };
         let engine = full_name(engine);
         for fact in facts.variants() {
-            let Some((family, entry)) = self.find(&fact.name) else { continue };
-            let sha256 = family.list.variants.iter().zip(&family.model_sha256).find(|(other, _)| *other == entry);
-            if !fact.sha256.is_empty() && sha256.is_some_and(|(_, sha256)| *sha256 != fact.sha256) {
+            if self.find(&fact.name).is_none() {
+                continue;
+            }
+            if !fact.sha256.is_empty() && self.sha256(&fact.name).is_some_and(|sha256| sha256 != fact.sha256) {
                 differs(format!("variants.{}", fact.name), "its model file is not the profiled one".to_owned());
             }
             if fact.engine != engine {
@@ -120,7 +133,7 @@ impl Shelf {
     }
 
     /// Returns an error for every variant of the plan that no family has, and for exits of variants without labels.
-    pub(super) fn has_all(&self, plan: &crate::plan::Plan) -> Result<(), Findings> {
+    pub(super) fn has_all(&self, plan: &Plan) -> Result<(), Findings> {
         let mut findings = Findings::default();
         let exits = plan.gears.iter().flat_map(|gear| &gear.stages).filter(|stage| stage.exit.is_some());
         let leaves: BTreeSet<&str> = exits.flat_map(|stage| &stage.lanes).map(|lane| lane.variant.as_str()).collect();
@@ -132,8 +145,7 @@ impl Shelf {
             findings.push(Finding::error(Code::MissingField, "data.labels", cause, "name the labels of the samples"));
         }
         for variant in variants_of(plan).into_iter().filter(|variant| self.find(variant).is_none()) {
-            let entries = self.families.iter().flat_map(|family| &family.list.variants);
-            let known: Vec<_> = entries.map(|entry| entry.name.as_str()).collect();
+            let known: Vec<_> = self.variants().collect();
             let cause = format!("no model list has `{variant}`");
             let action = format!("the lists have {}; name another with --models", known.join(", "));
             findings.push(Finding::error(Code::UnknownName, "placement", cause, action));

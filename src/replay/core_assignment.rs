@@ -1,4 +1,4 @@
-//! Which cores each replica sits on, or what this machine lacks.
+//! Which cores each replica is pinned to, or what this machine lacks.
 
 use crate::base::finding::{Code, Finding, Findings};
 use crate::plan::{Gear, Plan};
@@ -6,8 +6,8 @@ use crate::problem::Resource;
 
 /// The cores of every replica: replicas that are up in the same gear share none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seats {
-    /// For each pool of the placement and each of its replicas, the numbers of its cores.
+pub struct CoreAssignment {
+    /// For each pool of the placement and each of its replicas, the numbers of its cores; none where it runs elsewhere.
     pub pools: Vec<Vec<Vec<usize>>>,
 }
 
@@ -23,49 +23,55 @@ pub fn only_gear(plan: &Plan, index: usize) -> Option<Plan> {
     Some(Plan { gears: vec![gear], placement, transfers, ..plan.without_periods() })
 }
 
-impl Seats {
-    /// Seats every replica on some of these cores. Replica after replica, in the order of the placement, takes the first
-    /// cores that no replica sits on which is up in one of the same gears.
+impl CoreAssignment {
+    /// Assigns some of these cores to every replica. Replica after replica, in the order of the placement, takes the first
+    /// cores that are not assigned to a replica which is up in one of the same gears.
     ///
     /// # Errors
     /// A finding for every pool that is not on cores, and where the cores are too few.
-    pub fn of(plan: &Plan, cores: &[usize]) -> Result<Self, Findings> {
+    pub fn new(plan: &Plan, cores: &[usize]) -> Result<Self, Findings> {
         let mut findings = Findings::default();
         pools_are_on_cores(plan, &mut findings);
         gears_fit(plan, cores.len(), &mut findings);
         findings.or(())?;
-        let mut taken: Vec<Seat> = Vec::new();
+        let mut taken: Vec<Assigned> = Vec::new();
         for (pool, of_pool) in plan.placement.iter().enumerate() {
             let most = plan.gears.iter().map(|gear| gear.replicas_of(of_pool)).max().unwrap_or(0);
             for replica in 0..most {
                 let up = plan.gears.iter().map(|gear| gear.replicas_of(of_pool) > replica).collect();
-                taken.push(seat(pool, up, of_pool.on.cores() as usize, &taken, cores).ok_or_else(|| narrow(cores))?);
+                taken.push(assign(pool, up, of_pool.on.cores() as usize, &taken, cores).ok_or_else(|| narrow(cores))?);
             }
         }
-        let of_pool = |pool| taken.iter().filter(|seat| seat.pool == pool).map(|seat| seat.cores.clone()).collect();
+        let of_pool = |pool| taken.iter().filter(|one| one.pool == pool).map(|one| one.cores.clone()).collect();
         Ok(Self { pools: (0..plan.placement.len()).map(of_pool).collect() })
     }
 
-    /// Returns those of these cores that no replica sits on.
+    /// Returns an assignment of no cores: the replicas run in another process or on another machine.
+    #[must_use]
+    pub fn elsewhere(plan: &Plan) -> Self {
+        Self { pools: plan.placement.iter().map(|pool| vec![Vec::new(); pool.replicas as usize]).collect() }
+    }
+
+    /// Returns those of these cores that are assigned to no replica.
     #[must_use]
     pub fn free(&self, cores: &[usize]) -> Vec<usize> {
-        let taken = |core: &usize| self.pools.iter().flatten().any(|seat| seat.contains(core));
+        let taken = |core: &usize| self.pools.iter().flatten().any(|assigned| assigned.contains(core));
         cores.iter().copied().filter(|core| !taken(core)).collect()
     }
 }
 
 /// A replica, the gears in which it is up, and its cores.
-struct Seat {
+struct Assigned {
     pool: usize,
     up: Vec<bool>,
     cores: Vec<usize>,
 }
 
-fn seat(pool: usize, up: Vec<bool>, wanted: usize, taken: &[Seat], cores: &[usize]) -> Option<Seat> {
-    let meets = |other: &&Seat| up.iter().zip(&other.up).any(|(here, there)| *here && *there);
+fn assign(pool: usize, up: Vec<bool>, wanted: usize, taken: &[Assigned], cores: &[usize]) -> Option<Assigned> {
+    let meets = |other: &&Assigned| up.iter().zip(&other.up).any(|(here, there)| *here && *there);
     let is_free = |core: &usize| !taken.iter().filter(meets).any(|other| other.cores.contains(core));
     let cores: Vec<usize> = cores.iter().copied().filter(is_free).take(wanted).collect();
-    (cores.len() == wanted).then_some(Seat { pool, up, cores })
+    (cores.len() == wanted).then_some(Assigned { pool, up, cores })
 }
 
 fn pools_are_on_cores(plan: &Plan, findings: &mut Findings) {
@@ -114,7 +120,7 @@ fn narrow(cores: &[usize]) -> Findings {
 
 #[cfg(test)]
 mod tests {
-    use super::{Seats, only_gear};
+    use super::{CoreAssignment, only_gear};
     use crate::plan::Plan;
     use serde_json::{Value, json};
 
@@ -138,18 +144,19 @@ mod tests {
     #[test]
     fn replicas_of_different_gears_share_cores() {
         let cores = json!({ "kind": "cores", "cores": 2 });
-        let seats = Seats::of(&plan(&cores, &[[1, 0], [0, 2]]), &[3, 5, 6, 8, 9]).expect("they fit");
-        assert_eq!(seats.pools, [vec![vec![3, 5]], vec![vec![3, 5], vec![6, 8]]]);
-        assert_eq!(seats.free(&[3, 5, 6, 8, 9]), [9]);
+        let assignment = CoreAssignment::new(&plan(&cores, &[[1, 0], [0, 2]]), &[3, 5, 6, 8, 9]).expect("they fit");
+        assert_eq!(assignment.pools, [vec![vec![3, 5]], vec![vec![3, 5], vec![6, 8]]]);
+        assert_eq!(assignment.free(&[3, 5, 6, 8, 9]), [9]);
     }
 
     #[test]
     fn says_what_is_missing_and_which_gears_fit() {
         let cores = json!({ "kind": "cores", "cores": 1 });
-        let message = Seats::of(&plan(&cores, &[[1, 0], [2, 2], [0, 2]]), &[0, 1]).expect_err("four").to_string();
+        let message =
+            CoreAssignment::new(&plan(&cores, &[[1, 0], [2, 2], [0, 2]]), &[0, 1]).expect_err("four").to_string();
         assert!(message.contains("1 of 3 gears") && message.contains("up to 4") && message.contains("--gear: 0, 2"));
         let gpu = json!({ "kind": "gpu", "device": "h200" });
-        let message = Seats::of(&plan(&gpu, &[[1, 0]]), &[0, 1]).expect_err("no such thing").to_string();
+        let message = CoreAssignment::new(&plan(&gpu, &[[1, 0]]), &[0, 1]).expect_err("no such thing").to_string();
         assert!(message.contains("missing-resource") && message.contains("`h200`"), "{message}");
     }
 
@@ -159,7 +166,7 @@ mod tests {
         let plan = plan(&cores, &[[2, 2], [1, 0]]);
         let one = only_gear(&plan, 1).expect("there are two");
         assert_eq!((one.placement.len(), one.gears.len(), one.max_rps()), (1, 1, 2.0));
-        assert!(Seats::of(&one, &[0]).is_ok());
+        assert!(CoreAssignment::new(&one, &[0]).is_ok());
         assert_eq!(only_gear(&plan, 2), None);
     }
 }

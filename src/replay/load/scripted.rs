@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::queue::{Bench, Call, Order, Played, Queue, Seat};
+use super::queue::{Bench, Call, Played, Pull, Queue, RunSpec};
 use super::{Ended, LoadConditions};
 use crate::base::error::Error;
 
@@ -33,13 +33,13 @@ impl Bench for ScriptedBench {
         self.walls.iter().sum::<Duration>() / self.walls.len() as u32
     }
 
-    fn play(&mut self, order: Order) -> Result<Played, Error> {
-        let queue = Queue::new(order);
+    fn play(&mut self, spec: RunSpec) -> Result<Played, Error> {
+        let queue = Queue::new(spec);
         let (mut calls, mut begun) = (Vec::<Call>::new(), 0);
         let mut free = vec![Duration::ZERO; self.sessions as usize];
         while let Some(session) = (0..free.len()).min_by_key(|&session| free[session]) {
-            let mut seat = Scripted { bench: self, calls: &mut begun, now: free[session] };
-            let Some(call) = queue.step(&mut seat) else { break };
+            let mut pulling = Scripted { bench: self, calls: &mut begun, now: free[session] };
+            let Some(call) = queue.step(&mut pulling) else { break };
             free[session] = call.ended;
             calls.push(call);
         }
@@ -48,7 +48,7 @@ impl Bench for ScriptedBench {
     }
 }
 
-impl Seat for Scripted<'_> {
+impl Pull for Scripted<'_> {
     fn now(&self) -> Duration {
         self.now
     }

@@ -1,11 +1,12 @@
-//! What to play, and the orders that follow from it.
+//! What to play, and the runs that follow from it.
 
 use std::time::Duration;
 
-use super::queue::{Limits, Order, Requests};
-use super::{LoadSlo, Scenario, Seating, poisson};
+use super::queue::{Requests, RunLimits, RunSpec};
+use super::{LoadService, Scenario, poisson};
 use crate::base::units::{Rate, Share};
 use crate::measure::Context;
+use crate::problem::Slo;
 use crate::stats::sample::FEWEST_CALLS;
 
 /// Requests that are expected beyond the quantile.
@@ -17,15 +18,11 @@ pub struct LoadSettings {
     /// The kind of load.
     pub scenario: Scenario,
     /// Who serves it.
-    pub seating: Seating,
-    /// Most requests that a session takes together.
-    pub batch: u32,
-    /// Samples in one query.
-    pub samples_per_query: u32,
-    /// What the scenario `server` asks.
-    pub aim: Aim,
+    pub service: LoadService,
+    /// The rates that the scenario `server` offers.
+    pub rates: OfferedRates,
     /// The objective that runs are judged by.
-    pub slo: Option<LoadSlo>,
+    pub slo: Option<Slo>,
     /// Shortest time of a run, the warm-up not counted.
     pub duration: Duration,
     /// Fewest requests of a run, the warm-up not counted.
@@ -34,17 +31,17 @@ pub struct LoadSettings {
     pub warmup: Duration,
     /// Seed of the schedule and of the choice of samples.
     pub seed: u64,
-    /// What the caller knows of paths, clock and environment; answers are none.
+    /// What the caller knows of paths, clock and environment; a load test uses no paths of answers.
     pub context: Context,
 }
 
-/// What is asked of a server.
+/// Which rates are offered to a server.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Aim {
-    /// How it does at these rates.
-    Rates(Vec<Rate>),
-    /// The highest rate that meets the SLO, to within this part of it.
-    Capacity(Share),
+pub enum OfferedRates {
+    /// These.
+    Given(Vec<Rate>),
+    /// Those that a search for the highest rate that meets the SLO tries, to within this part of it.
+    Search(Share),
 }
 
 /// Returns how many requests a run needs to judge a quantile: ten beyond it, and no fewer than 100 in all.
@@ -57,37 +54,42 @@ pub fn fewest_requests(quantile: Share) -> u64 {
 }
 
 impl LoadSettings {
-    /// Returns the order of a Poisson process at a rate.
-    pub(crate) fn at_rate(&self, rate: Rate) -> Order {
+    /// Returns the run of a Poisson process at a rate.
+    pub(crate) fn at_rate(&self, rate: Rate) -> RunSpec {
         let due = poisson(rate.get(), self.warmup, self.duration, self.fewest, self.seed);
         let counted = due.iter().filter(|due| **due >= self.warmup).count();
         let patience = due.last().copied().unwrap_or_default();
-        let limits = self.slo.map_or(Limits { patience, ..Limits::NONE }, |slo| Limits {
+        let limits = self.slo.map_or(RunLimits { patience, ..RunLimits::NONE }, |slo| RunLimits {
             latency: slo.latency_ms.duration(),
             allowed: allowed(counted as u64, slo.quantile),
             patience,
         });
-        Order { requests: Requests::At(due), warmup: self.warmup, batch: self.batch, limits }
+        RunSpec { requests: Requests::At(due), warmup: self.warmup, batch: self.service.batch, limits }
     }
 
-    /// Returns the order of queries that follow each other.
-    pub(crate) fn in_turn(&self) -> Order {
+    /// Returns the run of queries that follow each other.
+    pub(crate) fn in_turn(&self) -> RunSpec {
         let requests = Requests::AfterEachOther { lasting: self.warmup + self.duration, fewest: self.fewest };
-        Order { requests, warmup: self.warmup, batch: 1, limits: Limits::NONE }
+        RunSpec { requests, warmup: self.warmup, batch: 1, limits: RunLimits::NONE }
     }
 
-    /// Returns the order of all samples at once, as many as keep the sessions busy for the whole time where a call takes
+    /// Returns the run of all samples at once, as many as keep the sessions busy for the whole time where a call takes
     /// about `service`.
-    pub(crate) fn at_once(&self, service: Duration, sessions: u32) -> Order {
+    pub(crate) fn at_once(&self, service: Duration, sessions: u32) -> RunSpec {
         let calls = self.duration.as_secs_f64() / service.as_secs_f64().max(1e-9) * f64::from(sessions);
-        let samples = (calls * f64::from(self.batch)).min(MOST_REQUESTS) as u64;
+        let samples = (calls * f64::from(self.service.batch)).min(MOST_REQUESTS) as u64;
         let due = vec![Duration::ZERO; samples.max(self.fewest) as usize];
-        Order { requests: Requests::At(due), warmup: Duration::ZERO, batch: self.batch, limits: Limits::NONE }
+        RunSpec {
+            requests: Requests::At(due),
+            warmup: Duration::ZERO,
+            batch: self.service.batch,
+            limits: RunLimits::NONE,
+        }
     }
 }
 
 /// Most requests of one run.
-pub(crate) const MOST_REQUESTS: f64 = 1e7;
+pub const MOST_REQUESTS: f64 = 1e7;
 
 /// Returns how many of some requests may be late.
 pub(crate) fn allowed(requests: u64, quantile: Share) -> u64 {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use super::queue::{Call, Order, Played, Requests};
+use super::queue::{Call, Played, Requests, RunSpec};
 use super::settings::allowed;
-use super::{Ended, Judged, Lag, LoadRun, LoadSlo};
-use crate::base::units::{Factor, Millis, Rate, Share};
+use super::{Ended, Judged, Lag, LoadRun};
+use crate::base::units::{Factor, Rate, Share};
+use crate::problem::Slo;
+use crate::replay::Spread;
 use crate::stats::sample::{latency, part_within};
 use crate::stats::{Histogram, Latency};
 
@@ -25,19 +27,19 @@ struct Request {
     queued: bool,
 }
 
-/// Returns what an order came to; `offered` is the rate of its process, where it has one.
+/// Returns what a run came to; `offered` is the rate of its process, where it has one.
 pub(crate) fn judge(
-    order: &Order,
+    spec: &RunSpec,
     played: &Played,
     offered: Option<Rate>,
     samples_per_query: u32,
-    slo: Option<LoadSlo>,
+    slo: Option<Slo>,
 ) -> LoadRun {
-    let requests = counted(order, &played.calls);
-    let planned = planned(order).unwrap_or(requests.len() as u64);
+    let requests = counted(spec, &played.calls);
+    let planned = planned(spec).unwrap_or(requests.len() as u64);
     let answered: Vec<Duration> = requests.iter().filter(|request| !request.failed).map(|r| r.latency).collect();
-    let achieved = achieved(order, &played.calls);
-    let drawn = offered.and_then(|_| drawn_rps(order));
+    let achieved = achieved(spec, &played.calls);
+    let drawn = offered.and_then(|_| drawn_rps(spec));
     let latency = (!answered.is_empty()).then(|| latency(&answered));
     LoadRun {
         offered_rps: offered,
@@ -63,7 +65,7 @@ pub(crate) fn judge(
 }
 
 /// Returns the requests after the warm-up, in the order of the schedule.
-fn counted(order: &Order, calls: &[Call]) -> Vec<Request> {
+fn counted(spec: &RunSpec, calls: &[Call]) -> Vec<Request> {
     let of_call = |call: &Call| {
         let Call { free, sent, ended, .. } = *call;
         let failed = call.failure.is_some();
@@ -74,7 +76,7 @@ fn counted(order: &Order, calls: &[Call]) -> Vec<Request> {
             lag: sent.saturating_sub(due.max(free)),
             queued: due < free,
         };
-        let counts = call.requests.iter().filter(|(_, due)| *due >= order.warmup);
+        let counts = call.requests.iter().filter(|(_, due)| *due >= spec.warmup);
         counts.map(request).collect::<Vec<_>>()
     };
     let mut requests: Vec<Request> = calls.iter().flat_map(of_call).collect();
@@ -83,23 +85,23 @@ fn counted(order: &Order, calls: &[Call]) -> Vec<Request> {
 }
 
 /// Returns the rate of answers after the warm-up, among them those to requests that came before and had to wait.
-fn achieved(order: &Order, calls: &[Call]) -> Rate {
-    let after = |call: &&Call| call.ended > order.warmup && call.failure.is_none();
+fn achieved(spec: &RunSpec, calls: &[Call]) -> Rate {
+    let after = |call: &&Call| call.ended > spec.warmup && call.failure.is_none();
     let answers: usize = calls.iter().filter(after).map(|call| call.requests.len()).sum();
     let last = calls.iter().map(|call| call.ended).max().unwrap_or_default();
-    per_second(answers as u64, last.saturating_sub(order.warmup))
+    per_second(answers as u64, last.saturating_sub(spec.warmup))
 }
 
 /// Returns how many requests a schedule holds after its warm-up.
-fn planned(order: &Order) -> Option<u64> {
-    let Requests::At(due) = &order.requests else { return None };
-    Some(due.iter().filter(|due| **due >= order.warmup).count() as u64)
+fn planned(spec: &RunSpec) -> Option<u64> {
+    let Requests::At(due) = &spec.requests else { return None };
+    Some(due.iter().filter(|due| **due >= spec.warmup).count() as u64)
 }
 
-fn drawn_rps(order: &Order) -> Option<Rate> {
-    let Requests::At(due) = &order.requests else { return None };
-    let last = due.last()?.saturating_sub(order.warmup);
-    planned(order).map(|planned| per_second(planned, last))
+fn drawn_rps(spec: &RunSpec) -> Option<Rate> {
+    let Requests::At(due) = &spec.requests else { return None };
+    let last = due.last()?.saturating_sub(spec.warmup);
+    planned(spec).map(|planned| per_second(planned, last))
 }
 
 fn per_second(count: u64, time: Duration) -> Rate {
@@ -122,7 +124,7 @@ fn first_error(calls: &[Call]) -> Option<String> {
 }
 
 /// Holds requests against an SLO. What was never sent is late; how certain that is, only those can tell that were sent.
-fn against(slo: LoadSlo, requests: &[Request], planned: u64) -> Judged {
+fn against(slo: Slo, requests: &[Request], planned: u64) -> Judged {
     let (limit, quantile) = (slo.latency_ms.duration(), slo.quantile.get());
     let walls: Vec<Duration> = requests.iter().map(|request| request.latency).collect();
     let late = requests.iter().filter(|request| !request.failed && request.latency > limit).count() as u64;
@@ -139,13 +141,8 @@ fn against(slo: LoadSlo, requests: &[Request], planned: u64) -> Judged {
 }
 
 fn lag(requests: &[Request], latency: Option<&Latency>) -> Lag {
-    let mut lags: Vec<Duration> = requests.iter().map(|request| request.lag).collect();
-    lags.sort_unstable();
-    let at = |q: f64| {
-        let rank = (q * lags.len() as f64).ceil() as usize;
-        Millis::from(lags.get(rank.saturating_sub(1)).copied().unwrap_or_default())
-    };
-    let p99 = at(0.99);
-    let too_much = latency.is_some_and(|latency| p99.get() > MOST_LAG * latency.p99.value_ms.get());
-    Lag { p50_ms: at(0.5), p99_ms: p99, max_ms: at(1.0), too_much }
+    let Spread { p50_ms, p99_ms, max_ms, .. } =
+        Spread::from_times(requests.iter().map(|request| request.lag).collect());
+    let too_much = latency.is_some_and(|latency| p99_ms.get() > MOST_LAG * latency.p99.value_ms.get());
+    Lag { p50_ms, p99_ms, max_ms, too_much }
 }

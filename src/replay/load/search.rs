@@ -11,7 +11,7 @@ const FIRST: f64 = 0.5;
 /// Part of it below which no rate is tried: there requests hardly ever find another in their way.
 const LOWEST: f64 = 0.02;
 /// Highest rate that is tried: far above what a thread can send.
-const HIGHEST_RPS: f64 = 1e6;
+pub(crate) const HIGHEST_RPS: f64 = 1e6;
 
 /// Tries rates until the lowest that missed the SLO is within `resolution` of the highest that met it, or none is left to
 /// try. `service` is about the time of one call.
