@@ -5,10 +5,8 @@
 //! ```
 //!
 //! The schema is the contract that `docs/schema/` publishes, so a reader gets all structural findings at once and users
-//! can hold their own files against the same rules. Files are written to a temporary name and renamed.
+//! can hold their own files against the same rules.
 
-use std::fs;
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
@@ -20,6 +18,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::base::error::Error;
+use crate::base::files::read;
 use crate::base::finding::{Code, Finding, Findings};
 use crate::base::near;
 
@@ -56,23 +55,6 @@ pub fn load<T: Document>(path: &Path) -> Result<Loaded<T>, Error> {
     let value = parse_value(path, &bytes)?;
     let (document, findings) = from_value(value).map_err(|findings| findings.in_file(path))?;
     Ok(Loaded { document, findings: findings.in_file(path), path: path.to_owned(), sha256: sha256(&bytes) })
-}
-
-/// Reads a file's bytes.
-///
-/// # Errors
-/// A finding that names the file and the system's reason.
-pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|error| {
-        let action = near::path(path)
-            .filter(|_| error.kind() == ErrorKind::NotFound)
-            .map_or("check the path; paths inside a file are relative to that file".to_owned(), |found| {
-                format!("did you mean {}?", found.display())
-            });
-        Findings::from(Finding::error(Code::Unreadable, "", format!("cannot be read: {error}"), action))
-            .in_file(path)
-            .into()
-    })
 }
 
 /// Parses JSON, or TOML where the name ends in `.toml`.
@@ -160,31 +142,6 @@ pub fn to_bytes<T: Serialize>(document: &T) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(document).expect("documents hold only finite numbers and string keys");
     bytes.push(b'\n');
     bytes
-}
-
-/// Writes a file whole or not at all: to a temporary name beside it, then renamed. A link keeps pointing where it points,
-/// and what is no plain file (a pipe, a device) is written to, not replaced.
-///
-/// # Errors
-/// [`Error::Io`] where the system refuses; the temporary file is removed.
-pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-        return fs::write(path, bytes).map_err(|error| Error::io("write", path, error));
-    }
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let attempt = || {
-        let mut file = fs::File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    attempt().map_err(|error| {
-        // The first error is the one to report; the temporary file may not even exist.
-        let _ = fs::remove_file(&temporary);
-        Error::io("write", path, error)
-    })
 }
 
 /// Returns the SHA-256 of some bytes in hexadecimal.
@@ -371,7 +328,8 @@ fn key_of_pointer(pointer: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{from_value, key_of_pointer, load, write_atomic};
+    use super::{from_value, key_of_pointer, load};
+    use crate::base::files::write_atomic;
     use crate::problem::Problem;
     use serde_json::json;
 
@@ -426,15 +384,5 @@ mod tests {
         write_atomic(&path, b"format = \"planner.problem/1\"\n[slo]\nlatency_ms = nan\n").expect("writable");
         let error = load::<Problem>(&path).expect_err("nan").to_string();
         assert!(error.contains("slo.latency_ms: NaN is not a finite number"), "{error}");
-    }
-
-    #[test]
-    fn a_refused_write_leaves_nothing_behind() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let target = folder.path().join("taken");
-        std::fs::create_dir(&target).expect("a folder where the file should be");
-        assert!(write_atomic(&target, b"x").is_err());
-        let names: Vec<_> = std::fs::read_dir(folder.path()).expect("readable").collect();
-        assert_eq!(names.len(), 1);
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod codec;
 pub mod error;
+pub mod files;
 pub mod finding;
 pub mod graph;
 pub mod near;

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::base::codec;
 use crate::base::codec::{Document, load, to_bytes};
+use crate::base::files;
 use crate::plan::{self, Plan, Tolerance};
 use crate::review::{self, Entry, Manifest, Review, Revision, Verdict, show};
 use crate::rooms;
@@ -75,7 +76,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     for wanted in &args.formats {
         let text = shown(&review, wanted.form, alone);
         match &wanted.file {
-            Some(file) => codec::write_atomic(file, text.as_bytes())?,
+            Some(file) => files::write_atomic(file, text.as_bytes())?,
             None => print(text.as_bytes())?,
         }
     }
@@ -89,7 +90,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
 /// Tells whether a path is that of one plan; whatever is wrong with it is told later.
 fn is_plan(path: &Path) -> bool {
     let format =
-        |path: &Path| Some(codec::parse_value(path, &codec::read(path).ok()?).ok()?["format"].as_str()?.to_owned());
+        |path: &Path| Some(codec::parse_value(path, &files::read(path).ok()?).ok()?["format"].as_str()?.to_owned());
     path.is_file() && format(path).is_none_or(|format| format == Plan::FORMAT || !format.starts_with("planner."))
 }
 
@@ -133,7 +134,7 @@ fn update(review: &Review) -> Result<usize, Error> {
         match review::remake(&committed)? {
             rooms::Answer::Plan(plan) if *plan == committed.document => {}
             rooms::Answer::Plan(plan) => {
-                codec::write_atomic(&entry.file, &to_bytes(&plan))?;
+                files::write_atomic(&entry.file, &to_bytes(&plan))?;
                 say(format!("wrote {}", entry.file.display()));
                 written += 1;
             }

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::base::codec::{Document, Loaded, load, parse_value, read, to_bytes};
+use crate::base::codec::{Document, Loaded, load, parse_value, to_bytes};
+use crate::base::files::read;
 use crate::facts::Facts;
 use crate::page::plot::Figure;
 use crate::plan::{GearDiff, Plan, PlanDiff, Side, diff_with};

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use crate::Error;
-use crate::base::codec::{read, to_bytes};
+use crate::base::codec::to_bytes;
+use crate::base::files::read;
 use crate::base::units::{Accuracy, Megabytes, Millis};
 use crate::profile::import::{Declared, Foreign, Tool, import};
 use clap::ValueEnum;

@@ -32,7 +32,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::base::{codec, near};
+use crate::base::{files, near};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use program::main;
@@ -174,7 +174,7 @@ impl Output {
     /// # Errors
     /// [`Error::Io`] where the system refuses.
     pub fn write(&self, bytes: &[u8]) -> Result<(), Error> {
-        if self.is_stdout() { print(bytes) } else { codec::write_atomic(&self.output, bytes) }
+        if self.is_stdout() { print(bytes) } else { files::write_atomic(&self.output, bytes) }
     }
 }
 
@@ -211,7 +211,7 @@ fn is_free(files: &[&Path]) -> Result<(), Error> {
 pub fn write_all(folder: &Path, files: &[(PathBuf, Vec<u8>)], overwrite: bool) -> Result<(), Error> {
     is_folder(folder)?;
     let files: Vec<(PathBuf, &[u8])> = files.iter().map(|(name, bytes)| (folder.join(name), &bytes[..])).collect();
-    let differs = |path: &Path, bytes: &[u8]| std::fs::read(path).map_or(true, |there| there != bytes);
+    let differs = |path: &Path, bytes: &[u8]| files::read(path).map_or(true, |there| there != bytes);
     let changed = files.iter().filter(|(path, bytes)| differs(path, bytes));
     let changed: Vec<(&Path, &[u8])> = changed.map(|(path, bytes)| (path.as_path(), *bytes)).collect();
     if !overwrite {
@@ -225,7 +225,7 @@ pub fn write_all(folder: &Path, files: &[(PathBuf, Vec<u8>)], overwrite: bool) -
             added.push(parent);
         }
         let is_new = !path.exists();
-        codec::write_atomic(path, bytes)?;
+        files::write_atomic(path, bytes)?;
         added.extend(is_new.then_some(*path));
         Ok(())
     });

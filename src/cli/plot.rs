@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::base::codec;
-use crate::base::codec::Document;
+use crate::base::codec::{self, Document};
+use crate::base::files;
 use crate::page::plot::{Figure, html, png, svg};
 use crate::plan::Plan;
 use crate::profile::Profile;
@@ -64,7 +64,7 @@ pub fn kind(output: &Output) -> Result<Kind, Error> {
 }
 
 fn picture(file: &Path, kind: Kind) -> Result<Vec<u8>, Error> {
-    let value = codec::parse_value(file, &codec::read(file)?)?;
+    let value = codec::parse_value(file, &files::read(file)?)?;
     match value["format"].as_str() {
         Some(Profile::FORMAT) => draw(Figure::ProfileCurves(&load(file)?), kind),
         Some(Plan::FORMAT) => draw(Figure::PlanOverLoad(&load(file)?), kind),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::Error;
 use crate::base::codec;
-use crate::base::codec::write_atomic;
+use crate::base::files::{self, write_atomic};
 use crate::base::paths::relative;
 use crate::base::units::{Megabytes, Millis, OutOfRange, Share};
 use crate::measure::host::allowed_cores;
@@ -218,7 +218,7 @@ fn earlier(path: &Path) -> Result<Option<Earlier>, Error> {
     let profile = codec::load::<Profile>(path)?.document;
     let read = |file: &AnswersFile| {
         let file = path.with_file_name(&file.file);
-        Ok::<_, Error>(Answers::from_csv_gz(&codec::read(&file)?, &file)?)
+        Ok::<_, Error>(Answers::from_csv_gz(&files::read(&file)?, &file)?)
     };
     let test = profile.answers.as_ref().map(read).transpose()?.unwrap_or_default();
     let calibration = profile.calibration.as_ref().map(read).transpose()?;
@@ -313,7 +313,10 @@ impl Journal {
 
     /// Returns the whole lines; what is after the last that can be read is lost.
     fn lines(profile: &Path) -> Vec<String> {
-        let text = std::fs::read_to_string(journal_path(profile)).unwrap_or_default();
+        let text = files::read(&journal_path(profile))
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .unwrap_or_default();
         let sound = |line: &&str| serde_json::from_str::<Block>(line).is_ok();
         text.lines().take_while(sound).map(str::to_owned).collect()
     }

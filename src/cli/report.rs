@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::codec::{Loaded, load};
 use crate::facts::Facts;
-use crate::page::{Given, Page, Witness, html, markdown, page, try_gears};
+use crate::page::{Given, Page, Trials, html, markdown, page, try_gears};
 use crate::plan::Plan;
 use crate::simulate::{Effort, Measured, Report};
 use crate::{Code, Error, Finding, Findings};
@@ -16,32 +16,32 @@ use super::{Answer, Output, say, say_findings};
 /// Independent trials that the requests of a gear are spread over.
 const TRIALS: u32 = 5;
 
-/// Write a plan as one page to review: HTML that needs nothing else, or Markdown
+/// Write a plan as one page to review: self-contained HTML, or Markdown
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   planner report plans/digits.json -o digits.html")]
 pub struct Args {
     /// The plan
     plan: PathBuf,
-    /// The problem; the one kept in the plan where left out
+    /// The problem [default: the one in the plan]
     #[arg(long, value_name = "FILE")]
     problem: Option<PathBuf>,
-    /// Profiles; those named in the plan where left out
+    /// Profiles [default: those named in the plan]
     #[arg(long, value_name = "FILE")]
     profile: Vec<PathBuf>,
-    /// A report of `planner simulate -o` to show, in place of trying each gear at its highest rate
+    /// A report of `planner simulate -o` to show instead of simulating each gear at its highest rate
     #[arg(long, value_name = "FILE", conflicts_with_all = ["requests", "seed"])]
     simulated: Option<PathBuf>,
     /// A report of `planner replay -o` to show beside it
     #[arg(long, value_name = "FILE")]
     replayed: Option<PathBuf>,
-    /// Requests that every gear is tried with in simulation, at its highest rate; 0 tries nothing
+    /// Simulated requests for each gear, at its highest rate; 0 simulates nothing
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
     requests: u64,
     /// Seed of the first trial
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// What to write; the ending of the output, `.html` or `.md`, tells where left out, and stdout is Markdown
+    /// What to write [default: what the name of the output ends in; Markdown on stdout]
     #[arg(long, value_enum)]
     format: Option<Kind>,
     #[command(flatten)]
@@ -50,9 +50,9 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Kind {
-    /// One page that needs nothing else
+    /// One self-contained page
     Html,
-    /// Text with tables; figures are told in words
+    /// Text with tables; figures are described in words
     Markdown,
 }
 
@@ -81,7 +81,7 @@ fn kind(args: &Args) -> Result<Kind, Error> {
         (None, _) if args.output.is_stdout() => Ok(Kind::Markdown),
         (None, _) => Err(Error::Unsupported {
             what: format!("{} names no kind of page", args.output.output.display()),
-            hint: "end the name of the output in .html or .md, or say --format".to_owned(),
+            hint: "end the name of the output in .html or .md, or pass --format".to_owned(),
         }),
     }
 }
@@ -90,7 +90,7 @@ fn written(args: &Args, plan: &Loaded<Plan>) -> Result<Page, Error> {
     let problem = problem_of(plan, args.problem.as_deref())?;
     let facts = known_facts(args, plan)?;
     let simulated = simulated(args, &plan.document, &facts)?;
-    let replayed = args.replayed.as_deref().map(|path| witness(&plan.document, path)).transpose()?;
+    let replayed = args.replayed.as_deref().map(|path| trials(&plan.document, path)).transpose()?;
     Ok(page(&Given {
         plan: &plan.document,
         problem: problem.as_ref(),
@@ -110,12 +110,12 @@ fn known_facts(args: &Args, plan: &Loaded<Plan>) -> Result<Result<Facts, String>
 }
 
 /// Tries every gear, or loads a report that was given; otherwise says why nothing was tried.
-fn simulated(args: &Args, plan: &Plan, facts: &Result<Facts, String>) -> Result<Result<Witness, String>, Error> {
+fn simulated(args: &Args, plan: &Plan, facts: &Result<Facts, String>) -> Result<Result<Trials, String>, Error> {
     if let Some(path) = &args.simulated {
-        return witness(plan, path).map(Ok);
+        return trials(plan, path).map(Ok);
     }
     if args.requests == 0 {
-        return Ok(Err("--requests 0 asked for none".to_owned()));
+        return Ok(Err("--requests is 0".to_owned()));
     }
     let facts = match facts {
         Ok(facts) => facts,
@@ -128,10 +128,10 @@ fn simulated(args: &Args, plan: &Plan, facts: &Result<Facts, String>) -> Result<
     })
 }
 
-fn witness(plan: &Plan, path: &Path) -> Result<Witness, Error> {
+fn trials(plan: &Plan, path: &Path) -> Result<Trials, Error> {
     let report = load::<Report>(path)?;
     say_findings(&report.findings);
-    Witness::of(plan, &report.document).ok_or_else(|| {
+    Trials::of(plan, &report.document).ok_or_else(|| {
         let cause = format!("no gear of the plan `{}` has the highest rate of one of these", plan.name);
         let finding = Finding::error(Code::Inconsistent, "gears", cause, "name a report of this plan");
         Findings::from(finding).in_file(path).into()

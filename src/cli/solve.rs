@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::codec;
 use crate::base::codec::{Loaded, load, to_bytes};
+use crate::base::files;
 use crate::facts::Facts;
 use crate::plan::{AtPeak, HeadRoom, Optimality, Plan};
 use crate::planners;
@@ -159,7 +160,7 @@ fn not_verified(plan: &Plan) -> Findings {
 
 /// Loads a problem and applies `--set`.
 fn resolved(path: &Path, set: &[String]) -> Result<Loaded<Problem>, Error> {
-    let bytes = codec::read(path)?;
+    let bytes = files::read(path)?;
     let mut value = codec::parse_value(path, &bytes)?;
     for assignment in set {
         assign(&mut value, assignment)?;

@@ -7,8 +7,9 @@ mod risk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::base::codec::{Loaded, load, read, sha256};
+use crate::base::codec::{Loaded, load, sha256};
 use crate::base::error::Error;
+use crate::base::files::read;
 use crate::base::finding::{Code, Finding, Findings};
 use crate::base::near;
 use crate::problem::{Machine, Problem, Resource};

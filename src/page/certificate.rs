@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::words::{UNKNOWN, counted, percent};
+use super::formatting::{UNKNOWN, counted, listed, number, percent};
 use super::{Block, Given, Head, Table, text};
 use crate::plan::{Certificate, Gear, Optimality, Plan};
 
@@ -52,38 +52,14 @@ pub(crate) fn finding(plan: &Plan) -> String {
 fn cuts(plan: &Plan) -> Option<String> {
     let parts = &plan.provenance.capacity_parts;
     let words: Vec<String> = parts.iter().map(|(name, part)| format!("{} of {name}", percent(*part))).collect();
-    (!words.is_empty()).then(|| {
-        format!("Trials asked for less than the computed capacity, so the plan uses {}.", super::words::listed(&words))
-    })
+    (!words.is_empty()).then(|| format!("Trials refuted the computed capacity; the plan uses {}.", listed(&words)))
 }
 
 fn table(plan: &Plan) -> Table {
     let allowed = 1.0 - plan.slo.quantile.get();
-    let row = |(index, gear): (usize, &Gear)| {
-        let certificate = gear.certificate.as_ref();
-        let value = |of: fn(&Certificate) -> f64| {
-            certificate.map_or_else(|| UNKNOWN.to_owned(), |certificate| format!("{:.6}", of(certificate)))
-        };
-        let trial = certificate.and_then(|certificate| certificate.trial);
-        let part = |of: fn(&crate::plan::GearTried) -> f64| {
-            trial.as_ref().map_or_else(|| UNKNOWN.to_owned(), |trial| percent(of(trial)))
-        };
-        vec![
-            index.to_string(),
-            value(|of| of.objective),
-            value(|of| of.bound),
-            certificate.map_or_else(
-                || UNKNOWN.to_owned(),
-                |of| if of.relative_gap() == 0.0 { "0".to_owned() } else { format!("{:.0e}", of.gap) },
-            ),
-            trial.map_or_else(|| UNKNOWN.to_owned(), |trial| crate::page::plot::text::number(trial.requests as f64)),
-            part(|trial| trial.violation_share.get()),
-            part(|trial| trial.violation_high.get()),
-        ]
-    };
-    let tried = |name: &str| Head { group: "trial when it was planned".to_owned(), ..Head::number(name) };
+    let tried = |name: &str| Head { group: "trial while planning".to_owned(), ..Head::number(name) };
     Table {
-        caption: format!("Certificates; {} may be late", percent(allowed)),
+        caption: format!("Certificates; the SLO allows {} late", percent(allowed)),
         heads: vec![
             Head::number("gear"),
             Head::number("objective"),
@@ -91,8 +67,23 @@ fn table(plan: &Plan) -> Table {
             Head::number("gap"),
             tried("requests"),
             tried("late"),
-            tried("late at most (95 %)"),
+            tried("late, upper bound (95 %)"),
         ],
-        rows: plan.gears.iter().enumerate().map(row).collect(),
+        rows: plan.gears.iter().enumerate().map(|(index, gear)| row(index, gear)).collect(),
     }
+}
+
+fn row(index: usize, gear: &Gear) -> Vec<String> {
+    let certificate = gear.certificate.as_ref();
+    let trial = certificate.and_then(|certificate| certificate.trial);
+    let texts = [
+        certificate.map(|of| format!("{:.6}", of.objective)),
+        certificate.map(|of| format!("{:.6}", of.bound)),
+        certificate.map(|of| if of.relative_gap() == 0.0 { "0".to_owned() } else { format!("{:.0e}", of.gap) }),
+        trial.map(|trial| number(trial.requests as f64)),
+        trial.map(|trial| percent(trial.violation_share.get())),
+        trial.map(|trial| percent(trial.violation_high.get())),
+    ];
+    let texts = texts.into_iter().map(|text| text.unwrap_or_else(|| UNKNOWN.to_owned()));
+    std::iter::once(index.to_string()).chain(texts).collect()
 }

@@ -1,7 +1,7 @@
-//! What the plan claims beside what a simulation and a replay saw.
+//! What the plan claims beside what a simulation and a replay measured.
 
-use super::words::{UNKNOWN, percent, quantile, rounded, rps};
-use super::{Block, Given, Head, Seen, Table, Witness, text};
+use super::formatting::{UNKNOWN, percent, quantile, rounded, rps};
+use super::{Block, Given, Head, Seen, Table, Trials, text};
 use crate::plan::Gear;
 use crate::problem::RoomName;
 
@@ -20,21 +20,21 @@ pub(crate) fn is_pipeline(given: &Given<'_>) -> bool {
 
 pub(crate) fn blocks(given: &Given<'_>) -> Vec<Block> {
     let mut blocks = vec![text(
-        "The plan claims, a simulation tries the plan on the measured service times, a replay runs it with real models in real \
-         time. A claim is made for a gear's highest rate.",
+        "The planner computes the claims, the simulation draws from measured service times, and the replay runs real models in \
+         real time. Each claim is for a gear's highest rate.",
     )];
     match given.simulated {
-        Ok(witness) => blocks.push(text(format!("Simulated: {}", witness.how))),
+        Ok(trials) => blocks.push(text(format!("Simulated: {}", trials.how))),
         Err(why) => blocks.push(text(format!("Not simulated: {why}."))),
     }
     match given.replayed {
-        Some(witness) => blocks.push(text(format!("Replayed: {}", witness.how))),
-        None => blocks.push(text("Not replayed: no report of a replay was given (--replayed).")),
+        Some(trials) => blocks.push(text(format!("Replayed: {}", trials.how))),
+        None => blocks.push(text("Not replayed: pass the report of a replay with --replayed.")),
     }
     if is_pipeline(given) && given.simulated.is_ok() {
         blocks.push(text(
-            "Trials do not see the accuracy of a pipeline: its stages do different tasks, and no stage's answer is that of the \
-             whole.",
+            "Trials do not measure the accuracy of a pipeline: its stages do different tasks, and the answer of the last stage is \
+             not the answer of the whole.",
         ));
     }
     blocks.push(Block::Table(table(given)));
@@ -70,7 +70,7 @@ fn measures(given: &Given<'_>) -> Vec<Measure> {
     measures
 }
 
-/// A column of one measure by one witness.
+/// A column of one measure from one source.
 struct Column {
     head: Head,
     cells: Vec<Option<String>>,
@@ -82,12 +82,12 @@ fn columns(given: &Given<'_>, measure: &Measure) -> Vec<Column> {
         cells: cells.into_iter().map(|value| Some((measure.write)(value?))).collect(),
     };
     let gears = &given.plan.gears;
-    let seen = |witness: &Witness| -> Vec<Option<f64>> {
-        (0..gears.len()).map(|index| (measure.seen)(witness.gear(index)?)).collect()
+    let seen = |trials: &Trials| -> Vec<Option<f64>> {
+        (0..gears.len()).map(|index| (measure.seen)(trials.gear(index)?)).collect()
     };
     let mut columns = vec![column("claimed", gears.iter().map(measure.claimed).collect())];
-    columns.extend(given.simulated.ok().map(|witness| column("simulated", seen(witness))));
-    columns.extend(given.replayed.map(|witness| column("replayed", seen(witness))));
+    columns.extend(given.simulated.ok().map(|trials| column("simulated", seen(trials))));
+    columns.extend(given.replayed.map(|trials| column("replayed", seen(trials))));
     columns.retain(|column| column.cells.iter().any(Option::is_some));
     columns
 }
@@ -102,25 +102,25 @@ fn table(given: &Given<'_>) -> Table {
     };
     let heads = [Head::number("gear"), Head::number("up to requests/s")];
     Table {
-        caption: "Claims beside trials, gear by gear".to_owned(),
+        caption: "Claims and trials of each gear".to_owned(),
         rows: given.plan.gears.iter().enumerate().map(row).collect(),
         heads: heads.into_iter().chain(columns.iter().map(|column| column.head.clone())).collect(),
     }
 }
 
-/// Returns how busy each pool is in each gear that uses it; nothing where nobody says.
+/// Returns how busy each pool is in each gear that uses it; nothing where no source says.
 fn pools(given: &Given<'_>) -> Option<Table> {
     let plan = given.plan;
-    let witnesses = [("simulated", given.simulated.ok()), ("replayed", given.replayed)];
-    let witnesses: Vec<(&str, &Witness)> =
-        witnesses.into_iter().filter_map(|(name, witness)| Some((name, witness?))).collect();
+    let sources = [("simulated", given.simulated.ok()), ("replayed", given.replayed)];
+    let sources: Vec<(&str, &Trials)> =
+        sources.into_iter().filter_map(|(name, trials)| Some((name, trials?))).collect();
     let mut rows = Vec::new();
     for (index, gear) in plan.gears.iter().enumerate() {
         for pool in plan.placement.iter().filter(|pool| gear.replicas_of(pool) > 0) {
             let claimed = gear.claims.utilisation.get(&pool.name).map(|share| share.get());
-            let seen = |witness: &Witness| witness.gear(index)?.utilisation.get(&pool.name).copied();
+            let seen = |trials: &Trials| trials.gear(index)?.utilisation.get(&pool.name).copied();
             let values: Vec<Option<f64>> =
-                std::iter::once(claimed).chain(witnesses.iter().map(|(_, witness)| seen(witness))).collect();
+                std::iter::once(claimed).chain(sources.iter().map(|(_, trials)| seen(trials))).collect();
             if values.iter().any(Option::is_some) {
                 let cells = values.into_iter().map(|value| value.map_or_else(|| UNKNOWN.to_owned(), percent));
                 let first = [index.to_string(), pool.name.clone()];
@@ -129,9 +129,9 @@ fn pools(given: &Given<'_>) -> Option<Table> {
         }
     }
     let heads = [Head::number("gear"), Head::words("pool"), Head::number("claimed")];
-    let others = witnesses.iter().map(|(name, _)| Head::number(*name));
+    let others = sources.iter().map(|(name, _)| Head::number(*name));
     (!rows.is_empty()).then(|| Table {
-        caption: format!("Busy part of the pools at each gear's highest rate, up to {}", rps(plan.max_rps())),
+        caption: format!("Pool utilization at each gear's highest rate, up to {}", rps(plan.max_rps())),
         heads: heads.into_iter().chain(others).collect(),
         rows,
     })

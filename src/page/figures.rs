@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
+use super::formatting::{ends, gears_named, listed, ms, number, percent, quantile, range, rounded, sentence, usd};
+use super::plot::{spans, steps};
 use super::svg::{Anchor, Canvas, WIDTH, width};
-use super::words::{ends, gears_named, ms, percent, quantile, range, usd};
 use super::{Block, Figure, Given, Seen, text};
-use crate::page::plot::text::{number, rounded};
 use crate::plan::Gear;
 
 const HEIGHT: f64 = 232.0;
@@ -35,15 +35,14 @@ pub(crate) fn blocks(given: &Given<'_>) -> Vec<Block> {
     let mut blocks = Vec::new();
     if !drawn.is_empty() {
         blocks.push(text(
-            "Claims hold up to a gear's highest rate; trials were made at it. Shaded bands are gears, numbered as in the \
-             plan.",
+            "Claims and trials are at each gear's highest rate. Shaded bands are gears, numbered as in the plan.",
         ));
-        let spans = spans(given);
+        let spans = spans(given.plan);
         blocks.push(Block::Figures(drawn.iter().map(|panel| panel.figure(&spans)).collect()));
     }
     if !missing.is_empty() {
         let names: Vec<String> = missing.iter().map(|panel| panel.name.clone()).collect();
-        blocks.push(text(format!("Neither claimed nor seen in a trial: {}.", super::words::listed(&names))));
+        blocks.push(text(format!("Neither claimed nor measured: {}.", listed(&names))));
     }
     blocks
 }
@@ -66,8 +65,8 @@ fn latency(given: &Given<'_>) -> Panel {
         let highest = panel.values().fold(0.0, f64::max);
         let late: Vec<usize> = (0..panel.simulated.len()).filter(|&index| panel.is_above(index, asked)).collect();
         match late.as_slice() {
-            [] => format!("the {name} stays within {}: {} at most", ms(asked), ms(highest)),
-            late => format!("the {name} is above {} in {}", ms(asked), gears_named(late)),
+            [] => format!("the {name} is at most {}, the SLO is {}", ms(highest), ms(asked)),
+            late => format!("the {name} exceeds the SLO of {} in {}", ms(asked), gears_named(late)),
         }
     };
     let claimed = |gear: &Gear| Some(gear.claims.latency?.value_ms.get());
@@ -92,10 +91,10 @@ fn utilisation(given: &Given<'_>) -> Panel {
     let claimed = |gear: &Gear| busiest(gear.claims.utilisation.values().map(|share| share.get()));
     let finding = |panel: &Panel| {
         let busy = range(panel.first().flatten(), |part| format!("{:.0}\u{a0}%", 100.0 * part)).unwrap_or_default();
-        format!("The busiest pool of each gear is busy {busy} of the time")
+        format!("The utilization of the busiest pool is {busy}")
     };
     Panel {
-        name: "busiest pool, busy".to_owned(),
+        name: "peak utilization".to_owned(),
         write: |part| format!("{}\u{a0}%", number(100.0 * part)),
         from_zero: true,
         ..panel(given, claimed, |seen| busiest(seen.utilisation.values().copied()), finding)
@@ -113,8 +112,8 @@ fn panel(
     finding: impl Fn(&Panel) -> String,
 ) -> Panel {
     let gears = || 0..given.plan.gears.len();
-    let of = |witness: Option<&super::Witness>| -> Vec<Option<f64>> {
-        gears().map(|index| seen(witness?.gear(index)?)).collect()
+    let of = |trials: Option<&super::Trials>| -> Vec<Option<f64>> {
+        gears().map(|index| seen(trials?.gear(index)?)).collect()
     };
     let mut panel = Panel {
         finding: String::new(),
@@ -126,15 +125,8 @@ fn panel(
         limit: None,
         from_zero: false,
     };
-    panel.finding = super::words::sentence(&finding(&panel));
+    panel.finding = sentence(&finding(&panel));
     panel
-}
-
-/// Returns the loads at which each gear is at work.
-fn spans(given: &Given<'_>) -> Vec<Range<f64>> {
-    let ends = given.plan.gears.iter().map(|gear| gear.up_to_rps.get());
-    let starts = std::iter::once(0.0).chain(ends.clone());
-    starts.zip(ends).map(|(start, end)| start..end).collect()
 }
 
 impl Panel {
@@ -142,14 +134,14 @@ impl Panel {
         self.claimed.iter().chain(&self.simulated).chain(&self.replayed).flatten().copied()
     }
 
-    /// Returns the values of the first witness that says anything, which the line follows.
+    /// Returns the values of the first source that says anything, which the line follows.
     fn first(&self) -> impl Iterator<Item = Option<f64>> + Clone {
         let lines = [&self.claimed, &self.simulated, &self.replayed];
         let first = lines.into_iter().find(|line| line.iter().any(Option::is_some)).unwrap_or(&self.claimed);
         first.iter().copied()
     }
 
-    /// Says how the values of that witness change from the lowest gear to the highest.
+    /// Says how the values of that source change from the lowest gear to the highest.
     fn trend(&self, what: &str, write: fn(f64) -> String) -> String {
         let values: Vec<f64> = self.first().flatten().collect();
         let (Some(&first), Some(&last), Some((low, high))) =
@@ -166,10 +158,10 @@ impl Panel {
         } else {
             format!("lies between {} and {}", write(low), write(high))
         };
-        format!("{} {what} {how}", self.witness())
+        format!("{} {what} {how}", self.source())
     }
 
-    fn witness(&self) -> &'static str {
+    fn source(&self) -> &'static str {
         match (self.claimed.iter().any(Option::is_some), self.simulated.iter().any(Option::is_some)) {
             (true, _) => "claimed",
             (false, true) => "simulated",
@@ -186,7 +178,7 @@ impl Panel {
         Figure {
             finding: self.finding.clone(),
             note: String::new(),
-            described: format!("{} of each gear over the load in requests/s.", super::words::sentence(&self.name)),
+            described: format!("{} of each gear over the load in requests/s.", sentence(&self.name)),
             svg: self.draw(spans),
         }
     }
@@ -265,19 +257,6 @@ fn draw_bands(canvas: &mut Canvas, frame: &Frame, spans: &[Range<f64>]) {
             free_from = middle + half + 2.0;
         }
     }
-}
-
-/// Returns the step lines of values over spans: one for each unbroken run.
-fn steps(spans: &[Range<f64>], values: impl Iterator<Item = Option<f64>>) -> Vec<Vec<(f64, f64)>> {
-    let mut lines = vec![Vec::new()];
-    for (span, value) in spans.iter().zip(values) {
-        match (value, lines.last_mut()) {
-            (Some(value), Some(line)) => line.extend([(span.start, value), (span.end, value)]),
-            _ => lines.push(Vec::new()),
-        }
-    }
-    lines.retain(|line| !line.is_empty());
-    lines
 }
 
 /// The ranges of two axes, and where they lie in the picture.

@@ -1,13 +1,13 @@
 //! What accuracy other numbers of cores would have given at the highest load, with what was chosen.
 
 use super::figures::Frame;
+use super::formatting::{UNKNOWN, counted, ends, length, listed, number, percent, rounded, rps, usd};
+use super::plot::stairs;
 use super::svg::{Anchor, Canvas, width};
-use super::words::{UNKNOWN, counted, ends, length, listed, percent, rounded, rps, usd};
 use super::{Block, Figure, Given, Head, Table, text};
 use crate::base::error::Error;
 use crate::base::rounding::{ROUNDING, equal};
 use crate::facts::Facts;
-use crate::page::plot::text::number;
 use crate::plan::Gear;
 use crate::planners::frontier;
 use crate::problem::Problem;
@@ -55,13 +55,13 @@ impl Spent {
 
 pub(crate) fn blocks(given: &Given<'_>) -> Vec<Block> {
     let found = match (given.problem, given.facts) {
-        (None, _) => Err("the plan keeps no problem to solve again for other numbers of cores".to_owned()),
+        (None, _) => Err("the plan does not contain its problem".to_owned()),
         (_, Err(why)) => Err(why.to_owned()),
         (Some(problem), Ok(facts)) => solved(given, problem, facts),
     };
     match found {
-        Err(why) => vec![text(format!("There is no Pareto frontier here: {why}."))],
-        Ok(points) if points.is_empty() => vec![text("Nothing carries the highest load any more.")],
+        Err(why) => vec![text(format!("No Pareto frontier: {why}."))],
+        Ok(points) if points.is_empty() => vec![text("No configuration carries the highest load.")],
         Ok(points) => drawn(given, &points),
     }
 }
@@ -89,13 +89,15 @@ fn drawn(given: &Given<'_>, points: &[FrontierPoint]) -> Vec<Block> {
     let load = rps(plan.max_rps());
     let intro = if rented {
         format!(
-            "Each point is the most accurate choice for its price that carries {load} within the SLO, found by solving the problem \
-             again; cheaper machines than the first carry it no more, and dearer ones than the last buy no accuracy."
+            "Each point is the most accurate configuration at its price that carries {load} within the SLO; the problem was solved \
+             again for each. Cheaper configurations than the first cannot carry the load; more expensive ones than the last \
+             are not more accurate."
         )
     } else {
         format!(
-            "Each point is the most accurate choice for its number of cores that carries {load} within the SLO, found by solving the \
-             problem again; fewer cores than the first carry it no more, and more cores than the last buy no accuracy."
+            "Each point is the most accurate configuration on its number of cores that carries {load} within the SLO; the problem \
+             was solved again for each. Fewer cores than the first cannot carry the load; more cores than the last do not \
+             raise the accuracy."
         )
     };
     let figure = Figure {
@@ -122,13 +124,13 @@ fn described(points: &[FrontierPoint]) -> String {
 }
 
 fn finding(points: &[FrontierPoint], chosen: Option<&Chosen>) -> String {
-    let Some(chosen) = chosen else { return "The most accurate choice at each step".to_owned() };
+    let Some(chosen) = chosen else { return "The most accurate configuration at each step".to_owned() };
     let here = format!("{} {}", percent(chosen.accuracy), chosen.spent.words());
     match points.iter().find(|point| point.accuracy > chosen.accuracy + ROUNDING) {
         Some(next) => {
-            format!("The plan takes {here}; the next step up is {} {}", percent(next.accuracy), Spent::of(next).words())
+            format!("The plan reaches {here}; the next point is {} {}", percent(next.accuracy), Spent::of(next).words())
         }
-        None => format!("The plan takes {here}, and nothing that fits the inventory is more accurate"),
+        None => format!("The plan reaches {here}; no configuration within the inventory is more accurate"),
     }
 }
 
@@ -147,14 +149,8 @@ fn draw(points: &[FrontierPoint], chosen: Option<&Chosen>) -> String {
     canvas.text("", (0.0, 12.0), Anchor::Start, "accuracy");
     canvas.text("faint", (390.0, 12.0), Anchor::End, "chosen");
     canvas.dot("chosen", (390.0 - width("chosen") - 8.0, 8.0), 5.5);
-    let mut steps: Vec<(f64, f64)> = Vec::new();
-    for (spent, accuracy) in all() {
-        if let Some(&(_, before)) = steps.last() {
-            steps.push((spent, before));
-        }
-        steps.push((spent, accuracy));
-    }
-    let line: Vec<_> = steps.into_iter().map(|(x, y)| frame.at(x, y)).collect();
+    let marks: Vec<_> = all().collect();
+    let line: Vec<_> = stairs(&marks).into_iter().map(|(x, y)| frame.at(x, y)).collect();
     canvas.line("claimed", &line);
     for (spent, accuracy) in all() {
         canvas.dot("other", frame.at(spent, accuracy), 4.0);
@@ -186,7 +182,7 @@ fn table(given: &Given<'_>, points: &[FrontierPoint], chosen: Option<&Chosen>) -
         ]
     };
     Table {
-        caption: "The frontier: cores of each variant".to_owned(),
+        caption: "Pareto frontier: cores of each variant".to_owned(),
         heads: vec![Head::number("cores"), Head::number("accuracy"), Head::number("USD/h"), Head::words("variants")],
         rows: points.iter().map(row).collect(),
     }

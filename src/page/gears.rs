@@ -1,12 +1,12 @@
 //! Each gear in a table and in sentences.
 
-use super::words::{
+use super::formatting::{
     UNKNOWN, about, counted, gears_named, lane, length, listed, ms, percent, points, quantile, replicas, rounded, rps,
     sentence, usd,
 };
 use super::{Block, Given, Head, Seen, Table, text};
 use crate::base::rounding::{ROUNDING, equal};
-use crate::plan::{Dispatch, Gear, Plan, Stage, diff};
+use crate::plan::{Dispatch, Gear, Lane, Plan, Stage, diff};
 use crate::planners;
 use crate::rooms::{Explanation, LimitPrice, RunnerUp};
 
@@ -29,7 +29,7 @@ impl Explained {
         let nothing =
             |why: &str| Self { gears: vec![None; count], missing: vec![(why.to_owned(), (0..count).collect())] };
         let (problem, facts) = match (given.problem, given.facts) {
-            (None, _) => return nothing("the plan keeps no problem"),
+            (None, _) => return nothing("the plan does not contain its problem"),
             (_, Err(why)) => return nothing(why),
             (Some(problem), Ok(facts)) => (problem, facts),
         };
@@ -62,11 +62,11 @@ pub(crate) fn blocks(given: &Given<'_>, explained: &Explained) -> Vec<Block> {
     let mut blocks = vec![Block::Table(table(given.plan))];
     for (why, gears) in &explained.missing {
         let who = if gears.len() == given.plan.gears.len() { "the gears".to_owned() } else { gears_named(gears) };
-        blocks.push(text(format!("What binds {who} is not known: {why}.")));
+        blocks.push(text(format!("The binding limits of {who} are unknown: {why}.")));
     }
     let few = given.plan.gears.len() <= FEW;
     for (index, gear) in given.plan.gears.iter().enumerate() {
-        let seen = given.simulated.ok().and_then(|witness| witness.gear(index));
+        let seen = given.simulated.ok().and_then(|trials| trials.gear(index));
         let mut inside = vec![text(does(given.plan, gear, seen).join(" "))];
         inside.push(text(promises(given, index).join(" ")));
         if let Some(why) = &explained.gears[index] {
@@ -97,7 +97,7 @@ fn table(plan: &Plan) -> Table {
         ])
     });
     Table {
-        caption: "Gears: lanes are pool × replicas, b the batch, and the share of the calls".to_owned(),
+        caption: "Gears; a lane is pool × replicas, batch (b) and share of the calls".to_owned(),
         heads: vec![
             Head::number("gear"),
             Head::number("up to requests/s"),
@@ -134,30 +134,24 @@ pub(crate) fn does(plan: &Plan, gear: &Gear, seen: Option<&Seen>) -> Vec<String>
 fn stage_does(plan: &Plan, gear: &Gear, (index, stage): (usize, &Stage), seen: Option<&Seen>) -> String {
     let who = match (stage.calls.get(), index) {
         (1.0, 0) => "every request".to_owned(),
-        (1.0, _) => "every request that gets here".to_owned(),
-        (calls, _) => format!("each of {} calls of a request", rounded(calls)),
+        (1.0, _) => "every request that reaches it".to_owned(),
+        (calls, _) => format!("each of a request's {} calls", rounded(calls)),
     };
     let lanes = || stage.lanes.iter().map(|of| lane(plan, gear, of)).collect::<Vec<_>>();
     let what = match (stage.dispatch, stage.lanes.as_slice()) {
         (_, [only]) => format!("{who} is served by {}", lane(plan, gear, only)),
-        (Dispatch::Share, of) => {
-            let share = |of: &crate::plan::Lane| about(of.share.map_or(0.0, f64::from));
-            let shares = lanes().into_iter().zip(of).map(|(words, of)| format!("{} by {words}", share(of)));
-            format!("{who} is served at random: {}", listed(&shares.collect::<Vec<_>>()))
-        }
+        (Dispatch::Share, of) => format!("{who} goes to a lane at random: {}", shares(&lanes(), of)),
         (Dispatch::Stay, of) => {
-            let share = |of: &crate::plan::Lane| about(of.share.map_or(0.0, f64::from));
-            let shares = lanes().into_iter().zip(of).map(|(words, of)| format!("{} by {words}", share(of)));
             format!(
-                "{who} stays where it was served before, or else is served at random: {}",
-                listed(&shares.collect::<Vec<_>>())
+                "{who} stays on the pool that served it before, or goes to a lane at random: {}",
+                shares(&lanes(), of)
             )
         }
         (Dispatch::Spill, _) => {
-            format!("{who} goes to the first of these that is free, or waits for the last: {}", lanes().join(", "))
+            format!("{who} goes to the first free lane, or waits for the last: {}", lanes().join(", "))
         }
         (Dispatch::Deadline, _) => format!(
-            "{who} goes to the first of these that is expected to answer within {}, or to the last: {}",
+            "{who} goes to the first lane that is expected to answer within {}, or to the last: {}",
             ms(plan.slo.latency_ms.get()),
             lanes().join(", ")
         ),
@@ -166,14 +160,21 @@ fn stage_does(plan: &Plan, gear: &Gear, (index, stage): (usize, &Stage), seen: O
     format!("{what}.{}", leaves(index, stage, seen))
 }
 
+/// Returns what share of the calls each lane gets.
+fn shares(names: &[String], lanes: &[Lane]) -> String {
+    let share = |lane: &Lane| about(lane.share.map_or(0.0, f64::from));
+    let shares = names.iter().zip(lanes).map(|(name, lane)| format!("{} to {name}", share(lane)));
+    listed(&shares.collect::<Vec<_>>())
+}
+
 fn leaves(index: usize, stage: &Stage, seen: Option<&Seen>) -> String {
     let Some(exit) = stage.exit else { return String::new() };
     let part = seen.and_then(|seen| seen.exits.get(index));
     let part = part.map(|part| format!("; {} of all requests did in simulation", about(*part))).unwrap_or_default();
-    format!(" Requests whose answer is at least {} certain leave here{part}.", rounded(exit.certainty_at_least.get()))
+    format!(" Requests with a certainty of at least {} exit here{part}.", rounded(exit.certainty_at_least.get()))
 }
 
-/// Returns what is promised and what was seen, in sentences.
+/// Returns what is claimed and what was measured, in sentences.
 fn promises(given: &Given<'_>, index: usize) -> Vec<String> {
     let (plan, gear) = (given.plan, &given.plan.gears[index]);
     let (name, limit) = (quantile(&plan.slo), ms(plan.slo.latency_ms.get()));
@@ -183,20 +184,23 @@ fn promises(given: &Given<'_>, index: usize) -> Vec<String> {
         claims.push(format!("an accuracy of {} ({low} to {high})", percent(claim.value.get())));
     }
     if let Some(claim) = gear.claims.latency {
-        claims.push(format!("{name} of {} where {limit} are allowed", ms(claim.value_ms.get())));
+        claims.push(format!("a {name} of {} (SLO {limit})", ms(claim.value_ms.get())));
     }
     if let Some(cost) = gear.claims.cost_usd_per_hour {
         claims.push(usd(cost.get()));
     }
     let mut sentences = vec![if claims.is_empty() {
-        "The gear claims nothing.".to_owned()
+        "The gear makes no claims.".to_owned()
     } else {
         format!("At its highest rate it claims {}.", listed(&claims))
     }];
-    if let Some(seen) = given.simulated.ok().and_then(|witness| witness.gear(index)) {
+    if let Some(seen) = given.simulated.ok().and_then(|trials| trials.gear(index)) {
         let latency = seen.latency_ms.map(|time| format!(", {name} {}", ms(time))).unwrap_or_default();
         let allowed = about(1.0 - plan.slo.quantile.get());
-        sentences.push(format!("In simulation {} were late, {allowed} allowed{latency}.", percent(seen.late)));
+        sentences.push(format!(
+            "In simulation {} of the requests were late ({allowed} allowed){latency}.",
+            percent(seen.late)
+        ));
     }
     sentences
 }
@@ -207,7 +211,7 @@ fn binds(why: &Explanation) -> Vec<String> {
     let mut sentences: Vec<String> = binding.iter().map(|limit| bound(limit)).collect();
     if binding.is_empty() {
         let limits: Vec<String> = why.limits.iter().map(loosened).collect();
-        sentences.push(format!("No limit binds: neither {} would change it for the better.", limits.join(" nor ")));
+        sentences.push(format!("No limit binds: none of these would improve the gear: {}.", limits.join(", ")));
     }
     sentences.extend(why.runner_up.as_ref().map(|second| runner_up(why, second)));
     sentences
@@ -223,24 +227,24 @@ fn bound(limit: &LimitPrice) -> String {
     // Where machines are rented, what is saved is their price.
     let saves = match (limit.cost_change_usd_per_hour, limit.cores_change) {
         (Some(change), _) if change < 0.0 => Some(format!("save {}", usd(-change))),
-        (Some(change), _) if change > 0.0 => Some(format!("take {} more", usd(change))),
+        (Some(change), _) if change > 0.0 => Some(format!("use {} more", usd(change))),
         (Some(_), _) | (None, 0) => None,
         (None, change) if change < 0 => Some(format!("save {}", counted(change.unsigned_abs(), "core"))),
-        (None, change) => Some(format!("take {} more", counted(change.unsigned_abs(), "core"))),
+        (None, change) => Some(format!("use {} more", counted(change.unsigned_abs(), "core"))),
     };
     let is_saving = limit.cost_change_usd_per_hour.map_or(limit.cores_change < 0, |change| change < 0.0);
     gains.extend(saves);
-    let hardly = if limit.accuracy_gain < HARDLY && !is_saving { ", but hardly" } else { "" };
+    let hardly = if limit.accuracy_gain < HARDLY && !is_saving { ", slightly" } else { "" };
     format!("{} binds{hardly}: {} would {}.", sentence(&named(limit)), loosened(limit), listed(&gains))
 }
 
 /// Returns a limit in words.
 fn named(limit: &LimitPrice) -> String {
     match &*limit.key {
-        key if key.ends_with("at_most") => format!("the stock of {} ({key})", counted(limit.value as u64, "machine")),
+        key if key.ends_with("at_most") => format!("the limit of {} ({key})", counted(limit.value as u64, "machine")),
         key if key.ends_with("memory_mb") => format!("the memory of {} MB a machine ({key})", rounded(limit.value)),
         "slo.latency_ms" => format!("the SLO of {}", ms(limit.value)),
-        "goal.accuracy_at_least" => format!("the least accuracy of {}", percent(limit.value)),
+        "goal.accuracy_at_least" => format!("the minimum accuracy of {}", percent(limit.value)),
         _ => format!("the budget of {}", counted(limit.value as u64, "core")),
     }
 }
@@ -248,11 +252,11 @@ fn named(limit: &LimitPrice) -> String {
 /// Returns in words what was tried in place of a limit.
 fn loosened(limit: &LimitPrice) -> String {
     match &*limit.key {
-        key if key.ends_with("at_most") => format!("one machine more ({key})"),
+        key if key.ends_with("at_most") => format!("one more machine ({key})"),
         key if key.ends_with("memory_mb") => format!("{} MB a machine ({key})", rounded(limit.loosened_to)),
-        "slo.latency_ms" => format!("{} in place of {}", ms(limit.loosened_to), ms(limit.value)),
+        "slo.latency_ms" => format!("{} instead of {}", ms(limit.loosened_to), ms(limit.value)),
         "goal.accuracy_at_least" => format!("an accuracy of {}", percent(limit.loosened_to)),
-        _ => "one core more".to_owned(),
+        _ => "one more core".to_owned(),
     }
 }
 
@@ -266,7 +270,7 @@ fn runner_up(why: &Explanation, second: &RunnerUp) -> String {
     };
     let all: u32 = second.cores.iter().map(|(_, cores)| cores).sum();
     let cores_more = match i64::from(all) - i64::from(why.cores) {
-        0 => "on as many cores".to_owned(),
+        0 => "on the same number of cores".to_owned(),
         more if more > 0 => format!("on {} more", counted(more.unsigned_abs(), "core")),
         fewer => format!("on {} fewer", counted(fewer.unsigned_abs(), "core")),
     };
@@ -276,7 +280,7 @@ fn runner_up(why: &Explanation, second: &RunnerUp) -> String {
         Some((second, own)) if second > own => format!(" and for {} more", usd(second - own)),
         Some((second, own)) => format!(" and for {} less", usd(own - second)),
     };
-    format!("What came second was {}: {accuracy}, {cores_more}{price}.", listed(&cores))
+    format!("The runner-up is {}: {accuracy}, {cores_more}{price}.", listed(&cores))
 }
 
 /// Returns every pool that is up in a gear, in words.

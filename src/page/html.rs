@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use super::svg::escaped;
 use super::{Block, Figure, Page, Section, Table, Tone};
-pub(crate) use crate::page::plot::page::escaped;
 
 /// Colours, letters and how things make room for each other.
 const STYLE: &str = include_str!("style.css");
@@ -73,6 +73,9 @@ fn block(html: &mut String, block: &Block) {
             *html += "<div class=\"figures\">\n";
             figures.iter().for_each(|of| figure(html, of));
             *html += "</div>\n";
+        }
+        Block::Picture(picture) => {
+            let _ = writeln!(html, "<div class=\"picture\">{}</div>", picture.svg);
         }
         Block::Folded { summary, open, blocks } => {
             let open = if *open { " open=\"open\"" } else { "" };

@@ -1,4 +1,4 @@
-//! A page as Markdown; figures are told in words.
+//! A page as Markdown; figures are described in words.
 
 use super::{Block, Figure, Page, Table};
 
@@ -49,6 +49,7 @@ fn block(text: &mut String, block: &Block) {
                 self::figure(text, figure);
             }
         }
+        Block::Picture(picture) => figure(text, picture),
         Block::Folded { summary, blocks, .. } => {
             *text += &format!("### {}\n\n", escaped(summary));
             self::blocks(text, blocks);

@@ -2,29 +2,29 @@
 //!
 //! ```text
 //! Plan, Problem, Facts ──┐
-//! simulated  ─ Witness ──┼──▶ Page: sections of sentences, tables and figures ──▶ html, markdown
-//! replayed   ─ Witness ──┘
+//! simulated  ── Trials ──┼──▶ Page: sections of sentences, tables and figures ──▶ html, markdown
+//! replayed   ── Trials ──┘
 //! ```
 //!
-//! What the page says stands in one file a concern; the renderers know nothing of plans. What cannot be recomputed,
+//! Each section has a file of its own; the renderers know nothing of plans. What cannot be recomputed,
 //! because facts or a problem are missing, is said on the page and stops nothing. The same input gives the same bytes.
 
-mod asked;
 mod certificate;
 mod claims;
 mod figures;
+mod formatting;
 mod frontier;
 mod gears;
 mod html;
-mod lead;
 mod markdown;
 mod placement;
 pub mod plot;
+mod problem;
 mod risks;
+mod summary;
 mod svg;
+mod trials;
 mod walk;
-mod witness;
-mod words;
 
 use crate::facts::Facts;
 use crate::plan::Plan;
@@ -32,21 +32,21 @@ use crate::problem::Problem;
 
 pub use html::html;
 pub use markdown::markdown;
-pub use witness::{Seen, Witness, try_gears};
+pub use trials::{Seen, Trials, try_gears};
 
 /// Everything that a page is written from.
 #[derive(Debug, Clone, Copy)]
 pub struct Given<'a> {
     /// The plan; it must have been validated.
     pub plan: &'a Plan,
-    /// What was asked, where it was kept.
+    /// The problem, where the plan contains it.
     pub problem: Option<&'a Problem>,
-    /// What was measured, or why that is not known.
+    /// What was measured, or why they are unknown.
     pub facts: Result<&'a Facts, &'a str>,
     /// What a simulation saw, or why there is none.
-    pub simulated: Result<&'a Witness, &'a str>,
+    pub simulated: Result<&'a Trials, &'a str>,
     /// What a replay saw.
-    pub replayed: Option<&'a Witness>,
+    pub replayed: Option<&'a Trials>,
 }
 
 /// A page: sections under a title.
@@ -86,6 +86,8 @@ pub enum Block {
     Table(Table),
     /// Figures that stand beside each other where there is room.
     Figures(Vec<Figure>),
+    /// A picture as wide as the page, which holds its own title and colours.
+    Picture(Figure),
     /// Blocks that are shown when asked for.
     Folded {
         /// What is always shown.
@@ -179,16 +181,16 @@ pub fn page(given: &Given<'_>) -> Page {
     let explained = gears::Explained::of(given);
     Page {
         title: format!("Plan {}", given.plan.name),
-        subtitle: lead::subtitle(given),
+        subtitle: summary::subtitle(given),
         sections: vec![
-            section("in-short", "In short", lead::blocks(given)),
-            section("asked", "What was asked", asked::blocks(given)),
-            section("load", "Over load", figures::blocks(given)),
-            section("gears", "What it does at which load", gears::blocks(given, &explained)),
+            section("summary", "Summary", summary::blocks(given)),
+            section("problem", "Problem", problem::blocks(given)),
+            section("load", "Performance over load", figures::blocks(given)),
+            section("gears", "Gears", gears::blocks(given, &explained)),
             section("placement", "Placement", placement::blocks(given)),
-            section("walk", "The walk of a request", walk::blocks(given)),
-            section("frontier", "What else there was", frontier::blocks(given)),
-            section("claims", "Claimed, simulated, replayed", claims::blocks(given)),
+            section("path", "Request path", walk::blocks(given)),
+            section("frontier", "Alternatives", frontier::blocks(given)),
+            section("claims", "Claims and trials", claims::blocks(given)),
             section("certificate", "Certificate", certificate::blocks(given)),
             section("risks", "Risks", risks::blocks(given)),
         ],

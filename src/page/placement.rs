@@ -1,7 +1,7 @@
 //! The pools as a picture: what is up at the highest load, and how many replicas at every load.
 
+use super::formatting::{counted, length, listed, ms, resource, rps};
 use super::svg::{Anchor, Canvas, WIDTH, width};
-use super::words::{counted, length, resource, rps};
 use super::{Block, Figure, Given, text};
 use crate::plan::{Gear, Plan, Pool};
 use crate::problem::Resource;
@@ -23,21 +23,21 @@ pub(crate) fn blocks(given: &Given<'_>) -> Vec<Block> {
     let mut figures = Vec::new();
     if let Some(last) = plan.gears.last() {
         figures.push(Figure {
-            finding: format!("Up at {}: {}", rps(plan.max_rps()), total(plan, last)),
-            note: "A square is a core, a frame a replica; dashed ones are down at this load.".to_owned(),
+            finding: format!("At {}: {}", rps(plan.max_rps()), total(plan, last)),
+            note: "Each square is a core, each frame a replica; dashed replicas are down at this load.".to_owned(),
             described: format!("{}.", super::gears::up(plan, last)),
             svg: draw_replicas(plan, last),
         });
     }
     if plan.gears.len() > 1 {
         figures.push(Figure {
-            finding: format!("Replicas up in each of {}", length(&plan.gears, "gear")),
-            note: "The stronger the colour, the more of the pool is up.".to_owned(),
+            finding: format!("Running replicas in each of {}", length(&plan.gears, "gear")),
+            note: "A stronger colour means that more of the pool is running.".to_owned(),
             described: grid_in_words(plan),
             svg: draw_grid(plan),
         });
     }
-    let mut blocks = vec![text("The placement stays; gears change how many replicas of each pool are up.")];
+    let mut blocks = vec![text("The placement is fixed; gears change how many replicas of each pool run.")];
     blocks.push(Block::Figures(figures));
     blocks.push(Block::Terms(plan.placement.iter().map(|pool| (pool.name.clone(), pool_in_words(pool))).collect()));
     if !plan.transfers.is_empty() {
@@ -70,23 +70,23 @@ fn total(plan: &Plan, gear: &Gear) -> String {
     if functions > 0 {
         words.push(format!("up to {}", counted(functions, "function instance")));
     }
-    super::words::listed(&words)
+    listed(&words)
 }
 
 fn pool_in_words(pool: &Pool) -> String {
-    let hosts = super::words::listed(&pool.hosts);
+    let hosts = listed(&pool.hosts);
     match &pool.on {
         Resource::Function { .. } => {
-            format!("up to {} at once of {}, holding {hosts}", counted(pool.replicas, "instance"), resource(&pool.on))
+            format!("up to {} at once of {}, hosting {hosts}", counted(pool.replicas, "instance"), resource(&pool.on))
         }
-        on if pool.replicas == 1 => format!("1 replica on {}, holding {hosts}", resource(on)),
-        on => format!("up to {} on {} each, holding {hosts}", counted(pool.replicas, "replica"), resource(on)),
+        on if pool.replicas == 1 => format!("1 replica on {}, hosting {hosts}", resource(on)),
+        on => format!("up to {} on {} each, hosting {hosts}", counted(pool.replicas, "replica"), resource(on)),
     }
 }
 
 fn transfer(transfer: &crate::plan::Transfer) -> (String, String) {
     let from = transfer.from.as_deref().unwrap_or("arrival");
-    (format!("{from} → {}", transfer.to), format!("{} on the way", super::words::ms(transfer.ms.get())))
+    (format!("{from} → {}", transfer.to), format!("transfer time {}", ms(transfer.ms.get())))
 }
 
 fn draw_replicas(plan: &Plan, gear: &Gear) -> String {
@@ -179,5 +179,5 @@ fn grid_in_words(plan: &Plan) -> String {
         let up: Vec<String> = plan.gears.iter().map(|gear| gear.replicas_of(pool).to_string()).collect();
         format!("{}: {}", pool.name, up.join(", "))
     };
-    format!("Replicas up by gear, {}.", plan.placement.iter().map(of_pool).collect::<Vec<_>>().join("; "))
+    format!("Running replicas by gear: {}.", plan.placement.iter().map(of_pool).collect::<Vec<_>>().join("; "))
 }

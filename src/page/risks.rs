@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::words::{about, counted, gears_named, length, listed, ms, percent, points, quantile};
-use super::{Block, Given, Seen, Tone, Witness};
+use super::formatting::{about, counted, gears_named, length, listed, ms, percent, points, quantile};
+use super::{Block, Given, Seen, Tone, Trials};
 use crate::base::finding::{Code, Severity};
 use crate::facts::Facts;
 use crate::plan::{Gear, Lane, Plan, Pool, Tolerance, check, facts_changed};
@@ -18,7 +18,7 @@ const SLOWER: f64 = 0.05;
 pub(crate) fn blocks(given: &Given<'_>) -> Vec<Block> {
     let mut risks = of(given);
     if risks.is_empty() {
-        risks.push((Tone::Good, "None of the risks that planner knows of was found.".to_owned()));
+        risks.push((Tone::Good, "No known risk was found.".to_owned()));
     }
     vec![Block::Points(risks)]
 }
@@ -44,7 +44,7 @@ pub(crate) fn of(given: &Given<'_>) -> Vec<Risk> {
     risks.extend(accuracy_trust(plan));
     risks.extend(unclaimed(plan));
     if given.replayed.is_none() {
-        risks.push((Tone::Note, "The plan was not replayed with real models for this page.".to_owned()));
+        risks.push((Tone::Note, "The plan was not replayed with real models.".to_owned()));
     }
     risks.sort_by_key(|(tone, _)| std::cmp::Reverse(*tone));
     risks
@@ -55,29 +55,29 @@ fn gears(plan: &Plan, is: impl Fn(usize, &Gear) -> bool) -> Vec<usize> {
     (0..plan.gears.len()).filter(|&index| is(index, &plan.gears[index])).collect()
 }
 
-fn late(plan: &Plan, witness: Option<&Witness>, name: &str) -> Option<Risk> {
+fn late(plan: &Plan, trials: Option<&Trials>, name: &str) -> Option<Risk> {
     let broke = |seen: &&Seen| !seen.slo_met;
-    let late = gears(plan, |index, _| witness.and_then(|witness| witness.gear(index)).as_ref().is_some_and(broke));
-    let worst = late.iter().filter_map(|&index| Some(witness?.gear(index)?.late)).fold(0.0, f64::max);
+    let late = gears(plan, |index, _| trials.and_then(|trials| trials.gear(index)).as_ref().is_some_and(broke));
+    let worst = late.iter().filter_map(|&index| Some(trials?.gear(index)?.late)).fold(0.0, f64::max);
     let (asked, allowed) = (ms(plan.slo.latency_ms.get()), about(1.0 - plan.slo.quantile.get()));
     (!late.is_empty()).then(|| {
         let (who, worst, name_of) = (gears_named(&late), percent(worst), quantile(&plan.slo));
-        let cause = format!("up to {worst} of the requests took longer than {asked}, {allowed} may");
+        let cause = format!("up to {worst} of the requests took longer than {asked}; the SLO allows {allowed}");
         (Tone::Bad, format!("In {name} {who} broke the SLO ({name_of}): {cause}."))
     })
 }
 
 /// Says where a trial was slower than claimed, though it may have kept the SLO.
-fn slower(plan: &Plan, witness: Option<&Witness>, name: &str) -> Option<Risk> {
+fn slower(plan: &Plan, trials: Option<&Trials>, name: &str) -> Option<Risk> {
     let excess =
-        |index: usize, gear: &Gear| Some(witness?.gear(index)?.latency_ms? / gear.claims.latency?.value_ms.get() - 1.0);
+        |index: usize, gear: &Gear| Some(trials?.gear(index)?.latency_ms? / gear.claims.latency?.value_ms.get() - 1.0);
     let slower = gears(plan, |index, gear| excess(index, gear).is_some_and(|excess| excess > SLOWER));
     let most = slower.iter().filter_map(|&index| excess(index, &plan.gears[index])).fold(0.0, f64::max);
     (!slower.is_empty()).then(|| {
         let (quantile, who) = (quantile(&plan.slo), gears_named(&slower));
         (
             Tone::Warning,
-            format!("In {name} the {quantile} of {who} was above the claim, by {:.0}\u{a0}% at most.", 100.0 * most),
+            format!("In {name} the {quantile} of {who} exceeded the claim by up to {:.0}\u{a0}%.", 100.0 * most),
         )
     })
 }
@@ -113,12 +113,12 @@ fn kind(code: Code, causes: &[String]) -> String {
     let lead = match code {
         Code::ClaimRefuted => format!("{} not confirmed when recomputed from the facts", claims()),
         Code::ClaimUnchecked => {
-            format!("{} that no closed form can recompute; only the trials speak for them", claims())
+            format!("{} without a closed form; only trials test them", claims())
         }
         Code::FactsChanged => "The measured facts have changed since the plan was made".to_owned(),
-        Code::LimitBroken => "A limit is broken".to_owned(),
-        Code::NotMeasured => "The plan needs what was not measured".to_owned(),
-        other => format!("The check says `{other}`"),
+        Code::LimitBroken => "A limit is exceeded".to_owned(),
+        Code::NotMeasured => "The plan needs facts that were not measured".to_owned(),
+        other => format!("The check reports `{other}`"),
     };
     let shown: Vec<&str> = causes.iter().take(3).map(String::as_str).collect();
     let more =
@@ -129,12 +129,16 @@ fn kind(code: Code, causes: &[String]) -> String {
 fn latency_trust(plan: &Plan) -> Vec<Risk> {
     let of = |trust: Trust| gears(plan, |_, gear| gear.claims.latency.is_some_and(|claim| claim.trust == trust));
     let kinds = [
-        (Trust::Glimpsed, Tone::Warning, "rest on a few calls, with a tail like that of measured points"),
-        (Trust::Interpolated, Tone::Warning, "rest on points between measured ones"),
+        (
+            Trust::Glimpsed,
+            Tone::Warning,
+            "rest on a pilot measurement of a few calls; the tail is that of measured points",
+        ),
+        (Trust::Interpolated, Tone::Warning, "lie between measured points"),
         (
             Trust::Extrapolated,
             Tone::Warning,
-            "use more cores than the measured host had: that so many replicas do not slow each other down is assumed, not measured",
+            "use more cores than the measured host had and assume that replicas do not slow each other down",
         ),
         (Trust::Imported, Tone::Warning, "were measured by another tool"),
         (Trust::Declared, Tone::Warning, "were stated, not measured"),
@@ -157,18 +161,18 @@ fn accuracy_trust(plan: &Plan) -> Vec<Risk> {
             claims().map(|(_, claim)| claim.trust).filter(|of| *of != Trust::Measured).collect();
         let trusts: Vec<String> = trusts.iter().map(ToString::to_string).collect();
         let who = gears_named(&uncounted);
-        let how = format!("{}, not counted on labelled samples by planner", listed(&trusts));
+        let how = format!("{}, not measured on labelled samples", listed(&trusts));
         risks.push((Tone::Warning, format!("Accuracy claims of {who} are {how}.")));
     }
     let widest = claims().map(|(_, claim)| claim.high.get() - claim.low.get()).fold(0.0, f64::max);
     if widest > 0.0 {
-        let how = "differences between gears below that may be chance";
-        risks.push((Tone::Note, format!("Accuracies are known to within ± {}: {how}.", points(0.5 * widest))));
+        let how = "smaller differences between gears may be chance";
+        risks.push((Tone::Note, format!("Accuracies are known within ± {}; {how}.", points(0.5 * widest))));
     }
     risks
 }
 
-/// Says what nobody promised or proved, a sentence for the gears that lack the same.
+/// Says which claims and bounds are missing, a sentence for the gears that lack the same.
 fn unclaimed(plan: &Plan) -> Vec<Risk> {
     let without = |is: fn(&Gear) -> bool| gears(plan, |_, gear| is(gear));
     let cases = [
@@ -216,12 +220,12 @@ fn contended(plan: &Plan, facts: &Facts) -> Option<Risk> {
         let who = counted(disturbed.len() as u64, "measured point");
         (
             Tone::Warning,
-            format!("{who} of the {all} that the plan rests on were measured while somebody else used the machine."),
+            format!("{who} of the {all} that the plan uses were measured while other processes used the machine."),
         )
     })
 }
 
-/// Says which variants run beside busy neighbours that nobody measured them with.
+/// Says which variants run beside busy neighbours without a measurement of their interference.
 fn neighbours(plan: &Plan, facts: &Facts) -> Option<Risk> {
     let busy = |gear: &Gear| -> u32 {
         let on_cores = plan.placement.iter().filter(|pool| matches!(pool.on, Resource::Cores { .. }));
@@ -234,8 +238,8 @@ fn neighbours(plan: &Plan, facts: &Facts) -> Option<Risk> {
     let variants: BTreeSet<&str> = lanes(plan).filter(is_unknown).map(|(lane, _)| lane.variant.as_str()).collect();
     let variants: Vec<String> = variants.into_iter().map(ToOwned::to_owned).collect();
     (most > 1 && !variants.is_empty()).then(|| {
-        let how = "how much they slow each other down was not measured (planner profile --co-runners)";
-        (Tone::Note, format!("Up to {most} replicas are busy side by side; of {} {how}.", listed(&variants)))
+        let how = "their interference was not measured (planner profile --co-runners)";
+        (Tone::Note, format!("Up to {most} replicas run at the same time; for {} {how}.", listed(&variants)))
     })
 }
 
@@ -251,7 +255,7 @@ fn agreements(plan: &Plan, facts: &Facts) -> Option<Risk> {
         let count = length(&agree, "accuracy").replace("accuracys", "accuracies");
         (
             Tone::Warning,
-            format!("There were no labels for {count}: they tell how often a variant agrees ({}).", agree.join("; ")),
+            format!("{count} measured without labels, as agreement with another variant ({}).", agree.join("; ")),
         )
     })
 }

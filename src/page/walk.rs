@@ -1,8 +1,8 @@
-//! The way of a request through each gear, as a picture.
+//! The path of a request through each gear, as a picture.
 
+use super::formatting::{about, counted, length, ms, rounded, rps};
 use super::gears::FEW;
 use super::svg::{Anchor, Canvas, WIDTH, width};
-use super::words::{about, length, ms, rounded, rps};
 use super::{Block, Figure, Given, Seen, text};
 use crate::plan::{Dispatch, Gear, Lane, Plan, Stage};
 
@@ -21,7 +21,7 @@ pub(crate) fn blocks(given: &Given<'_>) -> Vec<Block> {
         return vec![Block::Figures((0..count).map(|index| figure(given, index)).collect())];
     }
     vec![
-        text("The walk at the highest load; those of the other gears stand above, with what each gear does."),
+        text("The path at the highest load; the paths of the other gears are under Gears."),
         Block::Figures(vec![figure(given, count - 1)]),
     ]
 }
@@ -33,11 +33,15 @@ fn name(plan: &Plan, index: usize) -> String {
 /// Draws the walk of one gear.
 pub(crate) fn figure(given: &Given<'_>, index: usize) -> Figure {
     let gear = &given.plan.gears[index];
-    let seen = given.simulated.ok().and_then(|witness| witness.gear(index));
+    let seen = given.simulated.ok().and_then(|trials| trials.gear(index));
     Figure {
         finding: format!("{}: {}", name(given.plan, index), shape(gear)),
-        note: if exits(gear) == 0 { "" } else { "To the right: the part that leaves, answered with enough certainty." }
-            .to_owned(),
+        note: if exits(gear) == 0 {
+            ""
+        } else {
+            "To the right: the share of the requests that exit early, with enough certainty."
+        }
+        .to_owned(),
         described: super::gears::does(given.plan, gear, seen).join(" "),
         svg: draw(given.plan, gear, seen),
     }
@@ -45,8 +49,8 @@ pub(crate) fn figure(given: &Given<'_>, index: usize) -> Figure {
 
 fn shape(gear: &Gear) -> String {
     let lanes: usize = gear.stages.iter().map(|stage| stage.lanes.len()).sum();
-    let lanes = super::words::counted(lanes as u64, "lane");
-    let exits = if exits(gear) == 0 { String::new() } else { ", some leave early".to_owned() };
+    let lanes = counted(lanes as u64, "lane");
+    let exits = if exits(gear) == 0 { String::new() } else { ", early exits".to_owned() };
     format!("{}, {lanes}{exits}", length(&gear.stages, "stage"))
 }
 
@@ -161,9 +165,9 @@ fn rule(stage: &Stage) -> String {
     let rule = match (stage.lanes.len(), stage.dispatch) {
         (1, _) => "",
         (_, Dispatch::Share) => "by share",
-        (_, Dispatch::Stay) => "where it was served before",
-        (_, Dispatch::Spill) => "first that is free",
-        (_, Dispatch::Deadline) => "first in time",
+        (_, Dispatch::Stay) => "same pool as before",
+        (_, Dispatch::Spill) => "first free",
+        (_, Dispatch::Deadline) => "first within the SLO",
     };
     [calls, rule.to_owned()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
@@ -182,8 +186,8 @@ fn runs(plan: &Plan, gear: &Gear, lane: &Lane) -> String {
     let up = plan.pool(&lane.pool).map_or(0, |pool| gear.replicas_of(pool));
     let batch = match (lane.batch, lane.hold_ms.get()) {
         (1, _) => String::new(),
-        (batch, 0.0) => format!(", ≤ {batch} at once"),
-        (batch, hold) => format!(", ≤ {batch} at once, held ≤ {}", ms(hold)),
+        (batch, 0.0) => format!(", batch ≤ {batch}"),
+        (batch, hold) => format!(", batch ≤ {batch}, timeout {}", ms(hold)),
     };
     format!("{} × {up}{batch}", lane.pool)
 }
@@ -191,7 +195,7 @@ fn runs(plan: &Plan, gear: &Gear, lane: &Lane) -> String {
 /// Draws where requests leave a stage early.
 fn draw_exit(canvas: &mut Canvas, (index, stage): (usize, &Stage), place: Place, seen: Option<&Seen>) {
     let Some(exit) = stage.exit else { return };
-    let part = seen.and_then(|seen| seen.exits.get(index)).map_or_else(|| "leave".to_owned(), |part| about(*part));
+    let part = seen.and_then(|seen| seen.exits.get(index)).map_or_else(|| "exit".to_owned(), |part| about(*part));
     let text = format!("≥ {} certain: {part}", rounded(exit.certainty_at_least.get()));
     let wide = (width(&text) + 20.0).min(0.5 * place.width - 8.0);
     let (x, y) = (place.x + place.width - 0.5 * wide, place.y + place.height);

@@ -3,13 +3,13 @@
 //! The file is a gzipped CSV: `label`, then for each variant `<variant>_pred` and `<variant>_certainty`. Samples stand in
 //! the same order for every variant, so that correlation of hardness between variants is kept.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 
-use flate2::read::GzDecoder;
 use flate2::{Compression, GzBuilder};
 use serde::{Deserialize, Serialize};
 
+use crate::base::files;
 use crate::base::finding::{Code, Finding, Findings};
 
 /// One variant's answer to one sample.
@@ -81,20 +81,20 @@ impl Answers {
     /// # Errors
     /// Findings with the line and column that cannot be understood.
     pub fn from_csv_gz(bytes: &[u8], file: &Path) -> Result<Self, Findings> {
-        let mut text = String::new();
-        GzDecoder::new(bytes).read_to_string(&mut text).map_err(|error| {
+        let text = files::unpack(bytes).map_err(|error| {
             let action = "answers are a gzipped CSV; measure them again with `planner profile`";
-            Findings::from(Finding::error(Code::Syntax, "", error.to_string(), action)).in_file(file)
+            let cause = format!("cannot be unpacked: {error}");
+            Findings::from(Finding::error(Code::Syntax, "", cause, action)).in_file(file)
         })?;
         parse(&text).map_err(|finding| Findings::from(finding).in_file(file))
     }
 }
 
-fn parse(text: &str) -> Result<Answers, Finding> {
+fn parse(text: &[u8]) -> Result<Answers, Finding> {
     let syntax = |key: String, cause: String| {
         Finding::error(Code::Syntax, key, cause, "columns are `label`, then `<variant>_pred`, `<variant>_certainty`")
     };
-    let mut csv = csv::Reader::from_reader(text.as_bytes());
+    let mut csv = csv::Reader::from_reader(text);
     let header = csv.headers().map_err(|error| syntax("header".into(), error.to_string()))?.clone();
     let mut columns = header.iter();
     if columns.next() != Some("label") {
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn names_the_line_and_column_that_is_wrong() {
         let text = "label,a_pred,a_certainty\n1,1,0.5\n2,2,1.5\n";
-        let finding = super::parse(text).expect_err("1.5 is no certainty");
+        let finding = super::parse(text.as_bytes()).expect_err("1.5 is no certainty");
         assert_eq!(finding.key, "line 3, a_certainty");
     }
 }

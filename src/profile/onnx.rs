@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use crate::base::codec;
 use crate::base::error::Error;
+use crate::base::files;
 use crate::base::finding::{Code, Finding, Findings};
 
 /// The inputs and outputs of a model.
@@ -85,7 +85,7 @@ impl fmt::Display for Size {
 /// # Errors
 /// A finding where the file cannot be read or is no ONNX model.
 pub fn signature(path: &Path) -> Result<Signature, Error> {
-    let bytes = codec::read(path)?;
+    let bytes = files::read(path)?;
     let bad = |cause: &str| {
         let action = "is it whole? export the model again, or move the file away";
         Error::from(Findings::from(Finding::error(Code::BadModel, "", cause, action)).in_file(path))
@@ -105,7 +105,7 @@ pub fn signature(path: &Path) -> Result<Signature, Error> {
 /// # Errors
 /// A finding where the file cannot be read or a length does not fit.
 pub fn intact(path: &Path) -> Result<(), Error> {
-    if Kind::Model.fits(&codec::read(path)?, MOST_NESTED) {
+    if Kind::Model.fits(&files::read(path)?, MOST_NESTED) {
         return Ok(());
     }
     let cause = "is no ONNX model, or is cut short or damaged: a length in it exceeds what is there";

@@ -6,8 +6,9 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::base::codec::{load, write_atomic};
+use crate::base::codec::load;
 use crate::base::error::Error;
+use crate::base::files::write_atomic;
 use crate::base::paths::plain;
 use crate::plan::{InputRole, Plan};
 use crate::problem::Problem;

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Manifest;
-use crate::base::codec::{Document, Loaded, load, parse_value, read};
+use crate::base::codec::{Document, Loaded, load, parse_value};
 use crate::base::error::Error;
+use crate::base::files::read;
 use crate::base::finding::{Code, Finding, Findings};
 use crate::plan::Plan;
 use crate::problem::Problem;

@@ -8,8 +8,9 @@ use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterato
 use super::compare::{Fast, compare, do_the_same};
 use super::files::{Known, load_known};
 use super::{Change, Entry, Manifest, Metric, Review, Revision, of_class};
-use crate::base::codec::{Loaded, load, read, sha256};
+use crate::base::codec::{Loaded, load, sha256};
 use crate::base::error::Error;
+use crate::base::files::read;
 use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::paths::plain;
 use crate::facts::Facts;

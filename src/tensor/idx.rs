@@ -1,12 +1,10 @@
 //! Labelled samples from IDX files, the format of MNIST: a magic of 4 bytes, big-endian sizes, then bytes or 32-bit floats.
 
-use std::io::Read;
 use std::path::Path;
-
-use flate2::read::GzDecoder;
 
 use crate::base::codec;
 use crate::base::error::Error;
+use crate::base::files;
 use crate::base::finding::{Code, Finding, Findings};
 use crate::tensor::Batch;
 
@@ -62,7 +60,7 @@ impl Samples {
 /// # Errors
 /// Findings for what is no IDX file of bytes, is cut short, or does not fit together.
 pub fn read_samples(images: &Path, labels: Option<&Path>) -> Result<Samples, Error> {
-    let image_bytes = codec::read(images)?;
+    let image_bytes = files::read(images)?;
     let images_idx = parse(images, &image_bytes)?;
     if images_idx.bytes.is_empty() {
         return Err(bad(images, "there is no image".to_owned(), "a file holds at least one sample").into());
@@ -98,7 +96,7 @@ fn pixels(file: &Path, idx: &Idx) -> Result<Vec<f32>, Findings> {
 
 /// Returns the bytes of the file and the labels in it, one for each of so many samples.
 fn read_labels(file: &Path, samples: usize) -> Result<(Vec<u8>, Vec<u32>), Error> {
-    let bytes = codec::read(file)?;
+    let bytes = files::read(file)?;
     let idx = parse(file, &bytes)?;
     if idx.kind != Kind::Bytes {
         return Err(bad(file, "labels are floats".to_owned(), "labels are bytes").into());
@@ -137,12 +135,7 @@ fn parse(file: &Path, raw: &[u8]) -> Result<Idx, Findings> {
     let action = "data files are IDX files of unsigned bytes (magic 00 00 08 and the number of dimensions) or 32-bit \
                   floats (00 00 0d)";
     let bad = |cause: String| bad(file, cause, action);
-    let mut bytes = Vec::new();
-    if file.extension().is_some_and(|extension| extension == "gz") {
-        GzDecoder::new(raw).read_to_end(&mut bytes).map_err(|error| bad(format!("not gzip, or cut short: {error}")))?;
-    } else {
-        bytes.extend_from_slice(raw);
-    }
+    let mut bytes = files::unpacked(file, raw.to_vec()).map_err(|error| bad(format!("cannot be unpacked: {error}")))?;
     let (kind, width, dimensions) = match bytes.first_chunk::<4>() {
         Some(&[0, 0, 0x08, dimensions @ 1..=4]) => (Kind::Bytes, 1, dimensions),
         Some(&[0, 0, 0x0d, dimensions @ 1..=4]) => (Kind::Floats, size_of::<f32>(), dimensions),

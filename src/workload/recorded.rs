@@ -7,8 +7,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Poisson};
 
-use crate::base::codec::{Loaded, read, sha256};
+use crate::base::codec::{Loaded, sha256};
 use crate::base::error::Error;
+use crate::base::files::read;
 use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::workload::{Arrivals, Timestamps, Trace};
 

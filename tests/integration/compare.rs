@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use planner::base::codec::{load, to_bytes, write_atomic};
+use planner::base::codec::{load, to_bytes};
+use planner::base::files::write_atomic;
 use planner::base::units::{Millis, Rate, Share};
 use planner::profile::compare::{AccuracyTest, AccuracyVerdict, Bounds, Comparison, Side, Verdict, compare};
 use planner::profile::{Answers, Point, Profile};

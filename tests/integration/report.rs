@@ -28,14 +28,14 @@ pub const PLANS: [&str; 8] = [
 ];
 
 const SECTIONS: [&str; 10] = [
-    "In short",
-    "What was asked",
-    "Over load",
-    "What it does at which load",
+    "Summary",
+    "Problem",
+    "Performance over load",
+    "Gears",
     "Placement",
-    "The walk of a request",
-    "What else there was",
-    "Claimed, simulated, replayed",
+    "Request path",
+    "Alternatives",
+    "Claims and trials",
     "Certificate",
     "Risks",
 ];
@@ -105,10 +105,10 @@ fn every_plan_has_a_page_with_every_section_twice_the_same() {
 fn a_page_says_what_its_plan_is_for() {
     let markdown = printed(&mut report(&plan("digits")));
     for text in [
-        "highest 1 × accuracy − 0.02 × part of the cores in use",
+        "maximize 1 × accuracy − 0.02 × share of the cores in use",
         "17\u{a0}gears are proved optimal",
-        "The plan takes 93.89\u{a0}% on 8\u{a0}cores",
-        "What came second was",
+        "The plan reaches 93.89\u{a0}% on 8\u{a0}cores",
+        "The runner-up is",
         "binds",
         "extrapolated",
     ] {
@@ -116,12 +116,12 @@ fn a_page_says_what_its_plan_is_for() {
     }
     let markdown = printed(&mut report(&plan("ocr")));
     for text in
-        ["measured from end to end for 9\u{a0}combinations", "imported", "det\\_v6s on 1 and rec\\_v6s on 3 (chosen)"]
+        ["measured end to end for 9\u{a0}combinations", "imported", "det\\_v6s on 1 and rec\\_v6s on 3 (chosen)"]
     {
         assert!(markdown.contains(text), "{text}");
     }
     let markdown = printed(&mut report(&plan("samples/offload")));
-    assert!(markdown.contains("There is no Pareto frontier here: the plan keeps no problem"));
+    assert!(markdown.contains("No Pareto frontier: the plan does not contain its problem"));
 }
 
 #[test]
@@ -153,13 +153,11 @@ fn what_is_missing_is_said_and_stops_nothing() {
     let lost = folder.path().join("plan.json");
     std::fs::copy(plan("digits"), &lost).expect("the folder is writable");
     let markdown = printed(&mut report(&lost));
-    for text in
-        ["Nothing was simulated for this page", "The measured facts are not known", "No claim could be recomputed"]
-    {
+    for text in ["Not simulated: ", "The measured facts are unknown", "No claim could be recomputed"] {
         assert!(markdown.contains(text), "{text}");
     }
     let markdown = printed(planner("report", &plan("digits")).args(["--requests", "0"]));
-    assert!(markdown.contains("Not simulated: --requests 0 asked for none."));
+    assert!(markdown.contains("Not simulated: --requests is 0."));
     // Profiles that the user names must be there.
     report(&lost).args(["--profile", "nowhere.json"]).assert().code(2).stderr(contains("nowhere.json"));
 }

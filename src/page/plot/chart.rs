@@ -7,8 +7,8 @@ use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::prelude::{ChartBuilder, DrawingArea, DrawingBackend};
 
 use super::palette::{GRID, INK};
-use super::text::number;
 use super::{Drawn, WIDTH, text};
+use crate::page::formatting::number;
 
 const HEAD: u32 = 62;
 

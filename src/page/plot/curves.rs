@@ -12,8 +12,8 @@ use plotters::style::{Color, ShapeStyle};
 
 use super::chart::{axes, begun, framed};
 use super::palette::{PAPER, series};
-use super::text::rounded;
 use super::{Drawn, text};
+use crate::page::formatting::{ends, rounded};
 use crate::profile::{Point, Profile};
 
 /// The height of the picture in pixels.
@@ -23,7 +23,8 @@ const LEGEND: u32 = 170;
 /// A picture of latency against throughput.
 #[derive(Debug)]
 pub struct Curves {
-    title: String,
+    /// What the picture says, in a sentence.
+    pub title: String,
     note: String,
     lines: Vec<Line>,
 }
@@ -114,10 +115,7 @@ impl Curves {
 
     /// Returns the range of a coordinate over all marks, with a margin that looks even on a log axis.
     fn range(&self, of: impl Fn(&Mark) -> f64) -> Range<f64> {
-        let all = || self.marks().map(&of);
-        let low = all().fold(f64::INFINITY, f64::min);
-        let high = all().fold(0.0, f64::max);
-        if high > 0.0 { low / 1.4..high * 1.4 } else { 0.1..10.0 }
+        ends(self.marks().map(of)).map_or(0.1..10.0, |(low, high)| low / 1.4..high * 1.4)
     }
 }
 
@@ -152,13 +150,11 @@ fn name(point: &Point) -> String {
 }
 
 fn title(profile: &Profile, lines: &[Line], on: &str) -> String {
-    let rates = || lines.iter().flat_map(|line| &line.marks).map(|mark| mark.throughput);
-    let low = rates().fold(f64::INFINITY, f64::min);
-    let high = rates().fold(0.0, f64::max);
-    let variants = if lines.len() == 1 { "1 variant".to_owned() } else { format!("{} variants", lines.len()) };
-    if lines.is_empty() {
+    let rates = lines.iter().flat_map(|line| &line.marks).map(|mark| mark.throughput);
+    let Some((low, high)) = ends(rates) else {
         return format!("{}: nothing was measured", profile.task);
-    }
+    };
+    let variants = if lines.len() == 1 { "1 variant".to_owned() } else { format!("{} variants", lines.len()) };
     format!("{}: {variants}, {} to {} samples/s on {on}", profile.task, rounded(low), rounded(high))
 }
 

@@ -8,8 +8,8 @@ use plotters::style::{Color, RGBColor};
 
 use super::chart::{axes, begun, framed};
 use super::palette::series;
-use super::text::{number, rounded};
 use super::{Drawn, text};
+use crate::page::formatting::{ends, number, objective, rounded};
 use crate::rooms::{Chooser, FrontierChoice, Frontiers};
 
 /// The height of the picture in pixels.
@@ -19,7 +19,8 @@ const LEGEND: u32 = 200;
 /// A picture of frontiers.
 #[derive(Debug)]
 pub struct Frontier {
-    title: String,
+    /// What the picture says, in a sentence.
+    pub title: String,
     note: String,
     axis: &'static str,
     lines: Vec<Line>,
@@ -61,7 +62,7 @@ impl Frontier {
         lines.sort_by_key(|line| !line.is_frontier);
         Self {
             title: title(frontiers, last),
-            note: note(frontiers),
+            note: objective(&frontiers.slo),
             axis: if priced { "cost, USD/h" } else { "cores" },
             lines,
         }
@@ -107,8 +108,7 @@ impl Frontier {
 
     /// Returns the range of a coordinate over all marks, with a margin.
     fn range(&self, of: impl Fn(&(f64, f64)) -> f64) -> Range<f64> {
-        let all = || self.lines.iter().flat_map(|line| &line.marks).map(&of);
-        let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
+        let (low, high) = ends(self.lines.iter().flat_map(|line| &line.marks).map(of)).unwrap_or((0.0, 0.0));
         let margin = (0.06 * (high - low)).max(0.02 * high).max(1e-6);
         low - margin..high + margin
     }
@@ -119,7 +119,7 @@ fn style(colour: RGBColor, line: &Line) -> plotters::style::ShapeStyle {
 }
 
 /// Returns the corners between points: more is spent before more is gained.
-fn stairs(marks: &[(f64, f64)]) -> Vec<(f64, f64)> {
+pub fn stairs(marks: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let corners = marks.windows(2).flat_map(|pair| [pair[0], (pair[1].0, pair[0].1)]);
     corners.chain(marks.last().copied()).collect()
 }
@@ -153,9 +153,4 @@ fn title(frontiers: &Frontiers, load: f64) -> String {
         }
         _ => format!("{at}: nothing carries it"),
     }
-}
-
-fn note(frontiers: &Frontiers) -> String {
-    let slo = frontiers.slo;
-    format!("p{} within {} ms", number(100.0 * slo.quantile.get()), rounded(slo.latency_ms.get()))
 }

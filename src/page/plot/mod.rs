@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Plan, Report ──▶ Stack (panels over one axis) ──┐
-//! Profile ──▶ Curves (log against log) ───────────┴──▶ any plotters backend ──▶ svg, png; html holds the svg
+//! Profile ──▶ Curves (log against log) ───────────┴──▶ any plotters backend ──▶ svg, png; html is a page that holds the svg
 //! ```
 //!
 //! A picture is first plain data and then drawn by one function for all backends. The same input gives the same bytes:
@@ -11,24 +11,28 @@
 mod chart;
 mod curves;
 mod frontier;
-pub(crate) mod page;
+mod page;
 mod palette;
 mod plan;
 mod report;
 mod stack;
-pub(crate) mod text;
+mod text;
 
 use plotters::coord::Shift;
 use plotters::drawing::DrawingAreaErrorKind;
-use plotters::prelude::{BitMapBackend, DrawingArea, DrawingBackend, IntoDrawingArea, SVGBackend};
+use plotters::prelude::{BitMapBackend, DrawingArea, DrawingBackend, IntoDrawingArea};
 
+use super::svg::{Backend, Canvas};
 use crate::base::error::Error;
 use crate::plan::Plan;
 use crate::profile::Profile;
 use crate::rooms::Frontiers;
 use crate::simulate::Report;
 
+pub(crate) use frontier::stairs;
 pub use page::html;
+pub(crate) use plan::spans;
+pub(crate) use stack::steps;
 
 /// The width of every picture, in pixels.
 const WIDTH: u32 = 960;
@@ -77,6 +81,15 @@ impl Scene {
         }
     }
 
+    /// Returns what the picture says.
+    fn title(&self) -> &str {
+        match self {
+            Self::Stack(stack) => &stack.title,
+            Self::Curves(curves) => &curves.title,
+            Self::Frontier(frontier) => &frontier.title,
+        }
+    }
+
     fn draw<DB: DrawingBackend>(&self, root: &DrawingArea<DB, Shift>) -> Drawn<DB> {
         root.fill(&palette::PAPER)?;
         match self {
@@ -95,9 +108,9 @@ impl Scene {
 pub fn svg(figure: Figure<'_>) -> Result<String, Error> {
     text::register_fonts()?;
     let scene = Scene::of(figure);
-    let mut svg = String::new();
-    scene.draw(&SVGBackend::with_string(&mut svg, scene.size()).into_drawing_area()).map_err(refused)?;
-    Ok(svg)
+    let (mut canvas, size) = (Canvas::default(), scene.size());
+    scene.draw(&Backend { canvas: &mut canvas, size }.into_drawing_area()).map_err(refused)?;
+    Ok(canvas.finish_alone(size, scene.title()))
 }
 
 /// Draws a figure as the bytes of a PNG file.

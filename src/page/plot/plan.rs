@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::stack::{Axis, Panel, Stack};
-use super::text::{number, rounded};
+use crate::page::formatting::{number, objective};
 use crate::plan::{Claims, Gear, GearDiff, Plan, Side, diff};
 
 /// Returns the panels of a plan: claimed accuracy, latency at the SLO's quantile, and cost or cores.
@@ -33,7 +33,7 @@ pub fn beside(before: &Plan, after: &Plan) -> Stack {
     let mut panels = vec![
         panel("accuracy", Axis::Part, |side| side.accuracy),
         Panel { limit: latency(after).limit, ..panel("latency, ms", Axis::FromZero, |side| side.latency_ms) },
-        panel("cost, $/h", Axis::FromZero, |side| side.cost_usd_per_hour.filter(|usd| *usd > 0.0)),
+        panel("cost, USD/h", Axis::FromZero, |side| side.cost_usd_per_hour.filter(|usd| *usd > 0.0)),
         panel("cores up", Axis::Whole, |side| side.cores.map(f64::from)),
     ];
     panels.retain(|panel| panel.values.iter().chain(&panel.earlier).any(Option::is_some));
@@ -47,7 +47,7 @@ pub fn beside(before: &Plan, after: &Plan) -> Stack {
             before.name,
             100.0 * moved / all
         ),
-        note: "Thick: after. Thin and grey: before. Shaded: loads with other lanes.".to_owned(),
+        note: "Thick: after. Thin and grey: before. Shaded: loads where the lanes differ.".to_owned(),
         x_label: "load, requests/s",
         spans: ranges.iter().map(|range| range.from_rps..range.to_rps).collect(),
         bands: differing(&ranges),
@@ -73,7 +73,8 @@ fn differing(ranges: &[GearDiff]) -> Vec<(Range<f64>, String)> {
     bands
 }
 
-fn spans(plan: &Plan) -> Vec<Range<f64>> {
+/// Returns the loads at which each gear is at work.
+pub fn spans(plan: &Plan) -> Vec<Range<f64>> {
     let ends = plan.gears.iter().map(|gear| gear.up_to_rps.get());
     let starts = std::iter::once(0.0).chain(ends.clone());
     starts.zip(ends).map(|(start, end)| start..end).collect()
@@ -99,7 +100,7 @@ fn accuracy(plan: &Plan) -> Panel {
 fn latency(plan: &Plan) -> Panel {
     let values = claims(plan, |claims| claims.latency.map(|claim| claim.value_ms.get()));
     let asked = plan.slo.latency_ms.get();
-    let name = format!("SLO: p{} within {} ms", number(plan.slo.quantile.get() * 100.0), rounded(asked));
+    let name = format!("SLO: {}", objective(&plan.slo));
     Panel { label: "latency, ms", values, earlier: Vec::new(), limit: Some((asked, name)), axis: Axis::FromZero }
 }
 
@@ -107,7 +108,7 @@ fn latency(plan: &Plan) -> Panel {
 fn cost(plan: &Plan) -> Panel {
     let price = claims(plan, |claims| claims.cost_usd_per_hour.map(f64::from));
     if price.iter().flatten().any(|usd| *usd > 0.0) {
-        return Panel { label: "cost, $/h", values: price, earlier: Vec::new(), limit: None, axis: Axis::FromZero };
+        return Panel { label: "cost, USD/h", values: price, earlier: Vec::new(), limit: None, axis: Axis::FromZero };
     }
     let cores = claims(plan, |claims| claims.cores.map(f64::from));
     if cores.iter().any(Option::is_some) {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::stack::{Axis, Panel, Stack};
-use super::text::{number, rounded};
+use crate::page::formatting::{number, objective, rounded};
 use crate::simulate::{Report, Source, Window};
 
 /// Returns the panels of a report: rate, gear, latency with the SLO, accuracy, cost where anything costs.
@@ -63,7 +63,7 @@ fn gear(report: &Report) -> Panel {
 fn latency(report: &Report) -> Panel {
     let values = each(report, |window| window.p99_ms.map(f64::from));
     let asked = report.slo.latency_ms.get();
-    let name = format!("SLO: p{} within {} ms", number(report.slo.quantile.get() * 100.0), rounded(asked));
+    let name = format!("SLO: {}", objective(&report.slo));
     Panel { label: "p99, ms", values, earlier: Vec::new(), limit: Some((asked, name)), axis: Axis::FromZero }
 }
 
@@ -75,7 +75,7 @@ fn accuracy(report: &Report) -> Panel {
 fn cost(report: &Report) -> Panel {
     let costs = report.cost_usd_per_hour() > 0.0;
     let values = each(report, |window| costs.then(|| window.cost_usd_per_hour.get()));
-    Panel { label: "cost, $/h", values, earlier: Vec::new(), limit: None, axis: Axis::FromZero }
+    Panel { label: "cost, USD/h", values, earlier: Vec::new(), limit: None, axis: Axis::FromZero }
 }
 
 fn each(report: &Report, of: impl Fn(&Window) -> Option<f64>) -> Vec<Option<f64>> {

@@ -12,6 +12,7 @@ use plotters::style::{Color, ShapeStyle};
 
 use super::palette::{BAND, FAINT, GRID, INK, LIMIT, LINE};
 use super::{Drawn, WIDTH, text};
+use crate::page::formatting::{ends, number};
 
 const HEAD: u32 = 62;
 const PANEL: u32 = 170;
@@ -107,11 +108,11 @@ impl Stack {
         if first {
             self.draw_band_labels(&mut chart, panel.range().end)?;
         }
-        for line in steps(&self.spans, &panel.earlier) {
+        for line in steps(&self.spans, panel.earlier.iter().copied()) {
             chart.draw_series(LineSeries::new(line, FAINT.stroke_width(1)))?;
         }
         let style = LINE.stroke_width(2);
-        for line in steps(&self.spans, &panel.values) {
+        for line in steps(&self.spans, panel.values.iter().copied()) {
             chart.draw_series(LineSeries::new(line, style))?;
         }
         match &panel.limit {
@@ -169,7 +170,7 @@ impl Stack {
 fn draw_mesh<DB: DrawingBackend>(chart: &mut Chart<'_, DB>, panel: &Panel, x_label: Option<&str>) -> Drawn<DB> {
     let tick = |value: &f64| match panel.axis {
         Axis::Whole if value.fract() != 0.0 => String::new(),
-        _ => text::number(*value),
+        _ => number(*value),
     };
     let mut mesh = chart.configure_mesh();
     mesh.disable_x_mesh()
@@ -181,7 +182,7 @@ fn draw_mesh<DB: DrawingBackend>(chart: &mut Chart<'_, DB>, panel: &Panel, x_lab
         .y_desc(panel.label)
         .y_labels(5)
         .y_label_formatter(&tick)
-        .x_label_formatter(&|value| text::number(*value));
+        .x_label_formatter(&|value| number(*value));
     match x_label {
         Some(name) => mesh.x_desc(name).draw(),
         None => mesh.x_labels(0).draw(),
@@ -192,15 +193,13 @@ impl Panel {
     /// Returns the range of the vertical axis, with room above for labels.
     fn range(&self) -> Range<f64> {
         let limit = self.limit.iter().map(|(value, _)| *value);
-        let values = || self.values.iter().chain(&self.earlier).flatten().copied();
-        let low = values().fold(f64::INFINITY, f64::min);
-        let high = values().chain(limit).fold(0.0, f64::max);
+        let values = self.values.iter().chain(&self.earlier).flatten().copied();
+        let (low, high) = ends(values.chain(limit)).unwrap_or((0.0, 0.0));
         match self.axis {
             Axis::FromZero if high > 0.0 => 0.0..high * 1.25,
             Axis::FromZero => 0.0..1.0,
             Axis::Whole => 0.0..(high + 0.6).max(1.6),
             Axis::Part => {
-                let low = low.min(high);
                 let room = (high - low).max(0.01) * 0.25;
                 (low - room).max(0.0)..high + room
             }
@@ -209,11 +208,11 @@ impl Panel {
 }
 
 /// Returns the step lines of values over spans: one line for each unbroken run of values.
-fn steps(spans: &[Range<f64>], values: &[Option<f64>]) -> Vec<Vec<(f64, f64)>> {
+pub fn steps(spans: &[Range<f64>], values: impl Iterator<Item = Option<f64>>) -> Vec<Vec<(f64, f64)>> {
     let mut lines = vec![Vec::new()];
     for (span, value) in spans.iter().zip(values) {
         match (value, lines.last_mut()) {
-            (Some(value), Some(line)) => line.extend([(span.start, *value), (span.end, *value)]),
+            (Some(value), Some(line)) => line.extend([(span.start, value), (span.end, value)]),
             _ => lines.push(Vec::new()),
         }
     }

@@ -1,9 +1,9 @@
 use serde_json::{Value, json};
 
 use super::stack::{Axis, Panel};
-use super::text::{number, rounded};
 use super::{Figure, png, report, svg};
 use crate::base::codec::{Document, from_value};
+use crate::page::formatting::{number, rounded};
 use crate::plan::Plan;
 use crate::profile::Profile;
 use crate::simulate::Report;

@@ -1,4 +1,4 @@
-//! Letters and numbers: fonts that travel with the program, and numbers as people write them.
+//! Letters: fonts that travel with the program, and the styles of texts.
 
 use std::sync::OnceLock;
 
@@ -38,34 +38,4 @@ pub fn small() -> TextStyle<'static> {
 
 fn plain(size: f64, colour: RGBColor) -> TextStyle<'static> {
     FontDesc::new(FontFamily::SansSerif, size, FontStyle::Normal).color(&colour)
-}
-
-/// Returns a number with a comma between thousands and without needless zeros.
-pub fn number(value: f64) -> String {
-    let digits = format!("{:.6}", value.abs());
-    let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
-    let fraction = fraction.trim_end_matches('0');
-    let sign = if value < 0.0 { "−" } else { "" };
-    let point = if fraction.is_empty() { "" } else { "." };
-    format!("{sign}{}{point}{fraction}", grouped(whole))
-}
-
-/// Returns a number as text carries it: whole from 100 up, otherwise three significant digits.
-pub fn rounded(value: f64) -> String {
-    if value == 0.0 || value.abs() >= 100.0 {
-        return number(value.round());
-    }
-    let scale = 10f64.powf(2.0 - value.abs().log10().floor());
-    number((value * scale).round() / scale)
-}
-
-fn grouped(whole: &str) -> String {
-    let mut text = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -6,14 +6,11 @@
 //!
 //! Files may be gzipped. Numbers keep all digits of the file, so that a threshold that a person reads in it means the same here.
 
-use std::io::Read;
 use std::path::Path;
 
-use flate2::read::GzDecoder;
-
 use super::{Record, Records};
-use crate::base::codec::read;
 use crate::base::error::Error;
+use crate::base::files;
 use crate::base::finding::{Code, Finding, Findings};
 use crate::facts::Facts;
 use crate::profile::Answers;
@@ -89,7 +86,7 @@ impl Records {
     /// # Errors
     /// [`Error::Input`] where the file cannot be read or understood.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        Ok(Self::from_csv(&read(path)?, path)?)
+        Ok(Self::from_csv(&files::read(path)?, path)?)
     }
 
     /// Reads a record file, gzipped or plain.
@@ -97,16 +94,9 @@ impl Records {
     /// # Errors
     /// A finding for each column that is wrong, with the first line that is.
     pub fn from_csv(bytes: &[u8], file: &Path) -> Result<Self, Findings> {
-        let mut text = Vec::new();
-        let unpacked = if bytes.starts_with(&[0x1f, 0x8b]) {
-            GzDecoder::new(bytes).read_to_end(&mut text)
-        } else {
-            text.extend(bytes);
-            Ok(text.len())
-        };
-        let parsed = match unpacked {
+        let parsed = match files::unpacked(file, bytes.to_vec()) {
             Err(error) => Err(syntax("", format!("cannot be unpacked: {error}")).into()),
-            Ok(_) => parse(&text),
+            Ok(text) => parse(&text),
         };
         parsed.map_err(|findings| findings.in_file(file))
     }

@@ -1,16 +1,14 @@
 //! Reading recordings: CSV, plain or gzipped, whose header tells what the numbers are.
 
-use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
 use csv::{ByteRecord, ReaderBuilder, Trim};
-use flate2::read::MultiGzDecoder;
 
 use super::time::{date_time_ns, decimal_ns};
 use super::{Arrivals, Timestamps, Trace};
-use crate::base::codec;
 use crate::base::error::Error;
+use crate::base::files;
 use crate::base::finding::{Code, Finding, Findings};
 
 /// Bad lines that are named; of more only the number is said.
@@ -35,24 +33,13 @@ const KNOWN_HEADERS: &str = "rates: rps, rate_rps, rate, load, qps, queries, req
 
 /// Reads a recording.
 pub fn load(path: &Path) -> Result<Arrivals, Error> {
-    let bytes = unzipped(path, codec::read(path)?).map_err(|findings| findings.in_file(path))?;
+    let bytes = files::unpacked(path, files::read(path)?).map_err(|error| {
+        let cause = format!("cannot be unpacked: {error}");
+        let action = "its name or its first bytes say gzip; is it whole?";
+        Findings::from(Finding::error(Code::Syntax, "", cause, action)).in_file(path)
+    })?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     Ok(parse(&bytes, &name).map_err(|findings| findings.in_file(path))?)
-}
-
-/// Unzips what begins as gzip does, and what by its name should.
-fn unzipped(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, Findings> {
-    if !bytes.starts_with(&[0x1f, 0x8b]) && path.extension().is_none_or(|extension| extension != "gz") {
-        return Ok(bytes);
-    }
-    let mut plain = Vec::new();
-    match MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut plain) {
-        Ok(_) => Ok(plain),
-        Err(error) => {
-            let cause = format!("cannot be unzipped: {error}");
-            Err(Finding::error(Code::Syntax, "", cause, "its name or its first bytes say gzip; is it whole?").into())
-        }
-    }
 }
 
 /// Where the numbers are, and what they mean.

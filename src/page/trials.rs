@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::formatting::{counted, number};
 use crate::plan::Plan;
 use crate::simulate::{Effort, PoolReport, Report, Summary, World, try_gear};
 
 /// What a trial saw, gear by gear.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Witness {
+pub struct Trials {
     /// How the trial was made, in a sentence.
     pub how: String,
     /// One entry a gear of the plan; nothing where no request arrived under it.
@@ -37,19 +38,19 @@ pub struct Seen {
 
 /// Tries every gear alone at its highest rate.
 #[must_use]
-pub fn try_gears<W: World + Sync>(plan: &Plan, world: &W, effort: Effort) -> Witness {
+pub fn try_gears<W: World + Sync>(plan: &Plan, world: &W, effort: Effort) -> Trials {
     let tried = plan.gears.iter().map(|gear| try_gear(plan, gear, world, effort));
     let gears = tried.map(|report| seen(&report, &report.gears.first()?.summary, true)).collect();
     let how = format!(
         "Each gear alone at its highest rate: Poisson arrivals, {} requests over {} trials, seed {}.",
-        crate::page::plot::text::number(effort.requests as f64),
+        number(effort.requests as f64),
         effort.trials.max(2),
         effort.seed
     );
-    Witness { how, gears }
+    Trials { how, gears }
 }
 
-impl Witness {
+impl Trials {
     /// Returns what a report saw of a plan's gears, which are found by their highest rates, so that the report may be of
     /// one gear alone; `None` where it is of none of them.
     #[must_use]
@@ -67,8 +68,8 @@ impl Witness {
             "{}, {}, {} over {}, seed {}.",
             report.plan,
             report.arrivals,
-            crate::page::words::counted(report.whole.arrived, "request"),
-            crate::page::words::counted(report.replications, "trial"),
+            counted(report.whole.arrived, "request"),
+            counted(report.replications, "trial"),
             report.seed
         );
         Some(Self { how, gears: found.into_iter().map(|found| found?.1).collect() })

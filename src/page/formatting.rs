@@ -1,13 +1,41 @@
 //! Numbers and lists as the page writes them.
 
-use crate::page::plot::text::number;
-pub(crate) use crate::page::plot::text::rounded;
 use crate::plan::{Gear, Lane, Plan, Pool};
 use crate::problem::Resource;
 use crate::problem::Slo;
 
-/// What stands where nobody knows.
+/// Stands for a value that is unknown.
 pub(crate) const UNKNOWN: &str = "–";
+
+/// Returns a number with a comma between thousands and without needless zeros.
+pub(crate) fn number(value: f64) -> String {
+    let digits = format!("{:.6}", value.abs());
+    let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let sign = if value < 0.0 { "−" } else { "" };
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{sign}{}{point}{fraction}", grouped(whole))
+}
+
+/// Returns a number as text carries it: whole from 100 up, otherwise three significant digits.
+pub(crate) fn rounded(value: f64) -> String {
+    if value == 0.0 || value.abs() >= 100.0 {
+        return number(value.round());
+    }
+    let scale = 10f64.powf(2.0 - value.abs().log10().floor());
+    number((value * scale).round() / scale)
+}
+
+fn grouped(whole: &str) -> String {
+    let mut text = String::new();
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
 
 /// Returns a part of 1 in percent.
 pub(crate) fn percent(part: f64) -> String {
@@ -26,7 +54,7 @@ pub(crate) fn points(difference: f64) -> String {
 
 /// Returns a time.
 pub(crate) fn ms(time: f64) -> String {
-    if time.is_finite() { format!("{}\u{a0}ms", rounded(time)) } else { "without end".to_owned() }
+    if time.is_finite() { format!("{}\u{a0}ms", rounded(time)) } else { "unbounded".to_owned() }
 }
 
 /// Returns a rate.
@@ -100,6 +128,11 @@ pub(crate) fn quantile(slo: &Slo) -> String {
     format!("p{}", number(100.0 * slo.quantile.get()))
 }
 
+/// Returns an SLO as `p99 within 50 ms`.
+pub(crate) fn objective(slo: &Slo) -> String {
+    format!("{} within {}", quantile(slo), ms(slo.latency_ms.get()))
+}
+
 /// Returns what one replica of a pool runs on.
 pub(crate) fn resource(on: &Resource) -> String {
     match on {
@@ -129,7 +162,7 @@ fn batching(lane: &Lane) -> String {
     match (lane.batch, lane.hold_ms.get()) {
         (1, _) => String::new(),
         (batch, 0.0) => format!("batches of up to {batch}"),
-        (batch, hold) => format!("batches of up to {batch}, held for {} at most", ms(hold)),
+        (batch, hold) => format!("batches of up to {batch}, batch timeout {}", ms(hold)),
     }
 }
 

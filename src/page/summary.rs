@@ -1,6 +1,8 @@
-//! What a reader wants to know first.
+//! The plan in a sentence, its main numbers, and whether it holds.
 
-use super::words::{UNKNOWN, about, gears_named, length, ms, percent, quantile, range, rounded, rps};
+use super::formatting::{
+    UNKNOWN, about, counted, gears_named, length, ms, objective, percent, quantile, range, rounded, rps,
+};
 use super::{Block, Given, Tone, risks, text};
 use crate::plan::{Gear, Plan};
 
@@ -25,7 +27,7 @@ fn sentence(plan: &Plan) -> String {
         1 => "one gear".to_owned(),
         count => format!("{count} gears, one for each range of load"),
     };
-    format!("The plan carries up to {} and is meant to answer {asked}. It has {gears}.", rps(plan.max_rps()))
+    format!("The plan carries up to {} and must answer {asked}. It has {gears}.", rps(plan.max_rps()))
 }
 
 fn numbers(given: &Given<'_>) -> Vec<(String, String)> {
@@ -43,7 +45,7 @@ fn numbers(given: &Given<'_>) -> Vec<(String, String)> {
     };
     let name = quantile(&plan.slo);
     vec![
-        (rounded(plan.max_rps()), "requests/s, the highest load".to_owned()),
+        (rounded(plan.max_rps()), "requests/s at the highest load".to_owned()),
         named(
             of(|gear| Some(gear.claims.accuracy?.value.get()), percent),
             simulated(|seen| seen.accuracy, percent).filter(|_| !super::claims::is_pipeline(given)),
@@ -64,19 +66,19 @@ fn numbers(given: &Given<'_>) -> Vec<(String, String)> {
 
 fn slo(given: &Given<'_>) -> (Tone, String) {
     let plan = given.plan;
-    let asked = format!("{} within {}", quantile(&plan.slo), ms(plan.slo.latency_ms.get()));
+    let asked = objective(&plan.slo);
     match given.simulated {
-        Err(why) => (Tone::Warning, format!("Nothing was simulated for this page: {why}.")),
-        Ok(witness) => {
-            let tried = || (0..plan.gears.len()).filter_map(|index| Some((index, witness.gear(index)?)));
+        Err(why) => (Tone::Warning, format!("Not simulated: {why}.")),
+        Ok(trials) => {
+            let tried = || (0..plan.gears.len()).filter_map(|index| Some((index, trials.gear(index)?)));
             let late: Vec<usize> = tried().filter(|(_, seen)| !seen.slo_met).map(|(index, _)| index).collect();
             let worst = tried().map(|(_, seen)| seen.late).fold(0.0, f64::max);
             let allowed = 1.0 - plan.slo.quantile.get();
             if late.is_empty() {
                 let gears = match (tried().count(), plan.gears.len()) {
-                    (1, 1) => "the gear keeps".to_owned(),
-                    (tried, all) if tried == all => "every gear keeps".to_owned(),
-                    (tried, all) => format!("{tried} of {all} gears were tried and keep"),
+                    (1, 1) => "the gear meets".to_owned(),
+                    (tried, all) if tried == all => "every gear meets".to_owned(),
+                    (tried, all) => format!("{tried} of {all} gears were simulated and meet"),
                 };
                 let how = format!("at most {} late, {} allowed", percent(worst), about(allowed));
                 (Tone::Good, format!("In simulation {gears} the SLO, {asked}: {how}."))
@@ -102,10 +104,10 @@ fn worst_risks(given: &Given<'_>) -> (Tone, String) {
     let found = risks::of(given);
     let count = |tone| found.iter().filter(|(of, _)| *of == tone).count();
     let (bad, warnings) = (count(Tone::Bad), count(Tone::Warning));
-    let counts = |count: usize, noun: &str| super::words::counted(count as u64, noun);
+    let counts = |count: usize, noun: &str| counted(count as u64, noun);
     match (bad, warnings) {
-        (0, 0) => (Tone::Good, "No claim was refuted, and no risk but notes was found.".to_owned()),
-        (0, _) => (Tone::Warning, format!("{} under Risks; no claim was refuted.", counts(warnings, "warning"))),
-        _ => (Tone::Bad, format!("{} and {} under Risks.", counts(bad, "problem"), counts(warnings, "warning"))),
+        (0, 0) => (Tone::Good, "No claim was refuted and no warning was found.".to_owned()),
+        (0, _) => (Tone::Warning, format!("{} (see Risks); no claim was refuted.", counts(warnings, "warning"))),
+        _ => (Tone::Bad, format!("{} and {} (see Risks).", counts(bad, "problem"), counts(warnings, "warning"))),
     }
 }

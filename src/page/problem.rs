@@ -1,8 +1,7 @@
-//! What was asked, and by what facts it was answered.
+//! The problem, and the facts that the plan was made from.
 
-use super::words::{UNKNOWN, counted, length, listed, ms, percent, quantile, rps};
+use super::formatting::{UNKNOWN, about, counted, length, listed, number, objective, percent, rounded, rps};
 use super::{Block, Given, Table, text};
-use crate::page::plot::text::{number, rounded};
 use crate::plan::Plan;
 use crate::problem::{Criterion, Goal, GoalKind, Machine, PipelineAccuracy, Problem};
 use crate::profile::Profile;
@@ -10,41 +9,41 @@ use crate::profile::Profile;
 pub(crate) fn blocks(given: &Given<'_>) -> Vec<Block> {
     let plan = given.plan;
     let mut terms = vec![
-        ("Latency objective", format!("{} within {}", quantile(&plan.slo), ms(plan.slo.latency_ms.get()))),
+        ("SLO", objective(&plan.slo)),
         ("Load", given.problem.map_or_else(|| kept(plan), |problem| rps(problem.workload.max_rps.get()))),
     ];
     match given.problem {
         Some(problem) => terms.extend(of_problem(problem)),
-        None => terms.push(("Goal", "not known: the plan keeps no problem".to_owned())),
+        None => terms.push(("Goal", "unknown: the plan does not contain its problem".to_owned())),
     }
     terms.push(("Room", format!("{}: {}", plan.provenance.room.as_str(), plan.provenance.room.question())));
-    terms.push(("Changing gears", switch(plan)));
+    terms.push(("Switch rule", switch(plan)));
     let terms = terms.into_iter().map(|(name, meaning)| (name.to_owned(), meaning)).collect();
     let mut blocks = vec![Block::Terms(terms)];
     match given.facts {
         Ok(facts) => blocks.push(profiles(facts.profiles.iter().map(|profile| &profile.document))),
-        Err(why) => blocks.push(text(format!("The measured facts are not known: {why}."))),
+        Err(why) => blocks.push(text(format!("The measured facts are unknown: {why}."))),
     }
     blocks
 }
 
 fn kept(plan: &Plan) -> String {
-    format!("{}, the highest that a gear carries", rps(plan.max_rps()))
+    format!("{}, the highest rate of any gear", rps(plan.max_rps()))
 }
 
 fn of_problem(problem: &Problem) -> Vec<(&'static str, String)> {
     let mut terms = vec![("Goal", goal(problem)), ("Inventory", inventory(problem))];
     if !problem.stages().is_empty() {
         terms.push(("Stages", stages(problem)));
-        terms.push(("Accuracy of the whole", accuracy(problem)));
+        terms.push(("End-to-end accuracy", accuracy(problem)));
     } else if let Some(variants) = problem.allowed_variants() {
         terms.push(("Variants", listed(&variants.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>())));
     }
     if let Some(risk) = problem.risk {
-        terms.push(("Risk", format!("{} that facts were wrong and the objective is not kept", percent(risk.get()))));
+        terms.push(("Risk", format!("{} probability that measurement errors break the SLO", percent(risk.get()))));
     }
     if problem.room.is_published() {
-        terms.push(("Formulation", "published: the paper's own model, without waiting in it".to_owned()));
+        terms.push(("Formulation", "published: the paper's own model, which ignores waiting".to_owned()));
     }
     terms
 }
@@ -78,11 +77,11 @@ fn goal(problem: &Problem) -> String {
             format!("fewest cores with an accuracy of at least {least} at every load")
         }
         GoalKind::Lexicographic => levels(goal),
-        GoalKind::Fastest => "shortest response time with the asked accuracy".to_owned(),
+        GoalKind::Fastest => "shortest response time at the required accuracy".to_owned(),
         GoalKind::Weighted => {
             let weights = goal.weights.unwrap_or_default();
             format!(
-                "highest {} × accuracy − {} × part of the cores in use − {} × load time",
+                "maximize {} × accuracy − {} × share of the cores in use − {} × load time",
                 number(weights.accuracy.get()),
                 number(weights.resource.get()),
                 number(weights.loading.get())
@@ -100,21 +99,21 @@ fn levels(goal: &Goal) -> String {
     goal.order.iter().map(level).collect::<Vec<_>>().join(", then ")
 }
 
-/// Where machines are rented whole, money is what counts in place of cores.
+/// Where machines are rented whole, the goal counts money instead of cores.
 fn goal_on_machines(problem: &Problem) -> String {
     let goal = &problem.goal;
     match goal.kind {
-        GoalKind::MostAccurate => "most accurate on the machines there are; of those the cheapest".to_owned(),
+        GoalKind::MostAccurate => "most accurate within the inventory, then cheapest".to_owned(),
         GoalKind::Cheapest => {
             let least = goal.accuracy_at_least.map_or_else(|| UNKNOWN.to_owned(), |least| percent(least.get()));
-            format!("least money with an accuracy of at least {least} at every load")
+            format!("lowest cost with an accuracy of at least {least} at every load")
         }
         GoalKind::Lexicographic => levels(goal),
-        GoalKind::Fastest => "shortest response time with the asked accuracy".to_owned(),
+        GoalKind::Fastest => "shortest response time at the required accuracy".to_owned(),
         GoalKind::Weighted => {
             let weights = goal.weights.unwrap_or_default();
             let (accuracy, resource) = (number(weights.accuracy.get()), number(weights.resource.get()));
-            format!("highest {accuracy} × accuracy − {resource} × cost as a part of that of all machines")
+            format!("maximize {accuracy} × accuracy − {resource} × cost as a share of the cost of all machines")
         }
     }
 }
@@ -130,9 +129,9 @@ fn stages(problem: &Problem) -> String {
 
 fn accuracy(problem: &Problem) -> String {
     match problem.accuracy_of_stages() {
-        PipelineAccuracy::Product => "the product of the stages', as if their errors were independent".to_owned(),
+        PipelineAccuracy::Product => "the product of the stages' accuracies, assuming independent errors".to_owned(),
         PipelineAccuracy::Measured { combinations } => {
-            format!("measured from end to end for {}", length(combinations, "combination"))
+            format!("measured end to end for {}", length(combinations, "combination"))
         }
     }
 }
@@ -140,9 +139,9 @@ fn accuracy(problem: &Problem) -> String {
 fn switch(plan: &Plan) -> String {
     let switch = plan.switch;
     if plan.gears.len() == 1 {
-        return "there is one gear".to_owned();
+        return "none: the plan has one gear".to_owned();
     }
-    let part = |share: crate::base::units::Share| super::words::about(share.get());
+    let part = |share: crate::base::units::Share| about(share.get());
     let seconds = |time: crate::base::units::Millis| format!("{}\u{a0}s", rounded(time.get() / 1e3));
     let windows = || plan.gears.iter().map(|gear| plan.window_of(gear));
     let shorter = |a, b| if b < a { b } else { a };
@@ -154,8 +153,8 @@ fn switch(plan: &Plan) -> String {
         (shortest, _) => seconds(shortest.unwrap_or(switch.window_ms)),
     };
     format!(
-        "up at once where the rate of {} is above {} of what the gear carries; down where it stays below {} of the lower \
-         gear's for {}",
+        "up as soon as the rate over {} exceeds {} of the gear's highest rate; down after it stays below {} of the lower \
+         gear's highest rate for {}",
         window,
         part(switch.up),
         part(switch.down),
