@@ -280,12 +280,9 @@ impl Checker<'_> {
     /// Recomputes the weighted goal's value, less its load-time term, which depends on what was running.
     fn objective(&self, problem: &Problem, findings: &mut Findings) {
         let (Some(certificate), Some(accuracy)) = (&self.gear.certificate, self.expected_accuracy()) else { return };
-        let used = if problem.inventory.machines.is_empty() {
-            f64::from(self.cores_up()) / f64::from(problem.core_budget())
-        } else {
-            let all = problem.inventory.usd_per_hour();
-            if all > 0.0 { self.plan.machines_usd_per_hour(self.gear) / all } else { 0.0 }
-        };
+        let (budget, rents) = (problem.budget(), problem.inventory.rents_whole());
+        let spent = if rents { self.plan.machines_usd_per_hour(self.gear) } else { f64::from(self.cores_up()) };
+        let used = if budget > 0.0 { spent / budget } else { 0.0 };
         let weights = problem.goal.weights.unwrap_or_default();
         let (most, least) = match problem.goal.valued_as() {
             GoalKind::MostAccurate | GoalKind::Fastest => (accuracy, accuracy),

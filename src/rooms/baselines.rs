@@ -25,7 +25,8 @@ use crate::problem::{Problem, Room};
 use crate::simulate::Controller;
 
 use super::cascade;
-use super::gears::{lane, pool, pool_name, widen};
+use super::gears::lane;
+use super::hardware::{pool, pool_name, widen};
 use super::replanned;
 use super::static_cascade::static_cascade;
 use super::variant_set::{Candidate, Model, Parts, candidates, one_stage, variants_of};

@@ -123,7 +123,7 @@ impl Frontiers {
             let own = frontier(problem, facts, parts, load)?.into_iter().map(|point| (Chooser::Frontier, point));
             let others = match problem.room {
                 Room::Pipeline => of_pipelines(problem, facts, parts, load)?,
-                _ if problem.inventory.machines.is_empty() => of_single_variants(problem, facts, parts, load)?,
+                _ if !problem.inventory.rents_whole() => of_single_variants(problem, facts, parts, load)?,
                 _ => of_variants_on_machines(problem, facts, parts, load)?,
             };
             choices.extend(own.chain(others).map(|(by, point)| FrontierChoice {

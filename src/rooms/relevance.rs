@@ -153,7 +153,7 @@ pub fn relevance(
     bound: Bound,
     context: Context<'_>,
 ) -> Result<Relevance, Error> {
-    super::machines::refuse(problem, "what need not be measured")?;
+    super::hardware::refuse(problem, "what need not be measured")?;
     known(problem)?;
     let mut bound = bound;
     let mut hopeful = facts.at_best(asked, device, bound);

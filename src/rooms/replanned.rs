@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::baselines::{Baseline, Kind, Rules, threshold};
-use super::gears::widen;
+use super::hardware::widen;
 use super::pipeline;
 use super::variant_set::{OnMachines, Parts, VariantSet, variants_of};
 use super::{Answer, Context, Planner};

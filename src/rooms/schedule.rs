@@ -121,7 +121,7 @@ impl Schedule {
     /// # Errors
     /// As [`solve`]; [`Error::Unsupported`] for goals that have no value over a day.
     pub fn of(problem: &Problem, facts: &Facts, day: &RecordedLoad, period_s: f64) -> Result<Option<Self>, Error> {
-        super::machines::refuse(problem, "a schedule")?;
+        super::hardware::refuse(problem, "a schedule")?;
         let weights = Weighing::of(problem)?;
         let options = options(problem, facts, day.peak_rps())?;
         let spans = spans(day, period_s);

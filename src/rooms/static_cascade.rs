@@ -4,7 +4,8 @@
 //! Of all pairs and of thresholds at the deciles of the first variant's certainty, the most accurate within the cores is
 //! taken, then the one with fewer cores. Accuracy is counted on the very samples, without a guarantee.
 
-use super::gears::{lane, pool};
+use super::gears::lane;
+use super::hardware::pool;
 use super::variant_set::{Candidate, candidates, one_stage, variants_of};
 use crate::base::error::Error;
 use crate::base::units::{Certainty, Millis, Rate};

@@ -11,7 +11,7 @@ use super::counts::Counts;
 use super::drift::Drift;
 use super::ids::{BatchId, CellId, GearId, Id, LaneId, PoolId, RequestId, StageId, Table};
 use super::pool::Pool;
-use super::rent::Rent;
+use super::rent::{Rent, machines};
 use super::servers::{Servers, Wake};
 use super::shift::Shift;
 use super::tally::Lost;
@@ -112,7 +112,8 @@ impl<'a, S: Servers> Engine<'a, S> {
         let gear = GearId::of(plan.gear_at(rate / plan.switch.up.get()));
         let largest =
             |pool: PoolId| walk.pools[pool].lanes.iter().map(|&lane| walk.lanes[lane].batch).max().unwrap_or(0);
-        let pools = walk.pools.ids().map(|pool| Pool::new(walk.gears[gear].replicas[pool], largest(pool))).collect();
+        let pool = |id: PoolId| Pool::new(walk.gears[gear].replicas[id], largest(id), walk.pools[id].on.billing());
+        let pools = walk.pools.ids().map(pool).collect();
         Self {
             plan,
             now: 0,
@@ -138,7 +139,7 @@ impl<'a, S: Servers> Engine<'a, S> {
             batches: Table::new(),
             free_batches: Vec::new(),
             shift: Shift::new(plan),
-            rent: Rent::at(Rent::of(&walk.gears, &walk.prices, gear, None)),
+            rent: Rent::new(&walk.kinds, &machines(&walk.gears, gear, None)),
             controller: Controller::Switch,
             counts: Counts::new(plan, gear, warmup, end),
             walk,
@@ -422,8 +423,7 @@ impl<'a, S: Servers> Engine<'a, S> {
             Controller::Switch => self.shift.decide(self.plan, self.gear, self.under_way, self.now),
             Controller::Lookahead(far) => another(self.shift.foresee(self.plan, self.law, self.now, *far)),
             Controller::Timetable(table) => {
-                let loading = self.walk.pools.ids().map(|pool| self.walk.pools[pool].ready_ns).max().unwrap_or(0);
-                let ahead = window_ns + loading;
+                let ahead = window_ns + self.walk.slowest_ready_ns();
                 another(self.shift.of_timetable(self.plan, table, self.now, ahead))
             }
         };
@@ -440,8 +440,9 @@ impl<'a, S: Servers> Engine<'a, S> {
             let state = &mut self.pools[pool];
             let starting = wanted.saturating_sub(state.up());
             state.starts(self.now, starting);
+            state.bills(self.now);
             if starting > 0 {
-                wait = wait.max(self.walk.pools[pool].ready_ns);
+                wait = wait.max(self.walk.ready_ns(pool, self.gear, to));
             }
             self.servers.hold(pool, wanted.max(state.up()));
         }
@@ -475,6 +476,7 @@ impl<'a, S: Servers> Engine<'a, S> {
                 state.starts(self.now, 0);
             }
             state.holds(self.now, up);
+            state.bills(self.now);
             let next = self.shift.next_gear().map_or(0, |next| self.walk.gears[next].replicas[pool]);
             self.servers.hold(pool, up.max(next));
             self.serve(pool);
@@ -482,8 +484,8 @@ impl<'a, S: Servers> Engine<'a, S> {
     }
 
     fn pay_rent(&mut self) {
-        let rent = Rent::of(&self.walk.gears, &self.walk.prices, self.gear, self.shift.next_gear());
-        self.rent.set(self.now, rent);
+        let machines = machines(&self.walk.gears, self.gear, self.shift.next_gear());
+        self.rent.hold(self.now, &machines);
     }
 
     // Counting.

@@ -228,13 +228,8 @@ impl<'a> Room<'a> {
             ""
         };
         for gear in &mut plan.gears {
-            gear.certificate = Some(Certificate {
-                objective,
-                bound: best.bound,
-                gap: best.bound - objective,
-                method: format!("{how}; gears are the envelope of what cascades carry{lost}"),
-                trial: None,
-            });
+            let method = format!("{how}; gears are the envelope of what cascades carry{lost}");
+            gear.certificate = Some(Certificate::new(objective, best.bound, method).stated_for(problem));
         }
         plan.proof = self.proof(switched);
         plan

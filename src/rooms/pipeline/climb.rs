@@ -10,7 +10,7 @@ use crate::optimize::LOAD_SLACK;
 use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SLACK, Table, Walk, labels};
 use crate::plan::law::flow::Law;
 use crate::problem::{GoalKind, PipelineAccuracy, Problem};
-use crate::rooms::gears::cores_of;
+use crate::rooms::hardware::cores_of;
 
 use super::Parts;
 use super::blend::{self, Bar, Portion, mixes};
@@ -83,7 +83,7 @@ impl<'a> Model<'a> {
         let metric = metric(problem);
         let ways = problem.stages.iter().map(|stage| of_stage(problem, facts, parts, stage));
         let ways: Vec<Vec<Way>> = ways.collect::<Result<_, _>>()?;
-        let has_machines = !problem.inventory.machines.is_empty();
+        let has_machines = problem.inventory.rents_whole();
         Ok(Self {
             machines: has_machines.then(|| OnMachines::new(problem, facts, &ways)),
             ways,
@@ -368,7 +368,7 @@ impl<'a> Model<'a> {
     pub fn objective(&self, picked: &Chosen) -> f64 {
         let used = match &self.machines {
             Some(machines) => machines.part(picked.cost),
-            None => picked.cost / f64::from(self.problem.core_budget()),
+            None => picked.cost / self.problem.budget(),
         };
         match self.problem.goal.valued_as() {
             GoalKind::MostAccurate | GoalKind::Fastest => picked.accuracy,

@@ -9,7 +9,8 @@ use crate::base::units::{Rate, Share, Usd};
 use crate::facts::Facts;
 use crate::plan::{Certificate, Claims, Dispatch, Gear, Stage, pipeline_accuracy};
 use crate::problem::Task;
-use crate::rooms::gears::{Decoded, cores_of, lane, pool_name};
+use crate::rooms::gears::{Decoded, lane};
+use crate::rooms::hardware::{cores_of, pool_name};
 use crate::rooms::variant_set::Candidate;
 
 /// What the search covers where stages may be mixtures.
@@ -48,7 +49,6 @@ pub(super) fn gear(model: &Model<'_>, facts: &Facts, step: &Step) -> Decoded {
             method.push_str(what);
         }
     }
-    let certificate = Certificate { objective, bound: objective, gap: 0.0, method, trial: None };
     let mut gear = Gear {
         up_to_rps: Rate::saturating(step.up_to),
         replicas: BTreeMap::new(),
@@ -57,7 +57,7 @@ pub(super) fn gear(model: &Model<'_>, facts: &Facts, step: &Step) -> Decoded {
         window_ms: None,
         claims: claims(model, step, &lanes),
         stages,
-        certificate: Some(certificate),
+        certificate: Some(Certificate::new(objective, objective, method)),
     };
     gear.claims.accuracy = pipeline_accuracy(&gear, problem, facts);
     if let Some(machines) = &model.machines {

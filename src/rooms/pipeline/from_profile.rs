@@ -334,13 +334,7 @@ fn gear(problem: &Problem, facts: &Facts, range: &Range) -> Decoded {
             machines: BTreeMap::new(),
             utilisation,
         },
-        certificate: Some(Certificate {
-            objective: range.objective,
-            bound: range.objective,
-            gap: 0.0,
-            method: METHOD.to_owned(),
-            trial: None,
-        }),
+        certificate: Some(Certificate::new(range.objective, range.objective, METHOD.to_owned())),
     };
     gear.claims.accuracy = pipeline_accuracy(&gear, problem, facts);
     Decoded { gear, lanes }

@@ -9,7 +9,7 @@ use crate::optimize::fleet::shape::Shapes;
 use crate::optimize::fleet::{self, Best, Kind, Within, cost_of};
 use crate::optimize::pack::Size;
 use crate::problem::Problem;
-use crate::rooms::machines::{self, Packing, kinds, size};
+use crate::rooms::hardware::{self, Packing, facts_of_kinds, kinds, size};
 use crate::rooms::variant_set::{Candidate, objective};
 
 use super::blend::Portion;
@@ -32,7 +32,7 @@ pub(super) struct OnMachines {
 
 impl OnMachines {
     pub fn new(problem: &Problem, facts: &Facts, ways: &[Vec<Way>]) -> Self {
-        let of_kinds: Vec<Facts> = problem.inventory.machines.iter().map(|kind| facts.on(kind)).collect();
+        let of_kinds = facts_of_kinds(problem, facts);
         let on = Self { kinds: kinds(problem), facts: of_kinds, classes: Vec::new(), shapes: Shapes::new(&[], &[]) };
         let classes = problem.stages.iter().zip(ways).flat_map(|(stage, ways)| {
             let on = &on;
@@ -72,7 +72,7 @@ impl OnMachines {
 
     /// Packs the lanes of a gear.
     pub fn pack(&self, problem: &Problem, lanes: &[(String, Candidate)]) -> Packing {
-        machines::pack(problem, &self.facts, lanes).expect("only what packs is chosen")
+        hardware::pack(problem, &self.facts, lanes).expect("only what packs is chosen")
     }
 
     /// Returns the best choice at a load, with the price of its machines.

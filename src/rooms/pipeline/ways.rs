@@ -5,6 +5,7 @@ use crate::facts::Facts;
 use crate::plan::law::flow::Flow;
 use crate::problem::{Machine, Problem, Task};
 use crate::profile::Curve;
+use crate::rooms::hardware::facts_of_kinds;
 use crate::rooms::variant_set::{Candidate, not_measured};
 
 /// Holds that are tried, as parts of the SLO: the load then decides which is best, and what is best at a load stays
@@ -45,17 +46,18 @@ pub(super) fn of_stage(
     parts: &super::Parts,
     stage: &Task,
 ) -> Result<Vec<Way>, Error> {
-    let kinds: Vec<(&Machine, Facts)> = problem.inventory.machines.iter().map(|kind| (kind, facts.on(kind))).collect();
+    let of_kinds = facts_of_kinds(problem, facts);
     let mut ways = Vec::new();
     for (variant, name) in stage.variants.iter().enumerate() {
         let part = parts.get(name).copied().unwrap_or(1.0);
         let way = |candidate: Candidate| Way { variant, part, calls: stage.calls.get(), candidate };
-        if kinds.is_empty() {
+        if !problem.inventory.rents_whole() {
             let curve = facts.curve(name, "cpu").ok_or_else(|| not_measured(name, "any point on `cpu`"))?;
             ways.extend(of_curve(problem, curve, problem.core_budget(), None).map(way));
             continue;
         }
-        let on_kind = kinds.iter().filter_map(|(kind, facts)| Some((*kind, facts.curve(name, &kind.device)?)));
+        let kinds = problem.inventory.machines.iter().zip(&of_kinds);
+        let on_kind = kinds.filter_map(|(kind, facts)| Some((kind, facts.curve(name, &kind.device)?)));
         let curves: Vec<(&Machine, &Curve)> = on_kind.collect();
         if curves.is_empty() {
             return Err(not_measured(name, "any point on a device of `inventory.machines`"));

@@ -14,7 +14,8 @@ use crate::profile::Trust;
 
 use super::capacity::Candidate;
 use super::{Model, Parts, latency};
-use crate::rooms::gears::{Decoded, cores_of, lane, level_shares};
+use crate::rooms::gears::{Decoded, lane, level_shares};
+use crate::rooms::hardware::cores_of;
 
 /// Name of the room's only stage.
 const STAGE: &str = "answer";
@@ -41,19 +42,13 @@ pub(super) fn gears(
                 return Err(Error::Solver { solver: "own search", message });
             }
             let method = if verify { verified(ladder, load, solution.value)? } else { METHOD.to_owned() };
-            let certificate = |objective: f64, bound: f64, method: String| Certificate {
-                objective,
-                bound,
-                gap: bound - objective,
-                method,
-                trial: None,
-            };
             if problem.goal.wants_low_latency() {
                 let (tight, solution) = latency::least(problem, facts, parts, model, &solution, load)?;
-                let certificate = certificate(solution.value, solution.value, format!("{method}{THEN_LATENCY}"));
+                let certificate = Certificate::new(solution.value, solution.value, format!("{method}{THEN_LATENCY}"));
                 decoded.push(of_solution(problem, &tight, &solution, load, certificate));
             } else {
-                decoded.push(of_solution(problem, model, &solution, load, certificate(solution.value, bound, method)));
+                let certificate = Certificate::new(solution.value, bound, method);
+                decoded.push(of_solution(problem, model, &solution, load, certificate));
             }
         }
     }

@@ -19,7 +19,7 @@ pub(in crate::rooms) fn explain(
 ) -> Result<Vec<Result<Explanation, Error>>, Error> {
     let parts = &plan.provenance.capacity_parts;
     let moved = loosened(problem);
-    if problem.inventory.machines.is_empty() {
+    if !problem.inventory.rents_whole() {
         let explainer = OnCores::new(plan, (problem, &moved), facts, parts)?;
         return Ok(gears.iter().map(|&gear| explainer.gear(gear)).collect());
     }

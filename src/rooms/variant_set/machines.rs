@@ -21,7 +21,7 @@ use crate::optimize::{ACCURACY_SLACK, LOAD_SLACK, Objective};
 use crate::plan::{Certificate, Gear, Plan};
 use crate::problem::{Machine, Problem};
 use crate::rooms::gears::Decoded;
-use crate::rooms::machines::{kinds, pack, size};
+use crate::rooms::hardware::{facts_of_kinds, kinds, pack, size};
 
 use super::capacity::{Candidate, not_measured};
 use super::{Parts, decode, objective, variants_of};
@@ -56,7 +56,7 @@ pub(in crate::rooms) type Found = Best<Vec<usize>>;
 impl<'a> Model<'a> {
     pub fn new(problem: &'a Problem, facts: &Facts, parts: &Parts) -> Result<Self, Error> {
         let names = variants_of(problem, facts)?;
-        let of_kinds: Vec<Facts> = problem.inventory.machines.iter().map(|kind| facts.on(kind)).collect();
+        let of_kinds = facts_of_kinds(problem, facts);
         let (mut items, mut options) = (Vec::new(), Vec::new());
         for name in &names {
             let accuracy = facts.variant(name).map_or(0.0, |variant| variant.accuracy.value.get());
@@ -300,13 +300,7 @@ impl<'a> Model<'a> {
         }
         // A variant that is given nothing to do is not brought up.
         chosen.retain(|(_, _, quota)| *quota > 0.0);
-        let certificate = Certificate {
-            objective: found.value,
-            bound: found.value,
-            gap: 0.0,
-            method: METHOD.to_owned(),
-            trial: None,
-        };
+        let certificate = Certificate::new(found.value, found.value, METHOD.to_owned());
         let mut decoded = decode::gear(self.problem, chosen, load, certificate);
         let packing = pack(self.problem, &self.facts, &decoded.lanes).expect("only what packs is chosen");
         packing.put_into(&mut decoded.gear);

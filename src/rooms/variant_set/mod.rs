@@ -52,7 +52,7 @@ impl Planner for VariantSet {
     fn plan(&self, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
         let all = Parts::new();
         let parts = context.capacity_parts.unwrap_or(&all);
-        if !problem.inventory.machines.is_empty() {
+        if problem.inventory.rents_whole() {
             return on_machines(problem, facts, context, parts);
         }
         let model = Model::new(problem, facts, parts)?;
@@ -76,10 +76,10 @@ impl Planner for VariantSet {
 /// Plans for machines that are rented whole.
 fn on_machines(problem: &Problem, facts: &Facts, context: Context<'_>, parts: &Parts) -> Result<Answer, Error> {
     if context.verify {
-        super::machines::refuse(problem, "--verify (HiGHS)")?;
+        super::hardware::refuse(problem, "--verify (HiGHS)")?;
     }
     if context.from.is_some() {
-        super::machines::refuse(problem, "moving from a running plan (--from)")?;
+        super::hardware::refuse(problem, "moving from a running plan (--from)")?;
     }
     let Some(mut gears) = machines::Model::new(problem, facts, parts)?.gears(problem.workload.max_rps.get()) else {
         return Ok(Answer::Infeasible(conflict::find(problem, &Carries { facts, parts })?));
@@ -96,7 +96,7 @@ struct Carries<'a> {
 
 impl conflict::Carries for Carries<'_> {
     fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
-        if !problem.inventory.machines.is_empty() {
+        if problem.inventory.rents_whole() {
             return Ok(machines::Model::new(problem, self.facts, self.parts)?.max_load(most));
         }
         let model = Model::new(problem, self.facts, self.parts)?;
