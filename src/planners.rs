@@ -76,7 +76,7 @@ pub fn frontier(problem: &Problem, facts: &Facts, parts: &Parts, load_rps: f64) 
 /// As [`frontier`].
 pub fn frontiers(problem: &Problem, facts: &Facts, parts: &Parts, loads: &[f64]) -> Result<Frontiers, Error> {
     // The papers know cores only.
-    let published = problem.room.as_published().filter(|_| problem.inventory.machines.is_empty());
+    let published = problem.room.as_published().filter(|_| !problem.inventory.rents_whole());
     let paper = published.map(|room| room_of(&Problem { room, ..problem.clone() })).transpose()?;
     Frontiers::new((room_of(problem)?, paper), problem, facts, parts, loads)
 }

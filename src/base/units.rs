@@ -118,6 +118,10 @@ quantity!(
     Millis, "a time in milliseconds", 0.0 ..= None, "of at least 0"
 );
 quantity!(
+    /// Time in seconds, for what is slow.
+    Seconds, "a time in seconds", 0.0 ..= None, "of at least 0"
+);
+quantity!(
     /// Memory in megabytes (10^6 bytes).
     Megabytes, "an amount of memory", 0.0 ..= None, "of at least 0"
 );
@@ -139,6 +143,14 @@ impl Millis {
     #[must_use]
     pub fn duration(self) -> Duration {
         Duration::try_from_secs_f64(self.0 / 1e3).unwrap_or(Duration::MAX)
+    }
+}
+
+impl Seconds {
+    /// Returns the time in nanoseconds, as clocks and simulations count it.
+    #[must_use]
+    pub fn nanos(self) -> u64 {
+        (self.0 * 1e9).round() as u64
     }
 }
 

@@ -8,7 +8,7 @@ use crate::base::files;
 use crate::facts::Facts;
 use crate::plan::{AtPeak, HeadRoom, Optimality, Plan};
 use crate::planners;
-use crate::problem::{GoalKind, Problem};
+use crate::problem::{GoalKind, Inventory, Problem};
 use crate::rooms::{self, Context};
 use crate::simulate::Effort;
 use crate::{Code, Error, Finding, Findings, Severity};
@@ -233,7 +233,7 @@ fn beyond(plan: &Plan, gear: usize, up: u32) -> String {
     let inventory = plan.provenance.problem.as_ref().map(|problem| &problem.inventory);
     let cores = inventory.map_or(u32::MAX, |inventory| inventory.cores);
     // Machines are counted otherwise: their kinds say how many there are.
-    if up <= cores || inventory.is_some_and(|inventory| !inventory.machines.is_empty()) {
+    if up <= cores || inventory.is_some_and(Inventory::rents_whole) {
         return String::new();
     }
     format!("\nup to {up} cores are up while gears {gear} and {} follow each other, {cores} are there", gear + 1)

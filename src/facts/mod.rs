@@ -96,7 +96,24 @@ impl Facts {
     pub fn of_problem(problem: &Problem, folder: &Path) -> Result<Self, Error> {
         let profiles: Vec<PathBuf> = problem.profiles.iter().map(|path| folder.join(path)).collect();
         let facts = Self::load_on(&profiles, &problem.inventory.machines)?;
+        facts.measured_on(&problem.inventory.machines)?;
         Ok(Self { recorded: recorded_load(problem, folder)?, ..facts })
+    }
+
+    /// Finds kinds of machines on whose device no profile that holds there has a measurement.
+    fn measured_on(&self, kinds: &[Machine]) -> Result<(), Findings> {
+        let measured = |kind: &Machine| {
+            let mut held = self.profiles.iter().zip(&self.curves).filter(|(profile, _)| kind.trusts(&profile.path));
+            held.any(|(_, curves)| curves.keys().any(|(_, device)| *device == kind.device))
+        };
+        let mut findings = Findings::default();
+        for (index, kind) in kinds.iter().enumerate().filter(|(_, kind)| !measured(kind)) {
+            let cause = format!("no profile has a measurement on `{}` for the kind `{}`", kind.device, kind.name);
+            let action = "measure it there with `planner profile`, or remove the kind";
+            let key = format!("inventory.machines[{index}]");
+            findings.push(Finding::error(Code::NotMeasured, key, cause, action));
+        }
+        findings.or(())
     }
 
     fn add(&mut self, profile: Loaded<Profile>, answers: Option<Answers>, kinds: &[Machine], findings: &mut Findings) {

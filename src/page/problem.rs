@@ -54,7 +54,7 @@ fn inventory(problem: &Problem) -> String {
         0.0 => String::new(),
         price => format!(" at {} USD an hour each", rounded(price)),
     };
-    if inventory.machines.is_empty() {
+    if !inventory.rents_whole() {
         return format!("{}{}", counted(inventory.cores, "core"), each(inventory.price_usd_per_core_hour.get()));
     }
     let kind = |kind: &Machine| {
@@ -67,7 +67,7 @@ fn inventory(problem: &Problem) -> String {
 
 fn goal(problem: &Problem) -> String {
     let goal = &problem.goal;
-    if !problem.inventory.machines.is_empty() {
+    if problem.inventory.rents_whole() {
         return goal_on_machines(problem);
     }
     match goal.kind {

@@ -288,15 +288,25 @@ impl Checker<'_> {
         self.gear.stages.iter().flat_map(|stage| &stage.lanes).map(|lane| weight * f64::from(lane.batch)).sum()
     }
 
+    /// What an objective is said to mean must be what the problem's goal makes it.
+    fn meaning(&self, problem: &Problem, findings: &mut Findings) {
+        let Some(certificate) = self.gear.certificate.as_ref().filter(|certificate| certificate.goal.is_some()) else {
+            return;
+        };
+        let asked = certificate.clone().stated_for(problem);
+        if (certificate.goal, certificate.unit) != (asked.goal, asked.unit) {
+            let cause = "`goal` and `unit` are not those of the problem's goal";
+            let key = format!("{}.certificate", self.key);
+            findings.push(Finding::error(Code::Inconsistent, key, cause, "solve again"));
+        }
+    }
+
     /// Recomputes the weighted goal's value, less its load-time term, which depends on what was running.
     fn objective(&self, problem: &Problem, findings: &mut Findings) {
         let (Some(certificate), Some(accuracy)) = (&self.gear.certificate, self.expected_accuracy()) else { return };
-        let used = if problem.inventory.machines.is_empty() {
-            f64::from(self.cores_up()) / f64::from(problem.core_budget())
-        } else {
-            let all = problem.inventory.usd_per_hour();
-            if all > 0.0 { self.plan.machines_usd_per_hour(self.gear) / all } else { 0.0 }
-        };
+        let (budget, rents) = (problem.budget(), problem.inventory.rents_whole());
+        let spent = if rents { self.plan.machines_usd_per_hour(self.gear) } else { f64::from(self.cores_up()) };
+        let used = if budget > 0.0 { spent / budget } else { 0.0 };
         let weights = problem.goal.weights.unwrap_or_default();
         let (most, least, unit) = match problem.goal.valued_as() {
             GoalKind::MostAccurate | GoalKind::Fastest => (accuracy, accuracy, 1.0),
@@ -497,6 +507,7 @@ impl Checker<'_> {
             }
         }
         self.fewest_cores(problem, findings);
+        self.meaning(problem, findings);
         if matches!(problem.room.name(), RoomName::VariantSet | RoomName::Pipeline) {
             self.objective(problem, findings);
         }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::units::{Accuracy, Millis, Share, Usd};
+use crate::problem::{GoalKind, Problem, RoomName};
 use crate::profile::Trust;
 
 /// What a gear promises at its highest rate. A claim left out is not made.
@@ -96,7 +97,14 @@ pub struct Certificate {
     pub bound: f64,
     /// bound − objective.
     pub gap: f64,
-    /// The search that found it.
+    /// The goal whose value the objective is; of a goal in levels that of its second level. Absent in plans from before it was
+    /// stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal: Option<GoalKind>,
+    /// What the objective is counted in; absent as `goal` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<ObjectiveUnit>,
+    /// The search that proved it.
     pub method: String,
     /// What a simulation of the gear at its highest rate saw; absent where none was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,10 +112,55 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Returns the certificate of a gear that a method proved to be best.
+    /// Returns the certificate of an objective that a search held against a bound.
     #[must_use]
-    pub const fn proved(objective: f64, method: String) -> Self {
-        Self { objective, bound: objective, gap: 0.0, method, trial: None }
+    pub fn new(objective: f64, bound: f64, method: String) -> Self {
+        Self { objective, bound, gap: bound - objective, goal: None, unit: None, method, trial: None }
+    }
+
+    /// Returns the same certificate with what its objective means under a problem.
+    #[must_use]
+    pub fn stated_for(self, problem: &Problem) -> Self {
+        let goal = problem.goal.valued_as();
+        Self { goal: Some(goal), unit: Some(ObjectiveUnit::of(problem, goal)), ..self }
+    }
+}
+
+/// What an objective is counted in. Higher is better: what is spent or waited counts below 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ObjectiveUnit {
+    /// The part of requests answered rightly.
+    Accuracy,
+    /// The weighted sum of the goal `weighted`.
+    WeightedSum,
+    /// Cores in use as a part of those that the goal may use.
+    PartOfCores,
+    /// The price of the machines in use as a part of that of everything in the inventory.
+    PartOfPrice,
+    /// Cores: where no price is given, a core costs 1.
+    Cores,
+    /// Dollars an hour.
+    UsdPerHour,
+    /// The response time at the SLO's quantile, in milliseconds.
+    Ms,
+}
+
+impl ObjectiveUnit {
+    /// Returns the unit of a goal's value. Cascades count money itself; what other rooms spend is a part of the budget.
+    fn of(problem: &Problem, goal: GoalKind) -> Self {
+        let inventory = &problem.inventory;
+        match goal {
+            GoalKind::MostAccurate => Self::Accuracy,
+            GoalKind::Weighted => Self::WeightedSum,
+            GoalKind::Fastest => Self::Ms,
+            GoalKind::Cheapest | GoalKind::Lexicographic => match problem.room.name() {
+                RoomName::Cascade if inventory.rents_whole() || inventory.prices_cores() => Self::UsdPerHour,
+                RoomName::Cascade => Self::Cores,
+                _ if inventory.rents_whole() => Self::PartOfPrice,
+                _ => Self::PartOfCores,
+            },
+        }
     }
 }
 

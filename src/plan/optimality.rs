@@ -101,7 +101,15 @@ mod tests {
     use crate::plan::Plan;
 
     fn certificate(objective: f64, bound: f64, method: &str) -> Option<Certificate> {
-        Some(Certificate { objective, bound, gap: bound - objective, method: method.to_owned(), trial: None })
+        Some(Certificate {
+            objective,
+            bound,
+            gap: bound - objective,
+            goal: None,
+            unit: None,
+            method: method.to_owned(),
+            trial: None,
+        })
     }
 
     /// Returns what is said of a plan whose gears have these certificates in turn.

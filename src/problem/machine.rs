@@ -5,7 +5,8 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::base::units::{Megabytes, Usd};
+use super::HardwareKind;
+use crate::base::units::{Megabytes, Millis, Seconds, Usd};
 
 /// A kind of machine. Machines are rented whole: what a plan pays is the number of them that its replicas are packed onto.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -28,9 +29,39 @@ pub struct Machine {
     /// Price of one machine for an hour.
     #[serde(default)]
     pub price_usd_per_hour: Usd,
+    /// Time from asking for a machine until replicas can load on it; it is paid from the asking. Default: it is up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_ms: Option<Millis>,
+    /// How its time is billed; to the moment where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub billing: Option<Billing>,
     /// File names of the profiles whose facts hold on it, like `digits.json`; all of the problem's where left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub profiles: Vec<String>,
+}
+
+/// How the time of what is rented is billed: a started step is paid whole, and never less than a least time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Billing {
+    /// The step; default: 0, which bills to the moment.
+    #[serde(default)]
+    pub step_s: Seconds,
+    /// The least time; default: 0.
+    #[serde(default)]
+    pub least_s: Seconds,
+}
+
+impl Billing {
+    /// Returns the time that is paid for a rent of such a length, both in nanoseconds.
+    #[must_use]
+    pub fn paid_ns(&self, lasted_ns: u64) -> u64 {
+        if lasted_ns == 0 {
+            return 0;
+        }
+        let paid = lasted_ns.max(self.least_s.nanos());
+        paid.checked_next_multiple_of(self.step_s.nanos().max(1)).unwrap_or(u64::MAX)
+    }
 }
 
 fn cpu() -> String {
@@ -38,6 +69,12 @@ fn cpu() -> String {
 }
 
 impl Machine {
+    /// Returns the kind of hardware that it is: an accelerator, or a machine with cores.
+    #[must_use]
+    pub fn kind(&self) -> HardwareKind<'_> {
+        if self.device == "cpu" { HardwareKind::Machine(self) } else { HardwareKind::Device(self) }
+    }
+
     /// Tells whether the facts of a profile hold on it.
     #[must_use]
     pub fn trusts(&self, profile: &Path) -> bool {

@@ -3,8 +3,10 @@
 //! This file holds the nouns of `planner.problem/1`, written by hand in TOML (JSON is accepted).
 
 mod file;
+mod function;
 mod inventory;
 mod machine;
+mod resource;
 mod room;
 mod validate;
 
@@ -15,11 +17,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::codec::Document;
 use crate::base::finding::Findings;
-use crate::base::units::{Accuracy, Factor, Millis, Rate, Share, Usd};
+use crate::base::units::{Accuracy, Factor, Millis, Rate, Share};
 
 use file::{ForeignKey, ProblemFile};
-pub use inventory::Resource;
-pub use machine::Machine;
+pub use function::Function;
+pub use inventory::{HardwareFamily, HardwareKind, Inventory};
+pub use machine::{Billing, Machine};
+pub use resource::Resource;
 pub use room::{
     CascadeServe, CascadeSettings, Combination, InfAdapter, Ipa, PipelineAccuracy, PipelineSettings, RoomName,
     RoomSettings, Task, VariantSetSettings,
@@ -65,13 +69,6 @@ impl Document for Problem {
 }
 
 impl Problem {
-    /// Returns the cores that the goal may use: the inventory, or less where the goal says so.
-    #[must_use]
-    pub fn core_budget(&self) -> u32 {
-        let all = self.inventory.all_cores();
-        self.goal.cores_at_most.map_or(all, |most| most.min(all))
-    }
-
     /// Returns for each stage the indices of the stages that it waits for.
     ///
     /// # Panics
@@ -172,62 +169,6 @@ pub struct Slo {
     pub quantile: Share,
     /// Time from arrival to answer.
     pub latency_ms: Millis,
-}
-
-/// What may be used, and what it costs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Inventory {
-    /// Cores for all variants together; left out where `machines` say what there is.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    #[schemars(range(min = 1, max = 4096))]
-    pub cores: u32,
-    /// Price of one core for an hour.
-    #[serde(default)]
-    pub price_usd_per_core_hour: Usd,
-    /// Fewest cores that a deployed variant gets.
-    #[serde(default = "one")]
-    #[schemars(range(min = 1))]
-    pub min_cores_per_variant: u32,
-    /// Kinds of machines with their prices and how many there are, in place of `cores`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub machines: Vec<Machine>,
-}
-
-fn one() -> u32 {
-    1
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn is_zero(cores: &u32) -> bool {
-    *cores == 0
-}
-
-impl Inventory {
-    /// Returns the cores that there are: those of all machines, or those that are given without machines.
-    #[must_use]
-    pub fn all_cores(&self) -> u32 {
-        if self.machines.is_empty() { self.cores } else { self.machines.iter().map(Machine::all_cores).sum() }
-    }
-
-    /// Returns the lowest price of a core for an hour; machines are divided by their cores.
-    #[must_use]
-    pub fn cheapest_core_usd_per_hour(&self) -> f64 {
-        if self.machines.is_empty() {
-            return self.price_usd_per_core_hour.get();
-        }
-        let of_kind = |kind: &Machine| kind.price_usd_per_hour.get() / f64::from(kind.cores);
-        self.machines.iter().map(of_kind).fold(f64::INFINITY, f64::min)
-    }
-
-    /// Returns the price of everything there is for an hour.
-    #[must_use]
-    pub fn usd_per_hour(&self) -> f64 {
-        if self.machines.is_empty() {
-            return f64::from(self.cores) * self.price_usd_per_core_hour.get();
-        }
-        self.machines.iter().map(|kind| f64::from(kind.at_most) * kind.price_usd_per_hour.get()).sum()
-    }
 }
 
 /// What to make best, and the limits beside the SLO.

@@ -301,13 +301,13 @@ fn the_reference_is_one(problem: &Problem, settings: &CascadeSettings, findings:
 
 fn cores_fit_the_inventory(problem: &Problem, findings: &mut Findings) {
     let inventory = &problem.inventory;
-    if inventory.cores == 0 && inventory.machines.is_empty() {
-        let action = "a number of cores above 0, or [[inventory.machines]]";
+    if inventory.kinds().next().is_none() {
+        let action = "a number of cores above 0, [[inventory.machines]] or [[inventory.functions]]";
         findings.push(Finding::error(Code::OutOfRange, "inventory.cores", "nothing to run on", action));
         return;
     }
     let cores = inventory.all_cores();
-    if inventory.min_cores_per_variant > cores {
+    if inventory.min_cores_per_variant > cores && inventory.kinds().any(|kind| kind.all_cores() > 0) {
         let cause =
             format!("{} cores for each variant, but the inventory has {cores}", inventory.min_cores_per_variant);
         findings.push(Finding::error(Code::OutOfRange, "inventory.min_cores_per_variant", cause, "ask for fewer"));

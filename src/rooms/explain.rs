@@ -203,7 +203,7 @@ fn loosened(problem: &Problem) -> Vec<Moved> {
 
 /// A larger inventory must not make what is used of it look cheaper.
 fn priced_alike(problem: &Problem, mut moved: Moved) -> Moved {
-    let whole = |of: &Problem| match of.inventory.machines.is_empty() {
+    let whole = |of: &Problem| match !of.inventory.rents_whole() {
         true => f64::from(of.core_budget()),
         false => of.inventory.usd_per_hour(),
     };

@@ -6,13 +6,13 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::candidates::Candidate;
 use super::change_cost::{PoolsUp, core_seconds, load_ms};
-use crate::base::units::{Factor, Millis, Rate, Share, Usd};
+use crate::base::units::{Factor, Millis, Rate, Share};
 use crate::facts::{Ask, Facts};
 use crate::optimize::few;
 use crate::plan::{Dispatch, Gear, Lane, Plan, PlanFormat, Pool, Provenance, Stage, Switch, latency_claim};
-use crate::problem::Resource;
-use crate::problem::{Criterion, GoalKind, Problem};
+use crate::problem::{Criterion, GoalKind, HardwareKind, Problem};
 
+use super::hardware::{pool, pool_name, widen};
 use super::switch;
 
 /// Part of the weight that loads have which the trace does not hold: they too must be carried well.
@@ -42,6 +42,7 @@ pub(crate) fn assemble(ask: &Ask<'_>, decoded: Vec<Decoded>) -> Plan {
             let up = lanes.iter().filter(|(variant, way)| pool_name(variant, way) == pool.name);
             gear.replicas.insert(pool.name.clone(), up.map(|(_, way)| way.replicas).sum());
         }
+        gear.certificate = gear.certificate.map(|certificate| certificate.stated_for(problem));
         gears.push(gear);
     }
     let mut plan = Plan {
@@ -66,8 +67,11 @@ pub(crate) fn assemble(ask: &Ask<'_>, decoded: Vec<Decoded>) -> Plan {
 /// Returns the switch rule of a plan: that of the trace, where there is one.
 pub(in crate::rooms) fn switch_rule(problem: &Problem, facts: &Facts, placement: &[Pool], gears: &[Gear]) -> Switch {
     let changes = |pool: &&Pool| gears.windows(2).any(|pair| pair[0].replicas_of(pool) != pair[1].replicas_of(pool));
-    let starting = placement.iter().filter(changes).flat_map(|pool| &pool.hosts);
-    let load_ms = starting.map(|variant| load_ms(facts, variant)).fold(0.0, f64::max);
+    let ready_ms = |pool: &Pool| {
+        let boot_ms = pool.on.boot_ms().get() + boot_ms(problem, pool.machine.as_deref());
+        pool.hosts.iter().map(|variant| boot_ms + load_ms(facts, variant)).fold(0.0, f64::max)
+    };
+    let load_ms = placement.iter().filter(changes).map(ready_ms).fold(0.0, f64::max);
     let ends: Vec<f64> = gears.iter().map(|gear| gear.up_to_rps.get()).collect();
     let recorded = facts.recorded.as_ref().map(|trace| &trace.document);
     switch::rule(&ends, load_ms, recorded, problem.goal.changes_per_hour())
@@ -103,7 +107,8 @@ fn worth_keeping(problem: &Problem, facts: &Facts, gears: Vec<Decoded>) -> Vec<D
         }
     };
     let crossings = recorded.map(|load| {
-        let rule = switch::rule(&ends, slowest_load_ms(facts, &gears), Some(load), problem.goal.changes_per_hour());
+        let rule =
+            switch::rule(&ends, slowest_ready_ms(problem, facts, &gears), Some(load), problem.goal.changes_per_hour());
         let rates = load.play(rule.window_ms.get() / 1e3, switch::SEED);
         let across = |&end: &f64| switch::changes(&[end, f64::MAX], &rule, &rates) as f64 / load.length_s();
         ends.iter().map(across).collect::<Vec<f64>>()
@@ -156,9 +161,17 @@ pub(crate) fn pools_up(problem: &Problem, decoded: &Decoded) -> PoolsUp {
     pools
 }
 
-fn slowest_load_ms(facts: &Facts, gears: &[Decoded]) -> f64 {
+fn slowest_ready_ms(problem: &Problem, facts: &Facts, gears: &[Decoded]) -> f64 {
     let lanes = gears.iter().flat_map(|gear| &gear.lanes);
-    lanes.map(|(variant, _)| load_ms(facts, variant)).fold(0.0, f64::max)
+    lanes.map(|(variant, way)| boot_ms(problem, way.machine.as_deref()) + load_ms(facts, variant)).fold(0.0, f64::max)
+}
+
+/// Returns how long machines of a kind take to boot; none on the host's cores.
+fn boot_ms(problem: &Problem, kind: Option<&str>) -> f64 {
+    match problem.inventory.kind(kind) {
+        HardwareKind::Device(machine) | HardwareKind::Machine(machine) => machine.boot_ms.map_or(0.0, Millis::get),
+        HardwareKind::Cores { .. } | HardwareKind::Function(_) => 0.0,
+    }
 }
 
 pub(crate) fn lane(variant: &str, candidate: &Candidate, share: f64) -> Lane {
@@ -195,43 +208,6 @@ pub(crate) fn level_shares(lanes: &mut [Lane]) {
     }
 }
 
-/// Returns the pool of a variant that runs in one way.
-pub(super) fn pool(problem: &Problem, variant: &str, candidate: &Candidate) -> Pool {
-    let kind =
-        candidate.machine.as_ref().and_then(|name| problem.inventory.machines.iter().find(|kind| kind.name == *name));
-    let on = match kind {
-        // A machine is paid whole, so what runs on it costs nothing by itself.
-        Some(kind) if kind.device != "cpu" => {
-            Resource::Gpu { device: kind.device.clone(), price_usd_per_hour: Usd::ZERO }
-        }
-        Some(_) => Resource::Cores { cores: candidate.cores_each, price_usd_per_core_hour: Usd::ZERO },
-        None => Resource::Cores {
-            cores: candidate.cores_each,
-            price_usd_per_core_hour: problem.inventory.price_usd_per_core_hour,
-        },
-    };
-    Pool {
-        name: pool_name(variant, candidate),
-        on,
-        machine: candidate.machine.clone(),
-        replicas: candidate.replicas,
-        hosts: vec![variant.to_owned()],
-    }
-}
-
-/// Returns the cores that ways to run variants take together; accelerators have none.
-pub(super) fn cores_of(problem: &Problem, ways: &[(String, Candidate)]) -> u32 {
-    let on_cores =
-        |(variant, way): &&(String, Candidate)| matches!(pool(problem, variant, way).on, Resource::Cores { .. });
-    ways.iter().filter(on_cores).map(|(_, way)| way.cores()).sum()
-}
-
-/// Adds a pool, or widens the one of its name to as many replicas.
-pub(super) fn widen(pools: &mut BTreeMap<String, Pool>, pool: Pool) {
-    let known = pools.entry(pool.name.clone()).or_insert_with(|| pool.clone());
-    known.replicas = known.replicas.max(pool.replicas);
-}
-
 /// Puts gears of several plans together, each up to a load, the lowest first. Returns the pools as large as any gear needs, and
 /// the gears; neighbours that do the same are one.
 pub(super) fn merged(parts: &[(f64, &Plan, usize)]) -> (Vec<Pool>, Vec<Gear>) {
@@ -255,11 +231,4 @@ pub(super) fn merged(parts: &[(f64, &Plan, usize)]) -> (Vec<Pool>, Vec<Gear>) {
         }
     }
     (pools.into_values().collect(), gears)
-}
-
-pub(super) fn pool_name(variant: &str, candidate: &Candidate) -> String {
-    match &candidate.machine {
-        Some(kind) => format!("{variant}-{kind}-{}c", candidate.cores_each),
-        None => format!("{variant}-{}c", candidate.cores_each),
-    }
 }

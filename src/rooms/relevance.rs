@@ -133,7 +133,7 @@ pub fn hopeful(
 fn most_cores(problem: &Problem, device: &str) -> u32 {
     let inventory = &problem.inventory;
     let kinds = inventory.machines.iter().filter(|kind| kind.device == device);
-    if inventory.machines.is_empty() { problem.core_budget() } else { kinds.map(|kind| kind.cores).max().unwrap_or(0) }
+    if !inventory.rents_whole() { problem.core_budget() } else { kinds.map(|kind| kind.cores).max().unwrap_or(0) }
 }
 
 /// Tells whether a service time carries any load at all within the SLO, on as many replicas as there may be.

@@ -12,7 +12,7 @@ use super::counts::Counts;
 use super::drift::Drift;
 use super::ids::{BatchId, CellId, GearId, Id, LaneId, PoolId, RequestId, StageId, Table};
 use super::pool::Pool;
-use super::rent::Rent;
+use super::rent::{Rent, machines};
 use super::servers::{Servers, Wake};
 use super::tally::Lost;
 use super::trial::Trial;
@@ -111,12 +111,13 @@ impl<'a, S: Servers> Engine<'a, S> {
         let warmup = nanos(settings.warmup);
         let end = warmup + nanos(settings.duration);
         let rate = settings.arrivals.initial_rate(plan.switch.window_ms.get() / 1e3);
-        let loading = walk.pools.ids().map(|pool| walk.pools[pool].ready_ns).max().unwrap_or(0);
+        let loading = walk.slowest_ready_ns();
         let rule = GearRule::new(plan, rate).with_lead(loading);
         let gear = GearId::of(rule.gear());
         let largest =
             |pool: PoolId| walk.pools[pool].lanes.iter().map(|&lane| walk.lanes[lane].batch).max().unwrap_or(0);
-        let pools = walk.pools.ids().map(|pool| Pool::new(walk.gears[gear].replicas[pool], largest(pool))).collect();
+        let pool = |id: PoolId| Pool::new(walk.gears[gear].replicas[id], largest(id), walk.pools[id].on.billing());
+        let pools = walk.pools.ids().map(pool).collect();
         Self {
             plan,
             now: 0,
@@ -143,7 +144,7 @@ impl<'a, S: Servers> Engine<'a, S> {
             free_batches: Vec::new(),
             rule,
             decided: 0,
-            rent: Rent::at(Rent::of(&walk.gears, &walk.prices, gear, None)),
+            rent: Rent::new(&walk.kinds, &machines(&walk.gears, gear, None)),
             controller: Controller::Switch,
             counts: Counts::new(plan, gear, warmup, end),
             walk,
@@ -433,8 +434,9 @@ impl<'a, S: Servers> Engine<'a, S> {
             let state = &mut self.pools[pool];
             let starting = wanted.saturating_sub(state.up());
             state.starts(self.now, starting);
+            state.bills(self.now);
             if starting > 0 {
-                wait = wait.max(self.walk.pools[pool].ready_ns);
+                wait = wait.max(self.walk.ready_ns(pool, self.gear, to));
             }
             self.servers.hold(pool, wanted.max(state.up()));
         }
@@ -469,6 +471,7 @@ impl<'a, S: Servers> Engine<'a, S> {
                 state.starts(self.now, 0);
             }
             state.holds(self.now, up);
+            state.bills(self.now);
             let soon = next.map_or(0, |next| self.walk.gears[next].replicas[pool]);
             self.servers.hold(pool, up.max(soon));
             self.serve(pool);
@@ -476,8 +479,8 @@ impl<'a, S: Servers> Engine<'a, S> {
     }
 
     fn pay_rent(&mut self) {
-        let rent = Rent::of(&self.walk.gears, &self.walk.prices, self.gear, self.next_gear());
-        self.rent.set(self.now, rent);
+        let machines = machines(&self.walk.gears, self.gear, self.next_gear());
+        self.rent.hold(self.now, &machines);
     }
 
     /// Returns the gear that a change under way leads to.

@@ -1,9 +1,11 @@
 //! The moving part of a pool: who is up, who is busy, who waits, and what it has cost.
 
+use super::rent::Leases;
 use super::report::PoolReport;
 use super::tally::{Losses, Lost};
 use super::walk::PoolWalk;
 use crate::base::units::{Millis, Share, Usd};
+use crate::problem::Billing;
 
 /// A number that changes in steps, and its integral over time.
 ///
@@ -69,6 +71,8 @@ pub struct Pool {
     pub begun_ns: f64,
     /// When each idle function instance became idle, oldest first.
     idle_since: Vec<u64>,
+    /// When what is up was rented.
+    leases: Leases,
     counted: Counted,
     /// How often 1, 2, … calls were served together.
     batch_sizes: Vec<u64>,
@@ -96,12 +100,15 @@ struct Areas {
     busy: i128,
     held: i128,
     starting: i128,
+    /// Time of replicas that was paid and not used.
+    unused: i128,
 }
 
 impl Pool {
     /// Returns an idle pool whose lanes serve at most `batch` calls together.
-    pub fn new(up: u32, batch: u32) -> Self {
-        Self { up, held: Level::of(up), batch_sizes: vec![0; batch as usize], ..Self::default() }
+    pub fn new(up: u32, batch: u32, billing: Option<Billing>) -> Self {
+        let (held, leases) = (Level::of(up), Leases::new(billing, up));
+        Self { up, held, leases, batch_sizes: vec![0; batch as usize], ..Self::default() }
     }
 
     /// Forgets what was counted so far: the warm-up is over.
@@ -109,6 +116,7 @@ impl Pool {
         for level in [&mut self.busy, &mut self.held, &mut self.starting, &mut self.waiting, &mut self.serving] {
             level.restart(now);
         }
+        self.leases.restart();
         self.counted = Counted { max_waiting: self.waiting.value, ..Counted::default() };
         self.batch_sizes.fill(0);
     }
@@ -121,6 +129,7 @@ impl Pool {
             busy: self.busy.area(now),
             held: self.held.area(now),
             starting: self.starting.area(now),
+            unused: i128::from(self.leases.unused_ns()),
         };
     }
 
@@ -132,6 +141,7 @@ impl Pool {
         own.busy += others.busy;
         own.held += others.held;
         own.starting += others.starting;
+        own.unused += others.unused;
         let (own, others) = (&mut self.counted, &other.counted);
         own.calls += others.calls;
         own.batches += others.batches;
@@ -162,6 +172,11 @@ impl Pool {
     /// So many replicas are being started.
     pub fn starts(&mut self, now: u64, replicas: u32) {
         self.starting.set(now, replicas);
+    }
+
+    /// What is up, finishes or starts is what is rented from now on; called once a change is complete.
+    pub fn bills(&mut self, now: u64) {
+        self.leases.hold(now, self.held.value + self.starting.value);
     }
 
     /// Tells whether a replica could take a call now.
@@ -215,6 +230,7 @@ impl Pool {
         self.busy.falls(now, 1);
         if self.busy.value >= self.up {
             self.held.set(now, self.busy.value);
+            self.bills(now);
         }
         self.begun_ns = if self.busy.value == 0 { 0.0 } else { self.begun_ns - mean_ns };
     }
@@ -242,12 +258,13 @@ impl Pool {
 
     /// Returns what the pool has cost from the beginning of counting until now.
     pub fn cost_so_far_usd(&self, walk: &PoolWalk, now: u64) -> f64 {
-        self.cost_of(walk, self.held.area(now) + self.starting.area(now))
+        let unused = i128::from(self.leases.unused_ns());
+        self.cost_of(walk, self.held.area(now) + self.starting.area(now) + unused)
     }
 
     /// Returns what the pool has cost; it is closed.
     pub fn cost_usd(&self, walk: &PoolWalk) -> f64 {
-        self.cost_of(walk, self.areas.held + self.areas.starting)
+        self.cost_of(walk, self.areas.held + self.areas.starting + self.areas.unused)
     }
 
     fn cost_of(&self, walk: &PoolWalk, billed_ns: i128) -> f64 {
@@ -296,7 +313,7 @@ mod tests {
 
     #[test]
     fn surplus_replicas_are_held_until_they_finish() {
-        let mut pool = Pool::new(2, 1);
+        let mut pool = Pool::new(2, 1, None);
         pool.begins(0, 1, 1.0);
         pool.begins(0, 1, 1.0);
         pool.holds(10, 1);

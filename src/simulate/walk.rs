@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::ids::{GearId, Id, LaneId, PoolId, StageId, Table, VariantId};
 use super::world::{World, variants_of};
 use crate::plan::{Dispatch, Gear, Lane, Plan, Stage, Watch};
-use crate::problem::Resource;
+use crate::problem::{Billing, Machine, Resource};
 
 /// The whole plan.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ pub struct Walk {
     pub expects_time: bool,
     /// Time on the way in nanoseconds: for every pool (and first, from outside) to every pool. Empty where there is none.
     transfers: Vec<u64>,
-    /// Price of a machine of each kind for an hour.
-    pub prices: Vec<f64>,
+    /// The kinds of machines of the plan.
+    pub kinds: Vec<KindWalk>,
 }
 
 /// What a request of one gear passes.
@@ -86,7 +86,18 @@ pub struct PoolWalk {
     pub lanes: Vec<LaneId>,
     /// Time until a replica that was asked for can serve, in nanoseconds.
     pub ready_ns: u64,
+    /// The kind of machine that its replicas are packed onto, where they are.
+    pub kind: Option<usize>,
     function: Option<FunctionWalk>,
+}
+
+/// One kind of machine that is rented whole.
+#[derive(Debug)]
+pub struct KindWalk {
+    /// Price of one for an hour.
+    pub usd_per_hour: f64,
+    pub boot_ns: u64,
+    pub billing: Option<Billing>,
 }
 
 /// How a function keeps its instances.
@@ -122,7 +133,7 @@ impl Walk {
             lanes: Table::new(),
             pools: pools_of(plan, world),
             transfers: transfers_of(plan),
-            prices: plan.machines.iter().map(|kind| kind.price_usd_per_hour.get()).collect(),
+            kinds: plan.machines.iter().map(kind_walk).collect(),
             stride: 0,
             expects_time: stages_of(plan).any(|stage| stage.dispatch == Dispatch::Deadline),
         };
@@ -185,6 +196,20 @@ impl Walk {
         });
         self.stages[stage].lanes.push(id);
         self.pools[pool].lanes.push(id);
+    }
+
+    /// Returns the time until a replica that one gear needs more than another can serve, in nanoseconds. Where the gear needs
+    /// more machines of the kind, it comes up on one that boots first.
+    pub fn ready_ns(&self, pool: PoolId, from: GearId, to: GearId) -> u64 {
+        let grows = |kind: &usize| self.gears[to].machines[*kind] > self.gears[from].machines[*kind];
+        let PoolWalk { ready_ns, kind, .. } = &self.pools[pool];
+        ready_ns + kind.filter(grows).map_or(0, |kind| self.kinds[kind].boot_ns)
+    }
+
+    /// Returns the longest time until a replica of any pool can serve, in nanoseconds.
+    pub fn slowest_ready_ns(&self) -> u64 {
+        let boot_ns = |pool: &PoolWalk| pool.kind.map_or(0, |kind| self.kinds[kind].boot_ns);
+        self.pools.0.iter().map(|pool| pool.ready_ns + boot_ns(pool)).max().unwrap_or(0)
     }
 
     /// Returns the time on the way from a pool, or from outside, to a pool, in nanoseconds.
@@ -253,19 +278,29 @@ fn stage_walk(stage: &Stage, id: StageId, position: usize) -> StageWalk {
     }
 }
 
+fn kind_walk(kind: &Machine) -> KindWalk {
+    KindWalk {
+        usd_per_hour: kind.price_usd_per_hour.get(),
+        boot_ns: nanos(kind.boot_ms.unwrap_or_default().duration()),
+        billing: kind.billing,
+    }
+}
+
 fn pools_of<W: World>(plan: &Plan, world: &W) -> Table<PoolId, PoolWalk> {
     let names = Names::of(plan);
     let of_pool = |pool: &crate::plan::Pool| {
         let load = pool.hosts.iter().map(|host| world.load_ns(names.variants[host.as_str()])).max().unwrap_or(0);
         let (ready_ns, function) = match &pool.on {
-            Resource::Cores { .. } | Resource::Gpu { .. } => (load, None),
-            Resource::Vm { boot_ms, .. } => (load + nanos(boot_ms.duration()), None),
+            Resource::Cores { .. } | Resource::Gpu { .. } | Resource::Vm { .. } => {
+                (load + nanos(pool.on.boot_ms().duration()), None)
+            }
             Resource::Function { cold_start_ms, keep_alive_ms, .. } => {
                 let cold_ns = nanos(cold_start_ms.duration());
                 (0, Some(FunctionWalk { cold_ns, keep_ns: nanos(keep_alive_ms.duration()) }))
             }
         };
-        PoolWalk { name: pool.name.clone(), on: pool.on.clone(), lanes: Vec::new(), ready_ns, function }
+        let kind = plan.machines.iter().position(|kind| pool.machine.as_ref() == Some(&kind.name));
+        PoolWalk { name: pool.name.clone(), on: pool.on.clone(), lanes: Vec::new(), ready_ns, kind, function }
     };
     plan.placement.iter().map(of_pool).collect()
 }

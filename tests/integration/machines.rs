@@ -257,6 +257,36 @@ fn every_plan_on_machines_packs_and_passes_its_check() {
     }
 }
 
+/// What an objective means stands beside it; boot and billing change neither decisions nor what a gear claims to cost.
+#[test]
+fn certificates_say_what_they_count_and_bills_leave_decisions_alone() {
+    use planner::plan::ObjectiveUnit::{Accuracy, PartOfCores, PartOfPrice, WeightedSum};
+    let facts = facts();
+    let cores = json!({ "cores": 4, "price_usd_per_core_hour": 0.04 });
+    let mut billed = two_kinds();
+    billed["machines"][0]["boot_ms"] = json!(60_000);
+    billed["machines"][0]["billing"] = json!({ "step_s": 3600 });
+    for (goal, [on_cores, on_machines]) in
+        goals().iter().zip([[WeightedSum; 2], [PartOfCores, PartOfPrice], [Accuracy; 2]])
+    {
+        let plan = |inventory: &Value| planned(&problem(300.0, inventory, goal), &facts).expect("feasible");
+        for (inventory, unit) in [(&cores, on_cores), (&two_kinds(), on_machines)] {
+            for gear in plan(inventory).gears {
+                let certificate = gear.certificate.expect("certified");
+                let kind = serde_json::to_value(certificate.goal.expect("stated")).expect("a word");
+                assert_eq!((&kind, certificate.unit), (&goal["kind"], Some(unit)));
+            }
+        }
+        let (plain, slow) = (plan(&two_kinds()), plan(&billed));
+        assert_eq!(plain.gears, slow.gears, "{goal}");
+        assert_eq!(slow.machines[0].boot_ms.expect("given").get(), 60_000.0);
+        let problem = problem(300.0, &billed, goal);
+        assert!(!check(&slow, &facts, Some(&problem), Tolerance::default()).has_errors());
+        let changed = check(&plain, &facts, Some(&problem), Tolerance::default());
+        assert!(changed.has_errors(), "the plan has other kinds than the problem");
+    }
+}
+
 /// A gear that nothing takes the plan out of costs in simulation what its machines cost.
 #[test]
 fn a_gear_that_stays_pays_the_rent_that_it_claims() {

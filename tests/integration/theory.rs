@@ -283,6 +283,81 @@ fn machines_boot_on_their_owners_bill() {
     close("machines", report.pools[1].mean_replicas, 2.0 * 39.0 / 60.0);
 }
 
+/// Two machines serve until the rate falls at 20 s and are given back before 30 s, whatever the bill says of the time.
+fn given_back_between_20_and_30_s() -> Settings {
+    Settings {
+        arrivals: Arrivals::Step { from_rps: 300.0, to_rps: 10.0, at_s: 20.0 },
+        duration: Duration::from_secs(60),
+        warmup: Duration::ZERO,
+        seed: 1,
+    }
+}
+
+fn constant_world(plan: &Plan) -> Textbook {
+    let ms = TextbookLaw::Constant { ms: 1.0 };
+    world(plan, &[("a", ms), ("b", ms)]).with_load_ms(1500.0)
+}
+
+/// At a dollar a second each, over a minute: steps of 10 s are paid whole, and no less than the least time.
+#[test]
+fn machines_of_a_pool_are_billed_by_the_step_and_for_the_least_time() {
+    for (billing, paid_s) in [(json!({ "step_s": 10 }), 30.0), (json!({ "step_s": 1, "least_s": 45 }), 45.0)] {
+        for on in [
+            json!({ "kind": "vm", "cores": 1, "boot_ms": 0, "price_usd_per_hour": 3600, "billing": billing }),
+            json!({ "kind": "gpu", "device": "cpu", "price_usd_per_hour": 3600, "billing": billing }),
+        ] {
+            let machine = json!({ "name": "b", "hosts": ["b"], "replicas": 2, "on": on });
+            let gears = json!([
+                { "up_to_rps": 100, "replicas": { "b": 0 }, "stages": [stage("a")] },
+                { "up_to_rps": 500, "replicas": { "a": 0 }, "stages": [stage("b")] }
+            ]);
+            let plan = geared(&json!([pool("a", 1), machine]), &gears);
+            let report = simulate(&plan, &constant_world(&plan), &given_back_between_20_and_30_s());
+            assert_eq!((report.changes.len(), report.changes[0].to), (1, 0));
+            let usd_per_hour = report.pools[1].cost_usd_per_hour.get();
+            assert!((usd_per_hour - 2.0 * paid_s / 60.0 * 3600.0).abs() < 1e-6, "{billing}: {usd_per_hour}");
+        }
+    }
+}
+
+/// The same of machines that replicas are packed onto.
+#[test]
+fn packed_machines_are_billed_by_the_step_and_boot_on_the_bill() {
+    let machines = json!([{ "name": "m", "cores": 1, "at_most": 2, "price_usd_per_hour": 3600, "boot_ms": 5000,
+        "billing": { "step_s": 10 } }]);
+    let b =
+        json!({ "name": "b", "hosts": ["b"], "replicas": 2, "machine": "m", "on": { "kind": "cores", "cores": 1 } });
+    let gears = json!([
+        { "up_to_rps": 100, "replicas": { "b": 0 }, "stages": [stage("a")] },
+        { "up_to_rps": 500, "replicas": { "a": 0 }, "stages": [stage("b")],
+          "packing": [{ "machine": "m", "count": 2, "replicas": { "b": 1 } }] }
+    ]);
+    let mut plan = geared(&json!([pool("a", 1), pool("b", 2)]), &gears_without_packing(&gears));
+    plan.machines = serde_json::from_value(machines).expect("machines");
+    plan.placement[1] = serde_json::from_value(b).expect("a pool");
+    plan.gears = serde_json::from_value(gears).expect("gears");
+    assert!(plan.validate().0.is_empty(), "{}", plan.validate());
+    let down = simulate(&plan, &constant_world(&plan), &given_back_between_20_and_30_s());
+    close("given back", down.machines_usd_per_hour.get(), 2.0 * 30.0 / 60.0 * 3600.0);
+    let up = Settings {
+        arrivals: Arrivals::Step { from_rps: 10.0, to_rps: 300.0, at_s: 20.0 },
+        ..given_back_between_20_and_30_s()
+    };
+    let up = simulate(&plan, &constant_world(&plan), &up);
+    // Asked for at 21 s; 5 s of boot and 1.5 s of loading. What goes on beyond the trial is paid as far as it goes.
+    let change = up.changes[0];
+    assert_eq!((change.to, change.at_ms.get(), change.waited_ms.get()), (1, 27_500.0, 6500.0));
+    close("asked for", up.machines_usd_per_hour.get(), 2.0 * 39.0 / 60.0 * 3600.0);
+}
+
+fn gears_without_packing(gears: &Value) -> Value {
+    let mut gears = gears.clone();
+    gears.as_array_mut().expect("gears").iter_mut().for_each(|gear| {
+        gear.as_object_mut().expect("a gear").remove("packing");
+    });
+    gears
+}
+
 /// Whatever a plan does to its requests, each is answered, refused, dropped or still there.
 #[test]
 fn nobody_gets_lost_in_random_plans() {

@@ -423,7 +423,7 @@ fn gear(problem: &Problem, facts: &Facts, range: &Range) -> Decoded {
             machines: BTreeMap::new(),
             utilisation,
         },
-        certificate: Some(Certificate::proved(range.objective, METHOD.to_owned())),
+        certificate: Some(Certificate::new(range.objective, range.objective, METHOD.to_owned())),
     };
     gear.claims.accuracy = pipeline_accuracy(&gear, problem, facts);
     Decoded { gear, lanes }

@@ -6,10 +6,9 @@
 //!
 //! A latency objective is nothing but a cap on utilisation; `h` counts the devices on a request's way.
 
-use crate::base::units::Usd;
 use crate::facts::Facts;
 use crate::plan::law::cycle::{TURNS, Visit};
-use crate::problem::Resource;
+use crate::problem::{HardwareKind, Resource};
 use crate::problem::{Problem, Slo};
 
 /// Part of the best time a call that a smaller batch may give away: it blocks the replica's other queues for less time.
@@ -26,36 +25,31 @@ pub(crate) struct Device {
     pub memory_mb: f64,
     /// How many there are.
     pub at_most: u32,
-    /// Price of one for an hour, in dollars.
+    /// Price of one for an hour: dollars, or 1 a core where cores have no price.
     pub price: f64,
 }
 
 /// Returns the devices of an inventory: its machines, or its cores one by one where it names none.
 pub(crate) fn devices(problem: &Problem) -> Vec<Device> {
     let inventory = &problem.inventory;
-    if inventory.machines.is_empty() {
-        let price = inventory.price_usd_per_core_hour;
-        let on = Resource::Cores { cores: 1, price_usd_per_core_hour: price };
-        let at_most = problem.core_budget();
-        return vec![Device { name: "core".to_owned(), on, memory_mb: f64::INFINITY, at_most, price: price.get() }];
-    }
-    let of = |machine: &crate::problem::Machine| {
-        let price = machine.price_usd_per_hour;
-        let on = if machine.device == "cpu" {
-            let of_core = Usd::saturating(price.get() / f64::from(machine.cores));
-            Resource::Cores { cores: machine.cores, price_usd_per_core_hour: of_core }
-        } else {
-            Resource::Gpu { device: machine.device.clone(), price_usd_per_hour: price }
-        };
-        Device {
+    let of = |kind: HardwareKind<'_>| match kind {
+        HardwareKind::Cores { .. } => Some(Device {
+            name: "core".to_owned(),
+            on: kind.whole(),
+            memory_mb: f64::INFINITY,
+            at_most: problem.core_budget(),
+            price: inventory.core_price(),
+        }),
+        HardwareKind::Machine(machine) | HardwareKind::Device(machine) => Some(Device {
             name: machine.name.clone(),
-            on,
-            memory_mb: machine.memory_mb.map_or(f64::INFINITY, |memory| memory.get()),
+            on: kind.whole(),
+            memory_mb: machine.memory(),
             at_most: machine.at_most,
-            price: price.get(),
-        }
+            price: machine.price_usd_per_hour.get(),
+        }),
+        HardwareKind::Function(_) => None,
     };
-    inventory.machines.iter().map(of).collect()
+    inventory.kinds().filter_map(of).collect()
 }
 
 /// What a model's visits take on a device where a turn may take so long.

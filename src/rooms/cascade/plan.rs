@@ -379,13 +379,8 @@ impl<'a> Planning<'a> {
             ""
         };
         for gear in &mut plan.gears {
-            gear.certificate = Some(Certificate {
-                objective,
-                bound: best.bound,
-                gap: best.bound - objective,
-                method: format!("{how}; gears are the envelope of what cascades carry{lost}"),
-                trial: None,
-            });
+            let method = format!("{how}; gears are the envelope of what cascades carry{lost}");
+            gear.certificate = Some(Certificate::new(objective, best.bound, method).stated_for(problem));
         }
         plan.proof = self.proof(switched);
         plan
@@ -410,7 +405,7 @@ pub(crate) fn what_runs(problem: &Problem, plan: &Plan, load: f64) -> Choice {
     Choice {
         objective: gear.certificate.as_ref().map_or(f64::NAN, |certificate| certificate.objective),
         accuracy: gear.claims.accuracy.map_or(f64::NAN, |claim| claim.value.get()),
-        usd_per_hour: usd_per_hour.filter(|_| !problem.inventory.machines.is_empty()),
+        usd_per_hour: usd_per_hour.filter(|_| problem.inventory.rents_whole()),
         cores_of: plan.placement.iter().map(|pool| (pool.name.clone(), cores(pool))).collect(),
         pools: plan.placement.iter().map(|pool| (pool.name.clone(), (pool.clone(), gear.replicas_of(pool)))).collect(),
         lanes: Vec::new(),

@@ -10,8 +10,8 @@ use crate::facts::Ask;
 use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SeriesParallel, Table, labels};
 use crate::plan::law::flow::STEPS as GRID;
 use crate::problem::{GoalKind, PipelineAccuracy, Problem};
-use crate::rooms::gears::cores_of;
 use crate::rooms::goal;
+use crate::rooms::hardware::cores_of;
 use crate::stats::GridDistribution;
 
 use super::blend::{self, Bar, Portion, mixes};
@@ -86,7 +86,7 @@ impl<'a> Model<'a> {
         let metric = metric(problem);
         let ways = problem.stages().iter().map(|stage| of_stage(ask, stage));
         let ways: Vec<Vec<Way>> = ways.collect::<Result<_, _>>()?;
-        let has_machines = !problem.inventory.machines.is_empty();
+        let has_machines = problem.inventory.rents_whole();
         Ok(Self {
             machines: has_machines.then(|| OnMachines::new(problem, facts, &ways)),
             ways,

@@ -9,7 +9,8 @@ use crate::base::units::{Rate, Share, Usd};
 use crate::plan::{Certificate, Claims, Dispatch, Gear, Stage, pipeline_accuracy};
 use crate::problem::Task;
 use crate::rooms::candidates::Candidate;
-use crate::rooms::gears::{Decoded, cores_of, lane, pool_name};
+use crate::rooms::gears::{Decoded, lane};
+use crate::rooms::hardware::{cores_of, pool_name};
 
 /// What the search covers where stages may be mixtures.
 const MIXED: &str = "mixtures of two ways in a stage, by eighths of its calls";
@@ -47,7 +48,6 @@ pub(super) fn gear(model: &Model<'_>, step: &Step) -> Decoded {
             method.push_str(what);
         }
     }
-    let certificate = Certificate::proved(objective, method);
     let mut gear = Gear {
         up_to_rps: Rate::saturating(step.up_to),
         replicas: BTreeMap::new(),
@@ -56,7 +56,7 @@ pub(super) fn gear(model: &Model<'_>, step: &Step) -> Decoded {
         window_ms: None,
         claims: claims(model, step, &lanes),
         stages,
-        certificate: Some(certificate),
+        certificate: Some(Certificate::new(objective, objective, method)),
     };
     gear.claims.accuracy = pipeline_accuracy(&gear, problem, &model.ask.facts);
     if let Some(machines) = &model.machines {

@@ -12,7 +12,7 @@ use crate::optimize::pack::Size;
 use crate::problem::Problem;
 use crate::rooms::candidates::Candidate;
 use crate::rooms::goal::objective;
-use crate::rooms::machines::{self, Packing, kinds, size};
+use crate::rooms::hardware::{self, Packing, facts_of_kinds, kinds, size};
 
 use super::blend::Portion;
 use super::climb::{Chosen, Model};
@@ -31,7 +31,7 @@ pub(super) struct OnMachines {
 
 impl OnMachines {
     pub fn new(problem: &Problem, facts: &Facts, ways: &[Vec<Way>]) -> Self {
-        let of_kinds: Vec<Facts> = problem.inventory.machines.iter().map(|kind| facts.on(kind)).collect();
+        let of_kinds = facts_of_kinds(problem, facts);
         let on = Self { kinds: kinds(problem), facts: of_kinds, classes: Vec::new(), shapes: Shapes::new(&[], &[]) };
         let classes = problem.stages().iter().zip(ways).flat_map(|(stage, ways)| {
             let on = &on;
@@ -71,7 +71,7 @@ impl OnMachines {
 
     /// Packs the lanes of a gear.
     pub fn pack(&self, problem: &Problem, lanes: &[(String, Candidate)]) -> Packing {
-        machines::pack(problem, &self.facts, lanes).expect("only what packs is chosen")
+        hardware::pack(problem, &self.facts, lanes).expect("only what packs is chosen")
     }
 
     /// Returns the best choice at a load, with the price of its machines.

@@ -1,11 +1,12 @@
 //! What a stage can choose from, whatever the load: every measured (variant, cores, batch) × replicas × hold.
 
 use crate::base::error::Error;
-use crate::facts::{Ask, Facts, not_measured};
+use crate::facts::{Ask, not_measured};
 use crate::plan::law::flow::Flow;
 use crate::problem::{Machine, Problem, Task};
 use crate::profile::Curve;
 use crate::rooms::candidates::Candidate;
+use crate::rooms::hardware::facts_of_kinds;
 
 /// Holds that are tried, as parts of the SLO: the load then decides which is best, and what is best at a load stays
 /// possible at every lower one, which makes the breakpoints exact.
@@ -41,18 +42,19 @@ impl Way {
 /// Returns every way to run a stage within the cores, or on each kind of machine within its stock.
 pub(super) fn of_stage(ask: &Ask<'_>, stage: &Task) -> Result<Vec<Way>, Error> {
     let (problem, facts) = (ask.problem.as_ref(), ask.facts.as_ref());
-    let kinds: Vec<(&Machine, Facts)> = problem.inventory.machines.iter().map(|kind| (kind, facts.on(kind))).collect();
+    let of_kinds = facts_of_kinds(problem, facts);
     let mut ways = Vec::new();
     for (variant, name) in stage.variants.iter().enumerate() {
         let part = ask.part(name);
         let may_run = |candidate: &Candidate| ask.may_run(name, candidate.cores());
         let way = |candidate: Candidate| Way { variant, part, calls: stage.calls.get(), candidate };
-        if kinds.is_empty() {
+        if !problem.inventory.rents_whole() {
             let curve = facts.curve(name, "cpu").ok_or_else(|| not_measured(name, "any point on `cpu`"))?;
             ways.extend(of_curve(problem, curve, problem.core_budget(), None).filter(may_run).map(way));
             continue;
         }
-        let on_kind = kinds.iter().filter_map(|(kind, facts)| Some((*kind, facts.curve(name, &kind.device)?)));
+        let kinds = problem.inventory.machines.iter().zip(&of_kinds);
+        let on_kind = kinds.filter_map(|(kind, facts)| Some((kind, facts.curve(name, &kind.device)?)));
         let curves: Vec<(&Machine, &Curve)> = on_kind.collect();
         if curves.is_empty() {
             return Err(not_measured(name, "any point on a device of `inventory.machines`"));

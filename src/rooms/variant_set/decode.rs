@@ -16,7 +16,8 @@ use super::latency;
 use super::on_cores::{Candidates, Model};
 use crate::rooms::Choice;
 use crate::rooms::candidates::Candidate;
-use crate::rooms::gears::{Decoded, cores_of, lane, level_shares, one_stage, pools_up};
+use crate::rooms::gears::{Decoded, lane, level_shares, one_stage, pools_up};
+use crate::rooms::hardware::cores_of;
 
 /// Returns a gear for every range of loads in (from, until], cut finer where fixed shares would give away accuracy.
 pub(super) fn gears(
@@ -39,10 +40,10 @@ pub(super) fn gears(
             }
             if problem.goal.wants_low_latency() {
                 let (tight, solution) = latency::least(ask, candidates, model, &solution, load)?;
-                let certificate = Certificate::proved(solution.value, format!("{METHOD}{THEN_LATENCY}"));
+                let certificate = Certificate::new(solution.value, solution.value, format!("{METHOD}{THEN_LATENCY}"));
                 decoded.push(of_solution(ask, &tight, &solution, load, certificate));
             } else {
-                let certificate = Certificate { bound, gap: bound - solution.value, ..proved(&solution) };
+                let certificate = Certificate::new(solution.value, bound, METHOD.to_owned());
                 decoded.push(of_solution(ask, model, &solution, load, certificate));
             }
         }
@@ -51,7 +52,7 @@ pub(super) fn gears(
 }
 
 fn proved(solution: &Solution) -> Certificate {
-    Certificate::proved(solution.value, METHOD.to_owned())
+    Certificate::new(solution.value, solution.value, METHOD.to_owned())
 }
 
 /// Returns a solution of the program as a choice.

@@ -21,7 +21,7 @@ use crate::plan::Certificate;
 use crate::problem::{Machine, Problem};
 use crate::rooms::candidates::Candidate;
 use crate::rooms::gears::{Decoded, assemble, pools_up};
-use crate::rooms::machines::{kinds, pack, size};
+use crate::rooms::hardware::{facts_of_kinds, kinds, pack, size};
 use crate::rooms::{Choice, Opened, Planned, goal};
 
 use super::decode;
@@ -56,7 +56,7 @@ impl<'a> OnMachines<'a> {
     pub fn new(ask: &'a Ask<'a>) -> Result<Self, Error> {
         let (problem, facts) = (ask.problem.as_ref(), ask.facts.as_ref());
         let names = ask.variants()?;
-        let of_kinds: Vec<Facts> = problem.inventory.machines.iter().map(|kind| facts.on(kind)).collect();
+        let of_kinds = facts_of_kinds(problem, facts);
         let (mut items, mut options) = (Vec::new(), Vec::new());
         for name in &names {
             let (accuracy, part) = (ask.accuracy(name)?, ask.part(name));
@@ -260,7 +260,7 @@ impl<'a> OnMachines<'a> {
         }
         // A variant that is given nothing to do is not brought up.
         chosen.retain(|(_, _, quota)| *quota > 0.0);
-        let certificate = Certificate::proved(found.value, METHOD.to_owned());
+        let certificate = Certificate::new(found.value, found.value, METHOD.to_owned());
         let mut decoded = decode::gear(self.ask, chosen, load, certificate);
         let packing = pack(self.problem, &self.facts, &decoded.lanes).expect("only what packs is chosen");
         packing.put_into(&mut decoded.gear);

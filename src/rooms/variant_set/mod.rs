@@ -26,7 +26,7 @@ pub struct VariantSet;
 
 impl Room for VariantSet {
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
-        if ask.problem.inventory.machines.is_empty() {
+        if !ask.problem.inventory.rents_whole() {
             Ok(Box::new(OnCores::new(ask, candidates)?))
         } else {
             Ok(Box::new(machines::OnMachines::new(ask)?))

@@ -1,15 +1,15 @@
-//! Replicas on machines: what a problem's kinds are to the search, and which replicas of a gear share a machine.
+//! Replicas on hardware: the pool of a variant, what a problem's kinds are to the search, and which replicas of a gear share a
+//! machine.
 
 use std::collections::BTreeMap;
 
 use super::candidates::Candidate;
-use super::gears::pool_name;
 use crate::base::units::Usd;
 use crate::facts::Facts;
 use crate::optimize::fleet::Kind;
 use crate::optimize::pack::{self, Size, Space};
-use crate::plan::{Gear, Packed};
-use crate::problem::{Machine, Problem};
+use crate::plan::{Gear, Packed, Pool};
+use crate::problem::{HardwareFamily, Machine, Problem};
 
 /// Bytes of a megabyte.
 const MEGABYTE: f64 = 1e6;
@@ -19,6 +19,11 @@ pub(super) fn kinds(problem: &Problem) -> Vec<Kind> {
     let kind =
         |kind: &Machine| Kind { space: space(kind), at_most: kind.at_most, price: kind.price_usd_per_hour.get() };
     problem.inventory.machines.iter().map(kind).collect()
+}
+
+/// Returns the facts that hold on each kind of machine.
+pub(super) fn facts_of_kinds(problem: &Problem, facts: &Facts) -> Vec<Facts> {
+    problem.inventory.machines.iter().map(|kind| facts.on(kind)).collect()
 }
 
 fn space(kind: &Machine) -> Space {
@@ -79,4 +84,36 @@ pub(super) fn pack(problem: &Problem, facts_of: &[Facts], lanes: &[(String, Cand
         }
     }
     Some(packing)
+}
+
+/// Returns the pool of a variant that runs in one way.
+pub(super) fn pool(problem: &Problem, variant: &str, candidate: &Candidate) -> Pool {
+    Pool {
+        name: pool_name(variant, candidate),
+        on: problem.inventory.kind(candidate.machine.as_deref()).part(candidate.cores_each),
+        machine: candidate.machine.clone(),
+        replicas: candidate.replicas,
+        hosts: vec![variant.to_owned()],
+    }
+}
+
+/// Returns the cores that ways to run variants take together; accelerators have none.
+pub(super) fn cores_of(problem: &Problem, ways: &[(String, Candidate)]) -> u32 {
+    let kind = |way: &Candidate| problem.inventory.kind(way.machine.as_deref()).family();
+    let on_cores =
+        |(_, way): &&(String, Candidate)| matches!(kind(way), HardwareFamily::Cores | HardwareFamily::Machines);
+    ways.iter().filter(on_cores).map(|(_, way)| way.cores()).sum()
+}
+
+/// Adds a pool, or widens the one of its name to as many replicas.
+pub(super) fn widen(pools: &mut BTreeMap<String, Pool>, pool: Pool) {
+    let known = pools.entry(pool.name.clone()).or_insert_with(|| pool.clone());
+    known.replicas = known.replicas.max(pool.replicas);
+}
+
+pub(super) fn pool_name(variant: &str, candidate: &Candidate) -> String {
+    match &candidate.machine {
+        Some(kind) => format!("{variant}-{kind}-{}c", candidate.cores_each),
+        None => format!("{variant}-{}c", candidate.cores_each),
+    }
 }
