@@ -277,6 +277,19 @@ impl Checker<'_> {
         self.gear.stages.iter().flat_map(|stage| &stage.lanes).map(|lane| weight * f64::from(lane.batch)).sum()
     }
 
+    /// What an objective is said to mean must be what the problem's goal makes it.
+    fn meaning(&self, problem: &Problem, findings: &mut Findings) {
+        let Some(certificate) = self.gear.certificate.as_ref().filter(|certificate| certificate.goal.is_some()) else {
+            return;
+        };
+        let asked = certificate.clone().stated_for(problem);
+        if (certificate.goal, certificate.unit) != (asked.goal, asked.unit) {
+            let cause = "`goal` and `unit` are not those of the problem's goal";
+            let key = format!("{}.certificate", self.key);
+            findings.push(Finding::error(Code::Inconsistent, key, cause, "solve again"));
+        }
+    }
+
     /// Recomputes the weighted goal's value, less its load-time term, which depends on what was running.
     fn objective(&self, problem: &Problem, findings: &mut Findings) {
         let (Some(certificate), Some(accuracy)) = (&self.gear.certificate, self.expected_accuracy()) else { return };
@@ -480,6 +493,7 @@ impl Checker<'_> {
             }
         }
         self.fewest_cores(problem, findings);
+        self.meaning(problem, findings);
         if matches!(problem.room, Room::VariantSet | Room::Pipeline) {
             self.objective(problem, findings);
         }

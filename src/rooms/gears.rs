@@ -9,7 +9,7 @@ use crate::base::units::{Millis, Share};
 use crate::facts::Facts;
 use crate::optimize::few;
 use crate::plan::{Gear, Lane, Plan, PlanFormat, Pool, Provenance, Switch, latency_claim};
-use crate::problem::{Criterion, GoalKind, Machine, Problem};
+use crate::problem::{Criterion, GoalKind, Problem};
 
 use super::hardware::{pool, pool_name, widen};
 use super::switch;
@@ -182,7 +182,7 @@ fn slowest_ready_ms(problem: &Problem, facts: &Facts, gears: &[Decoded]) -> f64 
 /// Returns how long machines of a kind take to boot; none on the host's cores.
 fn boot_ms(problem: &Problem, kind: Option<&str>) -> f64 {
     let machine = problem.inventory.machines.iter().find(|machine| kind == Some(machine.name.as_str()));
-    machine.and_then(|machine: &Machine| machine.boot_ms).map_or(0.0, Millis::get)
+    machine.and_then(|machine| machine.boot_ms).map_or(0.0, Millis::get)
 }
 
 pub(super) fn lane(variant: &str, candidate: &Candidate, share: f64) -> Lane {
