@@ -35,7 +35,7 @@ const KNOWN_HEADERS: &str = "rates: rps, rate_rps, rate, load, qps, queries, req
 pub fn load(path: &Path) -> Result<Arrivals, Error> {
     let bytes = files::unpacked(path, files::read(path)?).map_err(|error| {
         let cause = format!("cannot be unpacked: {error}");
-        let action = "its name or its first bytes say gzip; is it whole?";
+        let action = "its name or its first bytes say gzip: give a whole file that unpacks to at most 1 GiB";
         Findings::from(Finding::error(Code::Syntax, "", cause, action)).in_file(path)
     })?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
