@@ -202,6 +202,7 @@ impl GearRule {
     }
 
     /// A window with this rate is over. Returns the gear to prepare, if one is called.
+    #[inline]
     pub fn window_ends(&mut self, now: u64, rate_rps: f64, in_flight: u32) -> Option<usize> {
         let Limits { window, up_rps, down_rps, .. } = self.gears[self.gear];
         self.next_window(now, window);

@@ -349,7 +349,10 @@ impl<'a> Fluid<'a> {
         }
         let seen = self.sum / f64::from(self.ticks);
         (self.sum, self.ticks) = (0.0, 0);
-        if self.rule.window_ends(now, seen, self.backlog.ceil() as u32).is_some() {
+        // Rounded up: any part of a request counts as one.
+        let whole = self.backlog as u32;
+        let in_flight = whole.saturating_add(u32::from(f64::from(whole) < self.backlog));
+        if self.rule.window_ends(now, seen, in_flight).is_some() {
             self.change_gear(now);
         }
     }
