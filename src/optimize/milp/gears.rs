@@ -33,7 +33,7 @@ pub struct Gears {
     pub ways: Vec<Way>,
     /// The kind of device of each slot.
     pub slots: Vec<usize>,
-    /// How many devices of each kind there are, and the price of one.
+    /// How many devices of each kind there are, and the price of one; near 1, for the tolerances of HiGHS are absolute.
     pub devices: Vec<(u32, f64)>,
     /// The least accuracy over requests at the lowest price; the highest accuracy where left out.
     pub accuracy_at_least: Option<f64>,
@@ -75,12 +75,8 @@ pub fn solve(gears: &Gears) -> Result<Option<f64>, Error> {
         let devices: Expression = of_kind.map(|(_, &count)| Expression::from(count)).sum();
         rows.push(constraint!(devices <= f64::from(*most)));
     }
-    // HiGHS's tolerances are absolute: the cheapest device costs 1.
-    let prices = gears.devices.iter().map(|(_, price)| *price).filter(|price| *price > 0.0);
-    let cheapest = prices.fold(f64::INFINITY, f64::min);
-    let unit = if gears.accuracy_at_least.is_some() && cheapest.is_finite() { cheapest } else { 1.0 };
     let price: Expression =
-        gears.slots.iter().zip(&counts).map(|(&device, &count)| gears.devices[device].1 / unit * count).sum();
+        gears.slots.iter().zip(&counts).map(|(&device, &count)| gears.devices[device].1 * count).sum();
     let goal = match gears.accuracy_at_least {
         Some(least) => {
             rows.push(constraint!(accuracy >= least));
@@ -93,5 +89,5 @@ pub fn solve(gears: &Gears) -> Result<Option<f64>, Error> {
         model.add_constraint(row);
     }
     let proved = prove(model)?;
-    Ok(proved.map(|proved| unit * proved.bound.abs()))
+    Ok(proved.map(|proved| proved.bound.abs()))
 }
