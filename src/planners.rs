@@ -40,6 +40,21 @@ pub fn room_of(problem: &Problem) -> Result<&'static dyn Room, Error> {
 
 /// Solves a problem with its planner.
 ///
+/// ```
+/// use planner::{Answer, Context, Facts, Problem, load, solve};
+///
+/// let problem = load::<Problem>("problems/digits.toml".as_ref())?.document;
+/// let facts = Facts::load(&["profiles/digits.json".into()])?;
+/// let Answer::Plan(plan) = solve(&problem, &facts, Context::default())? else { panic!("infeasible") };
+/// assert_eq!(plan.max_rps(), problem.workload.max_rps.get());
+/// // What cannot be carried is answered with the limits in conflict.
+/// let mut beyond = problem.clone();
+/// beyond.workload.max_rps = 1e9.try_into().expect("a rate");
+/// let Answer::Infeasible(conflict) = solve(&beyond, &facts, Context::default())? else { panic!("feasible") };
+/// assert!(conflict.limits.iter().any(|limit| limit.key == "workload.max_rps"));
+/// # Ok::<(), planner::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`rooms::solve`] and [`room_of`].
 pub fn solve(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
@@ -47,6 +62,18 @@ pub fn solve(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<A
 }
 
 /// Explains one gear of a plan by solving its problem again at the gear's highest load.
+///
+/// ```
+/// use planner::{Facts, Plan, Problem, explain, load};
+///
+/// let problem = load::<Problem>("problems/digits.toml".as_ref())?.document;
+/// let facts = Facts::load(&["profiles/digits.json".into()])?;
+/// let plan = load::<Plan>("plans/digits.json".as_ref())?.document;
+/// for limit in explain(&plan, &problem, &facts, 0)?.limits {
+///     println!("{} is worth loosening", limit.key);
+/// }
+/// # Ok::<(), planner::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`rooms::explain`] and [`room_of`].
@@ -63,6 +90,18 @@ pub fn explain_all(plan: &Plan, problem: &Problem, facts: &Facts) -> Result<Vec<
 }
 
 /// Returns the choices at a load that no other beats in both price and accuracy, the cheapest first.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use planner::{Facts, Problem, frontier, load};
+///
+/// let problem = load::<Problem>("problems/digits.toml".as_ref())?.document;
+/// let facts = Facts::load(&["profiles/digits.json".into()])?;
+/// let points = frontier(&problem, &facts, &BTreeMap::new(), 100.0)?;
+/// assert!(points.is_sorted_by(|cheap, dear| cheap.cores < dear.cores && cheap.accuracy < dear.accuracy));
+/// # Ok::<(), planner::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`rooms::frontier`] and [`room_of`].
@@ -81,7 +120,8 @@ pub fn frontiers(problem: &Problem, facts: &Facts, parts: &Parts, loads: &[f64])
     Frontiers::new((room_of(problem)?, paper), problem, facts, parts, loads)
 }
 
-/// Returns the baselines of a kind for the peak that a plan carries.
+/// Returns the baselines of a kind for the peak that a plan carries: our own planner of the room with a freedom taken away, also
+/// where the plan is a paper's.
 ///
 /// # Errors
 /// As [`rooms::baselines`] and [`room_of`].
@@ -92,7 +132,25 @@ pub fn baselines(
     facts: &Facts,
     rules: BaselineRules,
 ) -> Result<Vec<Baseline>, Error> {
-    rooms::baselines(room_of(problem)?, kind, plan, problem, facts, rules)
+    let ours = Problem { room: problem.room.tail_aware(), ..problem.clone() };
+    rooms::baselines(room_of(&ours)?, kind, plan, problem, facts, rules)
+}
+
+/// Tells that [`relevance`] can be asked before everything is measured.
+///
+/// # Errors
+/// [`Error::Unsupported`] for rooms that plan from answers, and as [`room_of`].
+pub fn can_measure_less(problem: &Problem) -> Result<(), Error> {
+    if !room_of(problem)?.needs_answers() {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        what: format!(
+            "plans of the room `{}` rest on what every variant answers, which is known once all are measured",
+            problem.room.name().as_str()
+        ),
+        hint: "measure the grid, or within an error (`--within`)".to_owned(),
+    })
 }
 
 /// Says which of the asked points of a device must be measured for a problem.
@@ -110,6 +168,17 @@ pub fn relevance(
 }
 
 /// Returns the best plan for a recorded day, with a gear for each period.
+///
+/// ```
+/// use planner::{Facts, Problem, RecordedLoad, load, schedule};
+///
+/// let problem = load::<Problem>("problems/digits.toml".as_ref())?.document;
+/// let facts = Facts::load(&["profiles/digits.json".into()])?;
+/// let day = RecordedLoad::of_rates(vec![20.0, 60.0, 40.0], 3600.0);
+/// let plan = schedule(&problem, &facts, &day, 3600.0)?.expect("every hour can be carried");
+/// assert_eq!(plan.periods.len(), 3);
+/// # Ok::<(), planner::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`rooms::schedule`] and [`room_of`].

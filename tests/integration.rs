@@ -44,6 +44,8 @@ mod goals;
 mod import;
 #[path = "integration/init.rs"]
 mod init;
+#[path = "integration/layers.rs"]
+mod layers;
 #[path = "integration/load.rs"]
 mod load;
 #[path = "integration/machines.rs"]

@@ -48,6 +48,17 @@ pub struct Loaded<T> {
 
 /// Loads a document from a JSON file, or TOML where the name ends in `.toml`.
 ///
+/// ```
+/// use planner::{Error, Plan, Problem, load};
+///
+/// let problem = load::<Problem>("problems/digits.toml".as_ref())?.document;
+/// println!("{}: up to {} requests/s", problem.name, problem.workload.max_rps);
+/// // A document of another kind is answered with findings: file, key, cause and what helps.
+/// let Err(Error::Input(findings)) = load::<Plan>("problems/digits.toml".as_ref()) else { panic!("a problem is no plan") };
+/// assert!(findings.has_errors());
+/// # Ok::<(), Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Input`] with every finding: unreadable, malformed, off the schema, or against the rules between fields.
 pub fn load<T: Document>(path: &Path) -> Result<Loaded<T>, Error> {

@@ -12,9 +12,9 @@ const MOST_WORDS: usize = 3;
 ///
 /// ```
 /// let known = ["cnn_s", "cnn_m", "linear"];
-/// assert_eq!(planner::near::hint("liner", known, "see the list"), "did you mean `linear`?");
-/// assert_eq!(planner::near::hint("cnn_x", known, "see the list"), "did you mean `cnn_s` or `cnn_m`?");
-/// assert_eq!(planner::near::hint("resnet", known, "see the list"), "see the list");
+/// assert_eq!(planner::base::near::hint("liner", known, "see the list"), "did you mean `linear`?");
+/// assert_eq!(planner::base::near::hint("cnn_x", known, "see the list"), "did you mean `cnn_s` or `cnn_m`?");
+/// assert_eq!(planner::base::near::hint("resnet", known, "see the list"), "see the list");
 /// ```
 #[must_use]
 pub fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, otherwise: impl Into<String>) -> String {

@@ -9,7 +9,7 @@ use crate::base::units::{Millis, Share};
 use crate::facts::Facts;
 use crate::measure::adaptive::{Aim, Chooser, Known};
 use crate::measure::{CALLS_FOR_A_TAIL, Wave};
-use crate::planners::relevance;
+use crate::planners::{can_measure_less, relevance};
 use crate::problem::Problem;
 use crate::profile::{Bound, Family, Key, Profile, Seen, SkippedPoint, Spot};
 use crate::rooms::{self, PointKey, Relevance, hopeful};
@@ -86,6 +86,7 @@ struct Asked {
 impl Asked {
     fn load(path: &Path, profile: &Path) -> Result<Self, Error> {
         let problem = codec::load::<Problem>(path)?.document;
+        can_measure_less(&problem)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let is_this = |named: &Path| {
             let one = plain(named).is_ok_and(|named| plain(profile).is_ok_and(|own| own == named));

@@ -393,7 +393,7 @@ fn line_of_failure(Failure { variant, point, cause }: &Failure) -> String {
 fn summary(profile: &Profile) -> String {
     let mut table = table(&["variant", "batch", "cores", "p50 ms", "p99 ms", "samples/s", "accuracy", ""]);
     for point in &profile.points {
-        let accuracy = profile.variant(&point.variant).map_or(0.0, |variant| variant.accuracy.value.get());
+        let accuracy = profile.variant(&point.variant).map(|variant| format!("{:.4}", variant.accuracy.value.get()));
         table.add_row([
             point.variant.clone(),
             point.batch.to_string(),
@@ -401,7 +401,7 @@ fn summary(profile: &Profile) -> String {
             format!("{:.3}", point.latency.p50.value_ms.get()),
             format!("{:.3}", point.latency.p99.value_ms.get()),
             format!("{:.0}", point.throughput_rps.get()),
-            format!("{accuracy:.4}"),
+            accuracy.unwrap_or_else(|| "–".to_owned()),
             match (point.co_runners, point.conditions.contended) {
                 (0, false) => String::new(),
                 (0, true) => "contended".to_owned(),

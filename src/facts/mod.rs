@@ -37,6 +37,13 @@ pub struct Facts {
 impl Facts {
     /// Loads profiles and, where they name them, their answers.
     ///
+    /// ```
+    /// let facts = planner::Facts::load(&["profiles/digits.json".into()])?;
+    /// let names: Vec<&str> = facts.variants().map(|variant| variant.name.as_str()).collect();
+    /// assert!(!names.is_empty());
+    /// # Ok::<(), planner::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Input`] with the findings of every file that cannot be used, or a variant that two profiles name.
     pub fn load(paths: &[PathBuf]) -> Result<Self, Error> {
@@ -208,6 +215,15 @@ impl Facts {
     #[must_use]
     pub fn variant(&self, name: &str) -> Option<&Variant> {
         self.variants().find(|variant| variant.name == name)
+    }
+
+    /// Returns a variant that is known to be measured: a room plans only what [`Ask::variants`] found.
+    ///
+    /// # Panics
+    /// Where no profile holds it.
+    #[must_use]
+    pub fn measured(&self, name: &str) -> &Variant {
+        self.variant(name).unwrap_or_else(|| panic!("no profile holds the variant `{name}`, so nothing should plan it"))
     }
 
     /// Tells that some profile holds each of these variants.

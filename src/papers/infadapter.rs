@@ -63,7 +63,8 @@ fn candidates(ask: &Ask<'_>, variant: &str) -> Result<Vec<Candidate>, Error> {
         service: service.clone(),
         machine: None,
     };
-    Ok(cores.map(candidate).filter(|candidate| candidate.capacity > 0.0).collect())
+    let may_run = |candidate: &Candidate| candidate.capacity > 0.0 && ask.may_run(variant, candidate.cores());
+    Ok(cores.map(candidate).filter(may_run).collect())
 }
 
 /// Fits slope and intercept by least squares.

@@ -47,6 +47,18 @@ impl Default for Tolerance {
 }
 
 /// Checks a plan against its facts and, where given, its problem. An empty list means that everything was confirmed.
+///
+/// ```
+/// use planner::{Facts, Plan, Tolerance, check, load};
+///
+/// let mut plan = load::<Plan>("plans/digits.json".as_ref())?.document;
+/// let facts = Facts::load(&["profiles/digits.json".into()])?;
+/// assert!(!check(&plan, &facts, None, Tolerance::default()).has_errors());
+/// // A claim that the facts do not bear out is found.
+/// plan.gears[0].claims.cores = Some(1_000);
+/// assert!(check(&plan, &facts, None, Tolerance::default()).has_errors());
+/// # Ok::<(), planner::Error>(())
+/// ```
 #[must_use]
 pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: Tolerance) -> Findings {
     let Some(problem) = problem else { return checked(plan, facts, None, tolerance) };

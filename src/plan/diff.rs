@@ -159,6 +159,17 @@ pub fn diff_with(before: &Plan, after: &Plan, load_ms: &dyn Fn(&str) -> Option<f
 }
 
 /// Compares two plans load by load, where load times are not known.
+///
+/// ```
+/// use planner::{Plan, diff, load};
+///
+/// let plan = load::<Plan>("plans/digits.json".as_ref())?.document;
+/// let mut other = plan.clone();
+/// assert!(diff(&plan, &other).same);
+/// other.gears.pop();
+/// assert!(!diff(&plan, &other).same);
+/// # Ok::<(), planner::Error>(())
+/// ```
 #[must_use]
 pub fn diff(before: &Plan, after: &Plan) -> PlanDiff {
     diff_with(before, after, &|_| None)

@@ -371,6 +371,17 @@ impl Plan {
     }
 
     /// Returns the highest rate that any gear carries.
+    ///
+    /// ```
+    /// use planner::{Plan, load};
+    ///
+    /// let plan = load::<Plan>("plans/digits.json".as_ref())?.document;
+    /// for gear in &plan.gears {
+    ///     assert!(gear.up_to_rps.get() <= plan.max_rps());
+    ///     println!("up to {} requests/s: {:?}", gear.up_to_rps, gear.replicas);
+    /// }
+    /// # Ok::<(), planner::Error>(())
+    /// ```
     #[must_use]
     pub fn max_rps(&self) -> f64 {
         self.gears.iter().map(|gear| gear.up_to_rps.get()).fold(0.0, f64::max)

@@ -208,14 +208,21 @@ impl Inventory {
         self.kinds().map(|kind| kind.usd_per_hour()).sum()
     }
 
-    /// Returns the lowest price of a core for an hour; machines are divided by their cores.
+    /// Returns the lowest price of a core for an hour in the inventory's unit; machines are divided by their cores.
     #[must_use]
-    pub fn cheapest_core_usd_per_hour(&self) -> f64 {
+    pub fn cheapest_core_price(&self) -> f64 {
         if !self.rents_whole() {
-            return self.price_usd_per_core_hour.get();
+            return self.core_price();
         }
         let of_kind = |kind: &Machine| kind.price_usd_per_hour.get() / f64::from(kind.cores);
         self.machines.iter().map(of_kind).fold(f64::INFINITY, f64::min)
+    }
+
+    /// Returns the price of everything there is for an hour in the inventory's unit: as many as the host has cores where no price
+    /// is given.
+    #[must_use]
+    pub fn whole_price(&self) -> f64 {
+        if self.rents_whole() { self.usd_per_hour() } else { f64::from(self.cores) * self.core_price() }
     }
 
     /// Returns the price of one of the host's cores for an hour in the inventory's unit: 1 core where no price is given.

@@ -518,6 +518,17 @@ impl Host {
 
 impl Profile {
     /// Returns the variant of that name.
+    ///
+    /// ```
+    /// use planner::{Profile, load};
+    ///
+    /// let profile = load::<Profile>("profiles/digits.json".as_ref())?.document;
+    /// for variant in &profile.variants {
+    ///     assert_eq!(profile.variant(&variant.name), Some(variant));
+    ///     println!("{}: accuracy {}, loads in {} ms", variant.name, variant.accuracy.value, variant.load_time_ms);
+    /// }
+    /// # Ok::<(), planner::Error>(())
+    /// ```
     #[must_use]
     pub fn variant(&self, name: &str) -> Option<&Variant> {
         self.variants.iter().find(|variant| variant.name == name)

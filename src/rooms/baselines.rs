@@ -117,7 +117,7 @@ pub struct BaselineRules {
 /// rules keep them.
 ///
 /// # Errors
-/// As [`solve`](super::solve); [`Error::Unsupported`] where the room lacks the freedom that the kind takes away.
+/// As `solve`; [`Error::Unsupported`] where the room lacks the freedom that the kind takes away.
 pub fn baselines(
     room: &dyn Room,
     kind: BaselineKind,
@@ -129,8 +129,9 @@ pub fn baselines(
     if let Some(taken) = kind.taken().filter(|taken| !room.freedoms().contains(taken)) {
         return Err(Error::Unsupported {
             what: format!(
-                "plans of the room `{}` do not have the freedom that this baseline takes away ({taken:?})",
-                problem.room.name().as_str()
+                "plans of the room `{}` do not have the freedom that this baseline takes away: {}",
+                problem.room.name().as_str(),
+                taken.as_str()
             ),
             hint: "leave it out, or ask for `all`".to_owned(),
         });

@@ -26,7 +26,7 @@ pub(super) fn core_seconds(facts: &Facts, slo: &Slo, from: &PoolsUp, to: &PoolsU
 
 /// Returns how long a variant takes to load, in milliseconds.
 pub(super) fn load_ms(facts: &Facts, variant: &str) -> f64 {
-    facts.variant(variant).map_or(0.0, |variant| variant.load_time_ms.get())
+    facts.measured(variant).load_time_ms.get()
 }
 
 /// Returns the cores of the replicas that are up in one gear beyond those that are up in another.

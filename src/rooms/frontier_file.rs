@@ -73,11 +73,11 @@ pub struct FrontierChoice {
 pub enum Chooser {
     /// The exact frontier: no choice has fewer cores and is as accurate.
     Frontier,
-    /// `variant-set`: the exact frontier of the published formulation.
+    /// The frontier of the room's published formulation.
     Published,
-    /// `variant-set`: one variant alone on the fewest cores that carry the load.
+    /// One variant alone on the fewest cores, or the cheapest machines, that carry the load.
     Single,
-    /// `variant-set`: the single variant that is best by the problem's goal (model switching plus).
+    /// The single variant that is best by the problem's goal (model switching plus).
     MsPlus,
     /// `pipeline`: the least accurate variant of each stage on the fewest cores.
     Fa2Low,

@@ -6,10 +6,10 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::candidates::Candidate;
 use super::change_cost::{PoolsUp, core_seconds, load_ms};
-use crate::base::units::{Factor, Millis, Rate, Share};
+use crate::base::units::{Millis, Rate, Share};
 use crate::facts::{Ask, Facts};
 use crate::optimize::few;
-use crate::plan::{Dispatch, Gear, Lane, Plan, PlanFormat, Pool, Provenance, Stage, Switch, latency_claim};
+use crate::plan::{Gear, Lane, Plan, PlanFormat, Pool, Provenance, Switch, latency_claim};
 use crate::problem::{Criterion, GoalKind, HardwareKind, Problem};
 
 use super::hardware::{pool, pool_name, widen};
@@ -183,19 +183,6 @@ pub(crate) fn lane(variant: &str, candidate: &Candidate, share: f64) -> Lane {
         share: Some(Share::saturating(share)),
         queue_limit: None,
         drop_after_ms: None,
-    }
-}
-
-/// Returns the only stage of a walk that has one.
-pub(super) fn one_stage(lanes: Vec<Lane>) -> Stage {
-    Stage {
-        name: "answer".to_owned(),
-        after: Vec::new(),
-        calls: Factor::saturating(1.0),
-        dispatch: Dispatch::Share,
-        lanes,
-        exit: None,
-        watch: None,
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn objective(problem: &Problem) -> Objective {
 }
 
 /// Returns what an accuracy is worth that takes a part of everything there is, without what loading costs.
-pub(super) fn value(problem: &Problem, accuracy: f64, used: f64) -> f64 {
+pub(crate) fn value(problem: &Problem, accuracy: f64, used: f64) -> f64 {
     match problem.goal.valued_as() {
         GoalKind::MostAccurate | GoalKind::Fastest => accuracy,
         GoalKind::Cheapest | GoalKind::Lexicographic => -used,

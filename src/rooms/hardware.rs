@@ -34,7 +34,7 @@ fn space(kind: &Machine) -> Space {
 
 /// Returns the size of a variant's replicas by the facts of their kind of machine.
 pub(super) fn size(facts: &Facts, variant: &str, candidate: &Candidate) -> Size {
-    let memory = facts.variant(variant).map_or(0.0, |variant| variant.memory_at(candidate.batch).0.get());
+    let memory = facts.measured(variant).memory_at(candidate.batch).0.get();
     Size { cores: candidate.cores_each, memory: (memory * MEGABYTE).ceil() as u64, count: candidate.replicas }
 }
 

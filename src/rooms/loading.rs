@@ -17,6 +17,9 @@ use crate::facts::{Ask, LoadLimit, Running};
 use crate::plan::{Gear, Plan};
 use crate::problem::{GoalKind, Problem};
 
+/// The load up to which a gear of a plan is best, the plan, and the gear's place in it.
+type BestGear = (f64, Plan, usize);
+
 /// Tells whether the ask prices what a room's search does not: load times of what starts beside something that runs.
 pub(super) fn counts(ask: &Ask<'_>) -> bool {
     !ask.running.is_empty() && ask.problem.goal.kind == GoalKind::Weighted && weight(&ask.problem) > 0.0
@@ -29,7 +32,7 @@ fn weight(problem: &Problem) -> f64 {
 /// Plans for every load, each range of what runs now by itself.
 pub(super) fn plan(room: &dyn Room, ask: &Ask<'_>) -> Result<Planned, Error> {
     let most = ask.problem.workload.max_rps.get();
-    let mut cases: Vec<(f64, Plan, usize)> = Vec::new();
+    let mut cases: Vec<BestGear> = Vec::new();
     let mut from = 0.0;
     for (index, running) in ask.running.iter().enumerate() {
         // Beyond what runs its last gear is what is up.
@@ -56,7 +59,7 @@ fn best_of_cases(
     ask: &Ask<'_>,
     running: &Running,
     loads: std::ops::Range<f64>,
-) -> Result<Option<Vec<(f64, Plan, usize)>>, Error> {
+) -> Result<Option<Vec<BestGear>>, Error> {
     let mut asked = ask.problem.as_ref().clone();
     asked.workload.max_rps = Rate::saturating(loads.end);
     let mut times = Vec::new();
@@ -92,7 +95,7 @@ fn best_of_cases(
     Ok(best.filter(|best| !best.is_empty()))
 }
 
-fn best_at(plans: &[Plan], end: f64) -> Option<(f64, Plan, usize)> {
+fn best_at(plans: &[Plan], end: f64) -> Option<BestGear> {
     let carry = plans.iter().filter_map(|plan| {
         let gear = plan.gears.iter().position(|gear| gear.up_to_rps.get() >= end)?;
         Some((plan.gears[gear].certificate.as_ref()?.objective, plan, gear))

@@ -18,9 +18,11 @@ mod explain;
 mod frontier;
 mod frontier_file;
 pub(crate) mod gears;
-mod goal;
+pub(crate) mod goal;
 mod hardware;
 mod loading;
+mod one_stage;
+mod one_variant;
 pub mod pipeline;
 mod record;
 mod relevance;
@@ -69,6 +71,11 @@ pub trait Room: Sync {
     /// Tells whether a failing trial can be answered by planning again with less of the variants' capacities.
     fn can_be_cut(&self) -> bool {
         true
+    }
+
+    /// Tells whether the room plans from what variants answered, sample by sample, which is known once all of them are measured.
+    fn needs_answers(&self) -> bool {
+        false
     }
 
     /// Returns the freedoms that the room has and its rivals lack.
@@ -167,4 +174,17 @@ pub enum Freedom {
     StageVariants,
     /// Other numbers of replicas for other stages.
     Replicas,
+}
+
+impl Freedom {
+    /// Returns what the room may choose, for messages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Variants => "several variants of one task",
+            Self::Exits => "other exits at other loads",
+            Self::StageVariants => "several variants for a stage",
+            Self::Replicas => "other numbers of replicas for other stages",
+        }
+    }
 }

@@ -96,7 +96,7 @@ pub struct Relevance {
 /// What the first ones show may rule out those behind them, which take longest to look at.
 ///
 /// # Errors
-/// As [`solve`]; [`Error::Unsupported`] for rooms of which it is not known.
+/// As `solve`; [`Error::Unsupported`] for rooms of which it is not known.
 pub fn hopeful(
     problem: &Problem,
     facts: &Facts,
@@ -152,7 +152,7 @@ const fn rests_on_one_point(problem: &Problem) -> bool {
 /// Every variant that may be used must have been called somewhere: without any call nothing bounds it.
 ///
 /// # Errors
-/// As [`solve`].
+/// As `solve`.
 pub fn relevance(
     room: &dyn Room,
     problem: &Problem,

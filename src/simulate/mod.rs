@@ -77,6 +77,24 @@ pub enum Controller {
 
 /// Tries a plan, which must have been validated, in a world.
 ///
+/// ```
+/// use std::time::Duration;
+///
+/// use planner::{Arrivals, Facts, Measured, Plan, Settings, load, simulate};
+///
+/// let plan = load::<Plan>("plans/digits.json".as_ref())?.document;
+/// let facts = Facts::load(&["profiles/digits.json".into()])?;
+/// let settings = Settings {
+///     arrivals: Arrivals::Poisson { rate_rps: 50.0 },
+///     duration: Duration::from_secs(60),
+///     warmup: Duration::from_secs(1),
+///     seed: 1,
+/// };
+/// let report = simulate(&plan, &Measured::new(&plan, &facts)?, &settings);
+/// assert!(report.whole.slo_met, "{} of requests are late", report.whole.violation_share);
+/// # Ok::<(), planner::Error>(())
+/// ```
+///
 /// Takes O(log n) for each call, n being the calls in service. Nothing is allocated once the queues have been long.
 #[must_use]
 pub fn simulate<W: World>(plan: &Plan, world: &W, settings: &Settings) -> Report {
@@ -88,6 +106,24 @@ pub fn simulate<W: World>(plan: &Plan, world: &W, settings: &Settings) -> Report
 /// Tries a plan several times with seeds from `settings.seed` on, side by side, and puts the trials together.
 ///
 /// The report is the same whatever the number of threads. Fewer than one trial is one trial.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use planner::{Arrivals, Facts, Measured, Plan, Settings, load, replicate};
+///
+/// let plan = load::<Plan>("plans/digits.json".as_ref())?.document;
+/// let facts = Facts::load(&["profiles/digits.json".into()])?;
+/// let settings = Settings {
+///     arrivals: Arrivals::Poisson { rate_rps: 50.0 },
+///     duration: Duration::from_secs(60),
+///     warmup: Duration::from_secs(1),
+///     seed: 1,
+/// };
+/// let report = replicate(&plan, &Measured::new(&plan, &facts)?, &settings, 3);
+/// assert_eq!(report, replicate(&plan, &Measured::new(&plan, &facts)?, &settings, 3));
+/// # Ok::<(), planner::Error>(())
+/// ```
 #[must_use]
 pub fn replicate<W: World + Sync>(plan: &Plan, world: &W, settings: &Settings, trials: u32) -> Report {
     replicate_under(Controller::Switch, plan, world, settings, trials)

@@ -43,7 +43,7 @@ impl Bench {
         let world = Measured::new(&baseline.plan, &self.facts).expect("measured");
         let settings =
             Settings { arrivals, duration: Duration::from_secs(seconds), warmup: Duration::from_secs(2), seed: 7 };
-        replicate_under(baseline.controller.clone(), &baseline.plan, &world, &settings, 2)
+        replicate_under(baseline.controller, &baseline.plan, &world, &settings, 2)
     }
 }
 

@@ -101,7 +101,8 @@ fn a_schedule_is_followed_in_simulation() {
 fn periods_that_cannot_be_followed_are_refused() {
     let weighted = json!({ "kind": "weighted", "weights": { "accuracy": 1.0, "resource": 0.05 } });
     let good = planned(&problem(&weighted), &facts(None));
-    let breaks: [(&str, fn(&mut Plan)); 6] = [
+    type Break = fn(&mut Plan);
+    let breaks: [(&str, Break); 6] = [
         ("periods[0].from_ms", |plan| plan.periods[0].from_ms = Millis::saturating(1.0)),
         ("periods[2].from_ms", |plan| plan.periods[2].from_ms = plan.periods[1].from_ms),
         ("periods[1].gear", |plan| plan.periods[1].gear = plan.gears.len()),

@@ -90,10 +90,7 @@ fn plans_on_machines_do_not_depend_on_the_unit_of_prices() {
     let most_accurate = json!({ "kind": "most-accurate" });
     let cases = [
         ("variant-set", vec![&weighted, &cheapest, &most_accurate]),
-        (
-            "pipeline",
-            vec![&weighted, &json!({ "kind": "cheapest", "accuracy_at_least": 0.75 }), &most_accurate].to_vec(),
-        ),
+        ("pipeline", [&weighted, &json!({ "kind": "cheapest", "accuracy_at_least": 0.75 }), &most_accurate].to_vec()),
         ("cascade", vec![&cheapest_over_requests, &most_accurate]),
     ]
     .map(|(room, goals)| (room, goals.into_iter().cloned().collect::<Vec<Value>>()));

@@ -76,7 +76,7 @@ fn instance<'a>(
     device: &Device,
 ) -> RingInstance<'a> {
     let model = |name: &String| RingModel {
-        memory_mb: facts.variant(name).map_or(0.0, |variant| variant.memory_mb.get()),
+        memory_mb: facts.measured(name).memory_mb.get(),
         batch_ms: batch_ms(facts, name, &device.on, problem.slo.latency_ms.get()),
     };
     RingInstance {

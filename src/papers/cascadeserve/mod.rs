@@ -30,13 +30,14 @@ mod search;
 mod tests;
 
 use crate::base::error::Error;
+use crate::base::rounding::ROUNDING;
 use crate::base::units::Certainty;
 use crate::facts::Ask;
 use crate::plan::Plan;
 use crate::problem::Problem;
 use crate::rooms::cascade::what_runs;
 use crate::rooms::exits::{Cascade, Records};
-use crate::rooms::{Cascades, Choice, Freedom, Opened, Planned, Room};
+use crate::rooms::{Cascades, Choice, Freedom, Opened, Planned, Room, goal};
 use assign::Assigned;
 
 pub use decode::plan;
@@ -192,6 +193,10 @@ impl Room for CascadeServeRoom {
         false
     }
 
+    fn needs_answers(&self) -> bool {
+        true
+    }
+
     fn freedoms(&self) -> &[Freedom] {
         Cascades.freedoms()
     }
@@ -212,6 +217,14 @@ impl Ring<'_> {
     }
 }
 
+impl Ring<'_> {
+    /// Returns what the ring's plan does at a load, valued by the goal: its own objective is another one.
+    fn valued(&self, plan: &Plan, load: f64) -> Choice {
+        let choice = what_runs(&self.ask.problem, plan, load);
+        Choice { objective: self.worth(&choice), ..choice }
+    }
+}
+
 impl Opened for Ring<'_> {
     fn plan(&self) -> Result<Planned, Error> {
         Ok(Planned::Plan(Box::new(self.found()?)))
@@ -223,23 +236,28 @@ impl Opened for Ring<'_> {
     }
 
     fn best_at(&self, load: f64) -> Result<Option<Choice>, Error> {
-        Ok(Some(what_runs(&self.ask.problem, &self.found()?, load)))
+        let plan = self.found()?;
+        Ok((load <= plan.max_rps() * (1.0 + ROUNDING)).then(|| self.valued(&plan, load)))
     }
 
     fn second_best(&self, _: &Choice, _: f64) -> Result<Option<Choice>, Error> {
         Ok(None)
     }
 
-    fn frontier(&self, _: f64) -> Result<Vec<Choice>, Error> {
-        Ok(Vec::new())
+    /// Its one choice.
+    fn frontier(&self, load: f64) -> Result<Vec<Choice>, Error> {
+        Ok(self.best_at(load)?.into_iter().collect())
     }
 
     fn worth(&self, choice: &Choice) -> f64 {
-        choice.objective
+        let problem = &self.ask.problem;
+        let used = f64::from(choice.cores()) / f64::from(problem.inventory.all_cores().max(1));
+        let usd = choice.usd_per_hour.map(|usd| usd / problem.inventory.usd_per_hour());
+        goal::value(problem, choice.accuracy, usd.unwrap_or(used))
     }
 }
 
-/// Runs the ring for a latency objective, over cascades that were [found before](search); `None` where it says impossible.
+/// Runs the ring for a latency objective, over cascades that were found before; `None` where it says impossible.
 ///
 /// Takes one placement and one trigger search for every error; errors are at most ranges × cascades × replicas.
 #[must_use]

@@ -131,15 +131,15 @@ impl Program {
     /// Findings where a variant was not measured, or where a batch would weigh as much as a core.
     pub fn new(ask: &Ask<'_>) -> Result<Self, Error> {
         let problem = ask.problem.as_ref();
-        let settings = match &problem.room {
-            RoomSettings::Pipeline(settings) => settings.published.unwrap_or_default(),
-            _ => Ipa::default(),
+        let (settings, fixed) = match &problem.room {
+            RoomSettings::Pipeline(settings) => (settings.published.unwrap_or_default(), settings.replicas),
+            _ => (Ipa::default(), None),
         };
         let sla_ms = problem.slo.latency_ms.get();
         let stage_ms = sla_ms / problem.stages().len() as f64;
         let budget = problem.core_budget();
         let weights = problem.goal.weights.unwrap_or_default();
-        let stages = problem.stages().iter().map(|task| stage(ask, task, settings, stage_ms));
+        let stages = problem.stages().iter().map(|task| stage(ask, task, (settings, fixed), stage_ms));
         let pipeline = IpaInstance {
             arrival_rate_rps: problem.workload.max_rps.get(),
             sla_s: sla_ms / 1e3,
@@ -310,15 +310,17 @@ impl Program {
 
     /// Tells whether some choice within the cores has replicas for `most` and fills its batches in time at `load`.
     fn carries(&self, load: f64, most: f64) -> bool {
-        let alternative = |cores: u32, point: &BatchPoint| Alternative {
-            accuracy: 0.0,
-            cost: point.replicas_for(most) * f64::from(cores),
-            delay: point.latency_s + f64::from(point.batch - 1) / load,
-            blend: 0,
+        let alternative = |variant: &IpaVariant, point: &BatchPoint| {
+            Some(Alternative {
+                accuracy: 0.0,
+                cost: variant.replicas_for(point, most)? * f64::from(variant.cores),
+                delay: point.latency_s + f64::from(point.batch - 1) / load,
+                blend: 0,
+            })
         };
         let of_stage = |stage: &IpaStage| {
             let points = stage.variants.iter().flat_map(|variant| {
-                variant.profile.iter().map(|point| alternative(variant.cores, point)).collect::<Vec<_>>()
+                variant.profile.iter().filter_map(|point| alternative(variant, point)).collect::<Vec<_>>()
             });
             points.collect()
         };
@@ -357,8 +359,8 @@ impl Program {
     }
 }
 
-/// Returns what the published program sees of a stage: every variant at its base cores.
-fn stage(ask: &Ask<'_>, task: &Task, settings: Ipa, stage_ms: f64) -> Result<IpaStage, Error> {
+/// Returns what the published program sees of a stage: every variant at its base cores, with `fixed` replicas where those are given.
+fn stage(ask: &Ask<'_>, task: &Task, (settings, fixed): (Ipa, Option<u32>), stage_ms: f64) -> Result<IpaStage, Error> {
     let facts = ask.facts.as_ref();
     facts.know(&task.variants)?;
     facts.do_one_task(&task.variants)?;
@@ -381,8 +383,16 @@ fn stage(ask: &Ask<'_>, task: &Task, settings: Ipa, stage_ms: f64) -> Result<Ipa
         };
         let base = curve.cores().into_iter().map(|cores| (cores, points(cores))).find(|(_, points)| sustains(points));
         let Some((cores, profile)) = base.filter(|_| ask.is_allowed(name)) else { continue };
+        let replicas = if ask.may_start(name) {
+            fixed
+        } else {
+            // It may stay as it is, where that is a number of such replicas.
+            let held = ask.limit.as_ref().and_then(|limit| limit.held.get(name)).filter(|held| *held % cores == 0);
+            let Some(held) = held.filter(|held| fixed.is_none_or(|fixed| fixed * cores == **held)) else { continue };
+            Some(held / cores)
+        };
         let accuracy = ask.accuracy(name)?;
-        variants.push(IpaVariant { name: name.clone(), cores, accuracy, norm_accuracy: None, profile });
+        variants.push(IpaVariant { name: name.clone(), cores, accuracy, norm_accuracy: None, profile, replicas });
     }
     Ok(IpaStage { name: task.name.clone(), variants })
 }

@@ -82,6 +82,18 @@ pub struct IpaVariant {
     pub norm_accuracy: Option<f64>,
     /// What was measured of one replica.
     pub profile: Vec<BatchPoint>,
+    /// Its replicas at every load, where they cannot be chosen.
+    #[serde(skip)]
+    pub replicas: Option<u32>,
+}
+
+impl IpaVariant {
+    /// Returns the replicas with which a batch size carries a load, or `None` where those that it has do not.
+    #[must_use]
+    pub fn replicas_for(&self, point: &BatchPoint, load: f64) -> Option<f64> {
+        let needed = point.replicas_for(load);
+        self.replicas.map_or(Some(needed), |fixed| Some(f64::from(fixed)).filter(|fixed| *fixed >= needed))
+    }
 }
 
 /// Latency and throughput of one replica at one batch size.
@@ -193,7 +205,7 @@ impl IpaInstance {
         };
         let points = of.profile.iter().filter(|point| allowed(point.batch) && point.throughput_rps > 0.0);
         let alternative = |point: &BatchPoint| {
-            let needed = point.replicas_for(self.arrival_rate_rps);
+            let needed = of.replicas_for(point, self.arrival_rate_rps)?;
             let replicas = match adapter {
                 Adapter::Rim(replicas) if f64::from(replicas) >= needed => f64::from(replicas),
                 Adapter::Rim(_) => return None,

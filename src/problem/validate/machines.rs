@@ -154,12 +154,6 @@ fn plain_keys_are_left_out(problem: &Problem, findings: &mut Findings) {
         let cause = "mixtures within a stage are not planned on machines";
         findings.push(Finding::error(Code::NoEffect, key, cause, "remove the key, or [[inventory.machines]]"));
     }
-    let loading = problem.goal.weights.is_some_and(|weights| weights.loading.get() > 0.0);
-    if loading && packs {
-        let cause = "load times are not weighed where machines are packed";
-        let finding = Finding::error(Code::NoEffect, "goal.weights.loading", cause, "set it to 0");
-        findings.push(finding.with_severity(Severity::Warning));
-    }
 }
 
 fn profiles_are_the_problems(problem: &Problem, kind: &Machine, key: &str, findings: &mut Findings) {

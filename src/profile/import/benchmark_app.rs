@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::{QUANTILES, Row, Rows, Times, positive, whole};
 use crate::base::codec::parse_value;
+use crate::base::error::Error;
 use crate::base::finding::{Code, Finding, Findings};
 
 /// The two sections that matter, key by key.
@@ -53,7 +54,7 @@ fn from_csv(text: &str) -> Report {
 
 fn from_json(text: &str, path: &Path) -> Result<Report, Findings> {
     let value = parse_value(path, text.as_bytes()).map_err(|error| match error {
-        crate::Error::Input(findings) => findings,
+        Error::Input(findings) => findings,
         other => Finding::error(Code::Syntax, "", other.to_string(), "").into(),
     })?;
     let section = |name: &str| {

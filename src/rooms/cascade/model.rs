@@ -50,8 +50,7 @@ impl CascadeModel {
         let longest = cascades.iter().map(|cascade| cascade.members.len()).max().unwrap_or(1);
         let speeds: Vec<Speeds> =
             (1..=longest).map(|visits| Speeds::new(&problem.slo, &devices, &names, facts, visits)).collect();
-        let memory_mb: Vec<f64> =
-            names.iter().map(|name| facts.variant(name).map_or(0.0, |variant| variant.memory_mb.get())).collect();
+        let memory_mb: Vec<f64> = names.iter().map(|name| facts.measured(name).memory_mb.get()).collect();
         let used =
             cascades.iter().flat_map(|cascade| &cascade.members).fold(0_u32, |set, member| set | 1 << member.model);
         let slots = slots(&devices, &memory_mb, used);

@@ -35,6 +35,10 @@ impl Room for Cascades {
         Ok(Box::new(Planning::new(ask)?))
     }
 
+    fn needs_answers(&self) -> bool {
+        true
+    }
+
     fn freedoms(&self) -> &[Freedom] {
         &[Freedom::Variants, Freedom::Exits]
     }
@@ -240,7 +244,7 @@ impl<'a> Planning<'a> {
 
     /// Returns the placement that is worth most where accuracy and price have weights: it lies on the frontier.
     fn weighted(&self, problem: &Problem, load: &LoadShares) -> Result<Option<BestPlacement>, Error> {
-        let whole = problem.inventory.usd_per_hour();
+        let whole = problem.inventory.whole_price();
         let worth = |accuracy: f64, price: f64| {
             let used = if whole > 0.0 { price / whole } else { 0.0 };
             goal::value(problem, accuracy, used)
@@ -262,7 +266,7 @@ impl<'a> Planning<'a> {
         let points = self.undominated(problem, load)?;
         let (Some(cheapest), Some(finest)) = (points.first(), points.last()) else { return Ok(None) };
         let (price, accuracy) = (cheapest.found.price, finest.found.accuracy);
-        let core = problem.inventory.cheapest_core_usd_per_hour();
+        let core = problem.inventory.cheapest_core_price();
         let first_is_accuracy = problem.goal.valued_as() != GoalKind::MostAccurate;
         let allowed = |best: &BestPlacement| {
             if first_is_accuracy {

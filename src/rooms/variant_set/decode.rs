@@ -1,23 +1,19 @@
 //! From the ladder of optimal allotments to the gears of a plan.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::base::error::Error;
 use crate::base::rounding::ROUNDING;
-use crate::base::units::{Accuracy, Rate, Share, Usd};
-use crate::facts::{Ask, Facts};
+use crate::facts::Ask;
 use crate::optimize::Solution;
 use crate::optimize::fill::{Ladder, Rung};
-use crate::plan::{AccuracyClaim, Certificate, Claims, Gear, Lane};
-use crate::profile::Trust;
+use crate::plan::Certificate;
 
 use super::latency;
 use super::on_cores::{Candidates, Model};
 use crate::rooms::Choice;
-use crate::rooms::candidates::Candidate;
-use crate::rooms::gears::{Decoded, lane, level_shares, one_stage, pools_up};
-use crate::rooms::hardware::cores_of;
+use crate::rooms::gears::{Decoded, pools_up};
+use crate::rooms::one_stage;
 
 /// Returns a gear for every range of loads in (from, until], cut finer where fixed shares would give away accuracy.
 pub(super) fn gears(
@@ -100,62 +96,5 @@ fn of_solution(ask: &Ask<'_>, model: &Model, solution: &Solution, load: f64, cer
         let candidate = found.expect("the program only offers candidates");
         chosen.push((model.instance.items[index].name.clone(), candidate.clone(), solution.quotas[index]));
     }
-    gear(ask, chosen, load, certificate)
-}
-
-/// Returns the gear in which these ways carry these parts of the load.
-pub(super) fn gear(
-    ask: &Ask<'_>,
-    chosen: Vec<(String, Candidate, f64)>,
-    load: f64,
-    certificate: Certificate,
-) -> Decoded {
-    let mut lanes: Vec<Lane> = chosen.iter().map(|(name, way, quota)| lane(name, way, quota / load)).collect();
-    let chosen: Vec<(String, Candidate)> = chosen.into_iter().map(|(name, way, _)| (name, way)).collect();
-    level_shares(&mut lanes);
-    let gear = Gear {
-        up_to_rps: Rate::saturating(load),
-        replicas: BTreeMap::new(),
-        packing: Vec::new(),
-        under_way_at_most: None,
-        window_ms: None,
-        claims: claims(ask, &lanes, &chosen, load),
-        stages: vec![one_stage(lanes)],
-        certificate: Some(certificate),
-    };
-    Decoded { gear, lanes: chosen }
-}
-
-fn claims(ask: &Ask<'_>, lanes: &[Lane], chosen: &[(String, Candidate)], load: f64) -> Claims {
-    let share = |lane: &Lane| lane.share.map_or(0.0, f64::from);
-    let queues: Vec<_> = lanes.iter().zip(chosen).map(|(lane, (_, way))| (share(lane), way.queue())).collect();
-    let cores = cores_of(&ask.problem, chosen);
-    let price = ask.problem.inventory.price_usd_per_core_hour.get();
-    let utilisation = lanes.iter().zip(&queues);
-    Claims {
-        accuracy: accuracy_claim(&ask.facts, lanes),
-        latency: None,
-        cost_usd_per_hour: Some(Usd::saturating(f64::from(cores) * price)),
-        cores: Some(cores),
-        machines: BTreeMap::new(),
-        utilisation: utilisation
-            .map(|(lane, (share, queue))| (lane.pool.clone(), Share::saturating(queue.utilisation(share * load))))
-            .collect(),
-    }
-}
-
-/// Mixes the variants' accuracies and intervals by share (the interval is that of the worst case: all errors align).
-fn accuracy_claim(facts: &Facts, lanes: &[Lane]) -> Option<AccuracyClaim> {
-    let mut sums = [0.0; 3];
-    let mut trust = Trust::Measured;
-    for lane in lanes {
-        let fact = &facts.variant(&lane.variant)?.accuracy;
-        let share = lane.share.map_or(1.0, f64::from);
-        for (sum, part) in sums.iter_mut().zip([fact.low, fact.value, fact.high]) {
-            *sum += share * part.get();
-        }
-        trust = trust.max(fact.trust);
-    }
-    let [low, value, high] = sums.map(Accuracy::saturating);
-    Some(AccuracyClaim { value, low, high, trust })
+    one_stage::gear(ask, chosen, load, certificate)
 }

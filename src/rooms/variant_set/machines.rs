@@ -22,9 +22,7 @@ use crate::problem::{Machine, Problem};
 use crate::rooms::candidates::Candidate;
 use crate::rooms::gears::{Decoded, assemble, pools_up};
 use crate::rooms::hardware::{facts_of_kinds, kinds, pack, size};
-use crate::rooms::{Choice, Opened, Planned, goal};
-
-use super::decode;
+use crate::rooms::{Choice, Opened, Planned, goal, one_stage};
 
 /// Steps of the bisection for a border.
 const STEPS: usize = 32;
@@ -261,7 +259,7 @@ impl<'a> OnMachines<'a> {
         // A variant that is given nothing to do is not brought up.
         chosen.retain(|(_, _, quota)| *quota > 0.0);
         let certificate = Certificate::new(found.value, found.value, METHOD.to_owned());
-        let mut decoded = decode::gear(self.ask, chosen, load, certificate);
+        let mut decoded = one_stage::gear(self.ask, chosen, load, certificate);
         let packing = pack(self.problem, &self.facts, &decoded.lanes).expect("only what packs is chosen");
         packing.put_into(&mut decoded.gear);
         decoded
