@@ -20,18 +20,19 @@ pub fn write(problem: &Problem, facts: &Facts, loads: &[f64], output: &Output) -
         print(b"infeasible: nothing carries the load within the SLO on what there is\n")?;
         return Ok(Answer::No);
     }
+    let is_exact = planners::room_of(problem)?.is_exact();
     let is_csv = output.output.extension().is_some_and(|extension| extension == "csv");
     let bytes = if is_csv { frontiers.to_csv().into_bytes() } else { to_bytes(&frontiers) };
     if output.is_stdout() {
-        print(shown(&frontiers).as_bytes())?;
+        print(shown(&frontiers, is_exact).as_bytes())?;
     } else {
         output.write(&bytes)?;
-        print(shown(&frontiers).as_bytes())?;
+        print(shown(&frontiers, is_exact).as_bytes())?;
     }
     Ok(Answer::Yes)
 }
 
-fn shown(frontiers: &Frontiers) -> String {
+fn shown(frontiers: &Frontiers, is_exact: bool) -> String {
     let each = |of: &BTreeMap<String, u32>| {
         of.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
     };
@@ -51,5 +52,8 @@ fn shown(frontiers: &Frontiers) -> String {
         rows.add_row(row);
     }
     let so_few = if rented { "machines as cheap" } else { "so few cores" };
+    if !is_exact {
+        return format!("{rows}\nheuristic: no optimality bound\n");
+    }
     format!("{rows}\nevery point of the frontier is proved: no choice on {so_few} is more accurate\n")
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::baselines::{RIM_REPLICAS, one_a_stage, with_replicas};
-use super::{Choice, Freedom, Room, goal};
+use super::{Choice, Freedom, Opened, Room, goal};
 use crate::base::codec::Document;
 use crate::base::error::Error;
 use crate::base::finding::{Code, Finding, Findings};
@@ -120,9 +120,10 @@ impl Frontiers {
         let price = problem.inventory.price_usd_per_core_hour.get();
         let mut choices = Vec::new();
         let own = room.open(&ask)?;
+        let published = paper.map(|paper| left_out(paper.open(&ask))).transpose()?.flatten();
         for &load in loads {
             let of_room = own.frontier(load)?.into_iter().map(|choice| (Chooser::Frontier, choice));
-            let rivals = rivals(room, paper, &ask, load)?;
+            let rivals = rivals(room, published.as_deref(), &ask, load)?;
             choices.extend(of_room.chain(rivals).map(|(by, choice)| FrontierChoice {
                 load_rps: Rate::saturating(load),
                 by,
@@ -183,18 +184,13 @@ impl Frontiers {
 /// Returns what the room chooses with one of its freedoms taken away, and what its paper chooses.
 fn rivals(
     room: &dyn Room,
-    paper: Option<&dyn Room>,
+    published: Option<&dyn Opened>,
     ask: &Ask<'_>,
     load: f64,
 ) -> Result<Vec<(Chooser, Choice)>, Error> {
     let mut found = Vec::new();
-    if let Some(paper) = paper {
-        match paper.open(ask).and_then(|opened| opened.frontier(load)) {
-            Ok(choices) => found.extend(choices.into_iter().map(|choice| (Chooser::Published, choice))),
-            // Its model rests on points that not every profile has.
-            Err(Error::Input(_)) => {}
-            Err(other) => return Err(other),
-        }
+    if let Some(choices) = published.map(|published| left_out(published.frontier(load))).transpose()?.flatten() {
+        found.extend(choices.into_iter().map(|choice| (Chooser::Published, choice)));
     }
     for freedom in room.freedoms() {
         match freedom {
@@ -205,6 +201,15 @@ fn rivals(
         }
     }
     Ok(found)
+}
+
+/// Returns nothing where a paper has no answer: its model rests on points that not every profile has, and knows some goals only.
+fn left_out<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::Input(_) | Error::Unsupported { .. }) => Ok(None),
+        Err(other) => Err(other),
+    }
 }
 
 fn frontier_of(room: &dyn Room, ask: &Ask<'_>, asked: Problem, load: f64) -> Result<Vec<Choice>, Error> {

@@ -73,6 +73,11 @@ pub trait Room: Sync {
         true
     }
 
+    /// Tells whether the room's choices are proved to be best.
+    fn is_exact(&self) -> bool {
+        true
+    }
+
     /// Tells whether the room plans from what variants answered, sample by sample, which is known once all of them are measured.
     fn needs_answers(&self) -> bool {
         false

@@ -160,13 +160,11 @@ cores = {cores}
 # min_cores_per_variant = 1
 # In place of cores: kinds of machines, rented whole, with what they have, how many there are and what one costs for an hour.
 # machines = [
-#   {{ name = "small", device = "cpu", cores = 4, memory_mb = 16000, at_most = 3, price_usd_per_hour = 0.17, profiles = ["{PROFILE}"],
-#      boot_ms = 60000, billing = {{ step_s = 1, least_s = 60 }} }},
+#   {{ name = "small", device = "cpu", cores = 4, memory_mb = 16000, at_most = 3, price_usd_per_hour = 0.17, profiles = ["{PROFILE}"], boot_ms = 60000, billing = {{ step_s = 1, least_s = 60 }} }},
 # ]
 # In the room offload: kinds of functions, paid by the call.
 # functions = [
-#   {{ name = "function", memory_mb = [1769, 3538], memory_mb_per_core = 1769, price_usd_per_gb_second = 0.0000166667,
-#      price_usd_per_million_calls = 0.2, cold_start_ms = 250, keep_alive_ms = 300000, concurrency_at_most = 1000 }},
+#   {{ name = "function", memory_mb = [1769, 3538], memory_mb_per_core = 1769, price_usd_per_gb_second = 0.0000166667, price_usd_per_million_calls = 0.2, cold_start_ms = 250, keep_alive_ms = 300000, concurrency_at_most = 1000 }},
 # ]
 
 [goal]

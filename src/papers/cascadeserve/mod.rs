@@ -29,6 +29,8 @@ mod search;
 #[cfg(test)]
 mod tests;
 
+use std::cell::OnceCell;
+
 use crate::base::error::Error;
 use crate::base::rounding::ROUNDING;
 use crate::base::units::Certainty;
@@ -185,11 +187,16 @@ pub struct CascadeServeRoom;
 
 impl Room for CascadeServeRoom {
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
-        Ok(Box::new(Ring { ask }))
+        Ok(Box::new(Ring { ask, plan: OnceCell::new() }))
     }
 
     /// It has no capacities that a failing trial could cut.
     fn can_be_cut(&self) -> bool {
+        false
+    }
+
+    /// The ring is a heuristic.
+    fn is_exact(&self) -> bool {
         false
     }
 
@@ -205,15 +212,20 @@ impl Room for CascadeServeRoom {
 /// The ring with an ask worked in. Of what it has no answer of its own, our planner tells on the same facts.
 struct Ring<'a> {
     ask: &'a Ask<'a>,
+    /// Its plan, once it has been asked for.
+    plan: OnceCell<Option<Plan>>,
 }
 
 impl Ring<'_> {
-    fn found(&self) -> Result<Plan, Error> {
-        let settings = RingSettings::from_problem(&self.ask.problem);
-        plan(&self.ask.problem, &self.ask.facts, &settings)?.ok_or_else(|| Error::Solver {
-            solver: "CascadeServe as published",
-            message: "its ring found no plan, which is no proof that there is none; leave `formulation` out".to_owned(),
-        })
+    fn found(&self) -> Result<Option<Plan>, Error> {
+        if let Some(known) = self.plan.get() {
+            return Ok(known.clone());
+        }
+        let names: Vec<String> = self.ask.variants()?.into_iter().filter(|name| self.ask.may_start(name)).collect();
+        let problem = self.ask.problem.with_variants(&names);
+        let settings = RingSettings::from_problem(&problem);
+        let found = plan(&problem, &self.ask.facts, &settings)?;
+        Ok(self.plan.get_or_init(|| found).clone())
     }
 }
 
@@ -227,7 +239,11 @@ impl Ring<'_> {
 
 impl Opened for Ring<'_> {
     fn plan(&self) -> Result<Planned, Error> {
-        Ok(Planned::Plan(Box::new(self.found()?)))
+        let found = self.found()?.ok_or_else(|| Error::Solver {
+            solver: "CascadeServe as published",
+            message: "its ring found no plan, which is no proof that there is none; leave `formulation` out".to_owned(),
+        })?;
+        Ok(Planned::Plan(Box::new(found)))
     }
 
     fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
@@ -236,8 +252,8 @@ impl Opened for Ring<'_> {
     }
 
     fn best_at(&self, load: f64) -> Result<Option<Choice>, Error> {
-        let plan = self.found()?;
-        Ok((load <= plan.max_rps() * (1.0 + ROUNDING)).then(|| self.valued(&plan, load)))
+        let found = self.found()?.filter(|plan| load <= plan.max_rps() * (1.0 + ROUNDING));
+        Ok(found.map(|plan| self.valued(&plan, load)))
     }
 
     fn second_best(&self, _: &Choice, _: f64) -> Result<Option<Choice>, Error> {
