@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use planner::Error;
 use planner::base::units::Share;
 use planner::measure::engines::{Engine, Run, Session};
-use planner::measure::{Apart, Attendant, Block, Context, Enough, Event, Here, Lab, Limits, Settings, measure, serve};
+use planner::measure::{
+    Apart, Attendant, Block, Enough, Here, Lab, Limits, MeasureContext, MeasureEvent, MeasureSettings, measure, serve,
+};
 use planner::profile::{CertaintyMeasure, Family, Key, Profile};
 use planner::tensor::Batch;
 
@@ -120,7 +122,7 @@ fn point(lab: &dyn Lab, budget: Duration) -> Result<Vec<Block>, Error> {
 struct Silent;
 
 impl Attendant for Silent {
-    fn tell(&mut self, _: Event<'_>) {}
+    fn tell(&mut self, _: MeasureEvent<'_>) {}
 
     fn save(&mut self, _: &Profile) -> Result<(), Error> {
         Ok(())
@@ -129,7 +131,7 @@ impl Attendant for Silent {
 
 /// A whole profile of one variant at one batch, answers to one sample included.
 fn whole(family: &Family, engine: &dyn Engine) -> Result<Profile, Error> {
-    let settings = Settings {
+    let settings = MeasureSettings {
         batches: vec![KEY.batch],
         cores: vec![KEY.cores],
         co_runners: vec![KEY.co_runners],
@@ -140,7 +142,7 @@ fn whole(family: &Family, engine: &dyn Engine) -> Result<Profile, Error> {
         certainty: CertaintyMeasure::default(),
         seed: 42,
         retry_contended: false,
-        context: Context::default(),
+        context: MeasureContext::default(),
     };
     Ok(measure(family, &Here::new(family, engine), &settings, None, &mut Silent)?.0)
 }

@@ -11,7 +11,7 @@ mod variant_sets;
 use std::time::Instant;
 
 use pipelines::{pipeline_at, size};
-use planner::optimize::choice::{Metric, labels};
+use planner::optimize::choice::{ChoiceMetric, labels};
 use planner::optimize::fill::at_load;
 use plotters::coord::Shift;
 use plotters::prelude::{
@@ -93,7 +93,7 @@ fn pipelines(stages: u32, variants: u32, batches: u32) -> Vec<f64> {
     let mut ms: Vec<f64> = tightness
         .iter()
         .map(|&tightness| {
-            let choice = pipeline_at(LOAD, size(stages, variants, batches), Metric::Sum, tightness);
+            let choice = pipeline_at(LOAD, size(stages, variants, batches), ChoiceMetric::Sum, tightness);
             timed(|| labels::solve(&choice))
         })
         .collect();

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use planner::base::units::Share;
 use planner::measure::engines::rten::Rten;
 use planner::measure::host::pin;
-use planner::measure::{Attendant, Context, Event, Here, Settings, measure};
+use planner::measure::{Attendant, Here, MeasureContext, MeasureEvent, MeasureSettings, measure};
 use planner::profile::{CertaintyMeasure, Family, Profile};
 use rten::{Model, RunOptions, ThreadPool};
 use rten_tensor::TensorView;
@@ -24,7 +24,7 @@ const ALLOWED: f64 = 0.1;
 struct Silent;
 
 impl Attendant for Silent {
-    fn tell(&mut self, _: Event<'_>) {}
+    fn tell(&mut self, _: MeasureEvent<'_>) {}
 
     fn save(&mut self, _: &Profile) -> Result<(), planner::Error> {
         Ok(())
@@ -55,7 +55,7 @@ fn by_hand(file: &Path, output: Option<&str>, input: &[f32], shape: &[usize]) ->
 }
 
 fn profiled(family: &Family, batch: u32) -> anyhow::Result<f64> {
-    let settings = Settings {
+    let settings = MeasureSettings {
         batches: vec![batch],
         cores: vec![1],
         co_runners: vec![0],
@@ -67,7 +67,7 @@ fn profiled(family: &Family, batch: u32) -> anyhow::Result<f64> {
         certainty: CertaintyMeasure::default(),
         seed: 42,
         retry_contended: false,
-        context: Context::default(),
+        context: MeasureContext::default(),
     };
     let (profile, _) = measure(family, &Here::new(family, &Rten), &settings, None, &mut Silent)?;
     Ok(profile.points[0].throughput_rps.get())

@@ -100,7 +100,7 @@ fn main() -> anyhow::Result<()> {
         fewest: 1,
         warmup: settings.warmup,
         seed: settings.seed,
-        context: planner::measure::Context::default(),
+        context: planner::measure::MeasureContext::default(),
     };
     let run = load_test(&store, "v", &Punctual, &pulled, &mut |_| ())?.runs.remove(0);
     let times = run.latency.context("nothing was answered")?;

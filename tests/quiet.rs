@@ -8,7 +8,7 @@ use planner::Error;
 use planner::base::units::{Millis, Share};
 use planner::measure::engines::rten::Rten;
 use planner::measure::host::allowed_cores;
-use planner::measure::{Attendant, Context, Event, Here, Settings, measure};
+use planner::measure::{Attendant, Here, MeasureContext, MeasureEvent, MeasureSettings, measure};
 use planner::profile::{CertaintyMeasure, Conditions, Family, Profile};
 
 /// Times that a quiet moment is waited for: whether the host is quiet is not ours to say.
@@ -21,8 +21,8 @@ struct Neighbourhood {
 }
 
 impl Attendant for Neighbourhood {
-    fn tell(&mut self, event: Event<'_>) {
-        if let (true, Event::Began(_)) = (self.disturbs, event) {
+    fn tell(&mut self, event: MeasureEvent<'_>) {
+        if let (true, MeasureEvent::Began(_)) = (self.disturbs, event) {
             let core = allowed_cores()[0].to_string();
             let busy = Command::new("taskset").args(["-c", &core, "sh", "-c", "while :; do :; done"]).spawn();
             self.busy = Some(busy.expect("taskset and sh are there"));
@@ -50,7 +50,7 @@ fn conditions(disturbs: bool) -> Conditions {
     // Few samples: what is answered is not looked at here.
     family.samples = family.samples.chosen(&[0, 1, 2]);
     family.calibration = None;
-    let settings = Settings {
+    let settings = MeasureSettings {
         batches: vec![1],
         cores: vec![1],
         co_runners: vec![0],
@@ -61,7 +61,7 @@ fn conditions(disturbs: bool) -> Conditions {
         certainty: CertaintyMeasure::default(),
         seed: 42,
         retry_contended: false,
-        context: Context::default(),
+        context: MeasureContext::default(),
     };
     let mut neighbourhood = Neighbourhood { disturbs, busy: None };
     let (profile, _) =

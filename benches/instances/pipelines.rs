@@ -1,6 +1,6 @@
 //! Pipelines that the bench `choice` and `examples/growth` time.
 
-use planner::optimize::choice::{Alternative, Choice, Goal, Metric, SeriesParallel};
+use planner::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, SeriesParallel};
 
 /// A number from 0 to 1 that looks random and is the same every time.
 fn noise(seed: u32) -> f64 {
@@ -31,7 +31,7 @@ pub const fn size(stages: u32, variants: u32, batches: u32) -> Size {
 }
 
 /// A pipeline at a load: replicas are whole, the first request of a batch waits for the last.
-pub fn pipeline_at(load: f64, size: Size, metric: Metric, tightness: f64) -> Choice<f64> {
+pub fn pipeline_at(load: f64, size: Size, metric: ChoiceMetric, tightness: f64) -> Choice<f64> {
     let alternative = |stage: u32, variant: u32, batch: u32| {
         let own = noise(977 * stage + 31 * variant + 7);
         let weight = f64::from(variant + 1) * (0.8 + 0.4 * own);
@@ -40,7 +40,7 @@ pub fn pipeline_at(load: f64, size: Size, metric: Metric, tightness: f64) -> Cho
         let cores = f64::from(1 + variant / 3);
         let replicas = (load * latency / samples).ceil();
         let rank = f64::from(variant) / f64::from(size.variants.max(2) - 1);
-        let accuracy = if metric == Metric::Product { 0.6 + 0.38 * rank.powf(0.5) } else { rank };
+        let accuracy = if metric == ChoiceMetric::Product { 0.6 + 0.38 * rank.powf(0.5) } else { rank };
         let delay = latency + (samples - 1.0) / load;
         Alternative { accuracy, cost: 0.5 * replicas * cores + 1e-6 * samples, delay, blend: 0 }
     };
@@ -57,7 +57,7 @@ pub fn pipeline_at(load: f64, size: Size, metric: Metric, tightness: f64) -> Cho
         walk: SeriesParallel::chain(stages.len()),
         stages,
         metric,
-        goal: Goal::Weighted { accuracy: 10.0 },
+        goal: ChoiceGoal::Weighted { accuracy: 10.0 },
         limit: least + tightness * (most - least),
     }
 }

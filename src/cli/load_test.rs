@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use crate::base::codec::to_bytes;
 use crate::base::near;
 use crate::base::units::{Millis, Rate, Share};
-use crate::measure::Context;
+use crate::measure::MeasureContext;
 use crate::problem::Slo;
 use crate::replay::ModelStore;
 use crate::replay::load::{
@@ -188,7 +188,7 @@ fn settings(args: &Args) -> Result<LoadSettings, Error> {
         fewest: args.requests.unwrap_or_else(|| fewest_requests(quantile)),
         warmup,
         seed: args.seed,
-        context: Context {
+        context: MeasureContext {
             tool: tool(),
             models: if args.output.is_stdout() {
                 args.models.clone()
@@ -196,7 +196,7 @@ fn settings(args: &Args) -> Result<LoadSettings, Error> {
                 relative_to(&args.models, &args.output.output)
             },
             thread_variables: thread_variables(),
-            ..Context::default()
+            ..MeasureContext::default()
         },
     };
     Ok(findings.or(settings)?)

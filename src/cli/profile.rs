@@ -11,7 +11,9 @@ use crate::base::files::{self, write_atomic};
 use crate::base::paths::relative;
 use crate::base::units::{Megabytes, Millis, OutOfRange, Share};
 use crate::measure::host::allowed_cores;
-use crate::measure::{Apart, Attendant, Block, Context, Earlier, Event, Halves, Limits, Settings, Wave, measure};
+use crate::measure::{
+    Apart, Attendant, Block, Earlier, Halves, Limits, MeasureContext, MeasureEvent, MeasureSettings, Wave, measure,
+};
 use crate::profile::{Answers, AnswersFile, CertaintyMeasure, Curve, Failure, Family, Glimpse, Point, Profile, Spot};
 
 use super::engine::{EngineChoice, seconds};
@@ -179,13 +181,13 @@ fn check_cores(args: &Args) -> Result<(), Error> {
     })
 }
 
-fn settings(args: &Args, models: &Path) -> Settings {
+fn settings(args: &Args, models: &Path) -> MeasureSettings {
     let sorted = |numbers: &[u32]| {
         let unique: std::collections::BTreeSet<u32> = numbers.iter().copied().collect();
         unique.into_iter().collect()
     };
     let variables = THREAD_VARIABLES.iter().filter_map(|name| Some(format!("{name}={}", std::env::var(name).ok()?)));
-    Settings {
+    MeasureSettings {
         batches: sorted(&args.batches),
         cores: if args.cores.is_empty() { powers_of_two(allowed_cores().len() as u32) } else { sorted(&args.cores) },
         co_runners: sorted(&args.co_runners),
@@ -196,7 +198,7 @@ fn settings(args: &Args, models: &Path) -> Settings {
         certainty: args.certainty.into(),
         seed: args.seed,
         retry_contended: args.retry_contended,
-        context: Context {
+        context: MeasureContext {
             tool: tool(),
             models: relative_to(models, &args.output.output),
             answers: answers_path(&args.output.output).file_name().map(PathBuf::from).unwrap_or_default(),
@@ -238,7 +240,7 @@ struct Desk<'a> {
 }
 
 impl Attendant for Desk<'_> {
-    fn tell(&mut self, event: Event<'_>) {
+    fn tell(&mut self, event: MeasureEvent<'_>) {
         tell(&mut self.progress, &event);
     }
 
@@ -351,30 +353,30 @@ pub fn relative_to(to: &Path, from: &Path) -> PathBuf {
 }
 
 /// Says what has just happened while measuring.
-fn tell(progress: &mut Progress, event: &Event<'_>) {
+fn tell(progress: &mut Progress, event: &MeasureEvent<'_>) {
     match event {
-        Event::Begun { points, kept, blocks } => {
+        MeasureEvent::Begun { points, kept, blocks } => {
             progress.begin(*blocks as u64);
             progress.tell(format!("{points} points to measure, {kept} already there"));
         }
-        Event::Answered(variant) => {
+        MeasureEvent::Answered(variant) => {
             progress.tell(format!("{} answers {} rightly", variant.name, variant.accuracy.value));
         }
-        Event::Began(block) => {
+        MeasureEvent::Began(block) => {
             progress.advance();
             progress.tell(format!("{} batch {} cores {}", block.variant, block.key.batch, block.key.cores));
         }
-        Event::Glimpsed(Glimpse { variant, batch, cores, p50, contended, .. }) => {
+        MeasureEvent::Glimpsed(Glimpse { variant, batch, cores, p50, contended, .. }) => {
             progress.advance();
             let contended = if *contended { ", contended" } else { "" };
             let ms = p50.value_ms.get();
             progress.tell(format!("{variant} batch {batch} cores {cores}: {ms:.3} ms at a glimpse{contended}"));
         }
-        Event::Measured(point) => {
+        MeasureEvent::Measured(point) => {
             progress.advance();
             progress.tell(line_of(point));
         }
-        Event::Failed(failure) => progress.tell(line_of_failure(failure)),
+        MeasureEvent::Failed(failure) => progress.tell(line_of_failure(failure)),
     }
 }
 

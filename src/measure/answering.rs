@@ -10,7 +10,7 @@ use crate::base::finding::Findings;
 use crate::base::units::Accuracy;
 use crate::measure::engines::{Run, full_name};
 use crate::measure::grid::{cause_of, of_variant, same_model};
-use crate::measure::{Attendant, Earlier, Event, Settings};
+use crate::measure::{Attendant, Earlier, MeasureEvent, MeasureSettings};
 use crate::profile::{
     AccuracyFact, Answer, Answers, AnswersFile, CertaintyMeasure, Failure, PartOf, Profile, Trust, Variant,
 };
@@ -36,7 +36,7 @@ impl Halves {
 pub(crate) fn answer_all(
     family: &Family,
     lab: &dyn Lab,
-    settings: &Settings,
+    settings: &MeasureSettings,
     earlier: Option<&Earlier>,
     profile: &mut Profile,
     attendant: &mut dyn Attendant,
@@ -51,7 +51,7 @@ pub(crate) fn answer_all(
         };
         match outcome {
             Ok((variant, answered)) => {
-                attendant.tell(Event::Answered(&variant));
+                attendant.tell(MeasureEvent::Answered(&variant));
                 profile.variants.push(variant);
                 for (answers, of_half) in halves.iter_mut().zip(answered) {
                     answers.variants.push((entry.name.clone(), of_half));
@@ -60,7 +60,7 @@ pub(crate) fn answer_all(
             Err(error) => {
                 let failure = Failure { variant: entry.name.clone(), point: None, cause: cause_of(&error) };
                 errors.push(of_variant(error)?);
-                attendant.tell(Event::Failed(&failure));
+                attendant.tell(MeasureEvent::Failed(&failure));
                 profile.failures.push(failure);
             }
         }
@@ -75,7 +75,12 @@ pub(crate) fn answer_all(
 }
 
 /// Returns the labels of both halves: the given ones, or what the reference answers.
-fn truth(family: &Family, lab: &dyn Lab, settings: &Settings, earlier: Option<&Earlier>) -> Result<Halves, Error> {
+fn truth(
+    family: &Family,
+    lab: &dyn Lab,
+    settings: &MeasureSettings,
+    earlier: Option<&Earlier>,
+) -> Result<Halves, Error> {
     let labels = |half, given: &[u32]| -> Result<Answers, Error> {
         let labels = match (&family.list.data.reference, earlier) {
             (None, _) => given.to_vec(),
@@ -101,7 +106,7 @@ fn truth(family: &Family, lab: &dyn Lab, settings: &Settings, earlier: Option<&E
 fn answer(
     family: &Family,
     lab: &dyn Lab,
-    settings: &Settings,
+    settings: &MeasureSettings,
     truth: &Halves,
     index: usize,
 ) -> Result<(Variant, Vec<Vec<Answer>>), Error> {
@@ -145,7 +150,7 @@ fn counted_elsewhere(counted: &CountedAccuracy) -> Judgement {
 fn judgement(
     family: &Family,
     lab: &dyn Lab,
-    settings: &Settings,
+    settings: &MeasureSettings,
     truth: &Halves,
     index: usize,
 ) -> Result<Judgement, Error> {
@@ -175,7 +180,7 @@ fn share_right(right: u64, of: u64, trust: Trust) -> AccuracyFact {
     AccuracyFact { value, low, high, samples: of, trust, agrees_with: None, source: None }
 }
 
-fn first_cores(settings: &Settings) -> u32 {
+fn first_cores(settings: &MeasureSettings) -> u32 {
     settings.cores.first().copied().unwrap_or(1)
 }
 

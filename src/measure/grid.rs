@@ -38,7 +38,7 @@ pub const CALLS_FOR_A_TAIL: usize = 400;
 
 /// What to measure, and how exactly.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
+pub struct MeasureSettings {
     /// Samples in a call.
     pub batches: Vec<u32>,
     /// Threads, each on a core of its own.
@@ -60,12 +60,12 @@ pub struct Settings {
     /// Whether points of an earlier profile that were contended are measured again.
     pub retry_contended: bool,
     /// What the caller knows of paths, clock and environment.
-    pub context: Context,
+    pub context: MeasureContext,
 }
 
 /// What a profile says about the caller, who alone knows paths, clock and environment.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Context {
+pub struct MeasureContext {
     /// Program and version.
     pub tool: String,
     /// The model list, relative to the profile.
@@ -80,7 +80,7 @@ pub struct Context {
 
 /// Something that happened while measuring.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub enum MeasureEvent<'a> {
     /// A wave begins: so many points will be measured, so many are there already.
     Begun {
         /// Points to measure.
@@ -105,7 +105,7 @@ pub enum Event<'a> {
 /// What the caller does for a measurement while it goes on.
 pub trait Attendant {
     /// Is told of every event.
-    fn tell(&mut self, event: Event<'_>);
+    fn tell(&mut self, event: MeasureEvent<'_>);
 
     /// Keeps the answers, before any profile that names them; called once, or never where nothing judges them.
     ///
@@ -159,7 +159,7 @@ pub struct Earlier {
 pub fn measure(
     family: &Family,
     lab: &dyn Lab,
-    settings: &Settings,
+    settings: &MeasureSettings,
     earlier: Option<Earlier>,
     attendant: &mut dyn Attendant,
 ) -> Result<(Profile, Halves), Error> {
@@ -189,27 +189,27 @@ pub fn measure(
         let left = |point| (settings.blocks as usize).saturating_sub(bench.done(point));
         let blocks = wave.glimpsed.len() + wave.full.iter().map(left).sum::<usize>();
         let points = wave.glimpsed.len() + wave.full.len();
-        attendant.tell(Event::Begun { points, kept: profile.points.len(), blocks });
+        attendant.tell(MeasureEvent::Begun { points, kept: profile.points.len(), blocks });
         let mut report = |bench: &Bench<'_>, seen: Progress<'_>| {
             match seen {
                 Progress::Glimpse(point, block) => {
                     attendant.keep(block)?;
-                    attendant.tell(Event::Glimpsed(&bench.glimpses[&point]));
+                    attendant.tell(MeasureEvent::Glimpsed(&bench.glimpses[&point]));
                 }
                 Progress::Failure(failure) => {
-                    attendant.tell(Event::Failed(&failure));
+                    attendant.tell(MeasureEvent::Failed(&failure));
                     profile.failures.push(failure);
                 }
                 Progress::Block(point, block) => {
                     attendant.keep(block)?;
                     if bench.done(&point) < settings.blocks as usize {
-                        attendant.tell(Event::Began(block));
+                        attendant.tell(MeasureEvent::Began(block));
                         return Ok(());
                     }
                     profile.points.push(bench.point(&bench.blocks[&point], bench.best_probe_ns()));
                     profile.host.steal = Counters::now().steal_since(&begin);
                     attendant.save(&profile)?;
-                    attendant.tell(Event::Measured(&profile.points[profile.points.len() - 1]));
+                    attendant.tell(MeasureEvent::Measured(&profile.points[profile.points.len() - 1]));
                 }
             }
             Ok(())
@@ -256,7 +256,7 @@ type Report<'r, 'a> = &'r mut dyn FnMut(&Bench<'a>, Progress<'_>) -> Result<(), 
 struct Bench<'a> {
     family: &'a Family,
     lab: &'a dyn Lab,
-    settings: &'a Settings,
+    settings: &'a MeasureSettings,
     /// Points of an earlier profile that stand.
     kept: Vec<Point>,
     /// Points that are neither kept nor failed.
@@ -277,7 +277,7 @@ impl<'a> Bench<'a> {
     fn new(
         family: &'a Family,
         lab: &'a dyn Lab,
-        settings: &'a Settings,
+        settings: &'a MeasureSettings,
         earlier: Option<&Earlier>,
         profile: &Profile,
     ) -> Self {
@@ -486,7 +486,7 @@ impl<'a> Bench<'a> {
     }
 }
 
-fn empty(family: &Family, engine: &dyn Engine, settings: &Settings) -> Profile {
+fn empty(family: &Family, engine: &dyn Engine, settings: &MeasureSettings) -> Profile {
     let context = &settings.context;
     let libraries = vec![full_name(engine)];
     Profile {
@@ -546,7 +546,7 @@ pub(crate) fn same_model(earlier: Option<&Earlier>, family: &Family, name: &str)
 }
 
 /// Points of the earlier profile that need not be measured again.
-fn reusable(earlier: &Earlier, family: &Family, settings: &Settings) -> Vec<Point> {
+fn reusable(earlier: &Earlier, family: &Family, settings: &MeasureSettings) -> Vec<Point> {
     let keep = |point: &&Point| {
         same_model(Some(earlier), family, &point.variant) && !(settings.retry_contended && point.conditions.contended)
     };

@@ -15,5 +15,5 @@ pub use adaptive::Wave;
 pub use answering::Halves;
 pub use apart::{Apart, Limits, serve};
 pub use block::{Block, Enough};
-pub use grid::{Attendant, CALLS_FOR_A_TAIL, Context, Earlier, Event, Settings, measure};
+pub use grid::{Attendant, CALLS_FOR_A_TAIL, Earlier, MeasureContext, MeasureEvent, MeasureSettings, measure};
 pub use lab::{Footprint, Half, Here, Lab, Visit};

@@ -19,7 +19,7 @@ use crate::base::rounding::{NOISE, ROUNDING, SUMS, keeps_within};
 
 /// A kind of machine.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Kind {
+pub struct FleetKind {
     /// What one machine has.
     pub space: Space,
     /// How many there are.
@@ -63,7 +63,7 @@ pub(crate) const NO_LEVELS: &str = "goals in levels are refused with machines wh
 /// The objective counts money in place of cores: its resource term is the cost ÷ the price of everything there is. Load
 /// times are not weighed. Among equals `MostAccurate` takes the cheapest fleet, `Cheapest` the most accurate choice.
 #[must_use]
-pub fn best<W: Within>(kinds: &[Kind], objective: Objective, within: &W) -> Option<Best<W::Choice>> {
+pub fn best<W: Within>(kinds: &[FleetKind], objective: Objective, within: &W) -> Option<Best<W::Choice>> {
     let all: Vec<u32> = kinds.iter().map(|kind| kind.at_most).collect();
     let whole = cost_of(kinds, &all);
     let part = |cost: f64| if whole > 0.0 { cost / whole } else { 0.0 };
@@ -104,7 +104,7 @@ pub fn best<W: Within>(kinds: &[Kind], objective: Objective, within: &W) -> Opti
 }
 
 /// Returns the cheapest choice that is accurate enough; of those the most accurate.
-fn cheapest<W: Within>(kinds: &[Kind], within: &W, accuracy_at_least: f64) -> Option<Best<W::Choice>> {
+fn cheapest<W: Within>(kinds: &[FleetKind], within: &W, accuracy_at_least: f64) -> Option<Best<W::Choice>> {
     let mut best: Option<Best<W::Choice>> = None;
     let mut floor = accuracy_at_least - SUMS;
     for (cost, fleet) in fleets_of(kinds) {
@@ -128,7 +128,7 @@ fn cheapest<W: Within>(kinds: &[Kind], within: &W, accuracy_at_least: f64) -> Op
 ///
 /// Goes through all fleets within stock but for those that a bound rules out, so every point is proved.
 #[must_use]
-pub fn frontier<W: Within>(kinds: &[Kind], within: &W) -> Vec<Best<W::Choice>> {
+pub fn frontier<W: Within>(kinds: &[FleetKind], within: &W) -> Vec<Best<W::Choice>> {
     let all: Vec<u32> = kinds.iter().map(|kind| kind.at_most).collect();
     let most = within.bound(&all);
     let mut points: Vec<Best<W::Choice>> = Vec::new();
@@ -153,11 +153,11 @@ pub fn frontier<W: Within>(kinds: &[Kind], within: &W) -> Vec<Best<W::Choice>> {
 
 /// Returns what a fleet costs for an hour.
 #[must_use]
-pub fn cost_of(kinds: &[Kind], fleet: &[u32]) -> f64 {
+pub fn cost_of(kinds: &[FleetKind], fleet: &[u32]) -> f64 {
     kinds.iter().zip(fleet).map(|(kind, &machines)| f64::from(machines) * kind.price).sum()
 }
 
-fn fleets_of(kinds: &[Kind]) -> Vec<(f64, Vec<u32>)> {
+fn fleets_of(kinds: &[FleetKind]) -> Vec<(f64, Vec<u32>)> {
     fleets(&kinds.iter().map(|kind| (kind.at_most, kind.price)).collect::<Vec<_>>())
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::candidates::Candidate;
 use crate::base::units::Usd;
 use crate::facts::Facts;
-use crate::optimize::fleet::Kind;
+use crate::optimize::fleet::FleetKind;
 use crate::optimize::pack::{self, Size, Space};
 use crate::plan::{Gear, Packed, Pool};
 use crate::problem::{HardwareFamily, Machine, Problem};
@@ -15,9 +15,9 @@ use crate::problem::{HardwareFamily, Machine, Problem};
 const MEGABYTE: f64 = 1e6;
 
 /// Returns the kinds of machines as the search sees them.
-pub(super) fn kinds(problem: &Problem) -> Vec<Kind> {
+pub(super) fn kinds(problem: &Problem) -> Vec<FleetKind> {
     let kind =
-        |kind: &Machine| Kind { space: space(kind), at_most: kind.at_most, price: kind.price_usd_per_hour.get() };
+        |kind: &Machine| FleetKind { space: space(kind), at_most: kind.at_most, price: kind.price_usd_per_hour.get() };
     problem.inventory.machines.iter().map(kind).collect()
 }
 

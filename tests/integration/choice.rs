@@ -1,6 +1,8 @@
 //! The search for one alternative a stage against enumeration and HiGHS, and against the laws of the design.
 
-use planner::optimize::choice::{Alternative, Choice, Goal, Metric, SeriesParallel, Table, enumerate, labels};
+use planner::optimize::choice::{
+    Alternative, Choice, ChoiceGoal, ChoiceMetric, SeriesParallel, Table, enumerate, labels,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -40,17 +42,19 @@ fn draw(seed: u64) -> Choice<f64> {
         })
         .collect();
     let metric = match seed % 5 {
-        0 => Metric::Table(Table {
+        0 => ChoiceMetric::Table(Table {
             sizes: vec![blends; count],
             accuracies: (0..blends.pow(count as u32)).map(|_| rng.random_range(0.0..1.0)).collect(),
         }),
-        1 | 2 => Metric::Sum,
-        _ => Metric::Product,
+        1 | 2 => ChoiceMetric::Sum,
+        _ => ChoiceMetric::Product,
     };
     let goal = match rng.random_range(0..3) {
-        0 => Goal::Weighted { accuracy: rng.random_range(0.0..30.0) },
-        1 => Goal::Cheapest { accuracy_at_least: rng.random_range(0.0..0.8) * if seed % 5 == 1 { 2.0 } else { 1.0 } },
-        _ => Goal::MostAccurate { cost_at_most: rng.random_range(0.0..8.0) * count as f64 },
+        0 => ChoiceGoal::Weighted { accuracy: rng.random_range(0.0..30.0) },
+        1 => ChoiceGoal::Cheapest {
+            accuracy_at_least: rng.random_range(0.0..0.8) * if seed % 5 == 1 { 2.0 } else { 1.0 },
+        },
+        _ => ChoiceGoal::MostAccurate { cost_at_most: rng.random_range(0.0..8.0) * count as f64 },
     };
     let walk = walk(&mut rng, count);
     let limit = rng.random_range(0.3..1.6) * count as f64;
@@ -97,9 +101,9 @@ fn among_equals_the_goal_s_other_side_decides() {
         let Some(found) = labels::solve(&choice) else { continue };
         let equals = every(&choice).into_iter().filter(|other| (other.value - found.value).abs() < 1e-9);
         let best = match choice.goal {
-            Goal::Weighted { .. } => continue,
-            Goal::Cheapest { .. } => equals.map(|other| other.accuracy - found.accuracy).fold(0.0, f64::max),
-            Goal::MostAccurate { .. } => equals.map(|other| found.cost - other.cost).fold(0.0, f64::max),
+            ChoiceGoal::Weighted { .. } => continue,
+            ChoiceGoal::Cheapest { .. } => equals.map(|other| other.accuracy - found.accuracy).fold(0.0, f64::max),
+            ChoiceGoal::MostAccurate { .. } => equals.map(|other| found.cost - other.cost).fold(0.0, f64::max),
         };
         assert!(best < 1e-6, "seed {seed}: {found:?} is beaten by {best}");
     }
@@ -120,7 +124,7 @@ fn every(choice: &Choice<f64>) -> Vec<planner::optimize::choice::Picked> {
 #[test]
 fn the_frontier_is_what_nothing_beats() {
     for seed in 0..600 {
-        let choice = Choice { goal: Goal::MostAccurate { cost_at_most: f64::INFINITY }, ..draw(seed) };
+        let choice = Choice { goal: ChoiceGoal::MostAccurate { cost_at_most: f64::INFINITY }, ..draw(seed) };
         let all = every(&choice);
         let beaten = |one: &planner::optimize::choice::Picked| {
             let beats = |other: &planner::optimize::choice::Picked| {
@@ -154,9 +158,11 @@ fn looser_limits_never_hurt() {
         let later = Choice { limit: choice.limit * 1.3, ..choice.clone() };
         assert!(value(labels::solve(&later).as_ref()) >= before - 1e-9, "seed {seed}: more time");
         let goal = match choice.goal {
-            Goal::Weighted { .. } => continue,
-            Goal::Cheapest { accuracy_at_least } => Goal::Cheapest { accuracy_at_least: accuracy_at_least * 0.8 },
-            Goal::MostAccurate { cost_at_most } => Goal::MostAccurate { cost_at_most: cost_at_most + 1.0 },
+            ChoiceGoal::Weighted { .. } => continue,
+            ChoiceGoal::Cheapest { accuracy_at_least } => {
+                ChoiceGoal::Cheapest { accuracy_at_least: accuracy_at_least * 0.8 }
+            }
+            ChoiceGoal::MostAccurate { cost_at_most } => ChoiceGoal::MostAccurate { cost_at_most: cost_at_most + 1.0 },
         };
         let looser = Choice { goal, ..choice };
         assert!(value(labels::solve(&looser).as_ref()) >= before - 1e-9, "seed {seed}: a looser goal");
@@ -170,7 +176,7 @@ fn with_mixtures(choice: &Choice<f64>) -> Choice<f64> {
     let mut blends: Vec<Vec<Vec<f64>>> = Vec::new();
     for (stage, alternatives) in mixed.stages.iter_mut().enumerate() {
         let count = match &choice.metric {
-            Metric::Table(table) => table.sizes[stage],
+            ChoiceMetric::Table(table) => table.sizes[stage],
             _ => alternatives.iter().map(|alternative| alternative.blend + 1).max().unwrap_or(1),
         };
         let alone = |blend: usize| (0..count).map(|other| f64::from(u8::from(other == blend))).collect::<Vec<f64>>();
@@ -199,8 +205,8 @@ fn with_mixtures(choice: &Choice<f64>) -> Choice<f64> {
         }
         blends.push(of_stage);
     }
-    if let Metric::Table(table) = &choice.metric {
-        mixed.metric = Metric::Table(table.blended(&blends));
+    if let ChoiceMetric::Table(table) = &choice.metric {
+        mixed.metric = ChoiceMetric::Table(table.blended(&blends));
     }
     mixed
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use planner::Error;
 use planner::base::units::{Millis, Share};
 use planner::measure::engines::{Engine, Run, Session};
-use planner::measure::{Attendant, Context, Event, Here, Settings, measure};
+use planner::measure::{Attendant, Here, MeasureContext, MeasureEvent, MeasureSettings, measure};
 use planner::profile::{CertaintyMeasure, Family, Profile};
 use planner::stats::Dice;
 use planner::tensor::Batch;
@@ -89,7 +89,7 @@ impl Session for Drawing {
 struct Nobody;
 
 impl Attendant for Nobody {
-    fn tell(&mut self, _: Event<'_>) {}
+    fn tell(&mut self, _: MeasureEvent<'_>) {}
 
     fn save(&mut self, _: &Profile) -> Result<(), Error> {
         Ok(())
@@ -98,7 +98,7 @@ impl Attendant for Nobody {
 
 /// Profiles the law and returns for p50 and p99 whether the interval holds the truth.
 fn holds(family: &Family, law: Law, seed: u64, precision: f64) -> [bool; 2] {
-    let settings = Settings {
+    let settings = MeasureSettings {
         batches: vec![1],
         cores: vec![1],
         co_runners: vec![0],
@@ -109,7 +109,7 @@ fn holds(family: &Family, law: Law, seed: u64, precision: f64) -> [bool; 2] {
         certainty: CertaintyMeasure::default(),
         seed,
         retry_contended: false,
-        context: Context::default(),
+        context: MeasureContext::default(),
     };
     let engine = Drawn { law, seed, sessions: AtomicU64::new(0) };
     let (profile, _) = measure(family, &Here::new(family, &engine), &settings, None, &mut Nobody).expect("measurable");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use planner::Error;
 use planner::base::codec::load;
 use planner::base::units::{Millis, Rate, Share};
-use planner::measure::Context;
+use planner::measure::MeasureContext;
 use planner::problem::Slo;
 use planner::replay::load::{
     Bench, Capacity, Ended, LoadOutcome, LoadRun, LoadService, LoadSettings, LoadTest, OfferedRates, Played, RunSpec,
@@ -35,7 +35,7 @@ fn settings(rates: OfferedRates, slo: Option<(f64, f64)>, requests: u64) -> Load
         fewest: requests,
         warmup: 100 * MS,
         seed: 42,
-        context: Context::default(),
+        context: MeasureContext::default(),
     }
 }
 

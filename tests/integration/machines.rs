@@ -6,8 +6,8 @@ use std::time::Duration;
 use planner::base::codec::from_value;
 use planner::facts::Facts;
 use planner::optimize::Objective;
-use planner::optimize::fleet::mix::{Item, Mix, Squad};
-use planner::optimize::fleet::{Kind, best};
+use planner::optimize::fleet::mix::{FleetItem, Mix, Squad};
+use planner::optimize::fleet::{FleetKind, best};
 use planner::optimize::pack::{Size, Space};
 use planner::plan::{Plan, Tolerance, check};
 use planner::planners::solve;
@@ -20,9 +20,9 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 /// A small instance: items, kinds and a load.
-pub fn instance(dice: &mut ChaCha8Rng) -> (Vec<Item>, Vec<Kind>, f64) {
-    let kinds: Vec<Kind> = (0..dice.random_range(1..=2))
-        .map(|_| Kind {
+pub fn instance(dice: &mut ChaCha8Rng) -> (Vec<FleetItem>, Vec<FleetKind>, f64) {
+    let kinds: Vec<FleetKind> = (0..dice.random_range(1..=2))
+        .map(|_| FleetKind {
             space: Space {
                 cores: dice.random_range(3..=5),
                 memory: if dice.random_bool(0.4) { dice.random_range(3..=9) } else { u64::MAX },
@@ -41,7 +41,7 @@ pub fn instance(dice: &mut ChaCha8Rng) -> (Vec<Item>, Vec<Kind>, f64) {
             let cores = f64::from(size.cores * size.count);
             Squad { size, capacity: cores * dice.random_range(1.0..5.0) }
         };
-        Item {
+        FleetItem {
             accuracy: f64::from(dice.random_range(5..=10)) / 10.0,
             kind: dice.random_range(0..kinds.len()),
             options: (0..dice.random_range(1..=4)).map(|_| option(dice)).collect(),
@@ -67,7 +67,7 @@ fn fits(replicas: &[(u32, u64)], machines: &mut [Space]) -> bool {
 }
 
 /// Returns the fewest machines of a kind for what is picked on it; `None` beyond stock.
-fn machines_for(items: &[Item], picks: &[usize], index: usize, kind: &Kind) -> Option<u32> {
+fn machines_for(items: &[FleetItem], picks: &[usize], index: usize, kind: &FleetKind) -> Option<u32> {
     let chosen = items.iter().zip(picks).filter(|(item, pick)| item.kind == index && **pick > 0);
     let sizes = chosen.map(|(item, pick)| item.options[pick - 1].size);
     let replicas: Vec<(u32, u64)> =
@@ -76,7 +76,12 @@ fn machines_for(items: &[Item], picks: &[usize], index: usize, kind: &Kind) -> O
 }
 
 /// The oracle: every pick of every item, packed by trying every place. Returns (value, accuracy, cost).
-pub fn try_everything(items: &[Item], kinds: &[Kind], objective: Objective, load: f64) -> Option<(f64, f64, f64)> {
+pub fn try_everything(
+    items: &[FleetItem],
+    kinds: &[FleetKind],
+    objective: Objective,
+    load: f64,
+) -> Option<(f64, f64, f64)> {
     let whole: f64 = kinds.iter().map(|kind| f64::from(kind.at_most) * kind.price).sum();
     let mut order: Vec<usize> = (0..items.len()).collect();
     order.sort_by(|&a, &b| items[b].accuracy.total_cmp(&items[a].accuracy));
@@ -166,7 +171,7 @@ fn the_best_fleet_is_that_of_trying_everything() {
             for (index, kind) in kinds.iter().enumerate() {
                 let machines = machines_for(&items, &found.choice, index, kind);
                 assert!(machines.is_some_and(|machines| machines <= found.fleet[index]), "round {round} does not pack");
-                let size = |(item, &pick): (&Item, &usize)| {
+                let size = |(item, &pick): (&FleetItem, &usize)| {
                     if pick > 0 && item.kind == index {
                         item.options[pick - 1].size.cores * item.options[pick - 1].size.count
                     } else {
@@ -188,7 +193,8 @@ fn more_machines_and_lower_prices_never_hurt() {
     for round in 0..200 {
         let (items, kinds, load) = instance(&mut dice);
         let [most_accurate, cheapest, _] = objectives(&mut dice);
-        let of = |kinds: &[Kind], objective| best(kinds, objective, &Mix::new(items.clone(), kinds.to_vec()).at(load));
+        let of =
+            |kinds: &[FleetKind], objective| best(kinds, objective, &Mix::new(items.clone(), kinds.to_vec()).at(load));
         let mut more = kinds.clone();
         more[0].at_most += 1;
         let mut dearer = kinds.clone();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use planner::base::codec::{from_value, load, to_bytes};
 use planner::base::units::{Accuracy, Millis};
 use planner::facts::Facts;
-use planner::optimize::choice::{Alternative, Choice, Goal, Metric, SeriesParallel, enumerate, labels};
+use planner::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, SeriesParallel, enumerate, labels};
 use planner::papers::ipa::{Adapter, IpaInstance};
 use planner::plan::law::estimate::Queue;
 use planner::plan::{Plan, Tolerance, check};
@@ -245,11 +245,11 @@ fn laws(seed: u64) -> Choice<GridDistribution> {
         (3, 0) => SeriesParallel::from_predecessors(&[vec![], vec![0], vec![0]]).expect("a fork"),
         _ => SeriesParallel::chain(count),
     };
-    let metric = if seed.is_multiple_of(3) { Metric::Sum } else { Metric::Product };
+    let metric = if seed.is_multiple_of(3) { ChoiceMetric::Sum } else { ChoiceMetric::Product };
     let goal = match rng.random_range(0..3) {
-        0 => Goal::Weighted { accuracy: rng.random_range(1.0..60.0) },
-        1 => Goal::Cheapest { accuracy_at_least: rng.random_range(0.0..0.8) },
-        _ => Goal::MostAccurate { cost_at_most: rng.random_range(1.0..6.0) * count as f64 },
+        0 => ChoiceGoal::Weighted { accuracy: rng.random_range(1.0..60.0) },
+        1 => ChoiceGoal::Cheapest { accuracy_at_least: rng.random_range(0.0..0.8) },
+        _ => ChoiceGoal::MostAccurate { cost_at_most: rng.random_range(1.0..6.0) * count as f64 },
     };
     Choice { stages, walk, metric, goal, limit: 0.95 }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use planner::base::codec::from_value;
 use planner::facts::Facts;
 use planner::optimize::choice::placed::{Placed, Site};
-use planner::optimize::choice::{Alternative, Choice, Goal, Metric, SeriesParallel, enumerate, labels};
-use planner::optimize::fleet::Kind;
+use planner::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, SeriesParallel, enumerate, labels};
+use planner::optimize::fleet::FleetKind;
 use planner::optimize::fleet::shape::Shapes;
 use planner::optimize::pack::{Size, Space};
 use planner::plan::law::estimate::Queue;
@@ -24,8 +24,8 @@ use serde_json::{Value, json};
 
 /// A small instance: up to three stages, replicas of a few sizes on up to two kinds.
 fn instance(dice: &mut ChaCha8Rng) -> Choice<Placed> {
-    let kinds: Vec<Kind> = (0..dice.random_range(1..=2))
-        .map(|_| Kind {
+    let kinds: Vec<FleetKind> = (0..dice.random_range(1..=2))
+        .map(|_| FleetKind {
             space: Space {
                 cores: dice.random_range(2..=4),
                 memory: if dice.random_bool(0.5) { dice.random_range(3..=7) } else { u64::MAX },
@@ -59,11 +59,11 @@ fn instance(dice: &mut ChaCha8Rng) -> Choice<Placed> {
     Choice {
         stages: (0..stages).map(|_| stage(dice)).collect(),
         walk: SeriesParallel::chain(stages),
-        metric: Metric::Product,
+        metric: ChoiceMetric::Product,
         goal: match dice.random_range(0..3) {
-            0 => Goal::Weighted { accuracy: dice.random_range(1.0..20.0) },
-            1 => Goal::Cheapest { accuracy_at_least: dice.random_range(0.2..0.8) },
-            _ => Goal::MostAccurate { cost_at_most: dice.random_range(1.0..12.0) },
+            0 => ChoiceGoal::Weighted { accuracy: dice.random_range(1.0..20.0) },
+            1 => ChoiceGoal::Cheapest { accuracy_at_least: dice.random_range(0.2..0.8) },
+            _ => ChoiceGoal::MostAccurate { cost_at_most: dice.random_range(1.0..12.0) },
         },
         limit: dice.random_range(0.8..0.999),
     }

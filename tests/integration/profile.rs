@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use planner::base::units::{Millis, Share};
 use planner::measure::engines::{Engine, Scripted};
-use planner::measure::{Attendant, Block, Context, Earlier, Event, Halves, Here, Settings, Wave, measure};
+use planner::measure::{
+    Attendant, Block, Earlier, Halves, Here, MeasureContext, MeasureEvent, MeasureSettings, Wave, measure,
+};
 use planner::profile::{CertaintyMeasure, CountedAccuracy, DataFiles, Family, Profile, Spot, Trust};
 
 fn digits() -> Family {
@@ -14,8 +16,8 @@ fn digits() -> Family {
     Family::load(&list).expect("the shipped list is sound")
 }
 
-fn settings(batches: &[u32]) -> Settings {
-    Settings {
+fn settings(batches: &[u32]) -> MeasureSettings {
+    MeasureSettings {
         batches: batches.to_vec(),
         cores: vec![1],
         co_runners: vec![0],
@@ -26,7 +28,7 @@ fn settings(batches: &[u32]) -> Settings {
         certainty: CertaintyMeasure::default(),
         seed: 42,
         retry_contended: false,
-        context: Context::default(),
+        context: MeasureContext::default(),
     }
 }
 
@@ -43,8 +45,8 @@ struct Counter {
 }
 
 impl Attendant for Counter {
-    fn tell(&mut self, event: Event<'_>) {
-        if let Event::Begun { points, kept, .. } = event {
+    fn tell(&mut self, event: MeasureEvent<'_>) {
+        if let MeasureEvent::Begun { points, kept, .. } = event {
             (self.measured, self.kept) = (points, kept);
         }
     }
@@ -59,7 +61,7 @@ impl Attendant for Counter {
 fn measured(
     family: &Family,
     engine: &dyn Engine,
-    settings: &Settings,
+    settings: &MeasureSettings,
     earlier: Option<(Profile, Halves)>,
 ) -> ((Profile, Halves), [usize; 3]) {
     let mut counter = Counter::default();
@@ -122,7 +124,7 @@ fn resuming_measures_only_what_is_missing() {
     assert_eq!(second.0.points.iter().map(|point| point.batch).collect::<Vec<_>>(), [1, 2, 1, 2]);
     assert_eq!(second.1, first.1);
 
-    let retry = Settings { retry_contended: true, ..settings(&[1, 2]) };
+    let retry = MeasureSettings { retry_contended: true, ..settings(&[1, 2]) };
     let (_, seen) = measured(&family, &script(), &retry, Some(second));
     assert_eq!(seen, [4, 0, 5], "all points of a script look contended");
 
@@ -141,7 +143,7 @@ struct Glancing {
 }
 
 impl Attendant for Glancing {
-    fn tell(&mut self, _: Event<'_>) {}
+    fn tell(&mut self, _: MeasureEvent<'_>) {}
 
     fn save(&mut self, _: &Profile) -> Result<(), planner::Error> {
         Ok(())
@@ -192,7 +194,7 @@ fn glimpses_are_kept_as_such_until_the_point_is_measured_and_survive_a_kill() {
 fn resuming_with_other_settings_is_refused() {
     let family = digits();
     let (first, _) = measured(&family, &script(), &settings(&[1]), None);
-    let other = Settings { seed: 7, ..settings(&[1]) };
+    let other = MeasureSettings { seed: 7, ..settings(&[1]) };
     let (profile, answers) = first;
     let earlier = Earlier { profile, answers, blocks: Vec::new() };
     let error = measure(&family, &Here::new(&family, &script()), &other, Some(earlier), &mut Counter::default());
@@ -217,13 +219,13 @@ fn co_runners_are_an_axis_of_their_own() {
     }
     let mut family = digits();
     family.list.variants.truncate(1);
-    let both = Settings { co_runners: vec![0, 1], ..settings(&[1]) };
+    let both = MeasureSettings { co_runners: vec![0, 1], ..settings(&[1]) };
     let ((profile, _), _) = measured(&family, &script(), &both, None);
     let seen: Vec<_> = profile.points.iter().map(|point| (point.co_runners, point.cpu_ms.is_some())).collect();
     assert_eq!(seen, [(0, true), (1, false)]);
     assert!(!profile.points[1].conditions.contended, "nobody can tell neighbours from strangers");
     assert!(!profile.validate().has_errors(), "{}", profile.validate());
-    let many = Settings { co_runners: vec![5_000], ..both };
+    let many = MeasureSettings { co_runners: vec![5_000], ..both };
     let error = measure(&family, &Here::new(&family, &script()), &many, None, &mut Counter::default());
     assert!(error.expect_err("no machine is that large").to_string().contains("5001 cores"));
 }
@@ -234,7 +236,7 @@ fn accuracy_is_a_direct_count_to_the_last_sample() {
     let mut family = digits();
     family.list.variants.retain(|variant| ["linear", "cnn_s", "mlp_m", "early_exit"].contains(&variant.name.as_str()));
     let rten = planner::measure::engines::rten::Rten;
-    let quick = Settings { budget: Millis::new(1.0).expect("a time"), ..settings(&[1]) };
+    let quick = MeasureSettings { budget: Millis::new(1.0).expect("a time"), ..settings(&[1]) };
     let ((profile, answers), _) = measured(&family, &rten, &quick, None);
     for entry in &family.list.variants {
         // One sample a call and the plain best score: another road to the same count.
@@ -264,7 +266,7 @@ fn onnx_runtime_and_rten_answer_alike() {
     let mut family = digits();
     // The quantised model rounds differently in each engine; the others are plain float arithmetic.
     family.list.variants.retain(|variant| ["linear", "cnn_m", "early_exit"].contains(&variant.name.as_str()));
-    let quick = Settings { budget: Millis::new(1.0).expect("a time"), ..settings(&[1]) };
+    let quick = MeasureSettings { budget: Millis::new(1.0).expect("a time"), ..settings(&[1]) };
     let ort = planner::measure::engines::ort::Ort::load(Some(Path::new(&library))).expect("a library");
     let ((_, by_rten), _) = measured(&family, &planner::measure::engines::rten::Rten, &quick, None);
     let ((_, by_ort), _) = measured(&family, &ort, &quick, None);

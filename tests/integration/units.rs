@@ -4,10 +4,10 @@ use std::path::Path;
 
 use planner::base::codec::from_value;
 use planner::facts::Facts;
-use planner::optimize::choice::{Alternative, Choice, Goal, Metric, SeriesParallel, Table, labels};
+use planner::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, SeriesParallel, Table, labels};
 use planner::optimize::fill::{Ladder, at_load};
-use planner::optimize::fleet::mix::{Item, Mix, Squad};
-use planner::optimize::fleet::{self, Kind};
+use planner::optimize::fleet::mix::{FleetItem, Mix, Squad};
+use planner::optimize::fleet::{self, FleetKind};
 use planner::optimize::{Allotment, Instance, Objective};
 use planner::plan::Plan;
 use planner::plan::law::estimate::Queue;
@@ -137,8 +137,8 @@ fn fleets_do_not_depend_on_the_units_of_prices_weights_and_rates() {
         let (accuracy_at_least, resource) = (dice.random_range(0.5..1.0), dice.random_range(0.0..1.0));
         let found = |unit: f64, per: f64| {
             let squad = |of: &Squad| Squad { capacity: of.capacity * per, ..*of };
-            let item = |of: &Item| Item { options: of.options.iter().map(squad).collect(), ..of.clone() };
-            let kinds: Vec<Kind> = kinds.iter().map(|of| Kind { price: of.price * unit, ..*of }).collect();
+            let item = |of: &FleetItem| FleetItem { options: of.options.iter().map(squad).collect(), ..of.clone() };
+            let kinds: Vec<FleetKind> = kinds.iter().map(|of| FleetKind { price: of.price * unit, ..*of }).collect();
             let mix = Mix::new(items.iter().map(item).collect(), kinds.clone());
             let goals = [
                 Objective::MostAccurate,
@@ -174,17 +174,17 @@ fn chain(seed: u64) -> Choice<f64> {
     };
     let stages = (0..count).map(|_| (0..6).map(&mut alternative).collect()).collect();
     let metric = match seed % 3 {
-        0 => Metric::Sum,
-        1 => Metric::Product,
+        0 => ChoiceMetric::Sum,
+        1 => ChoiceMetric::Product,
         _ => {
             let accuracies = (0..1 << count).map(|_| rng.random_range(0.0..1.0)).collect();
-            Metric::Table(Table { sizes: vec![2; count], accuracies })
+            ChoiceMetric::Table(Table { sizes: vec![2; count], accuracies })
         }
     };
     let goal = match seed / 3 % 3 {
-        0 => Goal::Weighted { accuracy: rng.random_range(1.0..30.0) },
-        1 => Goal::Cheapest { accuracy_at_least: rng.random_range(0.1..0.6) },
-        _ => Goal::MostAccurate { cost_at_most: rng.random_range(2.0..5.0) * count as f64 },
+        0 => ChoiceGoal::Weighted { accuracy: rng.random_range(1.0..30.0) },
+        1 => ChoiceGoal::Cheapest { accuracy_at_least: rng.random_range(0.1..0.6) },
+        _ => ChoiceGoal::MostAccurate { cost_at_most: rng.random_range(2.0..5.0) * count as f64 },
     };
     Choice {
         stages,
@@ -199,9 +199,9 @@ fn chain(seed: u64) -> Choice<f64> {
 fn in_units(choice: &Choice<f64>, money: f64, time: f64) -> Choice<f64> {
     let one = |of: &Alternative<f64>| Alternative { cost: of.cost * money, delay: of.delay * time, ..of.clone() };
     let goal = match choice.goal {
-        Goal::Weighted { accuracy } => Goal::Weighted { accuracy: accuracy * money },
-        Goal::MostAccurate { cost_at_most } => Goal::MostAccurate { cost_at_most: cost_at_most * money },
-        goal @ Goal::Cheapest { .. } => goal,
+        ChoiceGoal::Weighted { accuracy } => ChoiceGoal::Weighted { accuracy: accuracy * money },
+        ChoiceGoal::MostAccurate { cost_at_most } => ChoiceGoal::MostAccurate { cost_at_most: cost_at_most * money },
+        goal @ ChoiceGoal::Cheapest { .. } => goal,
     };
     let stages = choice.stages.iter().map(|stage| stage.iter().map(one).collect()).collect();
     Choice { stages, goal, limit: choice.limit * time, ..choice.clone() }

@@ -14,7 +14,7 @@
 //! each, so hulls are multiplied without loss. Any μ, ν ≥ 0 are valid; those that make the bound of everything least are
 //! sought by bisection.
 
-use super::{Goal, Metric};
+use super::{ChoiceGoal, ChoiceMetric};
 use crate::base::rounding::{NOISE, ROUNDING, keeps_within};
 
 /// Accuracies below this count as this much where logarithms are taken.
@@ -38,7 +38,7 @@ pub(super) struct Traits {
 /// The goal with its multipliers.
 #[derive(Debug, Clone)]
 pub(super) struct Bound {
-    goal: Goal,
+    goal: ChoiceGoal,
     multiplies: bool,
     limit: f64,
     delay_price: f64,
@@ -71,17 +71,23 @@ pub(super) struct Rest {
 impl Bound {
     /// Finds good multipliers. `limit` is that of the delay, `None` where delays do not add up; `guess` is about the
     /// accuracy of the best choice.
-    pub fn new(goal: Goal, metric: &Metric, limit: Option<f64>, guess: f64, stages: &[Vec<Traits>]) -> Self {
-        let multiplies = *metric == Metric::Product;
+    pub fn new(
+        goal: ChoiceGoal,
+        metric: &ChoiceMetric,
+        limit: Option<f64>,
+        guess: f64,
+        stages: &[Vec<Traits>],
+    ) -> Self {
+        let multiplies = *metric == ChoiceMetric::Product;
         // A multiplier is sought around a value of the goal for each unit of what it prices.
         let most = |of: fn(&Traits) -> f64| -> f64 {
             stages.iter().map(|stage| stage.iter().map(|traits| of(traits).abs()).fold(0.0, f64::max)).sum()
         };
         let cost = most(|of| of.cost);
         let (unit, limit_unit) = match goal {
-            Goal::Weighted { accuracy: weight } => (weight.abs() * most(|of| of.accuracy) + cost, 1.0),
-            Goal::Cheapest { .. } => (cost, cost),
-            Goal::MostAccurate { .. } => (1.0, one_or(cost).recip()),
+            ChoiceGoal::Weighted { accuracy: weight } => (weight.abs() * most(|of| of.accuracy) + cost, 1.0),
+            ChoiceGoal::Cheapest { .. } => (cost, cost),
+            ChoiceGoal::MostAccurate { .. } => (1.0, one_or(cost).recip()),
         };
         let mut bound = Self {
             goal,
@@ -93,7 +99,7 @@ impl Bound {
             count: stages.len(),
             stages: Vec::new(),
         };
-        let has_limit = !matches!(goal, Goal::Weighted { .. });
+        let has_limit = !matches!(goal, ChoiceGoal::Weighted { .. });
         for _ in 0..if has_limit { TURNS } else { 1 } {
             if has_limit {
                 bound.limit_price = bisect(limit_unit, |price| {
@@ -115,16 +121,16 @@ impl Bound {
     /// Returns what a whole choice is worth inside the search, or `None` where it breaks the goal's limit.
     pub fn worth(&self, accuracy: f64, cost: f64) -> Option<f64> {
         let value = self.goal.value(accuracy, cost)?;
-        Some(if matches!(self.goal, Goal::MostAccurate { .. }) { self.additive(accuracy) } else { value })
+        Some(if matches!(self.goal, ChoiceGoal::MostAccurate { .. }) { self.additive(accuracy) } else { value })
     }
 
     /// Returns how much more than the worth of the best choice a promise may be by rounding alone.
     pub fn noise(&self, best: f64) -> f64 {
         NOISE
             * match self.goal {
-                Goal::Weighted { .. } => self.unit,
-                Goal::Cheapest { .. } => best.abs(),
-                Goal::MostAccurate { .. } => 1.0 + best.abs(),
+                ChoiceGoal::Weighted { .. } => self.unit,
+                ChoiceGoal::Cheapest { .. } => best.abs(),
+                ChoiceGoal::MostAccurate { .. } => 1.0 + best.abs(),
             }
     }
 
@@ -155,7 +161,7 @@ impl Bound {
 
     fn product_weight(&self) -> Option<f64> {
         match self.goal {
-            Goal::Weighted { accuracy } if self.multiplies => Some(accuracy),
+            ChoiceGoal::Weighted { accuracy } if self.multiplies => Some(accuracy),
             _ => None,
         }
     }
@@ -163,12 +169,12 @@ impl Bound {
     /// Tells whether the goal's limit can hold with the best of the rest.
     fn may_hold(&self, of: Traits, rest: &Rest) -> bool {
         match self.goal {
-            Goal::Weighted { .. } => true,
-            Goal::Cheapest { accuracy_at_least } => {
+            ChoiceGoal::Weighted { .. } => true,
+            ChoiceGoal::Cheapest { accuracy_at_least } => {
                 let least = self.least(accuracy_at_least);
                 self.additive(of.accuracy) + rest.accuracy >= least - ROUNDING * (1.0 + least.abs())
             }
-            Goal::MostAccurate { cost_at_most } => keeps_within(of.cost + rest.cost, cost_at_most),
+            ChoiceGoal::MostAccurate { cost_at_most } => keeps_within(of.cost + rest.cost, cost_at_most),
         }
     }
 
@@ -185,11 +191,11 @@ impl Bound {
     /// Returns the part of the bound that no stage changes.
     fn constant(&self) -> f64 {
         let of_goal = match self.goal {
-            Goal::Weighted { .. } => 0.0,
-            Goal::Cheapest { accuracy_at_least } => -self.limit_price * self.least(accuracy_at_least),
+            ChoiceGoal::Weighted { .. } => 0.0,
+            ChoiceGoal::Cheapest { accuracy_at_least } => -self.limit_price * self.least(accuracy_at_least),
             // A limit that costs nothing may be infinite.
-            Goal::MostAccurate { .. } if self.limit_price == 0.0 => 0.0,
-            Goal::MostAccurate { cost_at_most } => self.limit_price * cost_at_most,
+            ChoiceGoal::MostAccurate { .. } if self.limit_price == 0.0 => 0.0,
+            ChoiceGoal::MostAccurate { cost_at_most } => self.limit_price * cost_at_most,
         };
         of_goal + self.delay_price * self.limit
     }
@@ -197,10 +203,10 @@ impl Bound {
     /// Returns a stage's part of the bound; of the weighted product, what it is near the guessed accuracy.
     fn score(&self, of: Traits, guess: f64) -> f64 {
         let (gain, loss) = match self.goal {
-            Goal::Weighted { accuracy } if self.multiplies => (accuracy * guess, 1.0),
-            Goal::Weighted { accuracy } => (accuracy, 1.0),
-            Goal::Cheapest { .. } => (self.limit_price, 1.0),
-            Goal::MostAccurate { .. } => (1.0, self.limit_price),
+            ChoiceGoal::Weighted { accuracy } if self.multiplies => (accuracy * guess, 1.0),
+            ChoiceGoal::Weighted { accuracy } => (accuracy, 1.0),
+            ChoiceGoal::Cheapest { .. } => (self.limit_price, 1.0),
+            ChoiceGoal::MostAccurate { .. } => (1.0, self.limit_price),
         };
         gain * self.additive(of.accuracy) - loss * of.cost - self.delay_price * of.seconds
     }
@@ -232,11 +238,11 @@ impl Bound {
     /// Returns by how much a choice keeps within the goal's limit; negative where it does not.
     fn slack_of(&self, picked: &[Traits]) -> f64 {
         match self.goal {
-            Goal::Weighted { .. } => 0.0,
-            Goal::Cheapest { accuracy_at_least } => {
+            ChoiceGoal::Weighted { .. } => 0.0,
+            ChoiceGoal::Cheapest { accuracy_at_least } => {
                 picked.iter().map(|of| self.additive(of.accuracy)).sum::<f64>() - self.least(accuracy_at_least)
             }
-            Goal::MostAccurate { cost_at_most } => cost_at_most - picked.iter().map(|of| of.cost).sum::<f64>(),
+            ChoiceGoal::MostAccurate { cost_at_most } => cost_at_most - picked.iter().map(|of| of.cost).sum::<f64>(),
         }
     }
 }

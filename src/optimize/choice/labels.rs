@@ -6,7 +6,7 @@
 //! most promising labels finds a choice; the second keeps all that might beat it, and so proves the optimum.
 
 use super::bound::{Bound, Traits};
-use super::{Alternative, Choice, Delay, Goal, Metric, Picked, SeriesParallel, Table};
+use super::{Alternative, Choice, ChoiceGoal, ChoiceMetric, Delay, Picked, SeriesParallel, Table};
 use crate::base::rounding::ROUNDING;
 
 /// Labels that the first pass keeps of each part of the walk.
@@ -45,9 +45,9 @@ pub fn solve<D: Delay>(choice: &Choice<D>) -> Option<Picked> {
     let best = optimum(choice)?;
     // Among equals: the most accurate of the cheapest, the cheapest of the most accurate.
     let second = match choice.goal {
-        Goal::Weighted { .. } => return Some(best),
-        Goal::Cheapest { .. } => Goal::MostAccurate { cost_at_most: best.cost },
-        Goal::MostAccurate { .. } => Goal::Cheapest { accuracy_at_least: best.accuracy },
+        ChoiceGoal::Weighted { .. } => return Some(best),
+        ChoiceGoal::Cheapest { .. } => ChoiceGoal::MostAccurate { cost_at_most: best.cost },
+        ChoiceGoal::MostAccurate { .. } => ChoiceGoal::Cheapest { accuracy_at_least: best.accuracy },
     };
     let refined = optimum(&Choice { goal: second, ..choice.clone() });
     Some(refined.and_then(|refined| choice.evaluate(&refined.picks)).unwrap_or(best))
@@ -60,7 +60,7 @@ pub fn frontier<D: Delay>(choice: &Choice<D>, cost_at_most: f64) -> Vec<Picked> 
     let mut found: Vec<Picked> = Vec::new();
     let mut budget = cost_at_most;
     loop {
-        let goal = Goal::MostAccurate { cost_at_most: budget };
+        let goal = ChoiceGoal::MostAccurate { cost_at_most: budget };
         let Some(next) = solve(&Choice { goal, ..choice.clone() }) else { break };
         // Below what the slack of comparisons would let in again.
         budget = next.cost * (1.0 - 2.0 * ROUNDING);
@@ -81,8 +81,8 @@ fn optimum<D: Delay>(choice: &Choice<D>) -> Option<Picked> {
         return None;
     }
     let picks = match (&choice.metric, choice.goal) {
-        (Metric::Table(table), _) => return by_table(choice, table),
-        (Metric::Sum, Goal::Weighted { accuracy }) => search(&collapsed(choice, accuracy)),
+        (ChoiceMetric::Table(table), _) => return by_table(choice, table),
+        (ChoiceMetric::Sum, ChoiceGoal::Weighted { accuracy }) => search(&collapsed(choice, accuracy)),
         _ => search(choice),
     };
     picks.and_then(|picks| choice.evaluate(&picks))
@@ -123,8 +123,8 @@ fn by_table<D: Delay>(choice: &Choice<D>, table: &Table) -> Option<Picked> {
         let part = Choice {
             stages: kept.iter().zip(&choice.stages).map(plain).collect(),
             walk: choice.walk.clone(),
-            metric: Metric::Sum,
-            goal: Goal::Weighted { accuracy: 1.0 },
+            metric: ChoiceMetric::Sum,
+            goal: ChoiceGoal::Weighted { accuracy: 1.0 },
             limit: choice.limit,
         };
         let Some(found) = search(&part) else { continue };
@@ -143,7 +143,7 @@ fn collapsed<D: Delay>(choice: &Choice<D>, weight: f64) -> Choice<D> {
     let one = |of: &Alternative<D>| Alternative { accuracy: weight * of.accuracy - of.cost, cost: 0.0, ..of.clone() };
     Choice {
         stages: choice.stages.iter().map(|stage| stage.iter().map(one).collect()).collect(),
-        goal: Goal::Weighted { accuracy: 1.0 },
+        goal: ChoiceGoal::Weighted { accuracy: 1.0 },
         ..choice.clone()
     }
 }
@@ -347,8 +347,8 @@ impl<'a, D: Delay> Search<'a, D> {
 
     fn joined_accuracy(&self, a: &Label<D>, b: &Label<D>) -> f64 {
         match self.choice.metric {
-            Metric::Product => a.accuracy * b.accuracy,
-            Metric::Sum | Metric::Table(_) => a.accuracy + b.accuracy,
+            ChoiceMetric::Product => a.accuracy * b.accuracy,
+            ChoiceMetric::Sum | ChoiceMetric::Table(_) => a.accuracy + b.accuracy,
         }
     }
 

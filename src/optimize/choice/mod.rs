@@ -26,9 +26,9 @@ pub struct Choice<D> {
     /// Which stages follow each other and which go on side by side.
     pub walk: SeriesParallel,
     /// How the accuracies of the stages make that of the walk.
-    pub metric: Metric,
+    pub metric: ChoiceMetric,
     /// What to make best.
-    pub goal: Goal,
+    pub goal: ChoiceGoal,
     /// What the delay of the walk must keep within; its meaning is that of [`Delay::fits`].
     pub limit: f64,
 }
@@ -48,7 +48,7 @@ pub struct Alternative<D> {
 
 /// How the accuracies of the stages make that of the walk.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Metric {
+pub enum ChoiceMetric {
     /// They add up (PAS' of the paper: ranks scaled to 0..1).
     Sum,
     /// They multiply (PAS of the paper).
@@ -68,7 +68,7 @@ pub struct Table {
 
 /// What to make best.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Goal {
+pub enum ChoiceGoal {
     /// `accuracy·A − C`.
     Weighted {
         /// Weight of the accuracy (α); costs carry theirs already.
@@ -152,16 +152,16 @@ impl<D: Delay> Choice<D> {
         let delay = self.walk.fold(&|stage: usize| chosen[stage].delay.clone(), D::then, D::beside);
         let cost = chosen.iter().map(|chosen| chosen.cost).sum();
         let accuracy = match &self.metric {
-            Metric::Sum => chosen.iter().map(|chosen| chosen.accuracy).sum(),
-            Metric::Product => chosen.iter().map(|chosen| chosen.accuracy).product(),
-            Metric::Table(table) => table.accuracy(chosen.iter().map(|chosen| chosen.blend)),
+            ChoiceMetric::Sum => chosen.iter().map(|chosen| chosen.accuracy).sum(),
+            ChoiceMetric::Product => chosen.iter().map(|chosen| chosen.accuracy).product(),
+            ChoiceMetric::Table(table) => table.accuracy(chosen.iter().map(|chosen| chosen.blend)),
         };
         let value = self.goal.value(accuracy, cost).filter(|_| delay.fits(self.limit))?;
         Some(Picked { value, accuracy, cost, picks: picks.to_vec() })
     }
 }
 
-impl Goal {
+impl ChoiceGoal {
     /// Returns what an accuracy at a cost is worth, or `None` where it breaks the goal's limit.
     #[must_use]
     pub fn value(self, accuracy: f64, cost: f64) -> Option<f64> {

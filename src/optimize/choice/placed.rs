@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Delay;
 use super::labels::{Label, keep_undominated_pairwise};
-use crate::optimize::fleet::Kind;
+use crate::optimize::fleet::FleetKind;
 use crate::optimize::fleet::shape::{Shapes, fits_in};
 use crate::optimize::pack::{self, Size};
 use crate::stats::GridDistribution;
@@ -15,7 +15,7 @@ pub struct Site {
     /// Kind and size of each class of replicas; their counts are not looked at.
     pub classes: Vec<(usize, Size)>,
     /// Kinds of machines.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<FleetKind>,
     /// Machines of each kind.
     pub fleet: Vec<u32>,
     /// What dominance looks at.

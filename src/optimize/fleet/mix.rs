@@ -18,7 +18,7 @@
 //! next best, so that no choice that does not pack is ever returned.
 
 use super::shape::{Shapes, fits_in};
-use super::{Kind, Within};
+use super::{FleetKind, Within};
 use crate::base::rounding::{NOISE, ROUNDING, SUMS};
 use crate::optimize::pack::{self, Size};
 
@@ -29,7 +29,7 @@ const PRICES_KEPT: usize = 3;
 
 /// A variant on a kind of machine.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Item {
+pub struct FleetItem {
     /// Part of its answers that are right.
     pub accuracy: f64,
     /// Index of the kind.
@@ -77,8 +77,8 @@ pub fn worth_keeping<T>(mut all: Vec<(Squad, T)>) -> Vec<(Squad, T)> {
 /// The program for every load and every fleet within stock, with the tables of its bounds.
 #[derive(Debug, Clone)]
 pub struct Mix {
-    items: Vec<Item>,
-    kinds: Vec<Kind>,
+    items: Vec<FleetItem>,
+    kinds: Vec<FleetKind>,
     /// Indices of items, the most accurate first.
     order: Vec<usize>,
     /// Most that the items from a position on carry, by kind and cores.
@@ -96,7 +96,7 @@ type Tables = Vec<Vec<f64>>;
 impl Mix {
     /// Works the tables out, up to the cores of all machines.
     #[must_use]
-    pub fn new(items: Vec<Item>, kinds: Vec<Kind>) -> Self {
+    pub fn new(items: Vec<FleetItem>, kinds: Vec<FleetKind>) -> Self {
         let mut order: Vec<usize> = (0..items.len()).collect();
         order.sort_by(|&a, &b| items[b].accuracy.total_cmp(&items[a].accuracy));
         let tables = |worth: &dyn Fn(f64) -> f64| -> Vec<Tables> {
@@ -110,13 +110,13 @@ impl Mix {
 
     /// Returns the kinds of machines.
     #[must_use]
-    pub fn kinds(&self) -> &[Kind] {
+    pub fn kinds(&self) -> &[FleetKind] {
         &self.kinds
     }
 
     /// Returns the items, in the order in which they were given.
     #[must_use]
-    pub fn items(&self) -> &[Item] {
+    pub fn items(&self) -> &[FleetItem] {
         &self.items
     }
 
@@ -146,7 +146,7 @@ impl Mix {
     /// than `most`.
     #[must_use]
     pub fn packed(&self, picks: &[usize], kind: usize, most: u32) -> Option<Vec<Vec<u32>>> {
-        let size = |(item, &pick): (&Item, &usize)| match pick.checked_sub(1) {
+        let size = |(item, &pick): (&FleetItem, &usize)| match pick.checked_sub(1) {
             Some(pick) if item.kind == kind => item.options[pick].size,
             _ => Size { cores: 0, memory: 0, count: 0 },
         };
@@ -155,7 +155,13 @@ impl Mix {
     }
 }
 
-fn tables_of(items: &[Item], order: &[usize], kinds: &[Kind], kind: usize, worth: &dyn Fn(f64) -> f64) -> Tables {
+fn tables_of(
+    items: &[FleetItem],
+    order: &[usize],
+    kinds: &[FleetKind],
+    kind: usize,
+    worth: &dyn Fn(f64) -> f64,
+) -> Tables {
     let cores = (kinds[kind].space.cores * kinds[kind].at_most) as usize;
     let mut tables = vec![vec![0.0; cores + 1]];
     for &index in order.iter().rev() {
@@ -179,7 +185,7 @@ fn tables_of(items: &[Item], order: &[usize], kinds: &[Kind], kind: usize, worth
 
 /// Returns multipliers of the load row: accuracies where a variant drops out, and below all of them down to where what
 /// counts is that the load is carried at all.
-fn prices(items: &[Item]) -> Vec<f64> {
+fn prices(items: &[FleetItem]) -> Vec<f64> {
     let most = items.iter().map(|item| item.accuracy).fold(0.0, f64::max);
     let mut prices: Vec<f64> = items.iter().map(|item| item.accuracy).collect();
     prices.extend([0.75, 0.5, 0.0, -0.5, -1.0, -2.0, -4.0, -16.0].map(|part| part * most));
@@ -189,7 +195,7 @@ fn prices(items: &[Item]) -> Vec<f64> {
 }
 
 /// Returns the shapes of all options, item after item, and where each item's begin.
-fn shapes(items: &[Item], kinds: &[Kind]) -> (Shapes, Vec<usize>) {
+fn shapes(items: &[FleetItem], kinds: &[FleetKind]) -> (Shapes, Vec<usize>) {
     let sizes: Vec<(usize, Size)> =
         items.iter().flat_map(|item| item.options.iter().map(|option| (item.kind, option.size))).collect();
     let begins = items.iter().scan(0, |next, item| Some(std::mem::replace(next, *next + item.options.len())));

@@ -5,7 +5,7 @@
 //! places of large ones, and what a place leaves over is used without waste. Else it is enough that there are no more
 //! replicas of any size.
 
-use super::Kind;
+use super::FleetKind;
 use crate::optimize::pack::Size;
 
 /// What replicas take, dimension by dimension; small enough in all of them, they fit.
@@ -20,7 +20,7 @@ pub struct Shapes {
 impl Shapes {
     /// Works out the dimensions of all sizes that may occur, each on a kind.
     #[must_use]
-    pub fn new(sizes: &[(usize, Size)], kinds: &[Kind]) -> Self {
+    pub fn new(sizes: &[(usize, Size)], kinds: &[FleetKind]) -> Self {
         let mut of = vec![Vec::new(); sizes.len()];
         let mut first = 0;
         for (index, kind) in kinds.iter().enumerate() {

@@ -14,7 +14,7 @@ use good_lp::{Expression, ProblemVariables, SolverModel, Variable, constraint, v
 
 use super::{failure, prove};
 use crate::base::error::Error;
-use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SeriesParallel, Table};
+use crate::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, Picked, SeriesParallel, Table};
 
 /// Solves the program, or returns `None` where HiGHS proves that no choice keeps all limits.
 ///
@@ -34,14 +34,14 @@ fn in_parts_of_one(choice: &Choice<f64>) -> Choice<f64> {
     let costs: f64 = choice.stages.iter().map(dearest).sum();
     let time = positive(choice.limit);
     let (money, goal) = match choice.goal {
-        Goal::Weighted { accuracy } => {
+        ChoiceGoal::Weighted { accuracy } => {
             let money = positive(accuracy + costs);
-            (money, Goal::Weighted { accuracy: accuracy / money })
+            (money, ChoiceGoal::Weighted { accuracy: accuracy / money })
         }
-        Goal::MostAccurate { cost_at_most } => {
-            (positive(costs), Goal::MostAccurate { cost_at_most: cost_at_most / positive(costs) })
+        ChoiceGoal::MostAccurate { cost_at_most } => {
+            (positive(costs), ChoiceGoal::MostAccurate { cost_at_most: cost_at_most / positive(costs) })
         }
-        goal @ Goal::Cheapest { .. } => (positive(costs), goal),
+        goal @ ChoiceGoal::Cheapest { .. } => (positive(costs), goal),
     };
     let scaled = |of: &Alternative<f64>| Alternative { cost: of.cost / money, delay: of.delay / time, ..of.clone() };
     let stages = choice.stages.iter().map(|stage| stage.iter().map(scaled).collect()).collect();
@@ -59,20 +59,20 @@ fn picks(choice: &Choice<f64>) -> Result<Option<Vec<usize>>, Error> {
         rows.push(constraint!(stage.iter().copied().sum::<Expression>() == 1.0));
     }
     let accuracy = match &choice.metric {
-        Metric::Sum => sum(choice, &picked, |of| of.accuracy),
-        Metric::Product => product(choice, &picked, &mut variables, &mut rows),
-        Metric::Table(table) => looked_up(choice, table, &picked, &mut variables, &mut rows),
+        ChoiceMetric::Sum => sum(choice, &picked, |of| of.accuracy),
+        ChoiceMetric::Product => product(choice, &picked, &mut variables, &mut rows),
+        ChoiceMetric::Table(table) => looked_up(choice, table, &picked, &mut variables, &mut rows),
     };
     let end = finish(choice, &choice.walk, &picked, &mut variables, &mut rows, Expression::from(0.0));
     rows.push(constraint!(end <= choice.limit));
     let cost = sum(choice, &picked, |of| of.cost);
     let goal = match choice.goal {
-        Goal::Weighted { accuracy: weight } => weight * accuracy - cost,
-        Goal::Cheapest { accuracy_at_least } => {
+        ChoiceGoal::Weighted { accuracy: weight } => weight * accuracy - cost,
+        ChoiceGoal::Cheapest { accuracy_at_least } => {
             rows.push(constraint!(accuracy >= accuracy_at_least));
             -cost
         }
-        Goal::MostAccurate { cost_at_most } => {
+        ChoiceGoal::MostAccurate { cost_at_most } => {
             if cost_at_most.is_finite() {
                 rows.push(constraint!(cost <= cost_at_most));
             }

@@ -18,7 +18,7 @@ use crate::base::finding::{Code, Finding};
 use crate::base::rounding::{ROUNDING, keeps_within};
 use crate::base::units::{Rate, Share, Usd};
 use crate::facts::{Ask, Facts, not_measured};
-use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SeriesParallel, labels};
+use crate::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, Picked, SeriesParallel, labels};
 use crate::plan::{Certificate, Claims, Dispatch, Gear, Stage, pipeline_accuracy};
 use crate::problem::{Ipa, Problem, RoomSettings, Task};
 use crate::rooms;
@@ -327,8 +327,8 @@ impl Program {
         let choice = Choice {
             stages: self.pipeline.stages.iter().map(of_stage).collect(),
             walk: SeriesParallel::chain(self.pipeline.stages.len()),
-            metric: Metric::Sum,
-            goal: Goal::Cheapest { accuracy_at_least: 0.0 },
+            metric: ChoiceMetric::Sum,
+            goal: ChoiceGoal::Cheapest { accuracy_at_least: 0.0 },
             limit: self.pipeline.sla_s,
         };
         labels::solve(&choice).is_some_and(|picked| keeps_within(picked.cost, f64::from(self.budget)))

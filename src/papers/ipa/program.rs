@@ -11,7 +11,7 @@
 use serde::Deserialize;
 
 use crate::base::rounding::ROUNDING;
-use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SeriesParallel, labels};
+use crate::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, Picked, SeriesParallel, labels};
 
 /// An instance as the paper's adapter sees it at one decision; the format of the reference instances.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -187,11 +187,11 @@ impl IpaInstance {
             deployed.push(of);
         }
         let metric = match self.accuracy_metric {
-            AccuracyMetric::Product => Metric::Product,
-            AccuracyMetric::SumNormalized => Metric::Sum,
+            AccuracyMetric::Product => ChoiceMetric::Product,
+            AccuracyMetric::SumNormalized => ChoiceMetric::Sum,
         };
         let walk = SeriesParallel::chain(stages.len());
-        let goal = Goal::Weighted { accuracy: self.weights.alpha };
+        let goal = ChoiceGoal::Weighted { accuracy: self.weights.alpha };
         (Choice { stages, walk, metric, goal, limit: self.sla_s }, deployed)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::queue::{Requests, RunLimits, RunSpec};
 use super::{LoadService, Scenario, poisson};
 use crate::base::units::{Rate, Share};
-use crate::measure::Context;
+use crate::measure::MeasureContext;
 use crate::problem::Slo;
 use crate::stats::sample::FEWEST_CALLS;
 
@@ -32,7 +32,7 @@ pub struct LoadSettings {
     /// Seed of the schedule and of the choice of samples.
     pub seed: u64,
     /// What the caller knows of paths, clock and environment; a load test uses no paths of answers.
-    pub context: Context,
+    pub context: MeasureContext,
 }
 
 /// Which rates are offered to a server.

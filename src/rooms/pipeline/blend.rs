@@ -11,7 +11,7 @@
 use super::climb::Model;
 use super::ways::Way;
 use crate::base::rounding::{ROUNDING, keeps_within};
-use crate::optimize::choice::{Alternative, Metric, Picked, Table};
+use crate::optimize::choice::{Alternative, ChoiceMetric, Picked, Table};
 use crate::problem::{Problem, Task};
 use crate::stats::GridDistribution;
 
@@ -180,8 +180,8 @@ fn clears(model: &Model<'_>, bar: &Bar<'_>, cost: f64, accuracy: f64) -> bool {
 }
 
 /// Returns the highest accuracy of the whole that each blend of each stage allows, where it was measured.
-pub(super) fn best_of_blends(metric: &Metric) -> Vec<Vec<f64>> {
-    let Metric::Table(table) = metric else { return Vec::new() };
+pub(super) fn best_of_blends(metric: &ChoiceMetric) -> Vec<Vec<f64>> {
+    let ChoiceMetric::Table(table) = metric else { return Vec::new() };
     let mut best: Vec<Vec<f64>> = table.sizes.iter().map(|&size| vec![0.0; size]).collect();
     for (blends, accuracy) in table.entries() {
         for (of, blend) in best.iter_mut().zip(blends) {
@@ -293,7 +293,7 @@ mod tests {
             let truth = truth.filter(|truth| truth.cost <= budget + 1e-9);
             let found = model.best_of(load);
             // The weighted goal knows no budget: where its best is beyond, enumeration says nothing.
-            let is_weighted = matches!(model.goal(), crate::optimize::choice::Goal::Weighted { .. });
+            let is_weighted = matches!(model.goal(), crate::optimize::choice::ChoiceGoal::Weighted { .. });
             if truth.is_none() && is_weighted {
                 continue;
             }

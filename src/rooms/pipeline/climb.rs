@@ -7,7 +7,7 @@
 use crate::base::error::Error;
 use crate::base::rounding::{ROUNDING, keeps_within};
 use crate::facts::Ask;
-use crate::optimize::choice::{Alternative, Choice, Goal, Metric, Picked, SeriesParallel, Table, labels};
+use crate::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, Picked, SeriesParallel, Table, labels};
 use crate::plan::law::flow::STEPS as GRID;
 use crate::problem::{GoalKind, PipelineAccuracy, Problem};
 use crate::rooms::goal;
@@ -33,7 +33,7 @@ pub(super) struct Model<'a> {
     /// Ways to run each stage.
     pub ways: Vec<Vec<Way>>,
     pub walk: SeriesParallel,
-    pub metric: Metric,
+    pub metric: ChoiceMetric,
     /// Accuracy of every variant of each stage.
     pub accuracies: Vec<Vec<f64>>,
     /// Highest accuracy of the whole by stage and blend; empty where accuracies multiply.
@@ -41,7 +41,7 @@ pub(super) struct Model<'a> {
     /// What is rented; absent where cores of the inventory count.
     pub machines: Option<OnMachines>,
     /// The goal of a later level, in place of the problem's.
-    level: Option<Goal>,
+    level: Option<ChoiceGoal>,
 }
 
 /// The best choice for all loads up to one.
@@ -165,21 +165,21 @@ impl<'a> Model<'a> {
         let next = match goal.valued_as() {
             GoalKind::MostAccurate => {
                 let cost_at_most = first.cost + f64::from(tolerances.cores);
-                Goal::MostAccurate { cost_at_most: cost_at_most.min(f64::from(self.problem.core_budget())) }
+                ChoiceGoal::MostAccurate { cost_at_most: cost_at_most.min(f64::from(self.problem.core_budget())) }
             }
-            _ => Goal::Cheapest { accuracy_at_least: first.accuracy - tolerances.accuracy.get() },
+            _ => ChoiceGoal::Cheapest { accuracy_at_least: first.accuracy - tolerances.accuracy.get() },
         };
         let second = self.with_goal(next).best_of_level(load)?;
         Some(vec![first, second])
     }
 
-    fn with_goal(&self, goal: Goal) -> Self {
+    fn with_goal(&self, goal: ChoiceGoal) -> Self {
         Self { level: Some(goal), ..self.clone() }
     }
 
     /// Returns the cheapest choice at a load that is so accurate, within a cost.
     pub fn cheapest(&self, load: f64, accuracy_at_least: f64, cost_at_most: f64) -> Option<Chosen> {
-        let chosen = self.with_goal(Goal::Cheapest { accuracy_at_least }).best_of_level(load)?;
+        let chosen = self.with_goal(ChoiceGoal::Cheapest { accuracy_at_least }).best_of_level(load)?;
         keeps_within(chosen.cost, cost_at_most).then_some(chosen)
     }
 
@@ -217,7 +217,7 @@ impl<'a> Model<'a> {
         let choice = &program.choice;
         let budget = f64::from(self.problem.core_budget());
         let within = |picked: &Picked| keeps_within(picked.cost, budget);
-        let Goal::Weighted { .. } = choice.goal else {
+        let ChoiceGoal::Weighted { .. } = choice.goal else {
             return labels::solve(choice).filter(within);
         };
         // The best of a goal that wants accuracy and few cores lies on the frontier, whatever the budget.
@@ -347,7 +347,7 @@ impl<'a> Model<'a> {
         low
     }
 
-    pub fn goal(&self) -> Goal {
+    pub fn goal(&self) -> ChoiceGoal {
         if let Some(level) = self.level {
             return level;
         }
@@ -355,12 +355,12 @@ impl<'a> Model<'a> {
         let budget = f64::from(self.problem.core_budget());
         match goal.kind {
             GoalKind::Lexicographic if goal.valued_as() == GoalKind::MostAccurate => {
-                Goal::Cheapest { accuracy_at_least: 0.0 }
+                ChoiceGoal::Cheapest { accuracy_at_least: 0.0 }
             }
             GoalKind::MostAccurate | GoalKind::Fastest | GoalKind::Lexicographic => {
-                Goal::MostAccurate { cost_at_most: budget }
+                ChoiceGoal::MostAccurate { cost_at_most: budget }
             }
-            GoalKind::Cheapest => Goal::Cheapest {
+            GoalKind::Cheapest => ChoiceGoal::Cheapest {
                 accuracy_at_least: goal.accuracy_at_least.map_or(0.0, crate::base::units::Accuracy::get),
             },
             // Divided by the weight of one core, so that cores are the cost.
@@ -368,7 +368,7 @@ impl<'a> Model<'a> {
                 let weights = goal.weights.unwrap_or_default();
                 let (accuracy, resource) = (weights.accuracy.get(), weights.resource.get());
                 let least = (LEAST_WEIGHT * accuracy).max(f64::MIN_POSITIVE);
-                Goal::Weighted { accuracy: accuracy / resource.max(least) * budget }
+                ChoiceGoal::Weighted { accuracy: accuracy / resource.max(least) * budget }
             }
         }
     }
@@ -387,8 +387,10 @@ impl<'a> Model<'a> {
     }
 }
 
-fn metric(problem: &Problem) -> Metric {
-    let PipelineAccuracy::Measured { combinations } = problem.accuracy_of_stages() else { return Metric::Product };
+fn metric(problem: &Problem) -> ChoiceMetric {
+    let PipelineAccuracy::Measured { combinations } = problem.accuracy_of_stages() else {
+        return ChoiceMetric::Product;
+    };
     let sizes: Vec<usize> = problem.stages().iter().map(|stage| stage.variants.len()).collect();
     let mut accuracies = vec![0.0; sizes.iter().product()];
     for combination in combinations {
@@ -399,5 +401,5 @@ fn metric(problem: &Problem) -> Metric {
         accuracies[place] = combination.right as f64 / combination.of as f64;
     }
     let table = Table { sizes, accuracies };
-    Metric::Table(if mixes(problem) { blend::with_blends(problem, &table) } else { table })
+    ChoiceMetric::Table(if mixes(problem) { blend::with_blends(problem, &table) } else { table })
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::base::rounding::keeps_within;
 use crate::facts::Facts;
 use crate::optimize::choice::placed::{Placed, Site};
-use crate::optimize::choice::{Alternative, Choice, Goal, labels};
+use crate::optimize::choice::{Alternative, Choice, ChoiceGoal, labels};
 use crate::optimize::fleet::shape::Shapes;
-use crate::optimize::fleet::{self, Best, Kind, Within, cost_of};
+use crate::optimize::fleet::{self, Best, FleetKind, Within, cost_of};
 use crate::optimize::pack::Size;
 use crate::problem::Problem;
 use crate::rooms::candidates::Candidate;
@@ -21,7 +21,7 @@ use super::ways::Way;
 /// What there is to rent, and what each way takes of it.
 #[derive(Debug, Clone)]
 pub(super) struct OnMachines {
-    kinds: Vec<Kind>,
+    kinds: Vec<FleetKind>,
     /// The facts that hold on each kind.
     facts: Vec<Facts>,
     /// Sizes of replicas, each on a kind.
@@ -53,7 +53,7 @@ impl OnMachines {
 
     /// Returns the least that replicas cost: their part of the machine, by cores or by memory.
     fn share(&self, (kind, size): (usize, Size), replicas: u32) -> f64 {
-        let Kind { space, price, .. } = self.kinds[kind];
+        let FleetKind { space, price, .. } = self.kinds[kind];
         let of_cores = f64::from(size.cores) / f64::from(space.cores);
         let of_memory = if space.memory == u64::MAX { 0.0 } else { size.memory as f64 / space.memory as f64 };
         f64::from(replicas) * of_cores.max(of_memory) * price
@@ -131,7 +131,7 @@ impl<'a> AtLoad<'a> {
             stages,
             walk: model.walk.clone(),
             metric: model.metric.clone(),
-            goal: Goal::MostAccurate { cost_at_most: whole },
+            goal: ChoiceGoal::MostAccurate { cost_at_most: whole },
             limit: model.problem.slo.quantile.get(),
         };
         let stairs: Vec<(f64, f64)> =
@@ -160,7 +160,7 @@ impl Within for AtLoad<'_> {
         let moved = |of: &Alternative<Placed>| Alternative { delay: of.delay.on(&site), ..of.clone() };
         let choice = Choice {
             stages: self.choice.stages.iter().map(|stage| stage.iter().map(moved).collect()).collect(),
-            goal: Goal::MostAccurate { cost_at_most: cost_of(&self.on.kinds, fleet) },
+            goal: ChoiceGoal::MostAccurate { cost_at_most: cost_of(&self.on.kinds, fleet) },
             ..self.choice.clone()
         };
         let found = labels::solve(&choice).filter(|found| found.accuracy >= floor)?;

@@ -15,7 +15,7 @@ use crate::base::error::Error;
 use crate::base::rounding::{ROUNDING, SUMS, keeps_within};
 use crate::facts::{Ask, Facts, not_measured};
 use crate::optimize::Objective;
-use crate::optimize::fleet::mix::{Item, Mix, Squad, worth_keeping};
+use crate::optimize::fleet::mix::{FleetItem, Mix, Squad, worth_keeping};
 use crate::optimize::fleet::{self, Best, NO_LEVELS, Within};
 use crate::plan::Certificate;
 use crate::problem::{Machine, Problem};
@@ -65,7 +65,7 @@ impl<'a> OnMachines<'a> {
                 ways.retain(|(_, way)| ask.may_run(name, way.cores()));
                 let (squads, candidates): (Vec<Squad>, Vec<Candidate>) = ways.into_iter().unzip();
                 if !squads.is_empty() {
-                    options.push(Item { accuracy, kind: index, options: squads });
+                    options.push(FleetItem { accuracy, kind: index, options: squads });
                     items.push((name.clone(), candidates));
                 }
             }
