@@ -7,7 +7,7 @@ use planner::base::codec::{from_value, load};
 use planner::facts::Facts;
 use planner::planners::solve;
 use planner::problem::Problem;
-use planner::profile::{Answer, Answers, Profile};
+use planner::profile::{Answers, Profile, SampleAnswer};
 use planner::rooms::{Answer as Plans, Context};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -31,7 +31,7 @@ fn family((models, _, _, samples): Size) -> Facts {
     let answer = |place: usize, hard: f64, dice: &mut ChaCha8Rng| {
         let knows = 0.6 + 0.05 * place as f64 - hard + dice.random_range(-0.2..0.2);
         let certainty = (0.5 + knows + dice.random_range(-0.15..0.15)).clamp(0.0, 1.0);
-        Answer { predicted: u32::from(knows < -0.2), certainty: certainty as f32 }
+        SampleAnswer { predicted: u32::from(knows < -0.2), certainty: certainty as f32 }
     };
     let of = |place: usize, dice: &mut ChaCha8Rng| hardness.iter().map(|hard| answer(place, *hard, dice)).collect();
     let variants =

@@ -12,7 +12,7 @@ use crate::measure::engines::{Run, full_name};
 use crate::measure::grid::{cause_of, of_variant, same_model};
 use crate::measure::{Attendant, Earlier, MeasureEvent, MeasureSettings};
 use crate::profile::{
-    AccuracyFact, Answer, Answers, AnswersFile, CertaintyMeasure, Failure, PartOf, Profile, Trust, Variant,
+    AccuracyFact, Answers, AnswersFile, CertaintyMeasure, Failure, PartOf, Profile, SampleAnswer, Trust, Variant,
 };
 use crate::profile::{CountedAccuracy, Family};
 use crate::stats::sample::wilson;
@@ -109,7 +109,7 @@ fn answer(
     settings: &MeasureSettings,
     truth: &Halves,
     index: usize,
-) -> Result<(Variant, Vec<Vec<Answer>>), Error> {
+) -> Result<(Variant, Vec<Vec<SampleAnswer>>), Error> {
     let entry = &family.list.variants[index];
     let cost = lab.footprint(index, first_cores(settings), &settings.batches)?;
     let Judgement { accuracy, part_of, halves } = match &entry.accuracy {
@@ -136,7 +136,7 @@ struct Judgement {
     accuracy: AccuracyFact,
     part_of: Option<PartOf>,
     /// Answers to each half; none where nothing here judges them.
-    halves: Vec<Vec<Answer>>,
+    halves: Vec<Vec<SampleAnswer>>,
 }
 
 /// Takes over what was counted elsewhere: answers that are no classes cannot be judged here.
@@ -196,7 +196,7 @@ fn all_of(errors: Vec<Error>) -> Error {
     Error::Input(findings)
 }
 
-fn known_variant(earlier: &Earlier, family: &Family, index: usize) -> Option<(Variant, Vec<Vec<Answer>>)> {
+fn known_variant(earlier: &Earlier, family: &Family, index: usize) -> Option<(Variant, Vec<Vec<SampleAnswer>>)> {
     let name = &family.list.variants[index].name;
     let variant = earlier.profile.variant(name).filter(|_| same_model(Some(earlier), family, name))?;
     if let Some(counted) = &family.list.variants[index].accuracy {
@@ -220,7 +220,7 @@ pub(crate) fn judge_all(
     run: &Run,
     samples: impl ExactSizeIterator<Item = usize>,
     measure: CertaintyMeasure,
-) -> Result<Vec<Answer>, String> {
+) -> Result<Vec<SampleAnswer>, String> {
     if run.classes < 2 || run.scores.len() != run.classes * samples.len() {
         return Err(format!("{} scores for {} samples are no classes", run.scores.len(), samples.len()));
     }
@@ -234,7 +234,7 @@ pub(crate) fn judge_all(
 /// score is not finite.
 ///
 /// The lower class number wins a tie.
-fn judge(scores: &[f32], measure: CertaintyMeasure) -> Option<Answer> {
+fn judge(scores: &[f32], measure: CertaintyMeasure) -> Option<SampleAnswer> {
     if scores.iter().any(|score| !score.is_finite()) {
         return None;
     }
@@ -258,7 +258,7 @@ fn judge(scores: &[f32], measure: CertaintyMeasure) -> Option<Answer> {
             (1.0 - entropy / (scores.len() as f64).ln()).clamp(0.0, 1.0)
         }
     };
-    Some(Answer { predicted: best as u32, certainty: certainty as f32 })
+    Some(SampleAnswer { predicted: best as u32, certainty: certainty as f32 })
 }
 
 #[cfg(test)]

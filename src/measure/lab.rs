@@ -18,7 +18,7 @@ use super::host::{Pinned, allowed_cores, memory_of_family, pin, pin_to, reset_pe
 use crate::base::error::Error;
 use crate::base::units::Millis;
 use crate::measure::engines::{Engine, Session, bad_model};
-use crate::profile::{Answer, BatchMemory, CertaintyMeasure, Key};
+use crate::profile::{BatchMemory, CertaintyMeasure, Key, SampleAnswer};
 use crate::profile::{Family, VariantFile};
 use crate::tensor::Batch;
 use crate::tensor::Samples;
@@ -64,7 +64,7 @@ pub enum Half {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answered {
     /// One answer a sample.
-    pub answers: Vec<Answer>,
+    pub answers: Vec<SampleAnswer>,
     /// Bytes of one sample that a stage passes on.
     pub passes_bytes: Option<u64>,
     /// Bytes of one sample as it is received.

@@ -14,7 +14,7 @@ use crate::base::finding::{Code, Finding, Findings};
 
 /// One variant's answer to one sample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
+pub struct SampleAnswer {
     /// Class number that scored best.
     pub predicted: u32,
     /// Certainty, 0 to 1.
@@ -27,7 +27,7 @@ pub struct Answers {
     /// True class of each sample.
     pub labels: Vec<u32>,
     /// For each variant its name and one answer per sample.
-    pub variants: Vec<(String, Vec<Answer>)>,
+    pub variants: Vec<(String, Vec<SampleAnswer>)>,
 }
 
 impl Answers {
@@ -39,7 +39,7 @@ impl Answers {
 
     /// Returns the answers of a variant.
     #[must_use]
-    pub fn of(&self, variant: &str) -> Option<&[Answer]> {
+    pub fn of(&self, variant: &str) -> Option<&[SampleAnswer]> {
         self.variants.iter().find(|(name, _)| name == variant).map(|(_, answers)| answers.as_slice())
     }
 
@@ -122,7 +122,7 @@ fn parse(text: &[u8]) -> Result<Answers, Finding> {
             let certainty = record[sure].parse::<f32>().ok().filter(|c| (0.0..=1.0).contains(c)).ok_or_else(|| {
                 syntax(format!("line {line}, {}", &header[sure]), format!("`{}` is not from 0 to 1", &record[sure]))
             })?;
-            of_variant.push(Answer { predicted: class(pred)?, certainty });
+            of_variant.push(SampleAnswer { predicted: class(pred)?, certainty });
         }
     }
     Ok(answers)
@@ -130,11 +130,11 @@ fn parse(text: &[u8]) -> Result<Answers, Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Answers};
+    use super::{Answers, SampleAnswer};
     use std::path::Path;
 
     fn two_variants() -> Answers {
-        let answer = |predicted, certainty| Answer { predicted, certainty };
+        let answer = |predicted, certainty| SampleAnswer { predicted, certainty };
         Answers {
             labels: vec![3, 1, 4],
             variants: vec![

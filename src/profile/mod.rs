@@ -28,7 +28,7 @@ use crate::base::finding::Findings;
 use crate::base::units::{Accuracy, Factor, Joules, Megabytes, Millis, Rate, Share};
 use crate::stats::{Histogram, Latency, Quantile};
 
-pub use answers::{Answer, Answers};
+pub use answers::{Answers, SampleAnswer};
 pub use curve::{Bound, Calibration, Curve, Hole, Residual, Service};
 pub use models::{
     CalibrationFiles, CountedAccuracy, DataFiles, Family, ModelList, ModelsFormat, Part, StageFile, VariantFile,

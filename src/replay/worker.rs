@@ -13,7 +13,7 @@ use crate::measure::answering::judge_all;
 use crate::measure::engines::{Run, Session, bad_model};
 use crate::measure::host::{on_time, pin_to};
 use crate::plan::{Plan, Pool};
-use crate::profile::{Answer, Family, VariantFile};
+use crate::profile::{Family, SampleAnswer, VariantFile};
 use crate::simulate::ids::{Id, PoolId, Table, VariantId};
 use crate::simulate::servers::Work;
 use crate::simulate::variants_of;
@@ -170,8 +170,9 @@ impl<'a> Worker<'a> {
         let Equipment { store, engine, .. } = self.equipment;
         let bad = |cause| bad_model(engine.name(), &family.folder.join(&entry.file), cause);
         let answers = judge_all(&run, samples.iter().map(|&sample| sample as usize), store.certainty()).map_err(bad)?;
-        let judged =
-            |(answer, &sample): (Answer, &u32)| (answer.certainty, answer.predicted == labels[number(family, sample)]);
+        let judged = |(answer, &sample): (SampleAnswer, &u32)| {
+            (answer.certainty, answer.predicted == labels[number(family, sample)])
+        };
         Ok(answers.into_iter().zip(samples).map(judged).collect())
     }
 }

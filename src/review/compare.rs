@@ -51,7 +51,7 @@ impl Metric {
 
 /// What changed in one metric, at the load where it changed most.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Change {
+pub struct MetricChange {
     /// What changed.
     pub metric: Metric,
     /// [`Code::Worse`], [`Code::Better`], or [`Code::FactsChanged`] where it is worse within noise.
@@ -85,7 +85,7 @@ pub(super) fn compare(
     fast: &Fast<'_>,
     same_goal: bool,
     allow: &Allowances,
-) -> Vec<Change> {
+) -> Vec<MetricChange> {
     let mut changes = Vec::new();
     for range in diff(before, after).ranges {
         let (Some(old), Some(new)) = (&range.before, &range.after) else { continue };
@@ -95,7 +95,7 @@ pub(super) fn compare(
             if let Some(class) = class(metric, before, after, at_best, allow) {
                 let allowed = allowance(metric, before, allow);
                 let (from_rps, to_rps, gears) = (range.from_rps, range.to_rps, vec![old.gear]);
-                changes.push(Change { metric, class, from_rps, to_rps, gears, before, after, allowed });
+                changes.push(MetricChange { metric, class, from_rps, to_rps, gears, before, after, allowed });
             }
         };
         if same_goal {
@@ -113,7 +113,7 @@ pub(super) fn compare(
     if let Some(class) = class(Metric::MaxLoad, old, new, Some(fast.plan.max_rps()), allow) {
         let allowed = allowance(Metric::MaxLoad, old, allow);
         let (from_rps, to_rps) = (old.min(new), old.max(new));
-        let change = Change {
+        let change = MetricChange {
             metric: Metric::MaxLoad,
             class,
             from_rps,
@@ -161,10 +161,10 @@ fn class(metric: Metric, before: f64, after: f64, at_best: Option<f64>, allow: &
 }
 
 /// Puts changes of one metric and class together, in the order in which they were first met.
-fn gathered(changes: Vec<Change>) -> Vec<Change> {
-    let mut gathered: Vec<Change> = Vec::new();
+fn gathered(changes: Vec<MetricChange>) -> Vec<MetricChange> {
+    let mut gathered: Vec<MetricChange> = Vec::new();
     for change in changes {
-        let same = |other: &&mut Change| other.metric == change.metric && other.class == change.class;
+        let same = |other: &&mut MetricChange| other.metric == change.metric && other.class == change.class;
         let Some(sum) = gathered.iter_mut().find(same) else {
             gathered.push(change);
             continue;

@@ -7,7 +7,7 @@ use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterato
 
 use super::compare::{Fast, compare, do_the_same};
 use super::files::{Known, load_known};
-use super::{Change, Entry, Manifest, Metric, Review, Revision, of_class};
+use super::{Entry, Manifest, Metric, MetricChange, Review, Revision, of_class};
 use crate::base::codec::{Loaded, load, sha256};
 use crate::base::error::Error;
 use crate::base::files::read;
@@ -333,7 +333,7 @@ impl Judge<'_> {
         fast: &Facts,
         committed: Option<&Plan>,
         findings: &mut Findings,
-    ) -> Result<(Vec<Change>, bool), Error> {
+    ) -> Result<(Vec<MetricChange>, bool), Error> {
         let after = match now.solved(&now.facts, committed)? {
             None => return Ok((Vec::new(), false)),
             Some(Answer::Plan(after)) => after,
@@ -379,8 +379,8 @@ impl Judge<'_> {
     }
 
     /// Tells a change in words.
-    fn said(&self, change: &Change) -> Finding {
-        let Change { metric, class, from_rps, to_rps, gears, before, after, allowed } = change;
+    fn said(&self, change: &MetricChange) -> Finding {
+        let MetricChange { metric, class, from_rps, to_rps, gears, before, after, allowed } = change;
         let (by, most) = match metric {
             Metric::Objective | Metric::Accuracy => (format!("{:+.4}", after - before), format!("{allowed:.4}")),
             _ => (format!("{:+.1} %", 100.0 * (after / before - 1.0)), format!("{:.1} %", 100.0 * allowed / before)),

@@ -25,7 +25,7 @@ use serde::Serialize;
 use crate::base::finding::{Code, Finding, Severity};
 
 pub use base::Revision;
-pub use compare::{Change, Metric};
+pub use compare::{Metric, MetricChange};
 pub use files::find;
 pub use judge::{remake, review};
 pub use manifest::{Allowance, Allowances, Manifest, ManifestFormat, Trial};
@@ -74,7 +74,7 @@ pub struct Entry {
     /// Whether it was solved again; plans by hand and of rooms that do not plan yet are only recomputed and tried.
     pub solved_again: bool,
     /// What is different, metric by metric.
-    pub changes: Vec<Change>,
+    pub changes: Vec<MetricChange>,
     /// Everything that was seen, worst first.
     pub findings: Vec<Finding>,
 }

@@ -22,7 +22,7 @@ impl Records {
     #[must_use]
     pub fn from_answers(answers: &Answers) -> Self {
         let variants = answers.variants.iter();
-        let of = |(name, of_variant): &(String, Vec<crate::profile::Answer>)| Record {
+        let of = |(name, of_variant): &(String, Vec<crate::profile::SampleAnswer>)| Record {
             name: name.clone(),
             right: of_variant.iter().zip(&answers.labels).map(|(answer, label)| answer.predicted == *label).collect(),
             certainty: of_variant.iter().map(|answer| f64::from(answer.certainty)).collect(),
