@@ -180,7 +180,7 @@ impl<'a> Ask<'a> {
             }
         }
         let Some(wanted) = self.problem.allowed_variants() else {
-            self.facts.do_one_task(&known)?;
+            self.facts.require_one_task(&known)?;
             return Ok(known);
         };
         let mut findings = Findings::default();
@@ -193,7 +193,7 @@ impl<'a> Ask<'a> {
         findings.or(())?;
         let used: Vec<String> = known.into_iter().filter(|name| wanted.contains(&name.as_str())).collect();
         if self.problem.stages().is_empty() {
-            self.facts.do_one_task(&used)?;
+            self.facts.require_one_task(&used)?;
         }
         Ok(used)
     }

@@ -230,7 +230,7 @@ impl Facts {
     ///
     /// # Errors
     /// A finding for each that none does.
-    pub fn know(&self, variants: &[String]) -> Result<(), Findings> {
+    pub fn require_variants(&self, variants: &[String]) -> Result<(), Findings> {
         let known: Vec<&str> = self.variants().map(|variant| variant.name.as_str()).collect();
         let mut findings = Findings::default();
         for name in variants.iter().filter(|name| !known.contains(&name.as_str())) {
@@ -245,7 +245,7 @@ impl Facts {
     ///
     /// # Errors
     /// A finding where their profiles are of different tasks.
-    pub fn do_one_task(&self, variants: &[String]) -> Result<(), Findings> {
+    pub fn require_one_task(&self, variants: &[String]) -> Result<(), Findings> {
         let of =
             self.profiles.iter().filter(|profile| variants.iter().any(|name| profile.document.variant(name).is_some()));
         let tasks: BTreeSet<&str> = of.map(|profile| profile.document.task.as_str()).collect();

@@ -12,7 +12,7 @@ use crate::optimize::{Allotment, Instance, Item, Objective};
 use crate::plan::law::estimate::Queue;
 use crate::problem::{InfAdapter, RoomSettings};
 
-use crate::rooms::candidates::Candidate;
+use crate::rooms::configurations::Configuration;
 use crate::rooms::variant_set::OnCores;
 use crate::rooms::{Freedom, Opened, Room, VariantSet};
 
@@ -22,7 +22,7 @@ pub struct InfAdapterRoom;
 
 impl Room for InfAdapterRoom {
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
-        Ok(Box::new(OnCores::new(ask, candidates)?))
+        Ok(Box::new(OnCores::new(ask, configurations)?))
     }
 
     fn freedoms(&self) -> &[Freedom] {
@@ -37,7 +37,7 @@ pub fn capacity(slope: f64, intercept: f64, factor: f64, cores: u32) -> f64 {
 }
 
 /// Returns the published way to run a variant on each number of cores: one worker a core, one call at a time.
-fn candidates(ask: &Ask<'_>, variant: &str) -> Result<Vec<Candidate>, Error> {
+fn configurations(ask: &Ask<'_>, variant: &str) -> Result<Vec<Configuration>, Error> {
     let problem = &ask.problem;
     let settings = match &problem.room {
         RoomSettings::VariantSet(settings) => settings.published.clone().unwrap_or_default(),
@@ -54,7 +54,7 @@ fn candidates(ask: &Ask<'_>, variant: &str) -> Result<Vec<Candidate>, Error> {
     });
     let (slope, intercept) = line(&measured.collect::<Vec<_>>());
     let cores = problem.inventory.min_cores_per_variant..=problem.core_budget();
-    let candidate = |n: u32| Candidate {
+    let configuration = |n: u32| Configuration {
         cores_each: 1,
         replicas: n,
         batch: 1,
@@ -63,8 +63,9 @@ fn candidates(ask: &Ask<'_>, variant: &str) -> Result<Vec<Candidate>, Error> {
         service: service.clone(),
         machine: None,
     };
-    let may_run = |candidate: &Candidate| candidate.capacity > 0.0 && ask.may_run(variant, candidate.cores());
-    Ok(cores.map(candidate).filter(may_run).collect())
+    let may_run =
+        |configuration: &Configuration| configuration.capacity > 0.0 && ask.may_run(variant, configuration.cores());
+    Ok(cores.map(configuration).filter(may_run).collect())
 }
 
 /// Fits slope and intercept by least squares.

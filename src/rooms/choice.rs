@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::candidates::Candidate;
 use super::change_cost::PoolsUp;
+use super::configurations::Configuration;
 use super::frontier::FrontierPoint;
 use crate::plan::Gear;
 
@@ -23,7 +23,7 @@ pub struct Choice {
     /// The pools that are up.
     pub(crate) pools: PoolsUp,
     /// Every lane's variant and how it runs; empty where replicas are devices.
-    pub(crate) lanes: Vec<(String, Candidate)>,
+    pub(crate) lanes: Vec<(String, Configuration)>,
 }
 
 impl Choice {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use super::candidates::Candidate;
 use super::change_cost::{PoolsUp, core_seconds, load_ms};
+use super::configurations::Configuration;
 use crate::base::units::{Millis, Rate, Share};
 use crate::facts::{Ask, Facts};
 use crate::optimize::few;
@@ -23,7 +23,7 @@ pub(crate) struct Decoded {
     /// The gear, but for the replicas of its pools.
     pub gear: Gear,
     /// Every lane's variant and how it runs.
-    pub lanes: Vec<(String, Candidate)>,
+    pub lanes: Vec<(String, Configuration)>,
 }
 
 /// Puts the gears together, at most as many as the goal allows: pools as large as any gear needs. What they claim of the
@@ -174,12 +174,12 @@ fn boot_ms(problem: &Problem, kind: Option<&str>) -> f64 {
     }
 }
 
-pub(crate) fn lane(variant: &str, candidate: &Candidate, share: f64) -> Lane {
+pub(crate) fn lane(variant: &str, configuration: &Configuration, share: f64) -> Lane {
     Lane {
         variant: variant.to_owned(),
-        pool: pool_name(variant, candidate),
-        batch: candidate.batch,
-        hold_ms: Millis::saturating(candidate.hold_ms),
+        pool: pool_name(variant, configuration),
+        batch: configuration.batch,
+        hold_ms: Millis::saturating(configuration.hold_ms),
         share: Some(Share::saturating(share)),
         queue_limit: None,
         drop_after_ms: None,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::candidates::Candidate;
+use super::configurations::Configuration;
 use crate::base::units::Usd;
 use crate::facts::Facts;
 use crate::optimize::fleet::FleetKind;
@@ -33,9 +33,9 @@ fn space(kind: &Machine) -> Space {
 }
 
 /// Returns the size of a variant's replicas by the facts of their kind of machine.
-pub(super) fn size(facts: &Facts, variant: &str, candidate: &Candidate) -> Size {
-    let memory = facts.measured(variant).memory_at(candidate.batch).0.get();
-    Size { cores: candidate.cores_each, memory: (memory * MEGABYTE).ceil() as u64, count: candidate.replicas }
+pub(super) fn size(facts: &Facts, variant: &str, configuration: &Configuration) -> Size {
+    let memory = facts.measured(variant).memory_at(configuration.batch).0.get();
+    Size { cores: configuration.cores_each, memory: (memory * MEGABYTE).ceil() as u64, count: configuration.replicas }
 }
 
 /// Machines with what they hold.
@@ -51,7 +51,7 @@ pub(super) struct Packing {
 
 impl Packing {
     /// Writes into a gear which replicas share a machine, and claims what that costs.
-    pub fn put_into(self, gear: &mut Gear) {
+    pub fn apply_to(self, gear: &mut Gear) {
         gear.claims.cost_usd_per_hour = Some(Usd::saturating(self.usd_per_hour));
         gear.claims.machines = self.machines;
         gear.packing = self.packed;
@@ -61,7 +61,7 @@ impl Packing {
 /// Packs the lanes of a gear onto as few machines of each kind as possible; `None` where stock does not suffice.
 ///
 /// `facts_of` are the facts that hold on each kind.
-pub(super) fn pack(problem: &Problem, facts_of: &[Facts], lanes: &[(String, Candidate)]) -> Option<Packing> {
+pub(super) fn pack(problem: &Problem, facts_of: &[Facts], lanes: &[(String, Configuration)]) -> Option<Packing> {
     let mut packing = Packing { packed: Vec::new(), machines: BTreeMap::new(), usd_per_hour: 0.0 };
     for (kind, facts) in problem.inventory.machines.iter().zip(facts_of) {
         let here: Vec<_> = lanes.iter().filter(|(_, way)| way.machine.as_ref() == Some(&kind.name)).collect();
@@ -87,21 +87,21 @@ pub(super) fn pack(problem: &Problem, facts_of: &[Facts], lanes: &[(String, Cand
 }
 
 /// Returns the pool of a variant that runs in one way.
-pub(super) fn pool(problem: &Problem, variant: &str, candidate: &Candidate) -> Pool {
+pub(super) fn pool(problem: &Problem, variant: &str, configuration: &Configuration) -> Pool {
     Pool {
-        name: pool_name(variant, candidate),
-        on: problem.inventory.kind(candidate.machine.as_deref()).part(candidate.cores_each),
-        machine: candidate.machine.clone(),
-        replicas: candidate.replicas,
+        name: pool_name(variant, configuration),
+        on: problem.inventory.kind(configuration.machine.as_deref()).part(configuration.cores_each),
+        machine: configuration.machine.clone(),
+        replicas: configuration.replicas,
         hosts: vec![variant.to_owned()],
     }
 }
 
 /// Returns the cores that ways to run variants take together; accelerators have none.
-pub(super) fn cores_of(problem: &Problem, ways: &[(String, Candidate)]) -> u32 {
-    let kind = |way: &Candidate| problem.inventory.kind(way.machine.as_deref()).family();
+pub(super) fn cores_of(problem: &Problem, ways: &[(String, Configuration)]) -> u32 {
+    let kind = |way: &Configuration| problem.inventory.kind(way.machine.as_deref()).family();
     let on_cores =
-        |(_, way): &&(String, Candidate)| matches!(kind(way), HardwareFamily::Cores | HardwareFamily::Machines);
+        |(_, way): &&(String, Configuration)| matches!(kind(way), HardwareFamily::Cores | HardwareFamily::Machines);
     ways.iter().filter(on_cores).map(|(_, way)| way.cores()).sum()
 }
 
@@ -111,9 +111,9 @@ pub(super) fn widen(pools: &mut BTreeMap<String, Pool>, pool: Pool) {
     known.replicas = known.replicas.max(pool.replicas);
 }
 
-pub(super) fn pool_name(variant: &str, candidate: &Candidate) -> String {
-    match &candidate.machine {
-        Some(kind) => format!("{variant}-{kind}-{}c", candidate.cores_each),
-        None => format!("{variant}-{}c", candidate.cores_each),
+pub(super) fn pool_name(variant: &str, configuration: &Configuration) -> String {
+    match &configuration.machine {
+        Some(kind) => format!("{variant}-{kind}-{}c", configuration.cores_each),
+        None => format!("{variant}-{}c", configuration.cores_each),
     }
 }

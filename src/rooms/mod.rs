@@ -8,10 +8,10 @@
 //! [`Room`] is what a planner has to be; everything below the arrow is written once over it. Each room is a folder.
 
 mod baselines;
-pub(crate) mod candidates;
 pub mod cascade;
 mod change_cost;
 mod choice;
+pub(crate) mod configurations;
 mod conflict;
 pub mod exits;
 mod explain;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::candidates::Candidate;
+use super::configurations::Configuration;
 use super::gears::{Decoded, lane, level_shares};
 use super::hardware::cores_of;
 use crate::base::units::{Accuracy, Factor, Rate, Share, Usd};
@@ -13,12 +13,12 @@ use crate::profile::Trust;
 /// Returns the gear in which these ways carry these parts of the load.
 pub(super) fn gear(
     ask: &Ask<'_>,
-    chosen: Vec<(String, Candidate, f64)>,
+    chosen: Vec<(String, Configuration, f64)>,
     load: f64,
     certificate: Certificate,
 ) -> Decoded {
     let mut lanes: Vec<Lane> = chosen.iter().map(|(name, way, quota)| lane(name, way, quota / load)).collect();
-    let chosen: Vec<(String, Candidate)> = chosen.into_iter().map(|(name, way, _)| (name, way)).collect();
+    let chosen: Vec<(String, Configuration)> = chosen.into_iter().map(|(name, way, _)| (name, way)).collect();
     level_shares(&mut lanes);
     let gear = Gear {
         up_to_rps: Rate::saturating(load),
@@ -33,7 +33,7 @@ pub(super) fn gear(
     Decoded { gear, lanes: chosen }
 }
 
-fn claims(ask: &Ask<'_>, lanes: &[Lane], chosen: &[(String, Candidate)], load: f64) -> Claims {
+fn claims(ask: &Ask<'_>, lanes: &[Lane], chosen: &[(String, Configuration)], load: f64) -> Claims {
     let share = |lane: &Lane| lane.share.map_or(0.0, f64::from);
     let queues: Vec<_> = lanes.iter().zip(chosen).map(|(lane, (_, way))| (share(lane), way.queue())).collect();
     let cores = cores_of(&ask.problem, chosen);

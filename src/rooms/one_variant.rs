@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::candidates::{Candidate, candidates};
+use super::configurations::{Configuration, configurations};
 use super::gears::{assemble, pools_up};
 use super::{Answer, Choice, Context, Frontiers, Opened, Planned, Room, explain, frontier, goal, one_stage, solve};
 use crate::base::codec::from_value;
@@ -24,7 +24,7 @@ struct OneVariant;
 impl Room for OneVariant {
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
         let variant = ask.variants()?.remove(0);
-        let ways = candidates(ask, &variant)?;
+        let ways = configurations(ask, &variant)?;
         Ok(Box::new(Ways { accuracy: ask.accuracy(&variant)?, part: ask.part(&variant), variant, ways, ask }))
     }
 }
@@ -35,14 +35,14 @@ struct Ways<'a> {
     variant: String,
     accuracy: f64,
     part: f64,
-    ways: Vec<Candidate>,
+    ways: Vec<Configuration>,
 }
 
 impl Ways<'_> {
     /// Returns the cheapest choice beyond so many cores that carries a load.
     fn cheapest(&self, load: f64, beyond: u32) -> Option<Choice> {
         let problem = &self.ask.problem;
-        let carries = |way: &&Candidate| way.cores() > beyond && self.part * way.capacity >= load;
+        let carries = |way: &&Configuration| way.cores() > beyond && self.part * way.capacity >= load;
         let way = self.ways.iter().find(carries).filter(|_| goal::is_accurate_enough(problem, self.accuracy))?;
         let objective = goal::value(problem, self.accuracy, f64::from(way.cores()) / problem.budget());
         let certificate =
@@ -70,7 +70,7 @@ impl Opened for Ways<'_> {
 
     fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
         let ask = self.ask.moved(problem.clone());
-        let highest = candidates(&ask, &self.variant)?.last().map_or(0.0, |way| self.part * way.capacity);
+        let highest = configurations(&ask, &self.variant)?.last().map_or(0.0, |way| self.part * way.capacity);
         Ok(if goal::is_accurate_enough(problem, self.accuracy) { highest.min(most) } else { 0.0 })
     }
 

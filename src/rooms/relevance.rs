@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::candidates::Candidate;
+use super::configurations::Configuration;
 use super::{Answer, Context, Room, solve};
 use crate::base::error::Error;
 use crate::facts::{Ask, Facts};
@@ -139,7 +139,7 @@ fn most_cores(problem: &Problem, device: &str) -> u32 {
 /// Tells whether a service time carries any load at all within the SLO, on as many replicas as there may be.
 fn carries(problem: &Problem, service: Service, cores: u32, batch: u32) -> bool {
     let replicas = problem.core_budget() / cores;
-    replicas > 0 && Candidate::new(service, cores, replicas, batch, &problem.slo).capacity > 0.0
+    replicas > 0 && Configuration::new(service, cores, replicas, batch, &problem.slo).capacity > 0.0
 }
 
 /// Tells whether the plan rests on one measured point of each variant alone, batch 1 on one core (InfAdapter as published).

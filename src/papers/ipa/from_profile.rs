@@ -22,7 +22,7 @@ use crate::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, Pic
 use crate::plan::{Certificate, Claims, Dispatch, Gear, Stage, pipeline_accuracy};
 use crate::problem::{Ipa, Problem, RoomSettings, Task};
 use crate::rooms;
-use crate::rooms::candidates::Candidate;
+use crate::rooms::configurations::Configuration;
 use crate::rooms::gears::{Decoded, assemble, lane, pools_up};
 use crate::rooms::{Opened, Planned, Room};
 
@@ -362,8 +362,8 @@ impl Program {
 /// Returns what the published program sees of a stage: every variant at its base cores, with `fixed` replicas where those are given.
 fn stage(ask: &Ask<'_>, task: &Task, (settings, fixed): (Ipa, Option<u32>), stage_ms: f64) -> Result<IpaStage, Error> {
     let facts = ask.facts.as_ref();
-    facts.know(&task.variants)?;
-    facts.do_one_task(&task.variants)?;
+    facts.require_variants(&task.variants)?;
+    facts.require_one_task(&task.variants)?;
     let mut variants = Vec::new();
     for name in &task.variants {
         let curve = facts.curve(name, "cpu").ok_or_else(|| not_measured(name, "any point on `cpu`"))?;
@@ -402,7 +402,7 @@ fn gear(problem: &Problem, facts: &Facts, range: &Range) -> Decoded {
     let mut lanes = Vec::new();
     let mut utilisation = BTreeMap::new();
     for (task, deployed) in problem.stages().iter().zip(&range.stages) {
-        let way = candidate(facts, deployed, range.from);
+        let way = configuration(facts, deployed, range.from);
         let lane = lane(&deployed.variant, &way, 1.0);
         utilisation.insert(lane.pool.clone(), Share::saturating(way.queue().utilisation(range.up_to)));
         stages.push(Stage {
@@ -440,10 +440,10 @@ fn gear(problem: &Problem, facts: &Facts, range: &Range) -> Decoded {
 }
 
 /// Returns how a stage runs: a batch is held for as long as it takes to fill at the lowest load, where that is longest.
-fn candidate(facts: &Facts, deployed: &Deployed, lowest_load: f64) -> Candidate {
+fn configuration(facts: &Facts, deployed: &Deployed, lowest_load: f64) -> Configuration {
     let cores_each = deployed.cores / deployed.replicas;
     let service = facts.curve(&deployed.variant, "cpu").and_then(|curve| curve.at(cores_each, deployed.batch));
-    let mut candidate = Candidate {
+    let mut configuration = Configuration {
         cores_each,
         replicas: deployed.replicas,
         batch: deployed.batch,
@@ -452,6 +452,6 @@ fn candidate(facts: &Facts, deployed: &Deployed, lowest_load: f64) -> Candidate 
         service: service.expect("the program only offers what was measured"),
         machine: None,
     };
-    candidate.capacity = candidate.queue().saturation_rps();
-    candidate
+    configuration.capacity = configuration.queue().saturation_rps();
+    configuration
 }

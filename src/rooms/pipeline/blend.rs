@@ -143,14 +143,14 @@ fn lanes(model: &Model<'_>, stage: usize, variant: usize, load: f64, part: u32) 
         }
         let responses = model.responses(way, share * load);
         let in_time = share * (1.0 - responses.in_time()) <= late + ROUNDING;
-        in_time.then(|| Lane { way: index, cost: f64::from(way.candidate.cores()), responses })
+        in_time.then(|| Lane { way: index, cost: f64::from(way.configuration.cores()), responses })
     };
     let mut all: Vec<Lane> = ways.filter_map(lane).collect();
     all.sort_by(|a, b| a.cost.total_cmp(&b.cost));
     let mut kept: Vec<Lane> = Vec::new();
     for lane in all {
         // Ways of other cores are other pools, and only those can be mixed with ways of the same variant.
-        let cores = |lane: &Lane| model.ways[stage][lane.way].candidate.cores_each;
+        let cores = |lane: &Lane| model.ways[stage][lane.way].configuration.cores_each;
         let beats = |other: &Lane| cores(other) == cores(&lane) && other.responses.no_later_than(&lane.responses);
         if !kept.iter().any(beats) {
             kept.push(lane);
@@ -161,7 +161,7 @@ fn lanes(model: &Model<'_>, stage: usize, variant: usize, load: f64, part: u32) 
 
 /// Tells whether two ways would share a pool: then nobody knows how long either waits.
 fn is_one_pool(one: &Way, other: &Way) -> bool {
-    one.variant == other.variant && one.candidate.cores_each == other.candidate.cores_each
+    one.variant == other.variant && one.configuration.cores_each == other.configuration.cores_each
 }
 
 fn clears(model: &Model<'_>, bar: &Bar<'_>, cost: f64, accuracy: f64) -> bool {
@@ -240,7 +240,7 @@ mod tests {
     fn everything(model: &Model<'_>, stage: usize, load: f64) -> Vec<Alternative<GridDistribution>> {
         let ways = &model.ways[stage];
         let accuracy = |index: usize| model.accuracies[stage][ways[index].variant];
-        let cost = |index: usize| f64::from(ways[index].candidate.cores());
+        let cost = |index: usize| f64::from(ways[index].configuration.cores());
         let alone = |index: usize| Alternative {
             accuracy: accuracy(index),
             cost: cost(index),

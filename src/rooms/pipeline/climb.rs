@@ -78,8 +78,8 @@ impl<'a> Model<'a> {
         let (problem, facts) = (ask.problem.as_ref(), ask.facts.as_ref());
         let mut accuracies = Vec::new();
         for stage in problem.stages() {
-            facts.know(&stage.variants)?;
-            facts.do_one_task(&stage.variants)?;
+            facts.require_variants(&stage.variants)?;
+            facts.require_one_task(&stage.variants)?;
             let of_stage = stage.variants.iter().map(|name| ask.accuracy(name));
             accuracies.push(of_stage.collect::<Result<Vec<f64>, _>>()?);
         }
@@ -104,7 +104,7 @@ impl<'a> Model<'a> {
     /// Leaves only ways with so many replicas.
     pub fn keep_replicas(&mut self, replicas: u32) {
         for ways in &mut self.ways {
-            ways.retain(|way| way.candidate.replicas == replicas);
+            ways.retain(|way| way.configuration.replicas == replicas);
         }
     }
 
@@ -231,8 +231,8 @@ impl<'a> Model<'a> {
     pub fn cores_of(&self, chosen: &Chosen) -> Vec<(String, u32)> {
         let of_lane = |(stage, way): (usize, &Way)| {
             let variant = &self.problem.stages()[stage].variants[way.variant];
-            let lane = (variant.clone(), way.candidate.clone());
-            let name = match &way.candidate.machine {
+            let lane = (variant.clone(), way.configuration.clone());
+            let name = match &way.configuration.machine {
                 Some(kind) => format!("{variant}-{kind}"),
                 None => variant.clone(),
             };
@@ -266,7 +266,7 @@ impl<'a> Model<'a> {
             let alternative = |(index, way): (usize, &Way)| {
                 let alternative = Alternative {
                     accuracy: accuracies[way.variant],
-                    cost: f64::from(way.candidate.cores()),
+                    cost: f64::from(way.configuration.cores()),
                     delay: self.responses(way, load),
                     blend: way.variant,
                 };
@@ -290,7 +290,7 @@ impl<'a> Model<'a> {
     /// Returns the fewest cores that the other stages can have.
     pub fn least_cost_beside(&self, stage: usize) -> f64 {
         let others = self.ways.iter().enumerate().filter(|(other, _)| *other != stage);
-        others.map(|(_, ways)| f64::from(ways.iter().map(|way| way.candidate.cores()).min().unwrap_or(0))).sum()
+        others.map(|(_, ways)| f64::from(ways.iter().map(|way| way.configuration.cores()).min().unwrap_or(0))).sum()
     }
 
     /// Returns the highest accuracy of the whole where a stage has this one and is this blend.

@@ -8,7 +8,7 @@ use super::ways::Way;
 use crate::base::units::{Rate, Share, Usd};
 use crate::plan::{Certificate, Claims, Dispatch, Gear, Stage, pipeline_accuracy};
 use crate::problem::Task;
-use crate::rooms::candidates::Candidate;
+use crate::rooms::configurations::Configuration;
 use crate::rooms::gears::{Decoded, lane};
 use crate::rooms::hardware::{cores_of, pool_name};
 
@@ -27,8 +27,8 @@ pub(super) fn gear(model: &Model<'_>, step: &Step) -> Decoded {
         let mut of_stage = Vec::new();
         for (way, share) in model.lanes(&step.chosen, index) {
             let variant = &task.variants[way.variant];
-            of_stage.push(lane(variant, &way.candidate, share));
-            lanes.push((variant.clone(), way.candidate.clone()));
+            of_stage.push(lane(variant, &way.configuration, share));
+            lanes.push((variant.clone(), way.configuration.clone()));
         }
         stages.push(Stage {
             name: task.name.clone(),
@@ -60,18 +60,18 @@ pub(super) fn gear(model: &Model<'_>, step: &Step) -> Decoded {
     };
     gear.claims.accuracy = pipeline_accuracy(&gear, problem, &model.ask.facts);
     if let Some(machines) = &model.machines {
-        machines.pack(problem, &lanes).put_into(&mut gear);
+        machines.pack(problem, &lanes).apply_to(&mut gear);
     }
     Decoded { gear, lanes }
 }
 
-fn claims(model: &Model<'_>, step: &Step, lanes: &[(String, Candidate)]) -> Claims {
+fn claims(model: &Model<'_>, step: &Step, lanes: &[(String, Configuration)]) -> Claims {
     let cores = cores_of(model.problem, lanes);
     let price = model.problem.inventory.price_usd_per_core_hour.get();
     let used = |(stage, task): (usize, &Task)| -> Vec<(String, Share)> {
         let lanes = model.lanes(&step.chosen, stage);
         let of = |(way, share): (&Way, f64)| {
-            let pool = pool_name(&task.variants[way.variant], &way.candidate);
+            let pool = pool_name(&task.variants[way.variant], &way.configuration);
             (pool, Share::saturating(way.flow().utilisation(share * step.up_to)))
         };
         lanes.map(of).collect()

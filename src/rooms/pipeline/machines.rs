@@ -10,7 +10,7 @@ use crate::optimize::fleet::shape::Shapes;
 use crate::optimize::fleet::{self, Best, FleetKind, Within, cost_of};
 use crate::optimize::pack::Size;
 use crate::problem::Problem;
-use crate::rooms::candidates::Candidate;
+use crate::rooms::configurations::Configuration;
 use crate::rooms::goal::objective;
 use crate::rooms::hardware::{self, Packing, facts_of_kinds, kinds, size};
 
@@ -35,7 +35,7 @@ impl OnMachines {
         let on = Self { kinds: kinds(problem), facts: of_kinds, classes: Vec::new(), shapes: Shapes::new(&[], &[]) };
         let classes = problem.stages().iter().zip(ways).flat_map(|(stage, ways)| {
             let on = &on;
-            ways.iter().map(move |way| on.class(problem, &stage.variants[way.variant], &way.candidate))
+            ways.iter().map(move |way| on.class(problem, &stage.variants[way.variant], &way.configuration))
         });
         let mut classes: Vec<(usize, Size)> = classes.collect();
         classes.sort_unstable_by_key(|(kind, size)| (*kind, size.cores, size.memory));
@@ -45,7 +45,7 @@ impl OnMachines {
     }
 
     /// Returns the kind of a way to run a variant, and the size of one replica.
-    fn class(&self, problem: &Problem, variant: &str, way: &Candidate) -> (usize, Size) {
+    fn class(&self, problem: &Problem, variant: &str, way: &Configuration) -> (usize, Size) {
         let kind = problem.inventory.machines.iter().position(|kind| way.machine.as_ref() == Some(&kind.name));
         let kind = kind.expect("every way is on a kind of the problem");
         (kind, Size { count: 0, ..size(&self.facts[kind], variant, way) })
@@ -70,7 +70,7 @@ impl OnMachines {
     }
 
     /// Packs the lanes of a gear.
-    pub fn pack(&self, problem: &Problem, lanes: &[(String, Candidate)]) -> Packing {
+    pub fn pack(&self, problem: &Problem, lanes: &[(String, Configuration)]) -> Packing {
         hardware::pack(problem, &self.facts, lanes).expect("only what packs is chosen")
     }
 
@@ -111,8 +111,10 @@ impl<'a> AtLoad<'a> {
             let able: Vec<usize> = able.collect();
             let alternative = |&index: &usize| {
                 let way = &ways[index];
-                let (class, replicas) =
-                    (on.class(model.problem, &task.variants[way.variant], &way.candidate), way.candidate.replicas);
+                let (class, replicas) = (
+                    on.class(model.problem, &task.variants[way.variant], &way.configuration),
+                    way.configuration.replicas,
+                );
                 let place = on.classes.iter().position(|other| *other == class).expect("all classes are there");
                 Alternative {
                     accuracy: accuracies[way.variant],

@@ -21,7 +21,7 @@ use super::{Choice, Freedom, Opened, Planned, Room};
 use crate::base::error::Error;
 use crate::facts::Ask;
 use crate::problem::{Problem, RoomSettings};
-use crate::rooms::candidates::Candidate;
+use crate::rooms::configurations::Configuration;
 use crate::rooms::gears::{Decoded, assemble, pools_up};
 use climb::{Chosen, Model, Step};
 
@@ -64,10 +64,12 @@ impl Opened for Model<'_> {
     }
 
     fn second_best(&self, best: &Choice, load: f64) -> Result<Option<Choice>, Error> {
-        let without = |(variant, way): &(String, Candidate)| {
+        let without = |(variant, way): &(String, Configuration)| {
             let mut model = self.clone();
             for (task, ways) in self.problem.stages().iter().zip(&mut model.ways) {
-                ways.retain(|other| task.variants[other.variant] != *variant || other.candidate.cores() != way.cores());
+                ways.retain(|other| {
+                    task.variants[other.variant] != *variant || other.configuration.cores() != way.cores()
+                });
             }
             model.best_of(load).map(|chosen| model.choice(chosen, load))
         };

@@ -5,7 +5,7 @@ use crate::facts::{Ask, not_measured};
 use crate::plan::law::flow::Flow;
 use crate::problem::{Machine, Problem, Task};
 use crate::profile::Curve;
-use crate::rooms::candidates::Candidate;
+use crate::rooms::configurations::Configuration;
 use crate::rooms::hardware::facts_of_kinds;
 
 /// Holds that are tried, as parts of the SLO: the load then decides which is best, and what is best at a load stays
@@ -22,12 +22,12 @@ pub(super) struct Way {
     /// Calls that a request makes here.
     pub calls: f64,
     /// How.
-    pub candidate: Candidate,
+    pub configuration: Configuration,
 }
 
 impl Way {
     pub fn flow(&self) -> Flow<'_> {
-        let Candidate { replicas, batch, hold_ms, service, .. } = &self.candidate;
+        let Configuration { replicas, batch, hold_ms, service, .. } = &self.configuration;
         Flow {
             service: &service.law,
             servers: *replicas,
@@ -46,8 +46,8 @@ pub(super) fn of_stage(ask: &Ask<'_>, stage: &Task) -> Result<Vec<Way>, Error> {
     let mut ways = Vec::new();
     for (variant, name) in stage.variants.iter().enumerate() {
         let part = ask.part(name);
-        let may_run = |candidate: &Candidate| ask.may_run(name, candidate.cores());
-        let way = |candidate: Candidate| Way { variant, part, calls: stage.calls.get(), candidate };
+        let may_run = |configuration: &Configuration| ask.may_run(name, configuration.cores());
+        let way = |configuration: Configuration| Way { variant, part, calls: stage.calls.get(), configuration };
         if !problem.inventory.rents_whole() {
             let curve = facts.curve(name, "cpu").ok_or_else(|| not_measured(name, "any point on `cpu`"))?;
             ways.extend(of_curve(problem, curve, problem.core_budget(), None).filter(may_run).map(way));
@@ -72,7 +72,7 @@ fn of_curve<'a>(
     curve: &'a Curve,
     all_cores: u32,
     kind: Option<&'a Machine>,
-) -> impl Iterator<Item = Candidate> + 'a {
+) -> impl Iterator<Item = Configuration> + 'a {
     let fits = move |(cores, _): &(u32, u32)| kind.is_none_or(|kind| *cores <= kind.cores);
     let spots = curve.usable().into_iter().filter(fits);
     spots.filter_map(|(cores, batch)| Some((cores, batch, curve.at(cores, batch)?))).flat_map(
@@ -82,7 +82,7 @@ fn of_curve<'a>(
             (fewest..=all_cores / cores).flat_map(move |replicas| {
                 let service = service.clone();
                 holds.clone().into_iter().map(move |hold_ms| {
-                    let mut candidate = Candidate {
+                    let mut configuration = Configuration {
                         cores_each: cores,
                         replicas,
                         batch,
@@ -91,8 +91,8 @@ fn of_curve<'a>(
                         service: service.clone(),
                         machine: kind.map(|kind| kind.name.clone()),
                     };
-                    candidate.capacity = candidate.queue().saturation_rps();
-                    candidate
+                    configuration.capacity = configuration.queue().saturation_rps();
+                    configuration
                 })
             })
         },

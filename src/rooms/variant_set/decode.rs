@@ -10,7 +10,7 @@ use crate::optimize::fill::{Ladder, Rung};
 use crate::plan::Certificate;
 
 use super::latency;
-use super::on_cores::{Candidates, Model};
+use super::on_cores::{Configurations, Model};
 use crate::rooms::Choice;
 use crate::rooms::gears::{Decoded, pools_up};
 use crate::rooms::one_stage;
@@ -18,7 +18,7 @@ use crate::rooms::one_stage;
 /// Returns a gear for every range of loads in (from, until], cut finer where fixed shares would give away accuracy.
 pub(super) fn gears(
     ask: &Ask<'_>,
-    candidates: Candidates,
+    configurations: Configurations,
     model: &Model,
     ladder: &Ladder<'_>,
     Range { start: from, end: until }: Range<f64>,
@@ -35,7 +35,7 @@ pub(super) fn gears(
                 return Err(Error::Solver { solver: "own search", message });
             }
             if problem.goal.wants_low_latency() {
-                let (tight, solution) = latency::least(ask, candidates, model, &solution, load)?;
+                let (tight, solution) = latency::least(ask, configurations, model, &solution, load)?;
                 let certificate = Certificate::new(solution.value, solution.value, format!("{METHOD}{THEN_LATENCY}"));
                 decoded.push(of_solution(ask, &tight, &solution, load, certificate));
             } else {
@@ -92,9 +92,9 @@ fn borders(rung: &Rung, from: f64, loss: f64) -> Vec<f64> {
 fn of_solution(ask: &Ask<'_>, model: &Model, solution: &Solution, load: f64, certificate: Certificate) -> Decoded {
     let mut chosen = Vec::new();
     for (index, &cores) in solution.cores.iter().enumerate().filter(|(_, cores)| **cores > 0) {
-        let found = model.candidates[index].iter().find(|candidate| candidate.cores() == cores);
-        let candidate = found.expect("the program only offers candidates");
-        chosen.push((model.instance.items[index].name.clone(), candidate.clone(), solution.quotas[index]));
+        let found = model.configurations[index].iter().find(|configuration| configuration.cores() == cores);
+        let configuration = found.expect("the program only offers configurations");
+        chosen.push((model.instance.items[index].name.clone(), configuration.clone(), solution.quotas[index]));
     }
     one_stage::gear(ask, chosen, load, certificate)
 }

@@ -3,7 +3,7 @@
 //! That is the shortest SLO that some plan keeps at the load, found by bisection; every step is an exact solution. Every
 //! lane then keeps it, and so does their mixture.
 
-use super::on_cores::{Candidates, Model};
+use super::on_cores::{Configurations, Model};
 use crate::base::error::Error;
 use crate::base::units::{Accuracy, Millis};
 use crate::facts::Ask;
@@ -20,7 +20,7 @@ const STEPS: usize = 14;
 /// As [`Model::new`].
 pub(super) fn least(
     ask: &Ask<'_>,
-    candidates: Candidates,
+    configurations: Configurations,
     model: &Model,
     solution: &Solution,
     load: f64,
@@ -43,7 +43,7 @@ pub(super) fn least(
     for _ in 0..STEPS {
         let middle = 0.5 * (low + high);
         moved.slo.latency_ms = Millis::saturating(middle);
-        let mut tight = Model::new(&ask.moved(moved.clone()), candidates)?;
+        let mut tight = Model::new(&ask.moved(moved.clone()), configurations)?;
         let kept = at_load::solve(&tight.instance, load);
         tight.instance = Instance { items: tight.instance.items, ..model.instance.clone() };
         match kept.and_then(|kept| tight.instance.evaluate(&kept.cores, load)) {

@@ -19,7 +19,7 @@ use crate::optimize::fleet::mix::{FleetItem, Mix, Squad, worth_keeping};
 use crate::optimize::fleet::{self, Best, NO_LEVELS, Within};
 use crate::plan::Certificate;
 use crate::problem::{Machine, Problem};
-use crate::rooms::candidates::Candidate;
+use crate::rooms::configurations::Configuration;
 use crate::rooms::gears::{Decoded, assemble, pools_up};
 use crate::rooms::hardware::{facts_of_kinds, kinds, pack, size};
 use crate::rooms::{Choice, Opened, Planned, goal, one_stage};
@@ -41,8 +41,8 @@ pub(super) struct OnMachines<'a> {
     problem: &'a Problem,
     /// The facts that hold on each kind.
     facts: Vec<Facts>,
-    /// For each item its variant and the candidates that its options stand for.
-    items: Vec<(String, Vec<Candidate>)>,
+    /// For each item its variant and the configurations that its options stand for.
+    items: Vec<(String, Vec<Configuration>)>,
     mix: Mix,
     objective: Objective,
 }
@@ -63,10 +63,10 @@ impl<'a> OnMachines<'a> {
                 is_known |= facts.curve(name, &kind.device).is_some();
                 let mut ways = ways(problem, facts, kind, name, part);
                 ways.retain(|(_, way)| ask.may_run(name, way.cores()));
-                let (squads, candidates): (Vec<Squad>, Vec<Candidate>) = ways.into_iter().unzip();
+                let (squads, configurations): (Vec<Squad>, Vec<Configuration>) = ways.into_iter().unzip();
                 if !squads.is_empty() {
                     options.push(FleetItem { accuracy, kind: index, options: squads });
-                    items.push((name.clone(), candidates));
+                    items.push((name.clone(), configurations));
                 }
             }
             if !is_known {
@@ -253,15 +253,15 @@ impl<'a> OnMachines<'a> {
         let (_, quotas) = self.mix.evaluate(&found.choice, load).expect("it carries the load");
         let mut chosen = Vec::new();
         for (index, &pick) in found.choice.iter().enumerate().filter(|(_, pick)| **pick > 0) {
-            let (variant, candidates) = &self.items[index];
-            chosen.push((variant.clone(), candidates[pick - 1].clone(), quotas[index]));
+            let (variant, configurations) = &self.items[index];
+            chosen.push((variant.clone(), configurations[pick - 1].clone(), quotas[index]));
         }
         // A variant that is given nothing to do is not brought up.
         chosen.retain(|(_, _, quota)| *quota > 0.0);
         let certificate = Certificate::new(found.value, found.value, METHOD.to_owned());
         let mut decoded = one_stage::gear(self.ask, chosen, load, certificate);
         let packing = pack(self.problem, &self.facts, &decoded.lanes).expect("only what packs is chosen");
-        packing.put_into(&mut decoded.gear);
+        packing.apply_to(&mut decoded.gear);
         decoded
     }
 }
@@ -282,7 +282,7 @@ impl Opened for OnMachines<'_> {
     }
 
     fn second_best(&self, best: &Choice, load: f64) -> Result<Option<Choice>, Error> {
-        let item_of = |(variant, way): &(String, Candidate)| {
+        let item_of = |(variant, way): &(String, Configuration)| {
             self.items.iter().enumerate().find_map(|(item, (name, ways))| {
                 let pick = ways.iter().position(|other| other == way).filter(|_| name == variant)?;
                 Some((item, pick + 1))
@@ -306,22 +306,22 @@ impl Opened for OnMachines<'_> {
     }
 }
 
-/// Returns what may run of a variant on a kind, with the candidates.
-fn ways(problem: &Problem, facts: &Facts, kind: &Machine, variant: &str, part: f64) -> Vec<(Squad, Candidate)> {
+/// Returns what may run of a variant on a kind, with the configurations.
+fn ways(problem: &Problem, facts: &Facts, kind: &Machine, variant: &str, part: f64) -> Vec<(Squad, Configuration)> {
     let Some(curve) = facts.curve(variant, &kind.device) else { return Vec::new() };
     let highest = problem.workload.max_rps.get();
     let usable: Vec<(u32, u32)> = curve.usable().into_iter().filter(|(cores, _)| *cores <= kind.cores).collect();
     let of_spot = |(cores, batch): (u32, u32)| {
-        let mut ways: Vec<(Squad, Candidate)> = Vec::new();
+        let mut ways: Vec<(Squad, Configuration)> = Vec::new();
         let Some(service) = curve.at(cores, batch) else { return ways };
         let fewest = problem.inventory.min_cores_per_variant.div_ceil(cores).max(1);
         for replicas in fewest..=kind.all_cores() / cores {
-            let mut candidate = Candidate::new(service.clone(), cores, replicas, batch, &problem.slo);
-            candidate.capacity *= part;
-            candidate.machine = Some(kind.name.clone());
-            let squad = Squad { size: size(facts, variant, &candidate), capacity: candidate.capacity };
-            let is_enough = candidate.capacity >= highest * (1.0 + ROUNDING);
-            ways.push((squad, candidate));
+            let mut configuration = Configuration::new(service.clone(), cores, replicas, batch, &problem.slo);
+            configuration.capacity *= part;
+            configuration.machine = Some(kind.name.clone());
+            let squad = Squad { size: size(facts, variant, &configuration), capacity: configuration.capacity };
+            let is_enough = configuration.capacity >= highest * (1.0 + ROUNDING);
+            ways.push((squad, configuration));
             if is_enough {
                 break;
             }

@@ -16,7 +16,7 @@ mod on_cores;
 use super::{Freedom, Opened, Room};
 use crate::base::error::Error;
 use crate::facts::Ask;
-use crate::rooms::candidates::candidates;
+use crate::rooms::configurations::configurations;
 
 pub(crate) use on_cores::OnCores;
 
@@ -27,7 +27,7 @@ pub struct VariantSet;
 impl Room for VariantSet {
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
         if !ask.problem.inventory.rents_whole() {
-            Ok(Box::new(OnCores::new(ask, candidates)?))
+            Ok(Box::new(OnCores::new(ask, configurations)?))
         } else {
             Ok(Box::new(machines::OnMachines::new(ask)?))
         }

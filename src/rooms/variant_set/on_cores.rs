@@ -7,52 +7,52 @@ use crate::facts::Ask;
 use crate::optimize::fill::{Ladder, at_load};
 use crate::optimize::{Instance, Item, Objective, Solution};
 use crate::problem::Problem;
-use crate::rooms::candidates::Candidate;
+use crate::rooms::configurations::Configuration;
 use crate::rooms::gears::assemble;
 use crate::rooms::{Choice, Opened, Planned, goal};
 
 /// A problem with its facts worked in: what each variant can carry, and how.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
-    /// For each variant its candidates, by cores.
-    pub candidates: Vec<Vec<Candidate>>,
+    /// For each variant its configurations, by cores.
+    pub configurations: Vec<Vec<Configuration>>,
     /// The integer program with nothing running.
     pub instance: Instance,
 }
 
 impl Model {
-    pub fn new(ask: &Ask<'_>, candidates: Candidates) -> Result<Self, Error> {
+    pub fn new(ask: &Ask<'_>, configurations: Configurations) -> Result<Self, Error> {
         let (mut items, mut all) = (Vec::new(), Vec::new());
         for name in ask.variants()? {
-            let mut of_variant = candidates(ask, &name)?;
+            let mut of_variant = configurations(ask, &name)?;
             of_variant.iter_mut().for_each(|way| way.capacity *= ask.part(&name));
             items.push(Item {
                 accuracy: ask.accuracy(&name)?,
                 load_time: ask.load_time_ms(&name)?,
                 current_cores: 0,
-                options: of_variant.iter().map(Candidate::allotment).collect(),
+                options: of_variant.iter().map(Configuration::allotment).collect(),
                 name,
             });
             all.push(of_variant);
         }
         let instance = Instance { items, budget: ask.problem.core_budget(), objective: goal::objective(&ask.problem) };
-        Ok(Self { candidates: all, instance })
+        Ok(Self { configurations: all, instance })
     }
 }
 
 /// Tells how a variant may run, increasing in cores and in capacity.
-pub(crate) type Candidates = fn(&Ask<'_>, &str) -> Result<Vec<Candidate>, Error>;
+pub(crate) type Configurations = fn(&Ask<'_>, &str) -> Result<Vec<Configuration>, Error>;
 
 /// The room with an ask worked in.
 pub(crate) struct OnCores<'a> {
     ask: &'a Ask<'a>,
-    candidates: Candidates,
+    configurations: Configurations,
     model: Model,
 }
 
 impl<'a> OnCores<'a> {
-    pub fn new(ask: &'a Ask<'a>, candidates: Candidates) -> Result<Self, Error> {
-        Ok(Self { ask, candidates, model: Model::new(ask, candidates)? })
+    pub fn new(ask: &'a Ask<'a>, configurations: Configurations) -> Result<Self, Error> {
+        Ok(Self { ask, configurations, model: Model::new(ask, configurations)? })
     }
 
     /// Returns the integer program beside what serves a load now.
@@ -86,7 +86,7 @@ impl Opened for OnCores<'_> {
         for until in self.ranges() {
             let instance = self.instance_at(until);
             let ladder = Ladder::between(carried, until, &instance);
-            gears.extend(decode::gears(self.ask, self.candidates, &self.model, &ladder, carried..until)?);
+            gears.extend(decode::gears(self.ask, self.configurations, &self.model, &ladder, carried..until)?);
             carried = ladder.max_load().min(until);
             if carried < until * (1.0 - ROUNDING) {
                 return Ok(Planned::NotCarried);
@@ -96,7 +96,7 @@ impl Opened for OnCores<'_> {
     }
 
     fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
-        let model = Model::new(&self.ask.moved(problem.clone()), self.candidates)?;
+        let model = Model::new(&self.ask.moved(problem.clone()), self.configurations)?;
         Ok(Ladder::between(0.0, most, &model.instance).max_load())
     }
 
@@ -105,7 +105,7 @@ impl Opened for OnCores<'_> {
     }
 
     fn second_best(&self, best: &Choice, load: f64) -> Result<Option<Choice>, Error> {
-        let without = |(variant, way): &(String, Candidate)| {
+        let without = |(variant, way): &(String, Configuration)| {
             let mut instance = self.instance_at(load);
             let item = instance.items.iter_mut().find(|item| item.name == *variant)?;
             item.options.retain(|option| option.cores != way.cores());

@@ -11,7 +11,7 @@ use crate::profile::Service;
 
 /// A way to run a variant: so many replicas of so many cores, with a batch rule.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Candidate {
+pub(crate) struct Configuration {
     /// Cores of one replica.
     pub cores_each: u32,
     /// Replicas.
@@ -28,7 +28,7 @@ pub(crate) struct Candidate {
     pub machine: Option<String>,
 }
 
-impl Candidate {
+impl Configuration {
     pub(crate) fn cores(&self) -> u32 {
         self.cores_each * self.replicas
     }
@@ -46,9 +46,9 @@ impl Candidate {
     /// The hold is the mean service time ÷ replicas: at saturation that is the time in which a batch fills.
     pub(crate) fn new(service: Service, cores_each: u32, replicas: u32, batch: u32, slo: &Slo) -> Self {
         let hold_ms = if batch > 1 { service.law.mean_ms() / f64::from(replicas) } else { 0.0 };
-        let mut candidate = Self { cores_each, replicas, batch, hold_ms, capacity: 0.0, service, machine: None };
-        candidate.capacity = candidate.queue().capacity_rps(slo);
-        candidate
+        let mut configuration = Self { cores_each, replicas, batch, hold_ms, capacity: 0.0, service, machine: None };
+        configuration.capacity = configuration.queue().capacity_rps(slo);
+        configuration
     }
 }
 
@@ -56,7 +56,7 @@ impl Candidate {
 ///
 /// Only (cores, batch) pairs enter that were measured, or filled in from the family's surface where the profile has holes;
 /// a replica never has more cores than were measured.
-pub(crate) fn candidates(ask: &Ask<'_>, variant: &str) -> Result<Vec<Candidate>, Error> {
+pub(crate) fn configurations(ask: &Ask<'_>, variant: &str) -> Result<Vec<Configuration>, Error> {
     let problem = &ask.problem;
     let curve = ask.facts.curve(variant, "cpu").ok_or_else(|| not_measured(variant, "any point on `cpu`"))?;
     let budget = problem.core_budget();
@@ -67,19 +67,19 @@ pub(crate) fn candidates(ask: &Ask<'_>, variant: &str) -> Result<Vec<Candidate>,
         .filter(|(cores, _, replicas)| cores * replicas >= problem.inventory.min_cores_per_variant)
         .filter(|(cores, _, replicas)| ask.may_run(variant, cores * replicas))
         .collect();
-    let mut all: Vec<Candidate> = ways
+    let mut all: Vec<Configuration> = ways
         .into_par_iter()
         .filter_map(|(cores, batch, replicas)| {
             let service = curve.at(cores, batch)?;
-            Some(Candidate::new(service, cores, replicas, batch, &problem.slo))
+            Some(Configuration::new(service, cores, replicas, batch, &problem.slo))
         })
         .collect();
     // Fewer cores first; among equals the larger capacity, then the simpler way.
     all.sort_by(|a, b| (a.cores().cmp(&b.cores())).then(b.capacity.total_cmp(&a.capacity)).then(a.batch.cmp(&b.batch)));
-    let mut kept: Vec<Candidate> = Vec::new();
-    for candidate in all {
-        if candidate.capacity > kept.last().map_or(0.0, |best| best.capacity) {
-            kept.push(candidate);
+    let mut kept: Vec<Configuration> = Vec::new();
+    for configuration in all {
+        if configuration.capacity > kept.last().map_or(0.0, |best| best.capacity) {
+            kept.push(configuration);
         }
     }
     Ok(kept)
