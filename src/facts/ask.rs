@@ -62,27 +62,14 @@ impl<'a> Ask<'a> {
     /// Returns what a problem asks of these facts. This is the one door at which a risk is worked in.
     #[must_use]
     pub fn new(problem: &'a Problem, facts: &'a Facts) -> Self {
+        let (problem, facts, margin) = match AtRisk::of(problem, facts) {
+            None => (Cow::Borrowed(problem), Cow::Borrowed(facts), None),
+            Some(AtRisk { problem, facts, peak_factor, latency_factors }) => {
+                (Cow::Owned(problem), Cow::Owned(facts), Some(Margin { peak_factor, latency_factors }))
+            }
+        };
         let (parts, running) = (Cow::Owned(Parts::new()), Cow::Owned(Vec::new()));
-        match AtRisk::of(problem, facts) {
-            None => Self {
-                problem: Cow::Borrowed(problem),
-                facts: Cow::Borrowed(facts),
-                parts,
-                running,
-                margin: None,
-                limit: None,
-                only: None,
-            },
-            Some(AtRisk { problem, facts, peak_factor, latency_factors }) => Self {
-                problem: Cow::Owned(problem),
-                facts: Cow::Owned(facts),
-                parts,
-                running,
-                margin: Some(Margin { peak_factor, latency_factors }),
-                limit: None,
-                only: None,
-            },
-        }
+        Self { problem, facts, parts, running, margin, limit: None, only: None }
     }
 
     /// Returns the same with only these parts of the variants' capacities.

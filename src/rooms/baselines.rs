@@ -18,7 +18,7 @@
 
 use std::time::Duration;
 
-use super::gears::merged;
+use super::gears::{best_of, merged};
 use super::{Cascades, Freedom, Planned, Room};
 use crate::base::error::Error;
 use crate::base::units::{Accuracy, Millis, Rate, Share};
@@ -342,7 +342,7 @@ impl Maker<'_> {
         if !carries && !self.rules.overloaded {
             return Ok(Vec::new());
         }
-        Ok(self.together("ms+", ends.into_iter().filter_map(|end| best_at(&plans, end)).collect()))
+        Ok(self.together("ms+", ends.into_iter().filter_map(|end| best_of(&plans, end)).collect()))
     }
 
     /// The room `cascade` on the same hardware, with one gear.
@@ -407,18 +407,6 @@ impl Maker<'_> {
         let plan = Plan { gears, placement, transfers: Vec::new(), ..self.plan.clone() };
         vec![Baseline { name: name.to_owned(), plan, controller: Controller::Switch }]
     }
-}
-
-/// Returns the gear that is worth most among those of some plans that carry a load, with its plan.
-fn best_at(plans: &[Plan], end: f64) -> Option<(f64, &Plan, usize)> {
-    let value = |plan: &Plan, gear: usize| {
-        plan.gears[gear].certificate.as_ref().map_or(f64::NEG_INFINITY, |proof| proof.objective)
-    };
-    let carry = plans.iter().filter_map(|plan| {
-        let gear = plan.gears.iter().position(|gear| gear.up_to_rps.get() >= end)?;
-        Some((end, plan, gear))
-    });
-    carry.reduce(|best, next| if value(next.1, next.2) > value(best.1, best.2) { next } else { best })
 }
 
 /// Returns the rule of Kubernetes' horizontal pod autoscaler.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::change_cost::PoolsUp;
 use super::configurations::Configuration;
 use super::frontier::FrontierPoint;
+use super::goal;
 use crate::plan::Gear;
+use crate::problem::Problem;
 
 /// What runs at one load: the gear, how good it is, and what it costs.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +33,11 @@ impl Choice {
     #[must_use]
     pub fn cores(&self) -> u32 {
         self.gear.claims.cores.unwrap_or(0)
+    }
+
+    /// Returns the part of everything there is that it takes: by price where machines are rented whole, else by cores.
+    pub(crate) fn used(&self, problem: &Problem) -> f64 {
+        goal::part(problem, self.usd_per_hour.unwrap_or_else(|| f64::from(self.cores())))
     }
 
     /// Returns the machines of each kind, where they are rented whole.

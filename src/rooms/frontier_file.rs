@@ -121,10 +121,21 @@ impl Frontiers {
         let mut choices = Vec::new();
         let own = room.open(&ask)?;
         let published = paper.map(|paper| left_out(paper.open(&ask))).transpose()?.flatten();
+        let rivals = Rival::all(room, &ask)?;
+        let without = rivals.iter().map(|rival| room.open(&rival.ask)).collect::<Result<Vec<_>, _>>()?;
         for &load in loads {
-            let of_room = own.frontier(load)?.into_iter().map(|choice| (Chooser::Frontier, choice));
-            let rivals = rivals(room, published.as_deref(), &ask, load)?;
-            choices.extend(of_room.chain(rivals).map(|(by, choice)| FrontierChoice {
+            let mut found: Vec<(Chooser, Choice)> =
+                own.frontier(load)?.into_iter().map(|choice| (Chooser::Frontier, choice)).collect();
+            if let Some(theirs) = published.as_ref().map(|published| left_out(published.frontier(load))).transpose()? {
+                found.extend(theirs.into_iter().flatten().map(|choice| (Chooser::Published, choice)));
+            }
+            let mut theirs = Vec::new();
+            for (rival, opened) in rivals.iter().zip(&without) {
+                theirs.extend(rival.choice(opened.frontier(load)?));
+            }
+            theirs.extend(ms_plus(own.as_ref(), &ask.problem, &theirs));
+            found.extend(theirs);
+            choices.extend(found.into_iter().map(|(by, choice)| FrontierChoice {
                 load_rps: Rate::saturating(load),
                 by,
                 cores: choice.cores(),
@@ -181,26 +192,60 @@ impl Frontiers {
     }
 }
 
-/// Returns what the room chooses with one of its freedoms taken away, and what its paper chooses.
-fn rivals(
-    room: &dyn Room,
-    published: Option<&dyn Opened>,
-    ask: &Ask<'_>,
-    load: f64,
-) -> Result<Vec<(Chooser, Choice)>, Error> {
-    let mut found = Vec::new();
-    if let Some(choices) = published.map(|published| left_out(published.frontier(load))).transpose()?.flatten() {
-        found.extend(choices.into_iter().map(|choice| (Chooser::Published, choice)));
-    }
-    for freedom in room.freedoms() {
-        match freedom {
-            Freedom::Variants => found.extend(of_single_variants(room, ask, load)?),
-            Freedom::StageVariants => found.extend(of_one_variant_a_stage(room, ask, load)?),
-            Freedom::Replicas => found.extend(of_fixed_replicas(room, ask, load)?),
-            Freedom::Exits => {}
+/// A rival that chooses at every load from a frontier of its own.
+struct Rival<'a> {
+    by: Chooser,
+    ask: Ask<'a>,
+    /// Takes the most accurate choice; else the cheapest.
+    most_accurate: bool,
+}
+
+impl<'a> Rival<'a> {
+    /// Returns the room's own planner with each of its freedoms taken away in turn.
+    ///
+    /// # Errors
+    /// A finding where a variant was not measured.
+    fn all(room: &dyn Room, ask: &'a Ask<'a>) -> Result<Vec<Self>, Error> {
+        let cheapest = |by, ask| Self { by, ask, most_accurate: false };
+        let mut all = Vec::new();
+        for freedom in room.freedoms() {
+            match freedom {
+                Freedom::Variants => {
+                    let alone = |variant| cheapest(Chooser::Single, ask.only(&[variant]));
+                    all.extend(ask.variants()?.into_iter().map(alone));
+                }
+                Freedom::StageVariants => {
+                    for (by, most) in [(Chooser::Fa2Low, false), (Chooser::Fa2High, true)] {
+                        all.push(cheapest(by, ask.only(&one_a_stage(ask, &ask.problem, most)?)));
+                    }
+                }
+                Freedom::Replicas => all.extend(RIM_REPLICAS.map(|replicas| Self {
+                    by: Chooser::Rim,
+                    ask: ask.moved(with_replicas(&ask.problem, replicas)),
+                    most_accurate: true,
+                })),
+                Freedom::Exits => {}
+            }
         }
+        Ok(all)
     }
-    Ok(found)
+
+    /// Returns its choice on a frontier, which is the cheapest first.
+    fn choice(&self, frontier: Vec<Choice>) -> Option<(Chooser, Choice)> {
+        let mut frontier = frontier.into_iter();
+        let choice = if self.most_accurate { frontier.next_back() } else { frontier.next() };
+        choice.map(|choice| (self.by, choice))
+    }
+}
+
+/// Returns of the single variants the one that is best by the goal of a room that was opened.
+fn ms_plus(own: &dyn Opened, problem: &Problem, rivals: &[(Chooser, Choice)]) -> Option<(Chooser, Choice)> {
+    let single = |(by, choice): &&(Chooser, Choice)| {
+        *by == Chooser::Single && goal::is_accurate_enough(problem, choice.accuracy)
+    };
+    let valued = rivals.iter().filter(single).map(|(_, choice)| (own.worth(choice), choice));
+    let best = valued.reduce(|best, next| if next.0 > best.0 { next } else { best });
+    best.map(|(_, choice)| (Chooser::MsPlus, choice.clone()))
 }
 
 /// Returns nothing where a paper has no answer: its model rests on points that not every profile has, and knows some goals only.
@@ -210,49 +255,4 @@ fn left_out<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
         Err(Error::Input(_) | Error::Unsupported { .. }) => Ok(None),
         Err(other) => Err(other),
     }
-}
-
-fn frontier_of(room: &dyn Room, ask: &Ask<'_>, asked: Problem, load: f64) -> Result<Vec<Choice>, Error> {
-    let ask = ask.moved(asked);
-    room.open(&ask)?.frontier(load)
-}
-
-/// Each variant alone on the cheapest hardware, and of those the one that is best by the goal.
-fn of_single_variants(room: &dyn Room, ask: &Ask<'_>, load: f64) -> Result<Vec<(Chooser, Choice)>, Error> {
-    let own = room.open(ask)?;
-    let (mut singles, mut best): (Vec<Choice>, Option<(f64, Choice)>) = (Vec::new(), None);
-    for variant in ask.variants()? {
-        let alone = ask.only(&[variant]);
-        let cheapest = room.open(&alone)?.frontier(load)?.into_iter().next();
-        if let Some(choice) = cheapest {
-            let value = own.worth(&choice);
-            let is_enough = goal::is_accurate_enough(&ask.problem, choice.accuracy);
-            if is_enough && best.as_ref().is_none_or(|(known, _)| value > *known) {
-                best = Some((value, choice.clone()));
-            }
-            singles.push(choice);
-        }
-    }
-    let singles = singles.into_iter().map(|choice| (Chooser::Single, choice));
-    Ok(singles.chain(best.map(|(_, choice)| (Chooser::MsPlus, choice))).collect())
-}
-
-fn of_one_variant_a_stage(room: &dyn Room, ask: &Ask<'_>, load: f64) -> Result<Vec<(Chooser, Choice)>, Error> {
-    let mut found = Vec::new();
-    for (chooser, most) in [(Chooser::Fa2Low, false), (Chooser::Fa2High, true)] {
-        let fixed = ask.only(&one_a_stage(ask, &ask.problem, most)?);
-        let cheapest = room.open(&fixed)?.frontier(load)?.into_iter().next();
-        found.extend(cheapest.map(|choice| (chooser, choice)));
-    }
-    Ok(found)
-}
-
-fn of_fixed_replicas(room: &dyn Room, ask: &Ask<'_>, load: f64) -> Result<Vec<(Chooser, Choice)>, Error> {
-    let mut found = Vec::new();
-    for replicas in RIM_REPLICAS {
-        let most_accurate =
-            frontier_of(room, ask, with_replicas(&ask.problem, replicas), load)?.into_iter().next_back();
-        found.extend(most_accurate.map(|choice| (Chooser::Rim, choice)));
-    }
-    Ok(found)
 }

@@ -219,3 +219,15 @@ pub(super) fn merged(parts: &[(f64, &Plan, usize)]) -> (Vec<Pool>, Vec<Gear>) {
     }
     (pools.into_values().collect(), gears)
 }
+
+/// Returns the gear that is worth most among those of some plans that carry a load, with its plan.
+pub(super) fn best_of(plans: &[Plan], end: f64) -> Option<(f64, &Plan, usize)> {
+    let value = |plan: &Plan, gear: usize| {
+        plan.gears[gear].certificate.as_ref().map_or(f64::NEG_INFINITY, |proof| proof.objective)
+    };
+    let carry = plans.iter().filter_map(|plan| {
+        let gear = plan.gears.iter().position(|gear| gear.up_to_rps.get() >= end)?;
+        Some((end, plan, gear))
+    });
+    carry.reduce(|best, next| if value(next.1, next.2) > value(best.1, best.2) { next } else { best })
+}

@@ -30,6 +30,12 @@ pub(super) fn objective(problem: &Problem) -> Objective {
     }
 }
 
+/// Returns a cost, dollars an hour where machines are rented whole and else cores, as a part of all that the goal may spend.
+pub(crate) fn part(problem: &Problem, cost: f64) -> f64 {
+    let budget = problem.budget();
+    if budget > 0.0 { cost / budget } else { 0.0 }
+}
+
 /// Returns what an accuracy is worth that takes a part of everything there is, without what loading costs.
 pub(crate) fn value(problem: &Problem, accuracy: f64, used: f64) -> f64 {
     match problem.goal.valued_as() {

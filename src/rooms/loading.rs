@@ -9,7 +9,7 @@
 //!
 //! Exact at every load at which some case changes its gear, since the room's own answers are.
 
-use super::gears::{merged, switch_rule};
+use super::gears::{best_of, merged, switch_rule};
 use super::{Planned, Room};
 use crate::base::error::Error;
 use crate::base::units::Rate;
@@ -91,17 +91,9 @@ fn best_of_cases(
     ends.retain(|end| *end > loads.start);
     ends.sort_by(f64::total_cmp);
     ends.dedup();
-    let best = ends.into_iter().map(|end| best_at(&plans, end)).collect::<Option<Vec<_>>>();
-    Ok(best.filter(|best| !best.is_empty()))
-}
-
-fn best_at(plans: &[Plan], end: f64) -> Option<BestGear> {
-    let carry = plans.iter().filter_map(|plan| {
-        let gear = plan.gears.iter().position(|gear| gear.up_to_rps.get() >= end)?;
-        Some((plan.gears[gear].certificate.as_ref()?.objective, plan, gear))
-    });
-    let (_, plan, gear) = carry.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
-    Some((end, plan.clone(), gear))
+    let best = ends.into_iter().map(|end| best_of(&plans, end)).collect::<Option<Vec<_>>>();
+    let owned = |(end, plan, gear): (f64, &Plan, usize)| (end, plan.clone(), gear);
+    Ok(best.filter(|best| !best.is_empty()).map(|best| best.into_iter().map(owned).collect()))
 }
 
 /// Returns the longest load among the variants of a gear that start or resize.

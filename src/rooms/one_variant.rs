@@ -87,8 +87,7 @@ impl Opened for Ways<'_> {
     }
 
     fn worth(&self, choice: &Choice) -> f64 {
-        let problem = &self.ask.problem;
-        goal::value(problem, choice.accuracy, f64::from(choice.cores()) / problem.budget())
+        goal::value(&self.ask.problem, choice.accuracy, choice.used(&self.ask.problem))
     }
 }
 

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 
 use super::Room;
 use super::change_cost::{PoolsUp, core_seconds};
+use super::hardware::widen;
 use crate::base::error::Error;
+use crate::base::rounding::ROUNDING;
 use crate::base::units::{Accuracy, Millis, Rate};
 use crate::facts::{Ask, Facts};
 use crate::optimize::path;
@@ -90,9 +92,8 @@ fn decoded(choices: &[DayChoice], chosen: &[usize]) -> (Vec<Pool>, Vec<Gear>, BT
     used.sort_by(|a, b| by_load(a).partial_cmp(&by_load(b)).expect("rates and cores are finite"));
     used.dedup();
     let mut placement: BTreeMap<String, Pool> = BTreeMap::new();
-    for (name, (pool, up)) in used.iter().flat_map(|&choice| &choices[choice].pools) {
-        let known = placement.entry(name.clone()).or_insert_with(|| Pool { replicas: *up, ..pool.clone() });
-        known.replicas = known.replicas.max(*up);
+    for (pool, up) in used.iter().flat_map(|&choice| choices[choice].pools.values()) {
+        widen(&mut placement, Pool { replicas: *up, ..pool.clone() });
     }
     let gear = |&choice: &usize| {
         let up = |name: &String| choices[choice].pools.get(name).map_or(0, |(_, up)| *up);
@@ -259,7 +260,6 @@ impl Weights {
 /// Rates closer together than the part of accuracy that a gear may give away by fixed shares are one.
 fn best_at_every_rate(room: &dyn Room, ask: &Ask<'_>, spans: &[Span]) -> Result<Vec<DayChoice>, Error> {
     let problem = ask.problem.as_ref();
-    let (budget, whole) = (f64::from(problem.core_budget()), problem.inventory.usd_per_hour());
     let opened = room.open(ask)?;
     let mut rates: Vec<f64> = spans.iter().map(|span| span.highest).filter(|rate| *rate > 0.0).collect();
     rates.sort_by(|a, b| b.total_cmp(a));
@@ -267,12 +267,10 @@ fn best_at_every_rate(room: &dyn Room, ask: &Ask<'_>, spans: &[Span]) -> Result<
     let mut all = Vec::new();
     for rate in rates {
         for choice in opened.frontier(rate)? {
-            let by_price = choice.usd_per_hour.map(|usd| if whole > 0.0 { usd / whole } else { 0.0 });
-            let cores = f64::from(choice.cores());
             all.push(DayChoice {
                 accuracy: choice.accuracy,
-                cores,
-                used: by_price.unwrap_or(cores / budget),
+                cores: f64::from(choice.cores()),
+                used: choice.used(problem),
                 pools: choice.pools,
                 gear: choice.gear,
             });
@@ -295,7 +293,7 @@ fn spans(day: &RecordedLoad, period_s: f64) -> Vec<Span> {
     for (index, &rate) in day.rates().iter().enumerate() {
         let at = index as f64 * day.step_s();
         match spans.last_mut() {
-            Some(span) if at - span.from < period_s * (1.0 - 1e-9) => {
+            Some(span) if at - span.from < period_s * (1.0 - ROUNDING) => {
                 span.seconds += day.step_s();
                 span.highest = span.highest.max(rate);
                 span.requests += rate * day.step_s();

@@ -266,10 +266,7 @@ impl Opened for Ring<'_> {
     }
 
     fn worth(&self, choice: &Choice) -> f64 {
-        let problem = &self.ask.problem;
-        let used = f64::from(choice.cores()) / f64::from(problem.inventory.all_cores().max(1));
-        let usd = choice.usd_per_hour.map(|usd| usd / problem.inventory.usd_per_hour());
-        goal::value(problem, choice.accuracy, usd.unwrap_or(used))
+        goal::value(&self.ask.problem, choice.accuracy, choice.used(&self.ask.problem))
     }
 }
 

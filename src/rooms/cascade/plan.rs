@@ -1,5 +1,6 @@
 //! The planner of the room: cascades, placement, gears, proof and switching put together.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::envelope::{self, EnvelopeStep, LoadShares};
@@ -58,19 +59,13 @@ impl Room for Cascades {
 }
 
 impl Opened for Planning<'_> {
+    /// One placement serves all loads, so that whoever asks about one of them asks for the same plan.
     fn plan(&self) -> Result<Planned, Error> {
-        let problem = &self.asked;
-        let load = self.load(problem.workload.max_rps.get());
-        let Some(best) = self.found(problem, &load)? else { return Ok(Planned::NotCarried) };
-        let best = self.as_accurate_when_switched(problem, &load, best)?;
-        let best = match &self.proving {
-            Some(proving) => match self.proved(problem, &load, best, proving)? {
-                Ok(best) => best,
-                Err(conflict) => return Ok(Planned::Conflict(conflict)),
-            },
-            None => best,
-        };
-        Ok(Planned::Plan(Box::new(self.certified(problem, &best))))
+        if let Some(known) = self.planned.get() {
+            return Ok(known.clone());
+        }
+        let planned = self.solved()?;
+        Ok(self.planned.get_or_init(|| planned).clone())
     }
 
     fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
@@ -135,6 +130,8 @@ pub(super) struct Planning<'a> {
     /// Absent where nothing is to be proved.
     pub(super) proving: Option<Proving>,
     pub(super) settings: CascadeSettings,
+    /// The plan, once it has been asked for.
+    planned: OnceCell<Planned>,
 }
 
 /// A placement with the model that it was found in, and how good it is.
@@ -185,7 +182,23 @@ impl<'a> Planning<'a> {
             // How many get to a stage needs no labels: all samples tell.
             recount(&records, &mut cascades);
         }
-        Ok(Self { ask, asked, names, parts, cascades, proving, settings })
+        Ok(Self { ask, asked, names, parts, cascades, proving, settings, planned: OnceCell::new() })
+    }
+
+    /// Plans for every load up to the asked one.
+    fn solved(&self) -> Result<Planned, Error> {
+        let problem = &self.asked;
+        let load = self.load(problem.workload.max_rps.get());
+        let Some(best) = self.found(problem, &load)? else { return Ok(Planned::NotCarried) };
+        let best = self.as_accurate_when_switched(problem, &load, best)?;
+        let best = match &self.proving {
+            Some(proving) => match self.proved(problem, &load, best, proving)? {
+                Ok(best) => best,
+                Err(conflict) => return Ok(Planned::Conflict(conflict)),
+            },
+            None => best,
+        };
+        Ok(Planned::Plan(Box::new(self.certified(problem, &best))))
     }
 
     fn load(&self, max_rps: f64) -> LoadShares {

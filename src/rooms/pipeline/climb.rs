@@ -373,17 +373,9 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Returns a cost as a part of that of everything there is.
-    pub fn part(&self, cost: f64) -> f64 {
-        match &self.machines {
-            Some(machines) => machines.part(cost),
-            None => cost / f64::from(self.problem.core_budget()),
-        }
-    }
-
     /// Returns what a choice is worth in the words of the problem: as the room `variant-set`, without its load time.
     pub fn objective(&self, picked: &Chosen) -> f64 {
-        goal::value(self.problem, picked.accuracy, self.part(picked.cost))
+        goal::value(self.problem, picked.accuracy, goal::part(self.problem, picked.cost))
     }
 }
 

@@ -59,12 +59,6 @@ impl OnMachines {
         f64::from(replicas) * of_cores.max(of_memory) * price
     }
 
-    /// Returns a cost as a part of that of everything there is.
-    pub fn part(&self, cost: f64) -> f64 {
-        let whole = cost_of(&self.kinds, &self.all());
-        if whole > 0.0 { cost / whole } else { 0.0 }
-    }
-
     fn all(&self) -> Vec<u32> {
         self.kinds.iter().map(|kind| kind.at_most).collect()
     }

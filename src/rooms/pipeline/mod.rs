@@ -82,8 +82,7 @@ impl Opened for Model<'_> {
     }
 
     fn worth(&self, choice: &Choice) -> f64 {
-        let cost = choice.usd_per_hour.unwrap_or_else(|| f64::from(choice.cores()));
-        super::goal::value(self.problem, choice.accuracy, self.part(cost))
+        super::goal::value(self.problem, choice.accuracy, choice.used(self.problem))
     }
 }
 

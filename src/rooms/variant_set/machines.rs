@@ -300,9 +300,7 @@ impl Opened for OnMachines<'_> {
     }
 
     fn worth(&self, choice: &Choice) -> f64 {
-        let whole = self.problem.inventory.usd_per_hour();
-        let used = if whole > 0.0 { choice.usd_per_hour.unwrap_or(0.0) / whole } else { 0.0 };
-        goal::value(self.problem, choice.accuracy, used)
+        goal::value(self.problem, choice.accuracy, choice.used(self.problem))
     }
 }
 

@@ -134,8 +134,7 @@ impl Opened for OnCores<'_> {
     }
 
     fn worth(&self, choice: &Choice) -> f64 {
-        let used = f64::from(choice.cores()) / f64::from(self.model.instance.budget);
-        goal::value(&self.ask.problem, choice.accuracy, used)
+        goal::value(&self.ask.problem, choice.accuracy, choice.used(&self.ask.problem))
     }
 
     fn prices_loading(&self) -> bool {
