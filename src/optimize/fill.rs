@@ -419,18 +419,19 @@ impl<T: Copy + PartialEq> Function<T> {
         scratch.clear();
         scratch.extend(self.pieces.drain(kept..));
         let mut from = self.pieces.last().map_or(0.0, |piece| piece.to);
-        let mut own = scratch.iter().peekable();
-        let mut other = other.skip_while(move |piece| piece.to <= from).peekable();
-        while let (Some(a), Some(b)) = (own.peek(), other.peek()) {
+        let ends = scratch.len();
+        scratch.extend(other.skip_while(move |piece| piece.to <= from));
+        let (own, other) = scratch.split_at(ends);
+        let (mut next, mut rival) = (0, 0);
+        while let (Some(a), Some(b)) = (own.get(next), other.get(rival)) {
             let to = a.to.min(b.to);
-            let (own_ends, other_ends) = (a.to <= to, b.to <= to);
             push_larger(&mut self.pieces, a, b, from..to, unit);
             from = to;
-            own.next_if(|_| own_ends);
-            other.next_if(|_| other_ends);
+            next += usize::from(a.to <= to);
+            rival += usize::from(b.to <= to);
         }
-        for piece in own.copied().chain(other) {
-            push(&mut self.pieces, piece);
+        for piece in own[next..].iter().chain(&other[rival..]) {
+            push(&mut self.pieces, *piece);
         }
     }
 }
