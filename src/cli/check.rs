@@ -12,6 +12,7 @@ use crate::rooms;
 use crate::{Code, Error, Severity};
 
 use super::solve::{facts_of, problem_of};
+use super::values::part;
 use super::voice::Progress;
 use super::{Answer, print, say, table};
 
@@ -49,7 +50,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     profile: Vec<PathBuf>,
     /// One plan: relative tolerance for times and prices
-    #[arg(long, default_value_t = Tolerance::default().relative, value_parser = tolerance)]
+    #[arg(long, default_value_t = Tolerance::default().relative, value_parser = part)]
     tolerance: f64,
 }
 
@@ -196,10 +197,4 @@ fn class(text: &str) -> Result<Code, String> {
     let class = Manifest::CLASSES.iter().find(|class| class.as_str() == text);
     let words: Vec<&str> = Manifest::CLASSES.iter().map(|class| class.as_str()).collect();
     class.copied().ok_or_else(|| format!("`{text}` is none of {}", words.join(", ")))
-}
-
-fn tolerance(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    let sound = (0.0..=1.0).contains(&number);
-    if sound { Ok(number) } else { Err(format!("{number} is no part from 0 to 1")) }
 }

@@ -13,7 +13,7 @@ use crate::profile::compare::{
 use crate::profile::{Answers, Profile};
 use crate::stats::effect::Ratio;
 
-use super::profile::share;
+use super::values::share;
 use super::{Answer, Layout, print, say, say_findings, table};
 
 /// Compare two profiles point by point

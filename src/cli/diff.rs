@@ -13,6 +13,7 @@ use crate::plan::{GearDiff, Plan, PlanDiff, Side, diff_with};
 use crate::review::{Revision, find};
 use serde::Serialize;
 
+use super::values::part;
 use super::{Answer, Layout, Output, plot, print, table};
 
 /// Compare two plans, or two folders of plans, load by load
@@ -238,9 +239,4 @@ fn summary(files: &[FileDiff]) -> String {
     }
     let differ = files.iter().filter(|file| file.diff.as_ref().is_none_or(|diff| !diff.same)).count();
     format!("{rows}\n\nafter ÷ before, mean over the loads that both carry; {differ} of {} plans differ\n", files.len())
-}
-
-fn part(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    if (0.0..=1.0).contains(&number) { Ok(number) } else { Err(format!("{number} is no part from 0 to 1")) }
 }

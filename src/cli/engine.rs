@@ -8,6 +8,8 @@ use crate::Error;
 use crate::measure::engines::Engine;
 use clap::ValueEnum;
 
+use super::values::seconds;
+
 /// The engine that the user chose.
 #[derive(Debug, Clone, clap::Args)]
 pub struct EngineChoice {
@@ -130,10 +132,4 @@ fn needed<'a>(engine: &str, value: Option<&'a str>, example: &str) -> Result<&'a
 fn device(text: &str) -> Result<String, String> {
     let is_name = !text.is_empty() && text.chars().all(|letter| letter.is_ascii_graphic());
     is_name.then(|| text.to_owned()).ok_or_else(|| "a device is one word, like cpu or cuda:0".to_owned())
-}
-
-pub fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    let time = Duration::try_from_secs_f64(number).ok().filter(|time| !time.is_zero());
-    time.ok_or_else(|| "a time is a positive number of seconds".to_owned())
 }

@@ -9,7 +9,8 @@ use crate::base::units::{Accuracy, Megabytes, Millis};
 use crate::profile::import::{Declared, Foreign, Tool, import};
 use clap::ValueEnum;
 
-use super::profile::{millis, relative_to, tool};
+use super::profile::{relative_to, tool};
+use super::values::{megabytes, millis, quantity};
 use super::{Answer, Output, say_findings};
 
 /// Take over what another tool measured
@@ -115,11 +116,5 @@ const fn tool_of(from: From) -> Tool {
 
 fn accuracy(text: &str) -> Result<(Option<String>, Accuracy), String> {
     let (name, value) = text.rsplit_once('=').map_or((None, text), |(name, value)| (Some(name.to_owned()), value));
-    let number = value.parse().map_err(|_| format!("`{value}` is no number"))?;
-    Ok((name, Accuracy::new(number).map_err(|error| error.to_string())?))
-}
-
-fn megabytes(text: &str) -> Result<Megabytes, String> {
-    let number = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    Megabytes::new(number).map_err(|error| error.to_string())
+    Ok((name, quantity(value, Accuracy::new)?))
 }

@@ -18,7 +18,8 @@ use crate::{Code, Error, Finding, Findings};
 use clap::ValueEnum;
 
 use super::engine::EngineChoice;
-use super::profile::{moment, relative_to, share, thread_variables, tool};
+use super::profile::{moment, relative_to, thread_variables, tool};
+use super::values::share;
 use super::voice::Progress;
 use super::{Answer, Layout, Output, print, say, say_findings, table};
 

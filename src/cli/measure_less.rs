@@ -15,7 +15,7 @@ use crate::profile::{Bound, Family, Key, Profile, Seen, SkippedPoint, Spot};
 use crate::rooms::{self, PointKey, Relevance, hopeful};
 use crate::{Code, Error, Finding, Findings};
 
-use super::profile::share;
+use super::values::share;
 use crate::base::paths::plain;
 
 /// Standard deviations below its prediction at which a point is taken to be at its best: one in 44 is beyond two. What was

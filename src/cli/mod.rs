@@ -25,6 +25,7 @@ mod schedule;
 mod schema;
 mod simulate;
 mod solve;
+mod values;
 mod voice;
 mod worker;
 

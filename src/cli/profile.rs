@@ -9,15 +9,16 @@ use crate::Error;
 use crate::base::codec;
 use crate::base::files::{self, write_atomic};
 use crate::base::paths::relative;
-use crate::base::units::{Megabytes, Millis, OutOfRange, Share};
+use crate::base::units::{Megabytes, Millis, Share};
 use crate::measure::host::allowed_cores;
 use crate::measure::{
     Apart, Attendant, Block, Earlier, Halves, Limits, MeasureContext, MeasureEvent, MeasureSettings, Wave, measure,
 };
 use crate::profile::{Answers, AnswersFile, CertaintyMeasure, Curve, Failure, Family, Glimpse, Point, Profile, Spot};
 
-use super::engine::{EngineChoice, seconds};
+use super::engine::EngineChoice;
 use super::measure_less::{Choice, Less};
+use super::values::{megabytes, millis, seconds, share};
 use super::voice::Progress;
 use super::{Answer, Output, print, say_findings, table, worker};
 
@@ -429,23 +430,6 @@ fn residuals(profile: &Profile) -> String {
         misses.len(),
         100.0 * worst
     )
-}
-
-pub fn share(text: &str) -> Result<Share, String> {
-    quantity(text, Share::new)
-}
-
-pub fn millis(text: &str) -> Result<Millis, String> {
-    quantity(text, Millis::new)
-}
-
-pub fn megabytes(text: &str) -> Result<Megabytes, String> {
-    quantity(text, Megabytes::new)
-}
-
-fn quantity<T>(text: &str, checked: fn(f64) -> Result<T, OutOfRange>) -> Result<T, String> {
-    let number = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    checked(number).map_err(|error| error.to_string())
 }
 
 /// Returns the variables that steer thread counts and are set, `NAME=value`.

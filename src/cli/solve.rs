@@ -13,6 +13,7 @@ use crate::rooms::{self, Context};
 use crate::simulate::Effort;
 use crate::{Code, Error, Finding, Findings, Severity};
 
+use super::values::positive;
 use super::{Answer, Output, frontier, print, say_findings, schedule, table};
 
 /// Independent trials of each gear, for an interval.
@@ -50,17 +51,17 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["from", "verify", "dry_run"])]
     frontier: bool,
     /// Loads of the frontier, in requests per second [default: the highest that is planned for]
-    #[arg(long, value_name = "RPS", value_delimiter = ',', requires = "frontier", value_parser = rate)]
+    #[arg(long, value_name = "RPS", value_delimiter = ',', requires = "frontier", value_parser = positive)]
     at: Vec<f64>,
     /// Plan for this recorded day: the plan says which gear serves in which period, where changing gears costs the load time of
     /// what starts and the drain of what leaves
     #[arg(long, value_name = "TRACE", conflicts_with_all = ["from", "verify", "dry_run", "frontier"])]
     schedule: Option<PathBuf>,
     /// Multiply the rates of the day [default: the problem's `workload.trace_scale`, or 1]
-    #[arg(long, value_name = "X", requires = "schedule", value_parser = rate)]
+    #[arg(long, value_name = "X", requires = "schedule", value_parser = positive)]
     schedule_scale: Option<f64>,
     /// Length of a period of the schedule, in seconds
-    #[arg(long, value_name = "S", requires = "schedule", default_value_t = 60.0, value_parser = rate)]
+    #[arg(long, value_name = "S", requires = "schedule", default_value_t = 60.0, value_parser = positive)]
     period_s: f64,
     /// Load and validate everything, print the resolved problem, and stop
     #[arg(long)]
@@ -124,11 +125,6 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         print(summary(&plan).as_bytes())?;
     }
     Ok(Answer::Yes)
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    let rate = text.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate > 0.0);
-    rate.ok_or_else(|| format!("`{text}` is no number above 0"))
 }
 
 /// Warns where the model that was asked for claims more than the SLO allows, as the published one may.

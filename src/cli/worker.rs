@@ -12,7 +12,7 @@ use crate::profile::Family;
 
 use super::Answer;
 use super::engine::EngineChoice;
-use super::profile::megabytes;
+use super::values::megabytes;
 
 /// Run one variant for another process
 #[derive(Debug, clap::Args)]

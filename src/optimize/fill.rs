@@ -28,6 +28,8 @@ pub mod at_load;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
 use super::{Instance, Objective, Solution};
 use crate::base::rounding::{NOISE, ROUNDING};
 
@@ -337,7 +339,7 @@ impl Level {
                     // Only the first variant sees the load itself; the others see what is left of it, however little.
                     let loads = if position == 0 { loads.clone() } else { 0.0..=most };
                     let at = |budget| bellman(accuracy, &options[position], rest, budget, &loads);
-                    Arc::new((0..budgets).map(at).collect())
+                    Arc::new((0..budgets).into_par_iter().map(at).collect())
                 },
                 |lower| Arc::clone(&lower.tables[position]),
             ));
@@ -373,6 +375,19 @@ fn bellman(
     loads: &RangeInclusive<f64>,
 ) -> Function<Choice> {
     let least = loads.start() * (1.0 - ROUNDING);
+    let within: Vec<&super::Allotment> = options.iter().filter(|option| option.cores as usize <= budget).collect();
+    let alone = within.last().is_some_and(|option| option.capacity >= *loads.end());
+    if alone && rest[budget].pieces.iter().all(|piece| piece.slope < accuracy) {
+        // The most accurate one left carries every load by itself.
+        let piece = |(index, option): (usize, &&super::Allotment)| Piece {
+            to: option.capacity.min(*loads.end()),
+            slope: accuracy,
+            intercept: 0.0,
+            tag: index + 1,
+        };
+        let pieces = within.iter().enumerate().map(piece).filter(|piece| piece.to >= least);
+        return Function { pieces: pieces.collect() };
+    }
     let own = rest[budget].pieces.iter().filter(|piece| piece.to >= least);
     let mut best = Function { pieces: own.map(|piece| piece.retagged(0)).collect() };
     let mut scratch = Vec::new();

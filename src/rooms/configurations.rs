@@ -1,7 +1,5 @@
 //! What a variant can carry within the SLO on a number of cores, and how: replicas × cores × batch × hold.
 
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
-
 use crate::base::error::Error;
 use crate::facts::{Ask, not_measured};
 use crate::optimize::Allotment;
@@ -42,14 +40,21 @@ impl Configuration {
     }
 
     /// Works out the capacity of a way to run a variant.
-    ///
-    /// The hold is the mean service time ÷ replicas: at saturation that is the time in which a batch fills.
     pub(crate) fn new(service: Service, cores_each: u32, replicas: u32, batch: u32, slo: &Slo) -> Self {
-        let hold_ms = if batch > 1 { service.law.mean_ms() / f64::from(replicas) } else { 0.0 };
-        let mut configuration = Self { cores_each, replicas, batch, hold_ms, capacity: 0.0, service, machine: None };
-        configuration.capacity = configuration.queue().capacity_rps(slo);
-        configuration
+        let capacity = queue(&service, replicas, batch).capacity_rps(slo);
+        Self::of_capacity(capacity, service, (cores_each, batch, replicas))
     }
+
+    fn of_capacity(capacity: f64, service: Service, (cores_each, batch, replicas): (u32, u32, u32)) -> Self {
+        let hold_ms = queue(&service, replicas, batch).hold_ms;
+        Self { cores_each, replicas, batch, hold_ms, capacity, service, machine: None }
+    }
+}
+
+/// The hold is the mean service time ÷ replicas: at saturation that is the time in which a batch fills.
+fn queue(service: &Service, servers: u32, batch: u32) -> Queue<'_> {
+    let hold_ms = if batch > 1 { service.law.mean_ms() / f64::from(servers) } else { 0.0 };
+    Queue { service: &service.law, servers, batch, hold_ms }
 }
 
 /// Returns the ways to run a variant that are worth their cores: increasing in cores and in capacity.
@@ -59,27 +64,24 @@ impl Configuration {
 pub(crate) fn configurations(ask: &Ask<'_>, variant: &str) -> Result<Vec<Configuration>, Error> {
     let problem = &ask.problem;
     let curve = ask.facts.curve(variant, "cpu").ok_or_else(|| not_measured(variant, "any point on `cpu`"))?;
-    let budget = problem.core_budget();
-    let ways: Vec<(u32, u32, u32)> = curve
-        .usable()
-        .into_iter()
-        .flat_map(|(cores, batch)| (1..=budget / cores).map(move |replicas| (cores, batch, replicas)))
-        .filter(|(cores, _, replicas)| cores * replicas >= problem.inventory.min_cores_per_variant)
-        .filter(|(cores, _, replicas)| ask.may_run(variant, cores * replicas))
+    let services: Vec<(u32, u32, Service)> = (curve.usable().into_iter())
+        .filter_map(|(cores, batch)| Some((cores, batch, curve.at(cores, batch)?)))
         .collect();
-    let mut all: Vec<Configuration> = ways
-        .into_par_iter()
-        .filter_map(|(cores, batch, replicas)| {
-            let service = curve.at(cores, batch)?;
-            Some(Configuration::new(service, cores, replicas, batch, &problem.slo))
-        })
-        .collect();
-    // Fewer cores first; among equals the larger capacity, then the simpler way.
-    all.sort_by(|a, b| (a.cores().cmp(&b.cores())).then(b.capacity.total_cmp(&a.capacity)).then(a.batch.cmp(&b.batch)));
     let mut kept: Vec<Configuration> = Vec::new();
-    for configuration in all {
-        if configuration.capacity > kept.last().map_or(0.0, |best| best.capacity) {
-            kept.push(configuration);
+    for total in problem.inventory.min_cores_per_variant.max(1)..=problem.core_budget() {
+        if !ask.may_run(variant, total) {
+            continue;
+        }
+        for (cores, batch, service) in services.iter().filter(|(cores, ..)| total % cores == 0) {
+            let least = kept.last().map_or(0.0, |best| best.capacity);
+            let replicas = total / cores;
+            // Nearly every way carries less than the best so far, which one look tells.
+            if let Some(capacity) = queue(service, replicas, *batch).capacity_above(least, &problem.slo)
+                && capacity > least
+            {
+                kept.pop_if(|last| last.cores() == total);
+                kept.push(Configuration::of_capacity(capacity, service.clone(), (*cores, *batch, replicas)));
+            }
         }
     }
     Ok(kept)

@@ -95,22 +95,53 @@ impl Queue<'_> {
     }
 
     /// Returns the highest rate at which the SLO's quantile of the responses stays within its limit; 0 where none does.
-    ///
-    /// The tail grows with the rate, so bisection finds the border; the result is on the feasible side of it.
     #[must_use]
     pub fn capacity_rps(&self, slo: &Slo) -> f64 {
-        let allowed = 1.0 - slo.quantile.get();
-        let keeps = |rate: f64| self.tail(rate, slo.latency_ms.get()) <= allowed;
-        if !keeps(0.0) {
-            return 0.0;
-        }
-        let (mut low, mut high) = (0.0, self.saturation_rps());
-        for _ in 0..48 {
-            let middle = 0.5 * (low + high);
-            if keeps(middle) { low = middle } else { high = middle }
-        }
-        low
+        self.capacity_above(0.0, slo).unwrap_or(0.0)
     }
+
+    /// Returns the capacity where it lies above `least`: whoever looks for the best of many queues finds out with one look at
+    /// the tail that a queue is not it.
+    ///
+    /// The tail grows with the rate, so a search between two rates finds the border; the result is on the feasible side of it.
+    pub(crate) fn capacity_above(&self, least: f64, slo: &Slo) -> Option<f64> {
+        let allowed = 1.0 - slo.quantile.get();
+        let excess = |rate: f64| self.tail(rate, slo.latency_ms.get()) - allowed;
+        let high = self.saturation_rps();
+        if least >= high {
+            return None;
+        }
+        let at_least = excess(least);
+        (at_least <= 0.0).then(|| last_within(excess, (least, at_least), (high, 1.0 - allowed)))
+    }
+}
+
+/// Returns the last place at which a function that rises is not above 0, between a place where it is not and one where it is;
+/// each is given with its value. Within a 1e-14th of the higher place, and never above the truth.
+///
+/// A line through both ends guesses the border; the end that stays has its value halved (Illinois), and every third look is in
+/// the middle, so that it never takes much longer than bisection.
+fn last_within(value: impl Fn(f64) -> f64, mut low: (f64, f64), mut high: (f64, f64)) -> f64 {
+    let enough = 1e-14 * high.0;
+    let (mut looks, mut was_low) = (0, None);
+    while high.0 - low.0 > enough {
+        looks += 1;
+        let place = if looks % 3 == 0 {
+            f64::midpoint(low.0, high.0)
+        } else {
+            let guess = low.0 - low.1 * ((high.0 - low.0) / (high.1 - low.1));
+            // A little away from the ends, else one that is nearly the border keeps the other far off.
+            guess.clamp(low.0 + 0.4 * enough, high.0 - 0.4 * enough)
+        };
+        let seen = value(place);
+        let is_low = seen <= 0.0;
+        let (moved, stays) = if is_low { (&mut low, &mut high) } else { (&mut high, &mut low) };
+        *moved = (place, seen);
+        if was_low.replace(is_low) == Some(is_low) {
+            stays.1 *= 0.5;
+        }
+    }
+    low.0
 }
 
 /// A stage where each request makes several calls at once, so that batches come in bursts.
@@ -168,7 +199,9 @@ pub fn mixture_quantile_ms(parts: &[(f64, &dyn Fn(f64) -> f64)], quantile: f64) 
 
 #[cfg(test)]
 mod tests {
-    use super::{Queue, erlang_b, erlang_c, mixture_quantile_ms};
+    use std::cell::Cell;
+
+    use super::{Queue, erlang_b, erlang_c, last_within, mixture_quantile_ms};
     use crate::base::units::{Millis, Share};
     use crate::problem::Slo;
     use crate::stats::Distribution;
@@ -212,6 +245,38 @@ mod tests {
         assert!((queue.capacity_rps(&slo) / truth - 1.0).abs() < 0.01);
         let impossible = Slo { latency_ms: Millis::saturating(5.0), ..slo };
         assert_eq!(queue.capacity_rps(&impossible), 0.0);
+    }
+
+    #[test]
+    fn the_last_place_within_is_found_in_few_looks() {
+        let borders = [0.0, 1e-9, 0.3, 0.999_999, 1.0 - 1e-12];
+        let shapes: [fn(f64) -> f64; 4] =
+            [|x| x, f64::sinh, |x| (20.0 * x).exp() - 1.0, |x| if x > 0.0 { 0.9 } else { -1e-9 }];
+        for border in borders {
+            for shape in shapes {
+                let looks = Cell::new(0);
+                let value = |place: f64| {
+                    looks.set(looks.get() + 1);
+                    shape(place - border)
+                };
+                let found = last_within(value, (0.0, shape(-border)), (1.0, shape(1.0 - border)));
+                assert!(found <= border && border - found <= 1e-13, "{found} for {border}");
+                assert!(looks.get() <= 150, "{} looks for {border}", looks.get());
+            }
+        }
+    }
+
+    #[test]
+    fn capacity_above_says_what_capacity_says() {
+        let service = exponential(10.0);
+        let slo = Slo { quantile: Share::saturating(0.99), latency_ms: Millis::saturating(100.0) };
+        for servers in [1, 2, 7] {
+            let queue = Queue { service: &service, servers, batch: 1, hold_ms: 0.0 };
+            let capacity = queue.capacity_rps(&slo);
+            let from_below = queue.capacity_above(0.9 * capacity, &slo).expect("lies above");
+            assert!((from_below / capacity - 1.0).abs() < 1e-12);
+            assert_eq!(queue.capacity_above(1.001 * capacity, &slo), None);
+        }
     }
 
     #[test]
