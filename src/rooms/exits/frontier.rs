@@ -80,18 +80,51 @@ fn refined(scorer: &Scorer<'_>, mut kept: Vec<Score>, keep: impl Fn(Vec<Score>) 
 
 /// Drops the scores of one sequence that another one of it stands for, or one of the shorter cascades that it begins with.
 ///
-/// Scores come in ascending order of reach of the second member, then of the third. The most accurate of the sequence is kept
-/// whatever the slack.
+/// Scores come in ascending order of reach of the second member, then of the third, then of the fourth. The most accurate of
+/// the sequence is kept whatever the slack.
 fn thin_sequence(scores: &mut Vec<Score>, slack: u32) {
-    // The kept ones, ascending in reach of the third member and in right answers: nobody who is behind is less right.
-    let mut stairs: Vec<(u32, u32)> = Vec::new();
-    let most = scores.iter().filter(|score| score.helps).map(|score| score.right).max();
-    let is_kept = |score: &Score| {
-        if !score.helps {
-            return false;
+    scores.retain(|score| score.helps);
+    let most = scores.iter().map(|score| score.right).max();
+    let slack_of = |score: &Score| if Some(score.right) == most { 0 } else { slack };
+    match scores.first().map(|score| score.stages) {
+        Some(2 | 3) => {
+            let mut stairs = Stairs::default();
+            scores.retain(|score| stairs.takes(score.reached[2], score.right, slack_of(score)));
         }
-        let (reach, right) = (score.reached[2], score.right);
-        let slack = if Some(right) == most { 0 } else { slack };
+        Some(4) => thin_fours(scores, slack_of),
+        _ => {}
+    }
+}
+
+/// As [`thin_sequence`], for four members: first among those with the same first cut, where nothing is lost, then among all.
+fn thin_fours(scores: &mut Vec<Score>, slack_of: impl Fn(&Score) -> u32) {
+    let mut same_cut = (0, Stairs::default());
+    scores.retain(|score| {
+        if same_cut.0 != score.cuts[0] {
+            same_cut = (score.cuts[0], Stairs::default());
+        }
+        same_cut.1.takes(score.reached[3], score.right, 0)
+    });
+    let mut kept = Group::default();
+    scores.retain(|score| {
+        let reached = &score.reached[1..];
+        let is_kept = !kept.stands_for(score.right, reached, slack_of(score));
+        if is_kept {
+            kept.insert(score.right, reached.into());
+        }
+        is_kept
+    });
+}
+
+/// The kept ones of scores that come in order, ascending in reach of the last member and in right answers: nobody who is
+/// behind is less right.
+#[derive(Default)]
+struct Stairs(Vec<(u32, u32)>);
+
+impl Stairs {
+    /// Takes a score in, unless one that reaches the last member no more often is at most `slack` less right.
+    fn takes(&mut self, reach: u32, right: u32, slack: u32) -> bool {
+        let stairs = &mut self.0;
         let behind = stairs.partition_point(|&(other, _)| other <= reach);
         if stairs[..behind].last().is_some_and(|&(_, best)| best + slack >= right) {
             return false;
@@ -100,11 +133,6 @@ fn thin_sequence(scores: &mut Vec<Score>, slack: u32) {
         let same = usize::from(behind > 0 && stairs[behind - 1].0 == reach);
         stairs.splice(behind - same..behind + worse, [(reach, right)]);
         true
-    };
-    match scores.first().map(|score| score.stages) {
-        Some(2 | 3) => scores.retain(is_kept),
-        // The order says too little about four members; what helps is thinned among all.
-        _ => scores.retain(|score| score.helps),
     }
 }
 
@@ -249,12 +277,14 @@ mod tests {
     #[test]
     fn the_frontier_is_that_of_enumeration() {
         let mut dice = Dice::new(4, 0);
-        for trial in 0..30 {
-            let records = by_chance(&mut dice, 3, 12 + trial, [4, 10][trial % 2]);
-            let search = SearchGrid { longest: 3, quantiles: 100, even: 0 };
+        for trial in 0..40 {
+            let longest: u32 = if trial < 30 { 3 } else { 4 };
+            let levels = if longest == 4 { 3 } else { [4, 10][trial % 2] };
+            let records = by_chance(&mut dice, longest, 12 + trial, levels);
+            let search = SearchGrid { longest: longest as usize, quantiles: 100, even: 0 };
             let kept = frontier(&records, search, 0.0);
             let point = |cascade: &Cascade| (cascade.accuracy, records.calls(cascade));
-            let all = all(&records, 3);
+            let all = all(&records, longest as usize);
             for cascade in &all {
                 assert!(kept.iter().any(|other| beats(&records, other, cascade, 0.0)), "trial {trial}: {cascade:?}");
             }
@@ -270,9 +300,11 @@ mod tests {
     #[test]
     fn thinning_loses_no_more_than_allowed_and_keeps_the_best() {
         let mut dice = Dice::new(5, 0);
-        for (samples, loss) in [(300, 0.01), (500, 0.02), (400, 0.05)] {
+        for (samples, loss, longest, quantiles) in
+            [(300, 0.01, 3, 15), (500, 0.02, 3, 15), (400, 0.05, 3, 15), (300, 0.02, 4, 6)]
+        {
             let records = by_chance(&mut dice, 4, samples, 1_000);
-            let search = SearchGrid { longest: 3, quantiles: 15, even: 0 };
+            let search = SearchGrid { longest, quantiles, even: 0 };
             let (exact, thinned) = (frontier(&records, search, 0.0), frontier(&records, search, loss));
             assert!(thinned.len() < exact.len(), "{} of {}", thinned.len(), exact.len());
             assert_eq!(thinned[0].accuracy, exact[0].accuracy);
