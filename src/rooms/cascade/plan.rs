@@ -179,6 +179,7 @@ impl<'a> Planning<'a> {
         let grid = SearchGrid { longest: settings.max_length as usize, ..SearchGrid::default() };
         let mut cascades = frontier(&search_on, grid, thinning_loss(&search_on));
         if settings.certify {
+            records.settle(cascades.iter_mut().flat_map(|cascade| &mut cascade.members));
             // How many get to a stage needs no labels: all samples tell.
             recount(&records, &mut cascades);
         }
