@@ -146,7 +146,7 @@ pub(super) struct BestPlacement {
 pub(super) struct Switched {
     /// With the gears that stay.
     pub(super) best: BestPlacement,
-    /// As it is written down, but for certificates and proof.
+    /// As it is written down, but for certificates, proof and what is watched.
     plan: Plan,
     /// Part of the requests that each gear answers.
     pub(super) answered: Vec<f64>,
@@ -399,6 +399,7 @@ impl<'a> Planning<'a> {
         for gear in &mut plan.gears {
             let method = format!("{how}; gears are the envelope of what cascades carry{lost}");
             gear.certificate = Some(Certificate::new(objective, best.bound, method).stated_for(problem));
+            gear.watch(&self.ask.facts);
         }
         plan.proof = self.proof(switched);
         plan
