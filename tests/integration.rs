@@ -86,6 +86,8 @@ mod schedule;
 mod schemas;
 #[path = "integration/theory.rs"]
 mod theory;
+#[path = "integration/thresholds.rs"]
+mod thresholds;
 #[path = "integration/units.rs"]
 mod units;
 #[path = "integration/variant_set.rs"]

@@ -171,7 +171,7 @@ fn leaves(index: usize, stage: &Stage, seen: Option<&Seen>) -> String {
     let Some(exit) = stage.exit else { return String::new() };
     let part = seen.and_then(|seen| seen.exits.get(index));
     let part = part.map(|part| format!("; {} of all requests did in simulation", about(*part))).unwrap_or_default();
-    format!(" Requests with a certainty of at least {} exit here{part}.", rounded(exit.certainty_at_least.get()))
+    format!(" Requests with a certainty of at least {} exit here{part}.", exit.certainty_at_least)
 }
 
 /// Returns what is claimed and what was measured, in sentences.

@@ -196,7 +196,7 @@ fn runs(plan: &Plan, gear: &Gear, lane: &Lane) -> String {
 fn draw_exit(canvas: &mut Canvas, (index, stage): (usize, &Stage), place: Place, seen: Option<&Seen>) {
     let Some(exit) = stage.exit else { return };
     let part = seen.and_then(|seen| seen.exits.get(index)).map_or_else(|| "exit".to_owned(), |part| about(*part));
-    let text = format!("≥ {} certain: {part}", rounded(exit.certainty_at_least.get()));
+    let text = format!("≥ {} certain: {part}", exit.certainty_at_least);
     let wide = (width(&text) + 20.0).min(0.5 * place.width - 8.0);
     let (x, y) = (place.x + place.width - 0.5 * wide, place.y + place.height);
     canvas.arrow(&[(x, y), (x, y + 15.0)]);

@@ -14,6 +14,7 @@ use crate::facts::{Ask, Facts};
 use crate::problem::{GoalKind, PipelineSettings, Problem, RoomName, RoomSettings};
 use crate::profile::{Service, Trust};
 
+use super::exit;
 use super::packing;
 use super::proof;
 use super::watch;
@@ -79,6 +80,7 @@ fn checked(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: Tol
         checker.cost(&mut findings);
         checker.cores(&mut findings);
         packing::check(plan, gear, facts, &checker.key, &mut findings);
+        exit::check(gear, &checker.key, facts, &mut findings);
         watch::check(plan, index, facts, tolerance.absolute, &mut findings);
         checker.utilisation(&mut findings);
         checker.trust(&mut findings);

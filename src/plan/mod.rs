@@ -12,6 +12,7 @@ mod changed;
 mod check;
 mod claims;
 mod diff;
+mod exit;
 mod facts;
 mod gear_rule;
 mod head_room;

@@ -21,6 +21,25 @@ pub struct SampleAnswer {
     pub certainty: f32,
 }
 
+impl SampleAnswer {
+    /// Returns a certainty as its shortest decimals say it: 0.8, not 0.800000011920929.
+    ///
+    /// # Panics
+    /// Never: the decimals of a number are a number.
+    #[must_use]
+    pub fn decimal(certainty: f32) -> f64 {
+        certainty.to_string().parse().expect("the decimals of a number are a number")
+    }
+
+    /// Returns the least and the greatest number that somebody may take for a certainty: half a unit in the last place of 32
+    /// bits to either side, within which lie its own decimals, those of a file that it was read from, and its 64-bit form.
+    #[must_use]
+    pub fn read_as(certainty: f32) -> (f64, f64) {
+        let halfway = |other: f32| f64::midpoint(certainty.into(), other.into());
+        (halfway(certainty.next_down()), halfway(certainty.next_up()))
+    }
+}
+
 /// Labels and answers of a family of variants on one set of samples.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answers {

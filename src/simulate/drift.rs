@@ -30,7 +30,7 @@ impl Drift {
             self.in_window = (0, 0);
         }
         self.sums = watch.sums(self.sums, went_on);
-        if self.sums.0.max(self.sums.1) > watch.sum_at_most {
+        if watch.alarms(self.sums) {
             self.sum_alarms += 1;
             self.sums = (0.0, 0.0);
         }

@@ -351,7 +351,7 @@ impl<'a, S: Servers> Engine<'a, S> {
         let answer = call.and_then(|(lane, position)| self.servers.answer(position, lane.variant, request.sample));
         request.stages_left -= 1;
         request.right = answer.map(|(_, right)| right).or(request.right);
-        let certain = matches!((stage.exit_at, answer), (Some(least), Some((certainty, _))) if certainty >= least);
+        let certain = stage.exit.zip(answer).is_some_and(|(exit, (certainty, _))| exit.releases(certainty));
         if let Some(watch) = stage.watch.as_ref().filter(|_| answer.is_some() && self.now >= self.counts.from()) {
             self.drift[stage.id].sees(watch, !certain);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::ids::{GearId, Id, LaneId, PoolId, StageId, Table, VariantId};
 use super::world::{World, variants_of};
-use crate::plan::{Dispatch, Gear, Lane, Plan, Stage, Watch};
+use crate::plan::{Dispatch, Exit, Gear, Lane, Plan, Stage, Watch};
 use crate::problem::{Billing, Machine, Resource};
 
 /// The whole plan.
@@ -53,7 +53,7 @@ pub struct StageWalk {
     pub lanes: Vec<LaneId>,
     /// Shares of the lanes, summed up from the first.
     pub shares: Vec<f64>,
-    pub exit_at: Option<f32>,
+    pub exit: Option<Exit>,
     pub watch: Option<Watch>,
 }
 
@@ -273,7 +273,7 @@ fn stage_walk(stage: &Stage, id: StageId, position: usize) -> StageWalk {
         dispatch: stage.dispatch,
         lanes: Vec::new(),
         shares: stage.lanes.iter().map(|lane| summed(lane.share.map_or(0.0, f64::from))).collect(),
-        exit_at: stage.exit.map(|exit| exit.certainty_at_least.get() as f32),
+        exit: stage.exit,
         watch: stage.watch,
     }
 }

@@ -1,6 +1,7 @@
 //! Statistics of times: quantiles with intervals, tests, histograms, distributions, and the random numbers of everything
 //! that is drawn.
 
+mod cusum;
 mod dice;
 pub mod effect;
 pub mod gauss;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::units::Millis;
 
+pub use cusum::Cusum;
 pub use dice::Dice;
 pub use grid::GridDistribution;
 pub(crate) use grid::{Bins, Grid};

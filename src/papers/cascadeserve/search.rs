@@ -16,7 +16,9 @@ const STREAM: u64 = 3;
 /// Takes O(samples × records) for scores and O(samples²) for the comparison of all with all, as published.
 #[must_use]
 pub fn search(instance: &RingInstance<'_>, settings: &RingSettings) -> Vec<Cascade> {
-    let scored: Vec<(Cascade, f64)> = random(instance.models.len(), settings)
+    let mut drawn = random(instance.models.len(), settings);
+    instance.records.settle(drawn.iter_mut().flatten());
+    let scored: Vec<(Cascade, f64)> = drawn
         .into_par_iter()
         .map(|members| {
             let cascade = score(instance.records, &members);

@@ -41,8 +41,7 @@ impl Passage {
                 let mut goes_on = 0.0;
                 for &(answers, share) in lanes {
                     let answer = answers[sample];
-                    let leaves =
-                        stage.exit.is_some_and(|exit| answer.certainty >= exit.certainty_at_least.get() as f32);
+                    let leaves = stage.exit.is_some_and(|exit| exit.releases(answer.certainty));
                     if leaves || index + 1 == stages.len() {
                         right += here * share * f64::from(u8::from(answer.predicted == *label));
                     } else {

@@ -28,6 +28,7 @@ pub(super) fn plan(problem: &Problem, facts: &Facts, model: &CascadeModel, found
     let mut plan = without_rule(problem, facts, model, found);
     let decided = decided(problem, facts, model, found, &plan, |_| false);
     decided.rule.write(&mut plan);
+    plan.gears.iter_mut().for_each(|gear| gear.watch(facts));
     plan
 }
 
@@ -61,7 +62,7 @@ pub(super) fn decided(
     switching::decided(&runners, Limits::of(problem), recorded, enough)
 }
 
-/// Returns the plan of a placement but for when its gears change.
+/// Returns the plan of a placement but for when its gears change and what they watch.
 pub(super) fn without_rule(problem: &Problem, facts: &Facts, model: &CascadeModel, found: &FoundPlacement) -> Plan {
     let names = pool_names(model, &found.counts);
     let mut gears: Vec<Gear> =
@@ -71,7 +72,6 @@ pub(super) fn without_rule(problem: &Problem, facts: &Facts, model: &CascadeMode
     for (gear, step) in gears.iter_mut().zip(&found.steps).take(calls_the_next) {
         gear.under_way_at_most = Some(switching::under_way_at_most(step.up_to, &problem.slo));
     }
-    gears.iter_mut().for_each(|gear| gear.watch(facts));
     let mut plan = Plan {
         format: PlanFormat::V1,
         name: problem.name.clone(),

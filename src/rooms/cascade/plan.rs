@@ -146,7 +146,7 @@ pub(super) struct BestPlacement {
 pub(super) struct Switched {
     /// With the gears that stay.
     pub(super) best: BestPlacement,
-    /// As it is written down, but for certificates and proof.
+    /// As it is written down, but for certificates, proof and what is watched.
     plan: Plan,
     /// Part of the requests that each gear answers.
     pub(super) answered: Vec<f64>,
@@ -179,6 +179,7 @@ impl<'a> Planning<'a> {
         let grid = SearchGrid { longest: settings.max_length as usize, ..SearchGrid::default() };
         let mut cascades = frontier(&search_on, grid, thinning_loss(&search_on));
         if settings.certify {
+            records.settle(cascades.iter_mut().flat_map(|cascade| &mut cascade.members));
             // How many get to a stage needs no labels: all samples tell.
             recount(&records, &mut cascades);
         }
@@ -398,6 +399,7 @@ impl<'a> Planning<'a> {
         for gear in &mut plan.gears {
             let method = format!("{how}; gears are the envelope of what cascades carry{lost}");
             gear.certificate = Some(Certificate::new(objective, best.bound, method).stated_for(problem));
+            gear.watch(&self.ask.facts);
         }
         plan.proof = self.proof(switched);
         plan

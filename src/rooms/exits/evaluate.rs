@@ -84,6 +84,7 @@ impl Records {
             right: pick(&record.right, samples),
             certainty: pick(&record.certainty, samples),
             predicted: pick(&record.predicted, samples),
+            precision: record.precision,
         };
         Self { models: self.models.iter().map(of).collect() }
     }

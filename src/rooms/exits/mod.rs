@@ -12,6 +12,7 @@ mod frontier;
 mod read;
 mod recount;
 mod score;
+mod threshold;
 
 pub use certify::{Certified, Mixture, Target, Tested, certify, spaced, split, test_mixture};
 pub use frontier::{frontier, path, thinning_loss, work};
@@ -36,6 +37,18 @@ pub struct Record {
     pub certainty: Vec<f64>,
     /// The class that was answered; empty where the records tell only right or wrong.
     pub predicted: Vec<u32>,
+    /// What the certainties were recorded with; thresholds are found so that its rounding does not matter.
+    pub precision: Precision,
+}
+
+/// How exactly certainties are recorded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 64-bit numbers, compared as they are.
+    #[default]
+    Double,
+    /// 32-bit numbers, as engines answer them; whoever reads them may hold them in 64 bits or as decimals.
+    Single,
 }
 
 /// Models in turn; a request leaves with the first answer that is certain enough.

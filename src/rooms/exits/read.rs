@@ -8,12 +8,12 @@
 
 use std::path::Path;
 
-use super::{Record, Records};
+use super::{Precision, Record, Records};
 use crate::base::error::Error;
 use crate::base::files;
 use crate::base::finding::{Code, Finding, Findings};
 use crate::facts::Facts;
-use crate::profile::Answers;
+use crate::profile::{Answers, SampleAnswer};
 
 const COLUMNS: &str = "columns are `label`, then `<model>_pred`, `<model>_certainty`; or `sample`, then `<model>_correct`, `<model>_logprob`";
 
@@ -22,11 +22,12 @@ impl Records {
     #[must_use]
     pub fn from_answers(answers: &Answers) -> Self {
         let variants = answers.variants.iter();
-        let of = |(name, of_variant): &(String, Vec<crate::profile::SampleAnswer>)| Record {
+        let of = |(name, of_variant): &(String, Vec<SampleAnswer>)| Record {
             name: name.clone(),
             right: of_variant.iter().zip(&answers.labels).map(|(answer, label)| answer.predicted == *label).collect(),
-            certainty: of_variant.iter().map(|answer| f64::from(answer.certainty)).collect(),
+            certainty: of_variant.iter().map(|answer| SampleAnswer::decimal(answer.certainty)).collect(),
             predicted: of_variant.iter().map(|answer| answer.predicted).collect(),
+            precision: Precision::Single,
         };
         Self { models: variants.map(of).collect() }
     }
@@ -147,7 +148,7 @@ fn of_classes(table: &mut Table<'_>, pair: Pair, labels: &[u32]) -> Record {
     let certainty =
         table.column(pair.certainty, "number from 0 to 1", |cell| number(cell).filter(|c| (0.0..=1.0).contains(c)));
     let right = predicted.iter().zip(labels).map(|(class, label)| class == label).collect();
-    Record { name: pair.name, right, certainty, predicted }
+    Record { name: pair.name, right, certainty, predicted, ..Record::default() }
 }
 
 fn of_marks(table: &mut Table<'_>, pair: Pair) -> Record {

@@ -13,7 +13,8 @@
 //! leave at 3:  Σ_{p < s, q < t} h3     right      = the sum of the three
 //! ```
 
-use super::{Cascade, Member, Records};
+use super::threshold::Levels;
+use super::{Cascade, Member, Record, Records};
 
 /// The most members of a cascade that is scored.
 pub const LONGEST: usize = 4;
@@ -64,8 +65,8 @@ pub struct Scorer<'a> {
 /// What one model answered, by rank of certainty.
 #[derive(Debug, Clone)]
 struct Column {
-    /// The distinct certainties, ascending.
-    distinct: Vec<f64>,
+    /// The distinct certainties, between which it is cut.
+    levels: Levels,
     /// For each sample the place of its certainty among them.
     rank: Vec<u32>,
     /// 1 where the sample is answered rightly.
@@ -83,9 +84,9 @@ struct Bins {
 
 impl Bins {
     fn new(column: &Column, cuts: Vec<u32>) -> Self {
-        let mut bin_of_rank = Vec::with_capacity(column.distinct.len());
+        let mut bin_of_rank = Vec::with_capacity(column.levels.len());
         let mut bin = 0;
-        for rank in 0..column.distinct.len() as u32 {
+        for rank in 0..column.levels.len() as u32 {
             while cuts.get(bin as usize).is_some_and(|&cut| cut <= rank) {
                 bin += 1;
             }
@@ -102,20 +103,16 @@ impl Bins {
 }
 
 impl Column {
-    fn new(certainty: &[f64], right: &[bool]) -> Self {
-        let mut distinct = certainty.to_vec();
-        distinct.sort_unstable_by(f64::total_cmp);
-        // Zero has two signs, which compare as equal.
-        distinct.dedup_by(|a, b| a == b);
-        let rank = |value: &f64| distinct.partition_point(|known| known < value) as u32;
-        let rank = certainty.iter().map(rank).collect();
-        Self { distinct, rank, right: right.iter().map(|&right| u32::from(right)).collect() }
+    fn new(record: &Record) -> Self {
+        let levels = Levels::new(record);
+        let rank = record.certainty.iter().map(|&value| levels.rank(value)).collect();
+        Self { levels, rank, right: record.right.iter().map(|&right| u32::from(right)).collect() }
     }
 
     /// Returns the ranks at which the samples are cut. Distinct certainties that many samples share count as one bin's worth,
     /// so that cuts are not spent where nothing can be cut.
     fn cuts(&self, search: SearchGrid) -> Vec<u32> {
-        let mut samples = vec![0_usize; self.distinct.len()];
+        let mut samples = vec![0_usize; self.levels.len()];
         self.rank.iter().for_each(|&rank| samples[rank as usize] += 1);
         let most = (self.rank.len() / (search.quantiles + 1)).max(1);
         let total: usize = samples.iter().map(|&count| count.min(most)).sum();
@@ -127,15 +124,20 @@ impl Column {
             }
             seen += count.min(most);
         }
-        if self.distinct.len() <= search.quantiles + 1 {
-            cuts = (1..self.distinct.len() as u32).collect();
+        if self.levels.len() <= search.quantiles + 1 {
+            cuts = (1..self.levels.len() as u32).collect();
         }
         let even = (0..search.even).map(|step| step as f64 / (search.even - 1).max(1) as f64);
-        cuts.extend(even.map(|threshold| self.distinct.partition_point(|&known| known < threshold) as u32));
-        cuts.retain(|&rank| rank > 0 && (rank as usize) < self.distinct.len());
+        cuts.extend(even.map(|threshold| self.levels.rank(threshold)));
+        cuts.retain(|&rank| self.is_cut(rank));
         cuts.sort_unstable();
         cuts.dedup();
         cuts
+    }
+
+    /// Tells whether a cut at a rank leaves certainties on both sides, which every reader can tell apart.
+    fn is_cut(&self, rank: u32) -> bool {
+        rank > 0 && (rank as usize) < self.levels.len() && self.levels.can_cut(rank)
     }
 }
 
@@ -148,8 +150,7 @@ impl<'a> Scorer<'a> {
     pub fn new(records: &'a Records, search: SearchGrid) -> Self {
         assert!(records.models.len() <= 256, "models are numbered in 8 bits");
         assert!(u32::try_from(records.samples()).is_ok(), "samples are counted in 32 bits");
-        let columns: Vec<Column> =
-            records.models.iter().map(|record| Column::new(&record.certainty, &record.right)).collect();
+        let columns: Vec<Column> = records.models.iter().map(Column::new).collect();
         let grids = columns.iter().map(|column| Bins::new(column, column.cuts(search))).collect();
         Self { records, search, columns, grids }
     }
@@ -201,10 +202,12 @@ impl<'a> Scorer<'a> {
     pub(super) fn around(&self, model: usize, cut: u32, most: usize) -> Vec<u32> {
         let cuts = &self.grids[model].cuts;
         let below = cuts.iter().rev().find(|&&other| other < cut).map_or(1, |&other| other + 1);
-        let distinct = self.columns[model].distinct.len() as u32;
+        let column = &self.columns[model];
+        let distinct = column.levels.len() as u32;
         let above = cuts.iter().find(|&&other| other > cut).copied().unwrap_or(distinct).max(cut + 1);
         let step = ((above - below) as usize).div_ceil(most).max(1);
-        let mut ranks: Vec<u32> = (below..above).step_by(step).chain([cut]).collect();
+        let mut ranks: Vec<u32> =
+            (below..above).step_by(step).chain([cut]).filter(|&rank| column.is_cut(rank)).collect();
         ranks.sort_unstable();
         ranks.dedup();
         ranks
@@ -217,7 +220,7 @@ impl<'a> Scorer<'a> {
         let last = usize::from(score.stages) - 1;
         let member = |place: usize| {
             let model = usize::from(score.models[place]);
-            let exit_at = (place < last).then(|| self.columns[model].distinct[score.cuts[place] as usize]);
+            let exit_at = (place < last).then(|| self.columns[model].levels.threshold(score.cuts[place]));
             Member { model, exit_at }
         };
         let mut reach: Vec<f64> = score.reached[..=last].iter().map(|&count| f64::from(count) / samples).collect();
@@ -239,7 +242,7 @@ impl<'a> Scorer<'a> {
 
     fn pairs(&self, sequence: &[usize], scores: &mut Vec<Score>) {
         let (first, second) = (&self.columns[sequence[0]], &self.columns[sequence[1]]);
-        let mut of_rank = vec![(0, 0, 0); first.distinct.len()];
+        let mut of_rank = vec![(0, 0, 0); first.levels.len()];
         for ((&rank, own), other) in first.rank.iter().zip(&first.right).zip(&second.right) {
             let (samples, right, right_then) = &mut of_rank[rank as usize];
             *samples += 1;
@@ -252,6 +255,9 @@ impl<'a> Scorer<'a> {
         for (below, (samples, own, other)) in of_rank[..of_rank.len().saturating_sub(1)].iter().enumerate() {
             reached += samples;
             right = right + other - own;
+            if !first.is_cut(below as u32 + 1) {
+                continue;
+            }
             let mut score = Score { right, helps: right > alone, ..blank };
             score.cuts[0] = below as u32 + 1;
             score.reached[1] = reached;
@@ -426,7 +432,7 @@ pub(super) mod tests {
             scorer.score(sequence, &mut scores);
             scores.len()
         };
-        assert_eq!(count(&[0, 1]), scorer.columns[0].distinct.len() - 1);
+        assert_eq!(count(&[0, 1]), scorer.columns[0].levels.len() - 1);
         assert_eq!(count(&[0, 1, 2]), 31 * 31);
         let most = scorer.grids[0].cuts.windows(2).map(|pair| pair[1] - pair[0]).max();
         assert!(most.is_some_and(|most| most <= 5_000 / 31), "{most:?}");
