@@ -3,11 +3,13 @@
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::base::error::Error;
-use crate::facts::{Ask, not_measured};
+use crate::facts::{Ask, configuration_key, not_measured};
 use crate::optimize::Allotment;
 use crate::plan::law::estimate::Queue;
+use crate::plan::law::flow::Flow;
 use crate::problem::Slo;
 use crate::profile::Service;
+use crate::rooms::hardware::pool_name;
 
 /// A way to run a variant: so many replicas of so many cores, with a batch rule.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +43,21 @@ impl Configuration {
         Queue { service: &self.service.law, servers: self.replicas, batch: self.batch, hold_ms: self.hold_ms }
     }
 
+    /// Returns what a lane that runs in this way is given of a load: calls of each request, and its part of them.
+    pub(crate) fn flow(&self, calls: f64, share: f64) -> Flow<'_> {
+        let Self { replicas, batch, hold_ms, service, .. } = self;
+        Flow { service: &service.law, servers: *replicas, batch: *batch, hold_ms: *hold_ms, calls, share }
+    }
+
+    /// Returns the part of the capacity that trials left of a variant run in this way.
+    pub(crate) fn part(&self, ask: &Ask<'_>, variant: &str) -> f64 {
+        if ask.parts.is_empty() {
+            return 1.0;
+        }
+        let own = ask.parts.get(&configuration_key(&pool_name(variant, self), self.replicas));
+        ask.part(variant) * own.copied().unwrap_or(1.0)
+    }
+
     /// Works out the capacity of a way to run a variant.
     ///
     /// The hold is the mean service time ÷ replicas: at saturation that is the time in which a batch fills.
@@ -52,7 +69,7 @@ impl Configuration {
     }
 }
 
-/// Returns the ways to run a variant that are worth their cores: increasing in cores and in capacity.
+/// Returns the ways to run a variant that are worth their cores: increasing in cores and in the capacity that trials left.
 ///
 /// Only (cores, batch) pairs enter that were measured, or filled in from the family's surface where the profile has holes;
 /// a replica never has more cores than were measured.
@@ -71,7 +88,8 @@ pub(crate) fn configurations(ask: &Ask<'_>, variant: &str) -> Result<Vec<Configu
         .into_par_iter()
         .filter_map(|(cores, batch, replicas)| {
             let service = curve.at(cores, batch)?;
-            Some(Configuration::new(service, cores, replicas, batch, &problem.slo))
+            let configuration = Configuration::new(service, cores, replicas, batch, &problem.slo);
+            Some(Configuration { capacity: configuration.part(ask, variant) * configuration.capacity, ..configuration })
         })
         .collect();
     // Fewer cores first; among equals the larger capacity, then the simpler way.
