@@ -14,6 +14,8 @@ mod browser;
 #[cfg(feature = "rten")]
 #[path = "integration/broken.rs"]
 mod broken;
+#[path = "integration/carried.rs"]
+mod carried;
 #[path = "integration/cascade_records.rs"]
 mod cascade_records;
 #[path = "integration/choice.rs"]

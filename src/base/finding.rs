@@ -77,6 +77,8 @@ codes! {
     ClaimUnchecked => "claim-unchecked",
     /// The plan breaks a limit of its problem.
     LimitBroken => "limit-broken",
+    /// A pool that is offered as much work as its replicas can do, or more.
+    Overloaded => "overloaded",
     /// A point that was measured on a disturbed host.
     Contended => "contended",
     /// A number rests on interpolation or on hardware beyond the measured host.

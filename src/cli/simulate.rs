@@ -14,7 +14,7 @@ use crate::planners;
 use crate::planners::baselines;
 use crate::problem::Problem;
 use crate::rooms::{BaselineKind as Kind, BaselineRules};
-use crate::simulate::{Interval, Measured, Report, Settings, Summary, replicate, replicate_under};
+use crate::simulate::{Interval, Measured, PoolReport, Report, Settings, Summary, replicate, replicate_under};
 use clap::ValueEnum;
 
 use super::load::{Load, Usual};
@@ -286,7 +286,7 @@ fn verdict(report: &Report) -> String {
     let slo = report.slo;
     let in_time = 100.0 * (1.0 - report.whole.violation_share.get());
     format!(
-        "{} {word} its SLO under {}: {in_time:.3} % within {} ms, {:.2} % asked{}; {:.0} gear changes an hour; {:.4} USD/h{}{}",
+        "{} {word} its SLO under {}: {in_time:.3} % within {} ms, {:.2} % asked{}; {:.0} gear changes an hour; {:.4} USD/h{}{}{}",
         report.plan,
         report.arrivals,
         slo.latency_ms,
@@ -294,9 +294,22 @@ fn verdict(report: &Report) -> String {
         lost(&report.whole),
         report.gear_changes_per_hour,
         report.cost_usd_per_hour(),
+        endless(report),
         certainty(report),
         drift(report),
     )
+}
+
+/// Returns a line for each pool whose queue grows without end: its requests are never answered, however few they are.
+fn endless(report: &Report) -> String {
+    let line = |pool: &PoolReport| {
+        format!(
+            "
+the queue of `{}` grows without end: calls come faster than its replicas serve them",
+            pool.name
+        )
+    };
+    report.endless_queues().map(line).collect()
 }
 
 /// Returns a line for each stage that sent on another part of its requests than the plan expects; nothing where none did.

@@ -9,8 +9,15 @@ use crate::base::finding::{Code, Finding, Findings};
 use crate::base::near;
 use crate::problem::Problem;
 
-/// Part of each variant's capacity that may be used; all of it where a variant is not named.
+/// Part of each variant's capacity that may be used, or of one configuration's ([`configuration_key`]); all of it where neither is
+/// named.
 pub type Parts = BTreeMap<String, f64>;
+
+/// Returns the name under which [`Parts`] hold one way to run a variant: its pool with so many replicas, like `cnn_s-1c x 2`.
+#[must_use]
+pub fn configuration_key(pool: &str, replicas: u32) -> String {
+    format!("{pool} x {replicas}")
+}
 
 /// What runs now, for the loads up to one.
 #[derive(Debug, Clone, PartialEq)]

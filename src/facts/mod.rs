@@ -18,7 +18,7 @@ use crate::profile::{
 };
 use crate::workload::RecordedLoad;
 
-pub use ask::{Ask, LoadLimit, Margin, Parts, Running, not_measured};
+pub use ask::{Ask, LoadLimit, Margin, Parts, Running, configuration_key, not_measured};
 use risk::AtRisk;
 
 /// Profiles with their answers and curves, and the recorded load.

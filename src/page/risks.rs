@@ -29,6 +29,8 @@ pub(crate) fn of(given: &Given<'_>) -> Vec<Risk> {
     let mut risks = Vec::new();
     risks.extend(late(plan, given.simulated.ok(), "simulation"));
     risks.extend(late(plan, given.replayed, "the replay"));
+    risks.extend(endless(plan, given.simulated.ok(), "simulation"));
+    risks.extend(endless(plan, given.replayed, "the replay"));
     risks.extend(slower(plan, given.simulated.ok(), "simulation"));
     risks.extend(slower(plan, given.replayed, "the replay"));
     match given.facts {
@@ -64,6 +66,22 @@ fn late(plan: &Plan, trials: Option<&Trials>, name: &str) -> Option<Risk> {
         let (who, worst, name_of) = (gears_named(&late), percent(worst), quantile(&plan.slo));
         let cause = format!("up to {worst} of the requests took longer than {asked}; the SLO allows {allowed}");
         (Tone::Bad, format!("In {name} {who} broke the SLO ({name_of}): {cause}."))
+    })
+}
+
+/// Says where requests were never answered, however few they are.
+fn endless(plan: &Plan, trials: Option<&Trials>, name: &str) -> Option<Risk> {
+    let queues = |index: usize| trials.and_then(|trials| trials.gear(index)).into_iter().flat_map(|seen| &seen.endless);
+    let grow = gears(plan, |index, _| queues(index).next().is_some());
+    let pools: BTreeSet<&str> = grow.iter().flat_map(|&index| queues(index)).map(String::as_str).collect();
+    let pools: Vec<&str> = pools.into_iter().collect();
+    (!grow.is_empty()).then(|| {
+        let text = format!(
+            "In {name} {} got more calls than {} can serve: the queue grows without end.",
+            gears_named(&grow),
+            pools.join(", ")
+        );
+        (Tone::Bad, text)
     })
 }
 
@@ -117,6 +135,7 @@ fn kind(code: Code, causes: &[String]) -> String {
         }
         Code::FactsChanged => "The measured facts have changed since the plan was made".to_owned(),
         Code::LimitBroken => "A limit is exceeded".to_owned(),
+        Code::Overloaded => "A queue grows without end".to_owned(),
         Code::NotMeasured => "The plan needs facts that were not measured".to_owned(),
         other => format!("The check reports `{other}`"),
     };

@@ -71,7 +71,7 @@ fn slo(given: &Given<'_>) -> (Tone, String) {
         Err(why) => (Tone::Warning, format!("Not simulated: {why}.")),
         Ok(trials) => {
             let tried = || (0..plan.gears.len()).filter_map(|index| Some((index, trials.gear(index)?)));
-            let late: Vec<usize> = tried().filter(|(_, seen)| !seen.slo_met).map(|(index, _)| index).collect();
+            let late: Vec<usize> = tried().filter(|(_, seen)| !seen.keeps_slo()).map(|(index, _)| index).collect();
             let worst = tried().map(|(_, seen)| seen.late).fold(0.0, f64::max);
             let allowed = 1.0 - plan.slo.quantile.get();
             if late.is_empty() {

@@ -26,6 +26,8 @@ pub struct Seen {
     pub late: f64,
     /// Whether the SLO was kept.
     pub slo_met: bool,
+    /// Pools whose queue grew without end; known where the gear was tried alone.
+    pub endless: Vec<String>,
     /// Part of the answers that were right.
     pub accuracy: Option<f64>,
     /// Price; known where the gear was tried alone.
@@ -34,6 +36,14 @@ pub struct Seen {
     pub utilisation: BTreeMap<String, f64>,
     /// For each stage the part of the requests that left there.
     pub exits: Vec<f64>,
+}
+
+impl Seen {
+    /// Tells whether the SLO was kept, and every request was served in the end.
+    #[must_use]
+    pub const fn keeps_slo(&self) -> bool {
+        self.slo_met && self.endless.is_empty()
+    }
 }
 
 /// Tries every gear alone at its highest rate.
@@ -91,6 +101,7 @@ fn seen(report: &Report, summary: &Summary, alone: bool) -> Option<Seen> {
         latency_ms: summary.latency.map(|times| times.at_slo_quantile_ms.get()),
         late: summary.violation_share.get(),
         slo_met: summary.slo_met,
+        endless: report.endless_queues().filter(|_| alone).map(|pool| pool.name.clone()).collect(),
         accuracy: summary.accuracy.map(f64::from),
         cost_usd_per_hour: alone.then(|| report.cost_usd_per_hour()),
         utilisation: used.map(busy).collect(),

@@ -14,7 +14,7 @@ use crate::problem::{InfAdapter, RoomSettings};
 
 use crate::rooms::configurations::Configuration;
 use crate::rooms::variant_set::OnCores;
-use crate::rooms::{Freedom, Opened, Room, VariantSet};
+use crate::rooms::{Cut, Freedom, Opened, Room, VariantSet};
 
 /// The published planner as a room: the same program with its capacities.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,6 +23,11 @@ pub struct InfAdapterRoom;
 impl Room for InfAdapterRoom {
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
         Ok(Box::new(OnCores::new(ask, configurations)?))
+    }
+
+    /// A variant has one way to run.
+    fn cuts(&self) -> Option<Cut> {
+        Some(Cut::Variants)
     }
 
     fn freedoms(&self) -> &[Freedom] {
@@ -59,7 +64,7 @@ fn configurations(ask: &Ask<'_>, variant: &str) -> Result<Vec<Configuration>, Er
         replicas: n,
         batch: 1,
         hold_ms: 0.0,
-        capacity: capacity(slope, intercept.min(0.0).trunc(), settings.capacity_factor.get(), n),
+        capacity: ask.part(variant) * capacity(slope, intercept.min(0.0).trunc(), settings.capacity_factor.get(), n),
         service: service.clone(),
         machine: None,
     };

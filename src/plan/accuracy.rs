@@ -3,7 +3,7 @@
 use super::{AccuracyClaim, Gear, Lane};
 use crate::base::units::Accuracy;
 use crate::facts::Facts;
-use crate::problem::{PipelineAccuracy, Problem};
+use crate::problem::{PipelineAccuracy, Problem, accuracy_over_requests};
 use crate::profile::Trust;
 use crate::stats::sample::wilson;
 
@@ -18,7 +18,7 @@ pub fn of_pipeline(gear: &Gear, problem: &Problem, facts: &Facts) -> Option<Accu
     let ends = match problem.accuracy_of_stages() {
         PipelineAccuracy::Product => {
             let mut product = [1.0; 3];
-            for stage in &shares {
+            for (stage, of) in shares.iter().zip(&gear.stages) {
                 let mut mean = [0.0; 3];
                 for (variant, share) in stage {
                     let fact = &facts.variant(variant)?.accuracy;
@@ -26,7 +26,10 @@ pub fn of_pipeline(gear: &Gear, problem: &Problem, facts: &Facts) -> Option<Accu
                     let ends = [fact.low, fact.value, fact.high];
                     mean.iter_mut().zip(ends).for_each(|(mean, end)| *mean += share * end.get());
                 }
-                product.iter_mut().zip(mean).for_each(|(product, mean)| *product *= mean);
+                product
+                    .iter_mut()
+                    .zip(mean)
+                    .for_each(|(product, mean)| *product *= accuracy_over_requests(of.calls, mean));
             }
             product
         }

@@ -15,6 +15,7 @@ use crate::problem::{GoalKind, PipelineSettings, Problem, RoomName, RoomSettings
 use crate::profile::{Service, Trust};
 
 use super::exit;
+use super::offered;
 use super::packing;
 use super::proof;
 use super::watch;
@@ -83,6 +84,7 @@ fn checked(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: Tol
         exit::check(gear, &checker.key, facts, &mut findings);
         watch::check(plan, index, facts, tolerance.absolute, &mut findings);
         checker.utilisation(&mut findings);
+        offered::check(plan, gear, facts, &checker.key, &mut findings);
         checker.trust(&mut findings);
         checker.certificate(&mut findings);
         if let Some(problem) = problem {
@@ -464,11 +466,8 @@ impl Checker<'_> {
         }
         let rate = self.gear.up_to_rps.get();
         let busy: BTreeMap<&str, f64> = if let Some(flows) = self.flows() {
-            let mut busy = BTreeMap::new();
-            for flow in flows.iter().flatten() {
-                *busy.entry(flow.lane.pool.as_str()).or_insert(0.0) += flow.flow().utilisation(rate);
-            }
-            busy
+            let flows = flows.iter().flatten();
+            flows.map(|flow| (flow.lane.pool.as_str(), flow.flow().busy(rate).get())).collect()
         } else if let Some(turns) = self.turns() {
             turns.busy
         } else {
@@ -561,9 +560,13 @@ impl Checker<'_> {
     }
 
     /// Returns the lanes of each stage with their flows where the closed form holds: nobody leaves early, dispatch by
-    /// share, a pool a lane, several calls of a request in one lane, nothing on the way and nobody turned away.
+    /// share, a pool a lane, several calls of a request in one lane, nothing on the way and nobody turned away. Replicas of
+    /// cascades take turns, also in a gear with a queue only: their planner reckons with that.
     fn flows(&self) -> Option<Vec<Vec<LaneFlow<'_>>>> {
         let stages = &self.gear.stages;
+        if self.plan.provenance.room == RoomName::Cascade && self.turns().is_some() {
+            return None;
+        }
         if !self.plan.transfers.is_empty() || self.turns_away() || stages.iter().any(|stage| stage.exit.is_some()) {
             return None;
         }

@@ -17,6 +17,7 @@ mod facts;
 mod gear_rule;
 mod head_room;
 pub mod law;
+mod offered;
 mod optimality;
 mod packing;
 mod periods;

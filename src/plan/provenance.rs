@@ -24,7 +24,8 @@ pub struct Provenance {
     pub seed: u64,
     /// Files that it was made from, relative to the plan.
     pub inputs: Vec<Input>,
-    /// Part of each variant's capacity that was used because trials asked for a cut; all of it where not named.
+    /// Part of a variant's capacity that was used because trials asked for a cut, or of that of one configuration, which is called
+    /// by its pool and the replicas, like `cnn_s-1c x 2`; all of it where not named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capacity_parts: BTreeMap<String, f64>,
     /// What the risk that the problem chose costs; absent where it chose none.

@@ -24,6 +24,7 @@ pub use function::Function;
 pub use inventory::{HardwareFamily, HardwareKind, Inventory};
 pub use machine::{Billing, Machine};
 pub use resource::Resource;
+pub(crate) use room::accuracy_over_requests;
 pub use room::{
     CascadeServe, CascadeSettings, Combination, InfAdapter, Ipa, PipelineAccuracy, PipelineSettings, RoomName,
     RoomSettings, Task, VariantSetSettings,

@@ -264,11 +264,19 @@ fn is_one_call(calls: &Factor) -> bool {
     *calls == one_call()
 }
 
+/// Returns how accurate a stage is over all requests that is so accurate for those that it answers: where a request makes `calls`
+/// there on average, fewer than one, the others skip the stage and are not wrong for it. Several calls of one request count as one:
+/// the accuracy is the part of calls that are answered rightly.
+pub(crate) fn accuracy_over_requests(calls: Factor, accuracy: f64) -> f64 {
+    if calls.get() >= 1.0 { accuracy } else { 1.0 - calls.get() * (1.0 - accuracy) }
+}
+
 /// How accurate a pipeline is as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum PipelineAccuracy {
-    /// The accuracies of the stages multiply, as if their errors were independent (IPA's PAS).
+    /// The accuracies of the stages multiply, as if their errors were independent (IPA's PAS). Requests that skip a stage are not
+    /// wrong for it: one that a part c of them visits counts as 1 − c·(1 − a).
     #[default]
     Product,
     /// It was measured from end to end, for every combination of variants.

@@ -269,11 +269,11 @@ impl Judge<'_> {
         }
         let at_best = recompute(fast);
         let mut broken = [(Code::Worse, ACCEPT, Vec::new()), (Code::FactsChanged, NOISE, Vec::new())];
-        let breaks = |finding: &Finding| finding.code == Code::LimitBroken;
+        let breaks = |finding: &Finding| matches!(finding.code, Code::LimitBroken | Code::Overloaded);
         let mut kept = Findings::default();
         for finding in findings.0 {
             if breaks(&finding) {
-                let for_sure = at_best.0.iter().any(|other| breaks(other) && other.key == finding.key);
+                let for_sure = at_best.0.iter().any(|other| other.code == finding.code && other.key == finding.key);
                 broken[usize::from(!for_sure)].2.push(finding);
             } else if finding.code != Code::ClaimRefuted {
                 kept.push(finding);

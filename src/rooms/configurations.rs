@@ -1,11 +1,13 @@
 //! What a variant can carry within the SLO on a number of cores, and how: replicas × cores × batch × hold.
 
 use crate::base::error::Error;
-use crate::facts::{Ask, not_measured};
+use crate::facts::{Ask, configuration_key, not_measured};
 use crate::optimize::Allotment;
 use crate::plan::law::estimate::Queue;
+use crate::plan::law::flow::Flow;
 use crate::problem::Slo;
 use crate::profile::Service;
+use crate::rooms::hardware::pool_name;
 
 /// A way to run a variant: so many replicas of so many cores, with a batch rule.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +41,21 @@ impl Configuration {
         Queue { service: &self.service.law, servers: self.replicas, batch: self.batch, hold_ms: self.hold_ms }
     }
 
+    /// Returns what a lane that runs in this way is given of a load: calls of each request, and its part of them.
+    pub(crate) fn flow(&self, calls: f64, share: f64) -> Flow<'_> {
+        let Self { replicas, batch, hold_ms, service, .. } = self;
+        Flow { service: &service.law, servers: *replicas, batch: *batch, hold_ms: *hold_ms, calls, share }
+    }
+
+    /// Returns the part of the capacity that trials left of a variant run in this way.
+    pub(crate) fn part(&self, ask: &Ask<'_>, variant: &str) -> f64 {
+        if ask.parts.is_empty() {
+            return 1.0;
+        }
+        let own = ask.parts.get(&configuration_key(&pool_name(variant, self), self.replicas));
+        ask.part(variant) * own.copied().unwrap_or(1.0)
+    }
+
     /// Works out the capacity of a way to run a variant.
     pub(crate) fn new(service: Service, cores_each: u32, replicas: u32, batch: u32, slo: &Slo) -> Self {
         let capacity = queue(&service, replicas, batch).capacity_rps(slo);
@@ -57,7 +74,7 @@ fn queue(service: &Service, servers: u32, batch: u32) -> Queue<'_> {
     Queue { service: &service.law, servers, batch, hold_ms }
 }
 
-/// Returns the ways to run a variant that are worth their cores: increasing in cores and in capacity.
+/// Returns the ways to run a variant that are worth their cores: increasing in cores and in the capacity that trials left.
 ///
 /// Only (cores, batch) pairs enter that were measured, or filled in from the family's surface where the profile has holes;
 /// a replica never has more cores than were measured.
@@ -75,12 +92,13 @@ pub(crate) fn configurations(ask: &Ask<'_>, variant: &str) -> Result<Vec<Configu
         for (cores, batch, service) in services.iter().filter(|(cores, ..)| total % cores == 0) {
             let least = kept.last().map_or(0.0, |best| best.capacity);
             let replicas = total / cores;
-            // Nearly every way carries less than the best so far, which one look tells.
-            if let Some(capacity) = queue(service, replicas, *batch).capacity_above(least, &problem.slo)
-                && capacity > least
-            {
+            // Nearly every way carries less than the best so far, trials or not, which one look tells.
+            let Some(capacity) = queue(service, replicas, *batch).capacity_above(least, &problem.slo) else { continue };
+            let mut better = Configuration::of_capacity(capacity, service.clone(), (*cores, *batch, replicas));
+            better.capacity *= better.part(ask, variant);
+            if better.capacity > least {
                 kept.pop_if(|last| last.cores() == total);
-                kept.push(Configuration::of_capacity(capacity, service.clone(), (*cores, *batch, replicas)));
+                kept.push(better);
             }
         }
     }

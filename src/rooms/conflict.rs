@@ -16,6 +16,9 @@ use crate::problem::Problem;
 pub struct Conflict {
     /// The limits in conflict.
     pub limits: Vec<ConflictingLimit>,
+    /// Whether trials say so: the closed forms know a plan, which broke its SLO in simulation, as did what was planned in its place.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub in_trials: bool,
 }
 
 /// A limit in conflict with others.
@@ -31,6 +34,21 @@ pub struct ConflictingLimit {
 }
 
 impl Conflict {
+    /// Returns that a rate is too high, however much would be carried.
+    pub(super) fn of_rate(asked: f64) -> Self {
+        let key = Cow::Borrowed("workload.max_rps");
+        Self { limits: vec![ConflictingLimit { key, asked, would_have_to_be: None }], in_trials: false }
+    }
+
+    /// Returns the same where trials say so, and saw gears carry such a rate.
+    pub(super) fn in_trials(mut self, carried: f64) -> Self {
+        self.in_trials = true;
+        for limit in self.limits.iter_mut().filter(|limit| limit.key == "workload.max_rps" && carried > 0.0) {
+            limit.would_have_to_be = limit.would_have_to_be.map_or(Some(carried), |known| Some(known.max(carried)));
+        }
+        self
+    }
+
     /// Puts the rate in the user's words, where it was planned for so many times the peak.
     pub(super) fn at_peak_of(&mut self, factor: f64) {
         for limit in self.limits.iter_mut().filter(|limit| limit.key == "workload.max_rps") {
@@ -42,9 +60,15 @@ impl Conflict {
 
 impl std::fmt::Display for Conflict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let infeasible = if self.in_trials { "infeasible in simulation" } else { "infeasible" };
         match self.limits.as_slice() {
-            [_] => writeln!(f, "infeasible: this limit cannot hold")?,
-            _ => writeln!(f, "infeasible: these limits cannot hold together; changing any one as shown admits a plan")?,
+            [_] => writeln!(f, "{infeasible}: this limit cannot hold")?,
+            _ => {
+                writeln!(
+                    f,
+                    "{infeasible}: these limits cannot hold together; changing any one as shown admits a plan"
+                )?;
+            }
         }
         for (index, limit) in self.limits.iter().enumerate() {
             if index > 0 {
@@ -200,7 +224,7 @@ pub(super) fn find(problem: &Problem, room: &dyn Opened) -> Result<Conflict, Err
             would_have_to_be: nearest(limit, problem, room)?,
         });
     }
-    Ok(Conflict { limits })
+    Ok(Conflict { limits, in_trials: false })
 }
 
 /// Tells whether some plan carries all that a problem asks for.

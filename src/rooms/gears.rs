@@ -6,7 +6,8 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::change_cost::{PoolsUp, core_seconds, load_ms};
 use super::configurations::Configuration;
-use crate::base::units::{Millis, Rate, Share};
+use crate::base::rounding::equal;
+use crate::base::units::{Millis, Rate, Share, Usd};
 use crate::facts::{Ask, Facts};
 use crate::optimize::few;
 use crate::plan::{Gear, Lane, Plan, PlanFormat, Pool, Provenance, Switch, latency_claim};
@@ -30,7 +31,7 @@ pub(crate) struct Decoded {
 /// latency is worked out here, from the walk as it is written down.
 pub(crate) fn assemble(ask: &Ask<'_>, decoded: Vec<Decoded>) -> Plan {
     let (problem, facts) = (ask.problem.as_ref(), ask.facts.as_ref());
-    let decoded = worth_keeping(problem, facts, decoded);
+    let decoded = worth_keeping(problem, facts, without_idle_borders(problem, decoded));
     let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
     for (variant, way) in decoded.iter().flat_map(|gear| &gear.lanes) {
         widen(&mut pools, pool(problem, variant, way));
@@ -62,6 +63,32 @@ pub(crate) fn assemble(ask: &Ask<'_>, decoded: Vec<Decoded>) -> Plan {
     let claims: Vec<_> = (0..plan.gears.len()).into_par_iter().map(|gear| latency_claim(&plan, gear, facts)).collect();
     plan.gears.iter_mut().zip(claims).for_each(|(gear, claim)| gear.claims.latency = claim);
     plan
+}
+
+/// Leaves out every gear that is worth, answers rightly and costs as much as the next: that one carries more, so that nothing is
+/// gained by the change. A goal that looks at latency may still prefer the one to the other.
+fn without_idle_borders(problem: &Problem, gears: Vec<Decoded>) -> Vec<Decoded> {
+    if problem.goal.wants_low_latency() {
+        return gears;
+    }
+    let mut kept: Vec<Decoded> = Vec::new();
+    for next in gears {
+        if kept.last().is_some_and(|last| are_alike(&last.gear, &next.gear)) {
+            kept.pop();
+        }
+        kept.push(next);
+    }
+    kept
+}
+
+fn are_alike(one: &Gear, other: &Gear) -> bool {
+    let objective = |gear: &Gear| gear.certificate.as_ref().map_or(0.0, |certificate| certificate.objective);
+    let accuracy = |gear: &Gear| gear.claims.accuracy.map_or(0.0, |claim| claim.value.get());
+    let usd = |gear: &Gear| gear.claims.cost_usd_per_hour.map_or(0.0, Usd::get);
+    equal(usd(one), usd(other))
+        && one.claims.cores == other.claims.cores
+        && equal(accuracy(one), accuracy(other))
+        && equal(objective(one), objective(other))
 }
 
 /// Returns the switch rule of a plan: that of the trace, where there is one.

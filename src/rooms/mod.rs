@@ -68,9 +68,9 @@ pub trait Room: Sync {
     /// [`Error::Input`] where facts are missing.
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error>;
 
-    /// Tells whether a failing trial can be answered by planning again with less of the variants' capacities.
-    fn can_be_cut(&self) -> bool {
-        true
+    /// Returns what of its capacities can be cut where a trial fails, to plan again; `None` where that changes nothing.
+    fn cuts(&self) -> Option<Cut> {
+        Some(Cut::Configurations)
     }
 
     /// Tells whether the room's choices are proved to be best.
@@ -99,6 +99,15 @@ pub trait Room: Sync {
         let _ = ask;
         plan
     }
+}
+
+/// What trials that fail can cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// The capacity of a variant, in whatever way it runs.
+    Variants,
+    /// The capacity of one way to run a variant.
+    Configurations,
 }
 
 /// A room with the facts of one ask worked in.

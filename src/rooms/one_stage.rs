@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::configurations::Configuration;
 use super::gears::{Decoded, lane, level_shares};
 use super::hardware::cores_of;
-use crate::base::units::{Accuracy, Factor, Rate, Share, Usd};
+use crate::base::units::{Accuracy, Factor, Rate, Usd};
 use crate::facts::{Ask, Facts};
 use crate::plan::{AccuracyClaim, Certificate, Claims, Dispatch, Gear, Lane, Stage};
 use crate::profile::Trust;
@@ -35,19 +35,18 @@ pub(super) fn gear(
 
 fn claims(ask: &Ask<'_>, lanes: &[Lane], chosen: &[(String, Configuration)], load: f64) -> Claims {
     let share = |lane: &Lane| lane.share.map_or(0.0, f64::from);
-    let queues: Vec<_> = lanes.iter().zip(chosen).map(|(lane, (_, way))| (share(lane), way.queue())).collect();
+    let busy = |(lane, (_, way)): (&Lane, &(String, Configuration))| {
+        (lane.pool.clone(), way.flow(1.0, share(lane)).busy(load))
+    };
     let cores = cores_of(&ask.problem, chosen);
     let price = ask.problem.inventory.price_usd_per_core_hour.get();
-    let utilisation = lanes.iter().zip(&queues);
     Claims {
         accuracy: accuracy_claim(&ask.facts, lanes),
         latency: None,
         cost_usd_per_hour: Some(Usd::saturating(f64::from(cores) * price)),
         cores: Some(cores),
         machines: BTreeMap::new(),
-        utilisation: utilisation
-            .map(|(lane, (share, queue))| (lane.pool.clone(), Share::saturating(queue.utilisation(share * load))))
-            .collect(),
+        utilisation: lanes.iter().zip(chosen).map(busy).collect(),
     }
 }
 

@@ -25,7 +25,7 @@ impl Room for OneVariant {
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
         let variant = ask.variants()?.remove(0);
         let ways = configurations(ask, &variant)?;
-        Ok(Box::new(Ways { accuracy: ask.accuracy(&variant)?, part: ask.part(&variant), variant, ways, ask }))
+        Ok(Box::new(Ways { accuracy: ask.accuracy(&variant)?, variant, ways, ask }))
     }
 }
 
@@ -34,7 +34,6 @@ struct Ways<'a> {
     ask: &'a Ask<'a>,
     variant: String,
     accuracy: f64,
-    part: f64,
     ways: Vec<Configuration>,
 }
 
@@ -42,7 +41,7 @@ impl Ways<'_> {
     /// Returns the cheapest choice beyond so many cores that carries a load.
     fn cheapest(&self, load: f64, beyond: u32) -> Option<Choice> {
         let problem = &self.ask.problem;
-        let carries = |way: &&Configuration| way.cores() > beyond && self.part * way.capacity >= load;
+        let carries = |way: &&Configuration| way.cores() > beyond && way.capacity >= load;
         let way = self.ways.iter().find(carries).filter(|_| goal::is_accurate_enough(problem, self.accuracy))?;
         let objective = goal::value(problem, self.accuracy, f64::from(way.cores()) / problem.budget());
         let certificate =
@@ -70,7 +69,7 @@ impl Opened for Ways<'_> {
 
     fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
         let ask = self.ask.moved(problem.clone());
-        let highest = configurations(&ask, &self.variant)?.last().map_or(0.0, |way| self.part * way.capacity);
+        let highest = configurations(&ask, &self.variant)?.last().map_or(0.0, |way| way.capacity);
         Ok(if goal::is_accurate_enough(problem, self.accuracy) { highest.min(most) } else { 0.0 })
     }
 

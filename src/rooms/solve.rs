@@ -40,7 +40,7 @@ pub fn solve(room: &dyn Room, problem: &Problem, facts: &Facts, context: Context
     let running = context.from.map_or_else(Vec::new, Plan::running);
     let ask = Ask::new(problem, facts).with_running(running);
     let parts = context.capacity_parts.cloned().unwrap_or_default();
-    let mut answer = match context.trial.filter(|_| room.can_be_cut()) {
+    let mut answer = match context.trial {
         Some(effort) => tried::solve(room, &ask, parts, effort)?,
         None => once(room, &ask, &parts)?,
     };

@@ -500,6 +500,7 @@ impl<'a, S: Servers> Engine<'a, S> {
     fn end_window(&mut self) {
         let cost = self.cost_so_far();
         self.counts.ends_window(self.gear, cost);
+        self.pools.0.iter_mut().for_each(Pool::ends_window);
         self.agenda.set(self.counts.window_end(), Date::WindowEnd);
     }
 
@@ -517,6 +518,7 @@ impl<'a, S: Servers> Engine<'a, S> {
         }
         self.counts.ends(self.gear);
         for pool in &mut self.pools.0 {
+            pool.ends_window();
             pool.close(self.end);
         }
         let rent_usd = self.rent.so_far(self.end);

@@ -22,6 +22,7 @@ mod claim;
 mod counts;
 mod drift;
 pub(crate) mod engine;
+mod growth;
 pub(crate) mod ids;
 mod pool;
 mod rent;
@@ -44,7 +45,7 @@ use walk::Walk;
 
 pub use claim::{ClaimTried, Sureness, try_claim};
 pub use ids::{Id, PoolId, VariantId};
-pub use repair::{Effort, GearTrial, repair, try_gear};
+pub use repair::{Effort, GearTrial, repair, repair_gear, try_gear};
 pub use report::{
     Change, DriftReport, GearReport, Interval, Intervals, PoolReport, Report, ReportFormat, ResponseTimes, Source,
     Summary, Window,

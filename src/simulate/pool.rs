@@ -1,5 +1,6 @@
 //! The moving part of a pool: who is up, who is busy, who waits, and what it has cost.
 
+use super::growth::Growth;
 use super::rent::Leases;
 use super::report::PoolReport;
 use super::tally::{Losses, Lost};
@@ -76,6 +77,10 @@ pub struct Pool {
     counted: Counted,
     /// How often 1, 2, … calls were served together.
     batch_sizes: Vec<u64>,
+    /// Calls that waited at the end of each window.
+    waiting_at_ends: Vec<u32>,
+    /// How the queues of trials put together grew.
+    growth: Growth,
     /// The time integrals of trials put together.
     areas: Areas,
 }
@@ -121,8 +126,14 @@ impl Pool {
         self.batch_sizes.fill(0);
     }
 
+    /// A window of the report is over.
+    pub fn ends_window(&mut self) {
+        self.waiting_at_ends.push(self.waiting.value);
+    }
+
     /// The trial is over: closes the time integrals.
     pub fn close(&mut self, now: u64) {
+        self.growth = Growth::of(&self.waiting_at_ends);
         self.areas = Areas {
             waiting: self.waiting.area(now),
             serving: self.serving.area(now),
@@ -142,6 +153,7 @@ impl Pool {
         own.held += others.held;
         own.starting += others.starting;
         own.unused += others.unused;
+        self.growth.absorb(other.growth);
         let (own, others) = (&mut self.counted, &other.counted);
         own.calls += others.calls;
         own.batches += others.batches;
@@ -283,6 +295,7 @@ impl Pool {
             mean_replicas: mean(areas.held + areas.starting),
             mean_waiting: mean(areas.waiting),
             max_waiting: counted.max_waiting,
+            grows_without_end: self.growth.is_endless(),
             mean_present: mean(areas.waiting + areas.serving),
             mean_wait_ms: Millis::saturating(ratio(counted.waited_ns as f64, queued as f64) / 1e6),
             calls: counted.calls,

@@ -5,7 +5,7 @@
 //! multiplied by that part is a cut that removes the failing gear and is monotone, so the loop of planning and trying
 //! ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Report, Settings, World, replicate};
@@ -17,6 +17,8 @@ use crate::workload::Arrivals;
 const BISECTIONS: usize = 6;
 /// Least part that is looked for; a gear that fails even there has no repair.
 const LEAST_PART: f64 = 0.25;
+/// Part of what is late beyond the SLO that a pool must answer for to be at fault.
+const EASED: f64 = 0.2;
 /// Part of a trial that warms up.
 const WARMUP: f64 = 0.1;
 /// Longest trial: a hundred years, which the clock can tell.
@@ -45,6 +47,9 @@ pub struct GearTrial {
     pub part: f64,
     /// Busy part of each pool that the gear uses, at that part of the rate: the cap that the tail demands.
     pub utilisation: BTreeMap<String, Share>,
+    /// Pools that have a part in what is late: with twice the replicas less is, or their queue grows without end. All that are used
+    /// where none can be told; none where nothing needs repair.
+    pub at_fault: BTreeSet<String>,
 }
 
 /// Tries every gear of a plan at its highest rate.
@@ -66,7 +71,9 @@ pub(super) fn alone(plan: &Plan, gear: &Gear) -> Plan {
     Plan { gears: vec![gear.clone()], ..plan.without_periods() }
 }
 
-fn repair_gear<W: World + Sync>(plan: &Plan, gear: &Gear, world: &W, effort: Effort) -> GearTrial {
+/// Tries one gear of a plan, alone, and where it breaks its SLO finds out what would mend it.
+#[must_use]
+pub fn repair_gear<W: World + Sync>(plan: &Plan, gear: &Gear, world: &W, effort: Effort) -> GearTrial {
     let alone = alone(plan, gear);
     let run = |part: f64| try_at(&alone, world, effort, part * gear.up_to_rps.get());
     let first = run(1.0);
@@ -75,10 +82,12 @@ fn repair_gear<W: World + Sync>(plan: &Plan, gear: &Gear, world: &W, effort: Eff
         violation_high: high(&first),
         part: 1.0,
         utilisation: utilisation(&first),
+        at_fault: BTreeSet::new(),
     };
     if keeps(&first) {
         return trial;
     }
+    trial.at_fault = at_fault(&alone, &first, |relieved| try_at(relieved, world, effort, gear.up_to_rps.get()));
     trial.part = 0.0;
     let (mut kept, mut broken) = (LEAST_PART, 1.0);
     let least = run(kept);
@@ -97,6 +106,38 @@ fn repair_gear<W: World + Sync>(plan: &Plan, gear: &Gear, world: &W, effort: Eff
         }
     }
     trial
+}
+
+/// Returns the pools without which less would be late: each is given twice its replicas in turn, and all else stays.
+fn at_fault(alone: &Plan, first: &Report, try_relieved: impl Fn(&Plan) -> Report) -> BTreeSet<String> {
+    let used: BTreeSet<&str> = used_pools(first).collect();
+    let endless = first.endless_queues().map(|pool| pool.name.as_str());
+    let excess = high(first) - (1.0 - first.slo.quantile.get());
+    let helps = |name: &&str| {
+        let report = try_relieved(&relieved(alone, name));
+        excess > 0.0 && high(&report) <= high(first) - EASED * excess
+    };
+    let mut found: BTreeSet<&str> = endless.collect();
+    if used.len() > 1 {
+        found.extend(used.iter().copied().filter(helps));
+    }
+    let found = if found.is_empty() { used } else { found };
+    found.into_iter().map(str::to_owned).collect()
+}
+
+/// Returns the plan of a gear with twice the replicas of one pool.
+fn relieved(alone: &Plan, name: &str) -> Plan {
+    let mut relieved = alone.clone();
+    for pool in relieved.placement.iter_mut().filter(|pool| pool.name == name) {
+        let up = 2 * alone.gears[0].replicas_of(pool);
+        pool.replicas = pool.replicas.max(up);
+        relieved.gears[0].replicas.insert(pool.name.clone(), up);
+    }
+    relieved
+}
+
+fn used_pools(report: &Report) -> impl Iterator<Item = &str> {
+    report.pools.iter().filter(|pool| pool.calls > 0).map(|pool| pool.name.as_str())
 }
 
 fn try_at<W: World + Sync>(alone: &Plan, world: &W, effort: Effort, rate_rps: f64) -> Report {
@@ -119,7 +160,7 @@ fn high(report: &Report) -> f64 {
 }
 
 fn keeps(report: &Report) -> bool {
-    high(report) <= 1.0 - report.slo.quantile.get() + 1e-12
+    high(report) <= 1.0 - report.slo.quantile.get() + 1e-12 && report.endless_queues().next().is_none()
 }
 
 fn utilisation(report: &Report) -> BTreeMap<String, Share> {

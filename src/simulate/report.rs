@@ -131,7 +131,8 @@ pub struct Summary {
     pub violations: u64,
     /// Violations ÷ requests that arrived.
     pub violation_share: Share,
-    /// Whether the SLO's quantile was kept: the share of violations is at most 1 − quantile.
+    /// Whether the SLO's quantile was kept: the share of violations is at most 1 − quantile. For the whole also that no queue grows
+    /// without end, as its requests are never answered, however few they are.
     pub slo_met: bool,
     /// Part of answered requests that were right; absent without per-sample answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -214,6 +215,10 @@ pub struct PoolReport {
     pub mean_waiting: f64,
     /// Most calls that ever waited.
     pub max_waiting: u32,
+    /// Whether calls came faster than they were served for as long as a trial lasted: in its second half some always waited, and
+    /// ever more of them, by more than chance explains.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub grows_without_end: bool,
     /// Mean number of calls waiting or in service.
     pub mean_present: f64,
     /// Mean time that a call waited until it was served or dropped.
@@ -269,11 +274,21 @@ pub struct Window {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn is_free(price: &Usd) -> bool {
     *price == Usd::ZERO
 }
 
 impl Report {
+    /// Returns the pools whose queue grows without end.
+    pub fn endless_queues(&self) -> impl Iterator<Item = &PoolReport> {
+        self.pools.iter().filter(|pool| pool.grows_without_end)
+    }
+
     /// Returns the price per hour of all pools and machines, averaged over the trial.
     #[must_use]
     pub fn cost_usd_per_hour(&self) -> f64 {

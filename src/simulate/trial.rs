@@ -5,7 +5,7 @@ use super::counts::Counts;
 use super::drift::{self, Drift};
 use super::ids::{GearId, Id, PoolId, StageId, Table};
 use super::pool::Pool;
-use super::report::{DriftReport, Interval, Intervals, Report, ReportFormat, Source};
+use super::report::{DriftReport, Interval, Intervals, PoolReport, Report, ReportFormat, Source};
 use super::tally::{Tally, millis};
 use super::walk::Walk;
 use crate::base::units::{Accuracy, Millis, Usd};
@@ -49,6 +49,10 @@ impl Trial<'_> {
             }
         }
         let time = self.counts.time_ns() * u64::from(trials);
+        let mut whole = self.counts.whole().summary(&plan.slo, time);
+        let pools: Vec<PoolReport> =
+            self.pools.ids().map(|pool| self.pools[pool].report(&self.walk.pools[pool], time)).collect();
+        whole.slo_met &= !pools.iter().any(|pool| pool.grows_without_end);
         Report {
             format: ReportFormat::V1,
             plan: plan.name.clone(),
@@ -58,11 +62,11 @@ impl Trial<'_> {
             replications: trials,
             duration_ms: millis(self.counts.time_ns()),
             slo: plan.slo,
-            whole: self.counts.whole().summary(&plan.slo, time),
+            whole,
             intervals: intervals(&figures),
             gears: self.counts.gear_reports(plan, trials, |gear| self.drift_of(plan, gear)),
             machines_usd_per_hour: Usd::saturating(self.rent_usd * 3.6e12 / time.max(1) as f64),
-            pools: self.pools.ids().map(|pool| self.pools[pool].report(&self.walk.pools[pool], time)).collect(),
+            pools,
             gear_changes_per_hour: changes as f64 * 3.6e12 / time.max(1) as f64,
             windows: self.counts.windows(trials),
             changes: self.counts.changes().to_vec(),

@@ -222,8 +222,10 @@ fn in_a_row(problem: &Problem, facts: &Facts, load: f64) -> Vec<Worth> {
                         let hold_ms = if batch == 1 { 0.0 } else { span / part };
                         let (calls, share) = (task.calls.get(), 1.0);
                         let flow = Flow { service: &service, servers, batch, hold_ms, calls, share };
-                        let worth = Worth { accuracy: accuracy(facts, name), cores: cores * servers, less: 0.0 };
-                        if flow.utilisation(load) < 1.0 {
+                        // Who skips the stage is not wrong for it.
+                        let accuracy = 1.0 - calls.min(1.0) * (1.0 - accuracy(facts, name));
+                        let worth = Worth { accuracy, cores: cores * servers, less: 0.0 };
+                        if flow.keeps_up(load) {
                             ways.push((worth, flow.responses(load, span)));
                         }
                     }

@@ -39,7 +39,7 @@ use crate::plan::Plan;
 use crate::problem::Problem;
 use crate::rooms::cascade::what_runs;
 use crate::rooms::exits::{Cascade, Records};
-use crate::rooms::{Cascades, Choice, Freedom, Opened, Planned, Room, goal};
+use crate::rooms::{Cascades, Choice, Cut, Freedom, Opened, Planned, Room, goal};
 use assign::Assigned;
 
 pub use decode::plan;
@@ -191,8 +191,8 @@ impl Room for CascadeServeRoom {
     }
 
     /// It has no capacities that a failing trial could cut.
-    fn can_be_cut(&self) -> bool {
-        false
+    fn cuts(&self) -> Option<Cut> {
+        None
     }
 
     /// The ring is a heuristic.

@@ -16,7 +16,7 @@ use super::program::{AccuracyMetric, Adapter, BatchPoint, Deployed, IpaInstance,
 use crate::base::error::Error;
 use crate::base::finding::{Code, Finding};
 use crate::base::rounding::{ROUNDING, keeps_within};
-use crate::base::units::{Rate, Share, Usd};
+use crate::base::units::{Rate, Usd};
 use crate::facts::{Ask, Facts, not_measured};
 use crate::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, Picked, SeriesParallel, labels};
 use crate::plan::{Certificate, Claims, Dispatch, Gear, Stage, pipeline_accuracy};
@@ -24,7 +24,7 @@ use crate::problem::{Ipa, Problem, RoomSettings, Task};
 use crate::rooms;
 use crate::rooms::configurations::Configuration;
 use crate::rooms::gears::{Decoded, assemble, lane, pools_up};
-use crate::rooms::{Opened, Planned, Room};
+use crate::rooms::{Cut, Opened, Planned, Room};
 
 const METHOD: &str = "exact: labels over the published program, range by range of the load";
 
@@ -51,6 +51,10 @@ pub struct IpaRoom;
 impl Room for IpaRoom {
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
         Ok(Box::new(AsPublished { ask, program: Program::new(ask)? }))
+    }
+
+    fn cuts(&self) -> Option<Cut> {
+        Some(Cut::Variants)
     }
 
     fn freedoms(&self) -> &[rooms::Freedom] {
@@ -404,7 +408,7 @@ fn gear(problem: &Problem, facts: &Facts, range: &Range) -> Decoded {
     for (task, deployed) in problem.stages().iter().zip(&range.stages) {
         let way = configuration(facts, deployed, range.from);
         let lane = lane(&deployed.variant, &way, 1.0);
-        utilisation.insert(lane.pool.clone(), Share::saturating(way.queue().utilisation(range.up_to)));
+        utilisation.insert(lane.pool.clone(), way.flow(task.calls.get(), 1.0).busy(range.up_to));
         stages.push(Stage {
             name: task.name.clone(),
             after: task.after.clone(),

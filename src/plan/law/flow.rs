@@ -2,10 +2,15 @@
 //! quantile is an upper bound, so these decide what keeps the SLO.
 
 use super::estimate::{Burst, Queue};
+use crate::base::units::Share;
 use crate::stats::{Distribution, GridDistribution};
 
 /// Steps of the grid.
 pub const STEPS: usize = 256;
+
+/// Busy part of a lane's replicas up to which it keeps up. Service times are known to no better than a thousandth, and a queue
+/// that is closer to its limit does not come to rest within millions of calls.
+const MOST_BUSY: f64 = 0.999;
 
 impl Queue<'_> {
     /// Returns the distribution of responses at a rate, on a grid that ends at `span_ms`.
@@ -70,7 +75,28 @@ impl Flow<'_> {
         [(few as u32, 1.0 - more), (few as u32 + 1, more)]
     }
 
-    /// Returns the busy part of the replicas at a rate of requests.
+    /// Returns the replicas that calls keep busy at a rate of requests where all batches are full: no lane can do with fewer,
+    /// and one that is offered as many as it has or more has a queue that grows without end.
+    #[must_use]
+    pub fn offered(&self, rate_rps: f64) -> f64 {
+        rate_rps / 1e3 * self.calls * self.share * self.service.mean_ms() / f64::from(self.batch)
+    }
+
+    /// Tells whether the lane serves calls faster than they come at a rate of requests. However many of its requests may be
+    /// late, a lane of a plan must: else they are never answered.
+    #[must_use]
+    pub fn keeps_up(&self, rate_rps: f64) -> bool {
+        self.utilisation(rate_rps) <= MOST_BUSY
+    }
+
+    /// Returns the busy part of the replicas at a rate of requests, as a plan claims it: never more than all of the time.
+    #[must_use]
+    pub fn busy(&self, rate_rps: f64) -> Share {
+        Share::saturating(self.utilisation(rate_rps))
+    }
+
+    /// Returns the time that calls ask for, as a part of that of the replicas, at a rate of requests: above 1 where they ask for
+    /// more than there is.
     #[must_use]
     pub fn utilisation(&self, rate_rps: f64) -> f64 {
         if self.calls <= 1.0 {

@@ -15,7 +15,7 @@ use crate::facts::Ask;
 use crate::plan::{Certificate, Plan, Pool};
 use crate::problem::{CascadeSettings, GoalKind, Problem, Resource, RoomSettings};
 use crate::rooms::exits::{Cascade, Records, SearchGrid, frontier, recount, thinning_loss};
-use crate::rooms::{Choice, Freedom, Opened, Planned, Room, goal};
+use crate::rooms::{Choice, Cut, Freedom, Opened, Planned, Room, goal};
 use crate::workload::RecordedLoad;
 
 /// Seed of the halves.
@@ -34,6 +34,11 @@ pub struct Cascades;
 impl Room for Cascades {
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
         Ok(Box::new(Planning::new(ask)?))
+    }
+
+    /// Replicas serve several variants in turn.
+    fn cuts(&self) -> Option<Cut> {
+        Some(Cut::Variants)
     }
 
     fn needs_answers(&self) -> bool {

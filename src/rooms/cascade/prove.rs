@@ -186,5 +186,5 @@ fn not_proved(
         asked: samples as f64,
         would_have_to_be: more.map(|more| (samples as u64 + more) as f64),
     };
-    Conflict { limits: vec![accuracy, samples] }
+    Conflict { limits: vec![accuracy, samples], in_trials: false }
 }

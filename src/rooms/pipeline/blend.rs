@@ -8,7 +8,7 @@
 //! of one variant at one part only those can be in a best mixture that no other beats in cost and responses: the mixture depends on
 //! them through these alone, and monotonically.
 
-use super::climb::Model;
+use super::climb::{Model, keeps_up};
 use super::ways::Way;
 use crate::base::rounding::{ROUNDING, keeps_within};
 use crate::optimize::choice::{Alternative, ChoiceMetric, Picked, Table};
@@ -138,7 +138,7 @@ fn lanes(model: &Model<'_>, stage: usize, variant: usize, load: f64, part: u32) 
     let late = 1.0 - model.problem.slo.quantile.get();
     let ways = model.ways[stage].iter().enumerate().filter(|(_, way)| way.variant == variant);
     let lane = |(index, way): (usize, &Way)| {
-        if way.flow().utilisation(share * load / way.part) >= 1.0 {
+        if !keeps_up(way, share * load) {
             return None;
         }
         let responses = model.responses(way, share * load);

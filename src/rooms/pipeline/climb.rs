@@ -9,7 +9,7 @@ use crate::base::rounding::{ROUNDING, keeps_within};
 use crate::facts::Ask;
 use crate::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, Picked, SeriesParallel, Table, labels};
 use crate::plan::law::flow::STEPS as GRID;
-use crate::problem::{GoalKind, PipelineAccuracy, Problem};
+use crate::problem::{GoalKind, PipelineAccuracy, Problem, accuracy_over_requests};
 use crate::rooms::goal;
 use crate::rooms::hardware::cores_of;
 use crate::stats::GridDistribution;
@@ -34,7 +34,7 @@ pub(super) struct Model<'a> {
     pub ways: Vec<Vec<Way>>,
     pub walk: SeriesParallel,
     pub metric: ChoiceMetric,
-    /// Accuracy of every variant of each stage.
+    /// Accuracy over requests of every variant of each stage: those that skip the stage are not wrong for it.
     pub accuracies: Vec<Vec<f64>>,
     /// Highest accuracy of the whole by stage and blend; empty where accuracies multiply.
     best_of_blends: Vec<Vec<f64>>,
@@ -80,8 +80,9 @@ impl<'a> Model<'a> {
         for stage in problem.stages() {
             facts.require_variants(&stage.variants)?;
             facts.require_one_task(&stage.variants)?;
-            let of_stage = stage.variants.iter().map(|name| ask.accuracy(name));
-            accuracies.push(of_stage.collect::<Result<Vec<f64>, _>>()?);
+            let of_stage =
+                stage.variants.iter().map(|name| Ok(accuracy_over_requests(stage.calls, ask.accuracy(name)?)));
+            accuracies.push(of_stage.collect::<Result<Vec<f64>, Error>>()?);
         }
         let metric = metric(problem);
         let ways = problem.stages().iter().map(|stage| of_stage(ask, stage));
@@ -262,7 +263,7 @@ impl<'a> Model<'a> {
         let mut stages = Vec::new();
         let mut portions = Vec::new();
         for (stage, (ways, accuracies)) in self.ways.iter().zip(&self.accuracies).enumerate() {
-            let able = ways.iter().enumerate().filter(|(_, way)| way.flow().utilisation(load / way.part) < 1.0);
+            let able = ways.iter().enumerate().filter(|(_, way)| keeps_up(way, load));
             let alternative = |(index, way): (usize, &Way)| {
                 let alternative = Alternative {
                     accuracy: accuracies[way.variant],
@@ -329,12 +330,15 @@ impl<'a> Model<'a> {
         responses
     }
 
-    /// Returns the highest load up to `most` at which a choice that keeps the SLO at `from` still keeps it.
+    /// Returns the highest load up to `most` at which a choice that keeps the SLO at `from` still keeps it, and every lane keeps
+    /// up: fewer requests may visit a stage than may be late.
     fn carried(&self, chosen: &Chosen, from: f64, most: f64) -> f64 {
         let keeps = |load: f64| {
+            let mut lanes = (0..chosen.stages.len()).flat_map(|stage| self.lanes(chosen, stage));
             let of_stage = |stage: usize| self.stage_responses(chosen, stage, load);
-            self.walk.fold(&of_stage, GridDistribution::then, GridDistribution::beside).in_time()
-                >= self.problem.slo.quantile.get()
+            lanes.all(|(way, share)| keeps_up(way, share * load))
+                && self.walk.fold(&of_stage, GridDistribution::then, GridDistribution::beside).in_time()
+                    >= self.problem.slo.quantile.get()
         };
         if keeps(most) {
             return most;
@@ -377,6 +381,11 @@ impl<'a> Model<'a> {
     pub fn objective(&self, picked: &Chosen) -> f64 {
         goal::value(self.problem, picked.accuracy, goal::part(self.problem, picked.cost))
     }
+}
+
+/// Tells whether a way keeps up with a load; where trials asked for a cut, as if the load were higher.
+pub(super) fn keeps_up(way: &Way, load: f64) -> bool {
+    way.flow().keeps_up(load / way.part)
 }
 
 fn metric(problem: &Problem) -> ChoiceMetric {

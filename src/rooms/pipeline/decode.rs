@@ -72,7 +72,7 @@ fn claims(model: &Model<'_>, step: &Step, lanes: &[(String, Configuration)]) -> 
         let lanes = model.lanes(&step.chosen, stage);
         let of = |(way, share): (&Way, f64)| {
             let pool = pool_name(&task.variants[way.variant], &way.configuration);
-            (pool, Share::saturating(way.flow().utilisation(share * step.up_to)))
+            (pool, way.flow().busy(share * step.up_to))
         };
         lanes.map(of).collect()
     };

@@ -15,7 +15,7 @@ use crate::rooms::goal::objective;
 use crate::rooms::hardware::{self, Packing, facts_of_kinds, kinds, size};
 
 use super::blend::Portion;
-use super::climb::{Chosen, Model};
+use super::climb::{Chosen, Model, keeps_up};
 use super::ways::Way;
 
 /// What there is to rent, and what each way takes of it.
@@ -101,7 +101,7 @@ impl<'a> AtLoad<'a> {
         let site = Arc::new(on.site(on.all()));
         let (mut stages, mut kept) = (Vec::new(), Vec::new());
         for ((ways, accuracies), task) in model.ways.iter().zip(&model.accuracies).zip(model.problem.stages()) {
-            let able = (0..ways.len()).filter(|&index| ways[index].flow().utilisation(load / ways[index].part) < 1.0);
+            let able = (0..ways.len()).filter(|&index| keeps_up(&ways[index], load));
             let able: Vec<usize> = able.collect();
             let alternative = |&index: &usize| {
                 let way = &ways[index];

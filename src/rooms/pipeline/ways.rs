@@ -17,7 +17,7 @@ const HOLDS: [f64; 5] = [1.0 / 64.0, 1.0 / 32.0, 1.0 / 16.0, 1.0 / 8.0, 1.0 / 4.
 pub(super) struct Way {
     /// Index of the variant in its stage.
     pub variant: usize,
-    /// Part of the variant's capacity that may be used.
+    /// Part of its capacity that may be used.
     pub part: f64,
     /// Calls that a request makes here.
     pub calls: f64,
@@ -27,15 +27,7 @@ pub(super) struct Way {
 
 impl Way {
     pub fn flow(&self) -> Flow<'_> {
-        let Configuration { replicas, batch, hold_ms, service, .. } = &self.configuration;
-        Flow {
-            service: &service.law,
-            servers: *replicas,
-            batch: *batch,
-            hold_ms: *hold_ms,
-            calls: self.calls,
-            share: 1.0,
-        }
+        self.configuration.flow(self.calls, 1.0)
     }
 }
 
@@ -45,9 +37,13 @@ pub(super) fn of_stage(ask: &Ask<'_>, stage: &Task) -> Result<Vec<Way>, Error> {
     let of_kinds = facts_of_kinds(problem, facts);
     let mut ways = Vec::new();
     for (variant, name) in stage.variants.iter().enumerate() {
-        let part = ask.part(name);
         let may_run = |configuration: &Configuration| ask.may_run(name, configuration.cores());
-        let way = |configuration: Configuration| Way { variant, part, calls: stage.calls.get(), configuration };
+        let way = |configuration: Configuration| Way {
+            variant,
+            part: configuration.part(ask, name),
+            calls: stage.calls.get(),
+            configuration,
+        };
         if !problem.inventory.rents_whole() {
             let curve = facts.curve(name, "cpu").ok_or_else(|| not_measured(name, "any point on `cpu`"))?;
             ways.extend(of_curve(problem, curve, problem.core_budget(), None).filter(may_run).map(way));

@@ -57,11 +57,11 @@ impl<'a> OnMachines<'a> {
         let of_kinds = facts_of_kinds(problem, facts);
         let (mut items, mut options) = (Vec::new(), Vec::new());
         for name in &names {
-            let (accuracy, part) = (ask.accuracy(name)?, ask.part(name));
+            let accuracy = ask.accuracy(name)?;
             let mut is_known = false;
             for (index, (kind, facts)) in problem.inventory.machines.iter().zip(&of_kinds).enumerate() {
                 is_known |= facts.curve(name, &kind.device).is_some();
-                let mut ways = ways(problem, facts, kind, name, part);
+                let mut ways = ways(ask, facts, kind, name);
                 ways.retain(|(_, way)| ask.may_run(name, way.cores()));
                 let (squads, configurations): (Vec<Squad>, Vec<Configuration>) = ways.into_iter().unzip();
                 if !squads.is_empty() {
@@ -305,7 +305,8 @@ impl Opened for OnMachines<'_> {
 }
 
 /// Returns what may run of a variant on a kind, with the configurations.
-fn ways(problem: &Problem, facts: &Facts, kind: &Machine, variant: &str, part: f64) -> Vec<(Squad, Configuration)> {
+fn ways(ask: &Ask<'_>, facts: &Facts, kind: &Machine, variant: &str) -> Vec<(Squad, Configuration)> {
+    let problem = ask.problem.as_ref();
     let Some(curve) = facts.curve(variant, &kind.device) else { return Vec::new() };
     let highest = problem.workload.max_rps.get();
     let usable: Vec<(u32, u32)> = curve.usable().into_iter().filter(|(cores, _)| *cores <= kind.cores).collect();
@@ -315,8 +316,8 @@ fn ways(problem: &Problem, facts: &Facts, kind: &Machine, variant: &str, part: f
         let fewest = problem.inventory.min_cores_per_variant.div_ceil(cores).max(1);
         for replicas in fewest..=kind.all_cores() / cores {
             let mut configuration = Configuration::new(service.clone(), cores, replicas, batch, &problem.slo);
-            configuration.capacity *= part;
             configuration.machine = Some(kind.name.clone());
+            configuration.capacity *= configuration.part(ask, variant);
             let squad = Squad { size: size(facts, variant, &configuration), capacity: configuration.capacity };
             let is_enough = configuration.capacity >= highest * (1.0 + ROUNDING);
             ways.push((squad, configuration));

@@ -24,8 +24,7 @@ impl Model {
     pub fn new(ask: &Ask<'_>, configurations: Configurations) -> Result<Self, Error> {
         let (mut items, mut all) = (Vec::new(), Vec::new());
         for name in ask.variants()? {
-            let mut of_variant = configurations(ask, &name)?;
-            of_variant.iter_mut().for_each(|way| way.capacity *= ask.part(&name));
+            let of_variant = configurations(ask, &name)?;
             items.push(Item {
                 accuracy: ask.accuracy(&name)?,
                 load_time: ask.load_time_ms(&name)?,
