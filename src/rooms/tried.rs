@@ -10,7 +10,7 @@ use crate::base::error::Error;
 use crate::base::units::Share;
 use crate::facts::{Ask, Parts};
 use crate::plan::{GearTried, Plan};
-use crate::simulate::{Effort, GearTrial, Measured, repair};
+use crate::simulate::{Broken, Effort, GearTrial, Measured, hold_claims, repair};
 
 /// Rounds of cuts before giving up.
 const MOST_ROUNDS: usize = 12;
@@ -21,9 +21,14 @@ pub(super) fn solve(room: &dyn Room, ask: &Ask<'_>, mut parts: Parts, effort: Ef
         let planned = once(room, ask, &parts)?;
         let Answer::Plan(mut plan) = planned else { return Ok(planned) };
         let world = Measured::new(&plan, &ask.facts)?;
-        let trials = repair(&plan, &world, effort);
+        let mut trials = repair(&plan, &world, effort);
         if trials.iter().all(|trial| trial.part >= 1.0) {
             certify(&mut plan, &trials, effort);
+            for Broken { gear, trial } in hold_claims(&mut plan, &ask.facts, effort, &trials)? {
+                trials[gear] = trial;
+            }
+        }
+        if trials.iter().all(|trial| trial.part >= 1.0) {
             plan.provenance.seed = effort.seed;
             plan.provenance.capacity_parts = parts;
             return Ok(Answer::Plan(plan));

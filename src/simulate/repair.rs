@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Report, Settings, World, replicate};
+use super::{QuantileTried, Report, Settings, World, replicate};
 use crate::base::units::Share;
 use crate::plan::{Gear, Plan};
 use crate::workload::Arrivals;
@@ -40,6 +40,8 @@ pub struct GearTrial {
     pub violation_share: f64,
     /// Upper end of its 95 % interval.
     pub violation_high: f64,
+    /// Response time at the SLO's quantile; absent where nothing was answered.
+    pub latency: Option<QuantileTried>,
     /// The highest part of the rate at which the SLO is kept with its interval: 1 where nothing needs repair, 0 where
     /// nothing helps.
     pub part: f64,
@@ -47,7 +49,7 @@ pub struct GearTrial {
     pub utilisation: BTreeMap<String, Share>,
 }
 
-/// Tries every gear of a plan at its highest rate.
+/// Tries every gear of a plan at its highest rate, and finds what part of it those carry that break their SLO.
 ///
 /// `world` answers for the plan itself. Gears are tried in order, trials of a gear side by side.
 #[must_use]
@@ -66,13 +68,14 @@ pub(super) fn alone(plan: &Plan, gear: &Gear) -> Plan {
     Plan { gears: vec![gear.clone()], ..plan.without_periods() }
 }
 
-fn repair_gear<W: World + Sync>(plan: &Plan, gear: &Gear, world: &W, effort: Effort) -> GearTrial {
+pub(super) fn repair_gear<W: World + Sync>(plan: &Plan, gear: &Gear, world: &W, effort: Effort) -> GearTrial {
     let alone = alone(plan, gear);
     let run = |part: f64| try_at(&alone, world, effort, part * gear.up_to_rps.get());
     let first = run(1.0);
     let mut trial = GearTrial {
         violation_share: first.whole.violation_share.get(),
         violation_high: high(&first),
+        latency: QuantileTried::of(&first),
         part: 1.0,
         utilisation: utilisation(&first),
     };

@@ -11,9 +11,12 @@ use planner::problem::Problem;
 use planner::rooms::{Answer, Context};
 use planner::simulate::{Sureness, try_claim};
 use planner::stats::Distribution;
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use serde_json::{Value, json};
+use serde_json::Value;
+
+#[path = "../../examples/claims/drawn.rs"]
+mod drawn;
 
 /// How far a claim may be from what is simulated.
 const CLOSE: f64 = 0.15;
@@ -71,45 +74,6 @@ fn planned(value: Value, facts: &Facts) -> Option<Plan> {
     }
 }
 
-fn quantile(rng: &mut ChaCha8Rng) -> f64 {
-    if rng.random_bool(0.5) { 0.99 } else { 0.95 }
-}
-
-/// Draws a problem of the room `variant-set` over the digit classifiers.
-fn variant_set(rng: &mut ChaCha8Rng) -> Value {
-    let goal = match rng.random_range(0..3) {
-        0 => json!({ "kind": "weighted" }),
-        1 => json!({ "kind": "cheapest", "accuracy_at_least": rng.random_range(0.7..0.94) }),
-        _ => json!({ "kind": "most-accurate" }),
-    };
-    json!({
-        "format": "planner.problem/1", "name": "drawn", "room": "variant-set", "profiles": ["x"],
-        "workload": { "max_rps": 10f64.powf(rng.random_range(2.5..4.3)) },
-        "slo": { "quantile": quantile(rng), "latency_ms": rng.random_range(3.0..40.0) },
-        "inventory": { "cores": rng.random_range(3..=10), "price_usd_per_core_hour": 0.05 }, "goal": goal
-    })
-}
-
-/// Draws a problem of the room `pipeline`: two or three stages in a row or side by side, some with several calls a request.
-fn pipeline(rng: &mut ChaCha8Rng) -> Value {
-    let calls = rng.random_range(1.0..5.0);
-    let mut stages = vec![
-        json!({ "name": "detect", "variants": ["mlp_s", "mlp_m"] }),
-        json!({ "name": "read", "variants": ["cnn_s", "cnn_m", "cnn_l"], "calls": calls }),
-    ];
-    if rng.random_bool(0.5) {
-        let part = rng.random_range(0.3..1.0);
-        stages.push(json!({ "name": "side", "variants": ["early_exit"], "after": ["detect"], "calls": part }));
-    }
-    json!({
-        "format": "planner.problem/1", "name": "drawn", "room": "pipeline", "profiles": ["x"], "stages": stages,
-        "workload": { "max_rps": rng.random_range(200.0..1500.0) },
-        "slo": { "quantile": quantile(rng), "latency_ms": rng.random_range(6.0..30.0) },
-        "inventory": { "cores": rng.random_range(5..=9), "price_usd_per_core_hour": 0.05 },
-        "goal": { "kind": "weighted", "weights": { "accuracy": 1.0, "resource": 0.05, "loading": 0.0 } }
-    })
-}
-
 #[test]
 fn claims_of_drawn_plans_are_near_what_is_simulated() {
     let facts = Facts::load(&[file("profiles/digits.json")]).expect("the shipped profile loads");
@@ -117,7 +81,7 @@ fn claims_of_drawn_plans_are_near_what_is_simulated() {
     let mut all = Vec::new();
     let (mut plans, mut gears) = (0, 0);
     for (name, draw, problems) in
-        [("variant-set", variant_set as fn(&mut ChaCha8Rng) -> Value, 5), ("pipeline", pipeline, 5)]
+        [("variant-set", drawn::variant_set as fn(&mut ChaCha8Rng) -> Value, 5), ("pipeline", drawn::pipeline, 5)]
     {
         for _ in 0..problems {
             let Some(mut plan) = planned(draw(&mut rng), &facts) else { continue };
