@@ -83,9 +83,11 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     if args.frontier {
         return frontier::write(&problem.document, &facts, &args.at, &args.output);
     }
+    let effort = Effort { requests: args.trial, trials: TRIALS, seed: SEED };
+    let trial = (args.trial > 0).then_some(effort);
     if let Some(trace) = &args.schedule {
         let scale = args.schedule_scale.or(problem.document.workload.trace_scale.map(f64::from)).unwrap_or(1.0);
-        let day = schedule::Recorded { trace, scale, period_s: args.period_s };
+        let day = schedule::Recorded { trace, scale, period_s: args.period_s, trial };
         return schedule::write(&problem, &facts, day, &args.output);
     }
     let from = args.from.as_deref().map(load::<Plan>).transpose()?;
@@ -100,13 +102,8 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         say_findings(&Findings::from(finding.with_severity(Severity::Warning)).in_file(&plan.path));
     }
     let from = from.filter(|_| problem.document.goal.kind == GoalKind::Weighted);
-    let effort = Effort { requests: args.trial, trials: TRIALS, seed: SEED };
-    let context = Context {
-        from: from.as_ref().map(|plan| &plan.document),
-        verify: args.verify,
-        trial: (args.trial > 0).then_some(effort),
-        capacity_parts: None,
-    };
+    let context =
+        Context { from: from.as_ref().map(|plan| &plan.document), verify: args.verify, trial, capacity_parts: None };
     let mut plan = match planners::solve(&problem.document, &facts, context)? {
         rooms::Answer::Plan(plan) => *plan,
         rooms::Answer::Infeasible(conflict) => {

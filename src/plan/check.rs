@@ -45,17 +45,7 @@ impl Default for Tolerance {
 
 /// Checks a plan against its facts and, where given, its problem. An empty list means that everything was confirmed.
 ///
-/// ```
-/// use planner::{Facts, Plan, Tolerance, check, load};
-///
-/// let mut plan = load::<Plan>("plans/digits.json".as_ref())?.document;
-/// let facts = Facts::load(&["profiles/digits.json".into()])?;
-/// assert!(!check(&plan, &facts, None, Tolerance::default()).has_errors());
-/// // A claim that the facts do not bear out is found.
-/// plan.gears[0].claims.cores = Some(1_000);
-/// assert!(check(&plan, &facts, None, Tolerance::default()).has_errors());
-/// # Ok::<(), planner::Error>(())
-/// ```
+/// Claims that were read from trials are [`Code::ClaimUnchecked`] here, below the simulator; [`check`](crate::check) of the library's root makes those trials again.
 #[must_use]
 pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: Tolerance) -> Findings {
     let Some(problem) = problem else { return checked(plan, facts, None, tolerance) };
@@ -625,7 +615,8 @@ impl Checker<'_> {
     }
 
     fn unchecked(&self, claim: &str) -> Finding {
-        let cause = "no closed form covers this walk";
+        let is_simulated = self.gear.claims.latency.is_some_and(|claim| claim.trial.is_some()) && claim == "latency";
+        let cause = if is_simulated { "it was read from trials" } else { "no closed form covers this walk" };
         let key = format!("{}.claims.{claim}", self.key);
         Finding::error(Code::ClaimUnchecked, key, cause, "try it with `planner simulate`").with_severity(Severity::Note)
     }
