@@ -3,7 +3,7 @@
 //! ```text
 //! closed form ──┐
 //!               ├─ alike ─▶ the closed form is claimed        apart, and the trials are sure ─▶ the trials' number
-//! trials ───────┘                                              apart, and they are not        ─▶ the larger one
+//! trials ───────┘                                              apart, and they are not        ─▶ the larger one, within their interval
 //! ```
 //!
 //! Trials go on with more and more requests until their interval tells which it is. A claim that is theirs carries their effort
@@ -73,10 +73,11 @@ impl QuantileTried {
         keeps(computed_ms) == keeps(self.value_ms) && (computed_ms / self.value_ms - 1.0).abs() <= most_apart
     }
 
-    /// Returns what is claimed where the closed form may not be: the larger one where trials are not sure.
+    /// Returns what is claimed where the closed form may not be: what trials say, and where they are not sure the larger of the two,
+    /// as far as their interval allows.
     fn claims(&self, computed_ms: Option<f64>) -> f64 {
         let other = computed_ms.filter(|_| self.half() > NARROW);
-        other.map_or(self.value_ms, |computed| computed.max(self.value_ms))
+        other.map_or(self.value_ms, |computed| computed.min(self.interval.high).max(self.value_ms))
     }
 }
 
