@@ -9,6 +9,7 @@ use crate::base::files;
 use crate::plan::{self, Plan, Tolerance};
 use crate::review::{self, Entry, Manifest, Review, Revision, Verdict, show};
 use crate::rooms;
+use crate::simulate;
 use crate::{Code, Error, Severity};
 
 use super::solve::{facts_of, problem_of};
@@ -101,7 +102,7 @@ fn one_plan(args: &Args) -> Result<Review, Error> {
     let problem = problem_of(&plan, args.problem.as_deref())?;
     let facts = facts_of(&plan, &args.profile)?;
     let tolerance = Tolerance { relative: args.tolerance, ..Tolerance::default() };
-    let mut findings = plan::check(&plan.document, &facts, problem.as_ref(), tolerance);
+    let mut findings = simulate::check(&plan.document, &facts, problem.as_ref(), tolerance);
     findings.extend(plan::facts_changed(&plan.document, &facts));
     Ok(Review::of(vec![Entry::of(args.path.clone(), Plan::NOUN, findings.in_file(&args.path).0)]))
 }

@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     replayed: Option<PathBuf>,
     /// Simulated requests for each gear, at its highest rate; 0 simulates nothing
-    #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
     requests: u64,
     /// Seed of the first trial
     #[arg(long, default_value_t = 42)]

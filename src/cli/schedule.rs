@@ -4,11 +4,12 @@ use std::path::Path;
 
 use crate::Error;
 use crate::base::codec::{Loaded, to_bytes};
-use crate::facts::Facts;
+use crate::facts::{Ask, Facts};
 use crate::plan::{DayTotal, Input, InputRole, Plan};
 use crate::planners;
 use crate::problem::Problem;
 use crate::rooms;
+use crate::simulate::{Effort, hold_claims};
 use crate::workload::RecordedLoad;
 
 use super::{Answer, Output, print, table};
@@ -22,6 +23,8 @@ pub struct Recorded<'a> {
     pub scale: f64,
     /// Length of a period, in seconds.
     pub period_s: f64,
+    /// Trials that latency claims are held against; none where there is no effort.
+    pub trial: Option<Effort>,
 }
 
 /// Works out the plan of a day and writes it; exit 1 where some period cannot be carried.
@@ -35,6 +38,9 @@ pub fn write(problem: &Loaded<Problem>, facts: &Facts, day: Recorded<'_>, output
         )?;
         return Ok(Answer::No);
     };
+    if let Some(effort) = day.trial {
+        hold_claims(&mut plan, &Ask::new(&problem.document, facts).facts, effort, &[])?;
+    }
     let folder = output.beside();
     rooms::record(&mut plan, folder, problem, facts, None);
     plan.provenance.inputs.push(Input::of(InputRole::Trace, &load, folder));

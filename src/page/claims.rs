@@ -4,6 +4,7 @@ use super::formatting::{UNKNOWN, percent, quantile, rounded, rps};
 use super::{Block, Given, Head, Seen, Table, Trials, text};
 use crate::plan::Gear;
 use crate::problem::RoomName;
+use crate::simulate::Interval;
 
 /// Something that is claimed and seen.
 struct Measure {
@@ -11,6 +12,8 @@ struct Measure {
     write: fn(f64) -> String,
     claimed: fn(&Gear) -> Option<f64>,
     seen: fn(&Seen) -> Option<f64>,
+    /// Its interval, where a simulation has one.
+    interval: fn(&Seen) -> Option<Interval>,
 }
 
 /// Tells whether stages do different tasks, so that the answer of the last one is not the answer of the whole.
@@ -49,19 +52,28 @@ fn measures(given: &Given<'_>) -> Vec<Measure> {
             write: rounded,
             claimed: |gear| Some(gear.claims.latency?.value_ms.get()),
             seen: |seen| seen.latency_ms,
+            interval: |seen| seen.latency_interval,
         },
-        Measure { name: "late".to_owned(), write: percent, claimed: |_| None, seen: |seen| Some(seen.late) },
+        Measure {
+            name: "late".to_owned(),
+            write: percent,
+            claimed: |_| None,
+            seen: |seen| Some(seen.late),
+            interval: |seen| seen.late_interval,
+        },
         Measure {
             name: "accuracy".to_owned(),
             write: percent,
             claimed: |gear| Some(gear.claims.accuracy?.value.get()),
             seen: |seen| seen.accuracy,
+            interval: |_| None,
         },
         Measure {
             name: "USD/h".to_owned(),
             write: rounded,
             claimed: |gear| gear.claims.cost_usd_per_hour.map(f64::from),
             seen: |seen| seen.cost_usd_per_hour,
+            interval: |_| None,
         },
     ];
     if is_pipeline(given) {
@@ -87,6 +99,14 @@ fn columns(given: &Given<'_>, measure: &Measure) -> Vec<Column> {
     };
     let mut columns = vec![column("claimed", gears.iter().map(measure.claimed).collect())];
     columns.extend(given.simulated.ok().map(|trials| column("simulated", seen(trials))));
+    columns.extend(given.simulated.ok().map(|trials| {
+        let interval = |index: usize| (measure.interval)(trials.gear(index)?);
+        let said = |Interval { low, high }: Interval| format!("{} to {}", (measure.write)(low), (measure.write)(high));
+        Column {
+            head: Head { group: measure.name.clone(), ..Head::number("95\u{a0}% interval") },
+            cells: (0..gears.len()).map(|index| interval(index).map(said)).collect(),
+        }
+    }));
     columns.extend(given.replayed.map(|trials| column("replayed", seen(trials))));
     columns.retain(|column| column.cells.iter().any(Option::is_some));
     columns

@@ -31,6 +31,7 @@ pub(crate) fn of(given: &Given<'_>) -> Vec<Risk> {
     risks.extend(late(plan, given.replayed, "the replay"));
     risks.extend(endless(plan, given.simulated.ok(), "simulation"));
     risks.extend(endless(plan, given.replayed, "the replay"));
+    risks.extend(open(plan, given.simulated.ok(), "simulation"));
     risks.extend(slower(plan, given.simulated.ok(), "simulation"));
     risks.extend(slower(plan, given.replayed, "the replay"));
     match given.facts {
@@ -58,7 +59,7 @@ fn gears(plan: &Plan, is: impl Fn(usize, &Gear) -> bool) -> Vec<usize> {
 }
 
 fn late(plan: &Plan, trials: Option<&Trials>, name: &str) -> Option<Risk> {
-    let broke = |seen: &&Seen| !seen.slo_met;
+    let broke = |seen: &&Seen| seen.broke(&plan.slo);
     let late = gears(plan, |index, _| trials.and_then(|trials| trials.gear(index)).as_ref().is_some_and(broke));
     let worst = late.iter().filter_map(|&index| Some(trials?.gear(index)?.late)).fold(0.0, f64::max);
     let (asked, allowed) = (ms(plan.slo.latency_ms.get()), about(1.0 - plan.slo.quantile.get()));
@@ -85,10 +86,24 @@ fn endless(plan: &Plan, trials: Option<&Trials>, name: &str) -> Option<Risk> {
     })
 }
 
-/// Says where a trial was slower than claimed, though it may have kept the SLO.
+/// Says where trials cannot tell whether the SLO is kept, as what it allows lies inside their interval.
+fn open(plan: &Plan, trials: Option<&Trials>, name: &str) -> Option<Risk> {
+    let is_open =
+        |index: usize| trials.and_then(|trials| trials.gear(index)).is_some_and(|seen| seen.is_open(&plan.slo));
+    let open = gears(plan, |index, _| is_open(index));
+    (!open.is_empty()).then(|| {
+        let who = gears_named(&open);
+        (Tone::Warning, format!("In {name} too few requests tell whether {who} keeps the SLO: what it allows lies inside the 95\u{a0}% interval."))
+    })
+}
+
+/// Says where a trial was slower than claimed, though it may have kept the SLO: with the whole of its interval, where it has one.
 fn slower(plan: &Plan, trials: Option<&Trials>, name: &str) -> Option<Risk> {
-    let excess =
-        |index: usize, gear: &Gear| Some(trials?.gear(index)?.latency_ms? / gear.claims.latency?.value_ms.get() - 1.0);
+    let excess = |index: usize, gear: &Gear| {
+        let seen = trials?.gear(index)?;
+        let least = seen.latency_interval.map_or(seen.latency_ms?, |interval| interval.low);
+        Some(least / gear.claims.latency?.value_ms.get() - 1.0)
+    };
     let slower = gears(plan, |index, gear| excess(index, gear).is_some_and(|excess| excess > SLOWER));
     let most = slower.iter().filter_map(|&index| excess(index, &plan.gears[index])).fold(0.0, f64::max);
     (!slower.is_empty()).then(|| {

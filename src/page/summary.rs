@@ -4,7 +4,7 @@ use super::formatting::{
     UNKNOWN, about, counted, gears_named, length, ms, objective, percent, quantile, range, rounded, rps,
 };
 use super::{Block, Given, Tone, risks, text};
-use crate::plan::{Gear, Plan};
+use crate::plan::{Gear, LatencyTried, Plan};
 
 /// Returns the line under the title.
 pub(crate) fn subtitle(given: &Given<'_>) -> String {
@@ -16,6 +16,7 @@ pub(crate) fn subtitle(given: &Given<'_>) -> String {
 
 pub(crate) fn blocks(given: &Given<'_>) -> Vec<Block> {
     let mut points = vec![slo(given)];
+    points.extend(simulated_claims(given.plan));
     points.extend(proof(given.plan));
     points.push(worst_risks(given));
     vec![text(sentence(given.plan)), Block::Numbers(numbers(given)), Block::Points(points)]
@@ -71,10 +72,18 @@ fn slo(given: &Given<'_>) -> (Tone, String) {
         Err(why) => (Tone::Warning, format!("Not simulated: {why}.")),
         Ok(trials) => {
             let tried = || (0..plan.gears.len()).filter_map(|index| Some((index, trials.gear(index)?)));
-            let late: Vec<usize> = tried().filter(|(_, seen)| !seen.keeps_slo()).map(|(index, _)| index).collect();
+            let late: Vec<usize> = tried().filter(|(_, seen)| seen.broke(&plan.slo)).map(|(index, _)| index).collect();
+            let open = tried().filter(|(_, seen)| seen.is_open(&plan.slo)).count();
             let worst = tried().map(|(_, seen)| seen.late).fold(0.0, f64::max);
             let allowed = 1.0 - plan.slo.quantile.get();
-            if late.is_empty() {
+            if late.is_empty() && open > 0 {
+                let (open, tried) = (counted(open as u64, "gear"), tried().count());
+                let how = format!("up to {} late, {} allowed", percent(worst), about(allowed));
+                (
+                    Tone::Warning,
+                    format!("In simulation it is open whether {open} of {tried} keep the SLO, {asked}: {how}."),
+                )
+            } else if late.is_empty() {
                 let gears = match (tried().count(), plan.gears.len()) {
                     (1, 1) => "the gear meets".to_owned(),
                     (tried, all) if tried == all => "every gear meets".to_owned(),
@@ -89,6 +98,23 @@ fn slo(given: &Given<'_>) -> (Tone, String) {
             }
         }
     }
+}
+
+/// Says which latency claims trials made, where no closed form agrees with them.
+fn simulated_claims(plan: &Plan) -> Option<(Tone, String)> {
+    let claims = || plan.gears.iter().enumerate().filter_map(|(index, gear)| Some((index, gear.claims.latency?)));
+    let simulated = || claims().filter_map(|(index, claim)| Some((index, claim.value_ms.get(), claim.trial?)));
+    let gears: Vec<usize> = simulated().map(|(index, ..)| index).collect();
+    let half = |(_, value, trial): (usize, f64, LatencyTried)| 0.5 * (trial.high_ms.get() - trial.low_ms.get()) / value;
+    let widest = simulated().map(half).fold(0.0, f64::max);
+    (!gears.is_empty()).then(|| {
+        let (who, name) = (gears_named(&gears), quantile(&plan.slo));
+        let sure = format!("within ± {} (95\u{a0}% interval)", about(widest));
+        (
+            Tone::Note,
+            format!("The claimed {name} of {who} is simulated, {sure}: no closed form agrees with trials there."),
+        )
+    })
 }
 
 fn proof(plan: &Plan) -> Option<(Tone, String)> {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::formatting::{counted, number};
 use crate::plan::Plan;
-use crate::simulate::{Effort, PoolReport, Report, Summary, World, try_gear};
+use crate::problem::Slo;
+use crate::simulate::{Effort, Interval, PoolReport, Report, Summary, World, try_gear};
 
 /// What a trial saw, gear by gear.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,8 +23,12 @@ pub struct Seen {
     pub requests: u64,
     /// Response time at the SLO's quantile.
     pub latency_ms: Option<f64>,
+    /// Its 95 % interval; known where several trials tried the gear alone.
+    pub latency_interval: Option<Interval>,
     /// Part of the requests that were not answered in time.
     pub late: f64,
+    /// Its 95 % interval, known as that of the latency.
+    pub late_interval: Option<Interval>,
     /// Whether the SLO was kept.
     pub slo_met: bool,
     /// Pools whose queue grew without end; known where the gear was tried alone.
@@ -38,14 +43,6 @@ pub struct Seen {
     pub exits: Vec<f64>,
 }
 
-impl Seen {
-    /// Tells whether the SLO was kept, and every request was served in the end.
-    #[must_use]
-    pub const fn keeps_slo(&self) -> bool {
-        self.slo_met && self.endless.is_empty()
-    }
-}
-
 /// Tries every gear alone at its highest rate.
 #[must_use]
 pub fn try_gears<W: World + Sync>(plan: &Plan, world: &W, effort: Effort) -> Trials {
@@ -58,6 +55,21 @@ pub fn try_gears<W: World + Sync>(plan: &Plan, world: &W, effort: Effort) -> Tri
         effort.seed
     );
     Trials { how, gears }
+}
+
+impl Seen {
+    /// Tells whether the SLO was broken, and not by chance where the trials have an interval; a queue that grows without end does.
+    #[must_use]
+    pub fn broke(&self, slo: &Slo) -> bool {
+        let allowed = 1.0 - slo.quantile.get();
+        !self.endless.is_empty() || !self.slo_met && self.late_interval.is_none_or(|late| late.low > allowed)
+    }
+
+    /// Tells whether too few requests were tried to say whether the SLO is kept.
+    #[must_use]
+    pub fn is_open(&self, slo: &Slo) -> bool {
+        !self.slo_met && !self.broke(slo)
+    }
 }
 
 impl Trials {
@@ -94,12 +106,15 @@ impl Trials {
 
 /// Returns what was seen of a gear; nothing where no request arrived.
 fn seen(report: &Report, summary: &Summary, alone: bool) -> Option<Seen> {
+    let intervals = report.intervals.filter(|_| alone);
     let used = report.pools.iter().filter(|pool| alone && pool.calls > 0);
     let busy = |pool: &PoolReport| (pool.name.clone(), pool.utilisation.get());
     (summary.arrived > 0).then(|| Seen {
         requests: summary.arrived,
         latency_ms: summary.latency.map(|times| times.at_slo_quantile_ms.get()),
+        latency_interval: intervals.and_then(|intervals| intervals.at_slo_quantile_ms),
         late: summary.violation_share.get(),
+        late_interval: intervals.map(|intervals| intervals.violation_share),
         slo_met: summary.slo_met,
         endless: report.endless_queues().filter(|_| alone).map(|pool| pool.name.clone()).collect(),
         accuracy: summary.accuracy.map(f64::from),

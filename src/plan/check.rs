@@ -29,9 +29,6 @@ use crate::plan::law::response::{self, Station};
 use crate::problem::Resource;
 use crate::stats::GridDistribution;
 
-/// Where the grid of response times ends, in parts of the SLO.
-const SPAN: f64 = 2.0;
-
 /// How far a recomputed number may be from its claim: relative for times and prices, absolute for parts of 1.
 #[derive(Debug, Clone, Copy)]
 pub struct Tolerance {
@@ -50,17 +47,7 @@ impl Default for Tolerance {
 
 /// Checks a plan against its facts and, where given, its problem. An empty list means that everything was confirmed.
 ///
-/// ```
-/// use planner::{Facts, Plan, Tolerance, check, load};
-///
-/// let mut plan = load::<Plan>("plans/digits.json".as_ref())?.document;
-/// let facts = Facts::load(&["profiles/digits.json".into()])?;
-/// assert!(!check(&plan, &facts, None, Tolerance::default()).has_errors());
-/// // A claim that the facts do not bear out is found.
-/// plan.gears[0].claims.cores = Some(1_000);
-/// assert!(check(&plan, &facts, None, Tolerance::default()).has_errors());
-/// # Ok::<(), planner::Error>(())
-/// ```
+/// Claims that were read from trials are [`Code::ClaimUnchecked`] here, below the simulator; [`check`](crate::check) of the library's root makes those trials again.
 #[must_use]
 pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: Tolerance) -> Findings {
     let Some(problem) = problem else { return checked(plan, facts, None, tolerance) };
@@ -102,7 +89,7 @@ fn checked(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: Tol
 }
 
 /// Returns the response time of a gear at its highest rate and the SLO's quantile, in milliseconds; `None` where no closed
-/// form covers the walk or a fact is missing. Infinite beyond twice the SLO.
+/// form covers the walk or a fact is missing. Infinite where a pool cannot keep up.
 ///
 /// # Panics
 /// Where the plan has no gear of that number.
@@ -117,7 +104,13 @@ pub(crate) fn latency_claim(plan: &Plan, gear: usize, facts: &Facts) -> Option<L
     let (gear, tolerance) = (&plan.gears[gear], Tolerance::default());
     let checker = Checker { plan, gear, facts, problem: None, tolerance, key: String::new() };
     let value = checker.expected_latency().filter(|ms| ms.is_finite())?;
-    Some(LatencyClaim { value_ms: Millis::saturating(value), trust: checker.expected_trust() })
+    Some(LatencyClaim { value_ms: Millis::saturating(value), trust: checker.expected_trust(), trial: None })
+}
+
+/// Returns the worst trust that a gear's response time rests on, also where no closed form tells it.
+pub(crate) fn latency_trust(plan: &Plan, gear: usize, facts: &Facts) -> Trust {
+    let (gear, tolerance) = (&plan.gears[gear], Tolerance::default());
+    Checker { plan, gear, facts, problem: None, tolerance, key: String::new() }.expected_trust()
 }
 
 fn facts_are_measured(plan: &Plan, facts: &Facts, findings: &mut Findings) {
@@ -360,6 +353,11 @@ impl Checker<'_> {
 
     fn latency(&self, findings: &mut Findings) {
         let claim = self.gear.claims.latency;
+        if let Some(claim) = claim.filter(|claim| claim.trial.is_some()) {
+            findings.push(self.unchecked("latency"));
+            self.keeps_slo(claim.value_ms.get(), findings);
+            return;
+        }
         let Some(truth) = self.expected_latency() else {
             if claim.is_some() {
                 findings.push(self.unchecked("latency"));
@@ -384,7 +382,8 @@ impl Checker<'_> {
             Finding::error(Code::LimitBroken, self.key.clone(), cause, action)
         };
         let tried = self.gear.certificate.as_ref().is_some_and(|certificate| certificate.trial.is_some());
-        let bound = self.closed_form_latency().unwrap_or(estimate);
+        let turns = || self.turns().map(|turns| turns.latency_ms);
+        let bound = self.closed_form_latency().or_else(turns).unwrap_or(estimate);
         if bound > most {
             findings.push(broken(bound, "solve again"));
         } else if estimate > most && !tried {
@@ -396,20 +395,24 @@ impl Checker<'_> {
     /// distributions.
     fn expected_latency(&self) -> Option<f64> {
         let Some(flows) = self.flows() else { return Some(self.turns()?.latency_ms) };
-        let (rate, slo) = (self.gear.up_to_rps.get(), self.plan.slo);
-        let span_ms = SPAN * slo.latency_ms.get();
+        let (rate, quantile) = (self.gear.up_to_rps.get(), self.plan.slo.quantile.get());
         let predecessors = self.gear.predecessors();
         let walk = SeriesParallel::from_predecessors(&predecessors)?;
-        let (mut stages, mut leaves) = (Vec::new(), Vec::<f64>::new());
-        for (lanes, before) in flows.iter().zip(&predecessors) {
-            // A request comes when the last of the stages before is done with it; plans list those first.
-            let arrivals_scv = before.iter().map(|&stage| leaves[stage]).reduce(f64::max).unwrap_or(1.0);
-            let (response, left) = stage_response(lanes, rate, span_ms, arrivals_scv);
-            stages.push(response);
-            leaves.push(left);
-        }
-        let whole = walk.fold(&|stage: usize| stages[stage].clone(), GridDistribution::then, GridDistribution::beside);
-        Some(whole.interpolated_quantile_ms(slo.quantile.get(), span_ms).unwrap_or(f64::INFINITY))
+        let on_grid = |span_ms: f64| {
+            let (mut stages, mut leaves) = (Vec::new(), Vec::<f64>::new());
+            for (lanes, before) in flows.iter().zip(&predecessors) {
+                // A request comes when the last of the stages before is done with it; plans list those first.
+                let arrivals_scv = before.iter().map(|&stage| leaves[stage]).reduce(f64::max).unwrap_or(1.0);
+                let (response, left) = stage_response(lanes, rate, span_ms, arrivals_scv);
+                stages.push(response);
+                leaves.push(left);
+            }
+            let of = |stage: usize| stages[stage].clone();
+            walk.fold(&of, GridDistribution::then, GridDistribution::beside).interpolated_quantile_ms(quantile, span_ms)
+        };
+        let undisturbed = |lane: &LaneFlow<'_>| lane.lane.hold_ms.get() + lane.service.law.quantile_ms(quantile);
+        let longest = |lanes: &Vec<LaneFlow<'_>>| lanes.iter().map(undisturbed).fold(0.0, f64::max);
+        Some(response::quantile_on_its_grid(2.0 * flows.iter().map(longest).sum::<f64>(), on_grid))
     }
 
     /// Returns the same by the closed forms that decide what keeps the SLO: of a lone stage the mixture of its lanes' tails, of
@@ -500,8 +503,19 @@ impl Checker<'_> {
     /// Returns the worst trust that a claim of the latency rests on.
     fn expected_trust(&self) -> Trust {
         let of_flows = |flows: Vec<Vec<LaneFlow<'_>>>| flows.iter().flatten().map(LaneFlow::trust).max();
-        let worst = self.flows().and_then(of_flows).or_else(|| Some(self.turns()?.trust)).unwrap_or(Trust::Measured);
+        let worst = self.flows().and_then(of_flows).or_else(|| Some(self.turns()?.trust));
+        let worst = worst.unwrap_or_else(|| self.worst_service());
         self.facts.trust_on(self.plan.cores_side_by_side(self.gear), worst)
+    }
+
+    /// Returns the worst trust of the times of any lane's full batch.
+    fn worst_service(&self) -> Trust {
+        let lanes = self.gear.stages.iter().flat_map(|stage| &stage.lanes);
+        let trust = |lane: &Lane| {
+            let pool = self.plan.pool(&lane.pool)?;
+            Some(self.facts.service_on(self.plan, pool, &lane.variant, lane.batch)?.trust)
+        };
+        lanes.filter_map(trust).max().unwrap_or(Trust::Measured)
     }
 
     fn limits(&self, problem: &Problem, findings: &mut Findings) {
@@ -606,7 +620,8 @@ impl Checker<'_> {
     }
 
     fn unchecked(&self, claim: &str) -> Finding {
-        let cause = "no closed form covers this walk";
+        let is_simulated = self.gear.claims.latency.is_some_and(|claim| claim.trial.is_some()) && claim == "latency";
+        let cause = if is_simulated { "it was read from trials" } else { "no closed form covers this walk" };
         let key = format!("{}.claims.{claim}", self.key);
         Finding::error(Code::ClaimUnchecked, key, cause, "try it with `planner simulate`").with_severity(Severity::Note)
     }

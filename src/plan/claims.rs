@@ -53,8 +53,27 @@ pub struct AccuracyClaim {
 pub struct LatencyClaim {
     /// The response time.
     pub value_ms: Millis,
-    /// The least trusted number it rests on.
+    /// The least trusted number it rests on; `simulated` at best where trials say it.
     pub trust: Trust,
+    /// The trials that say it; absent where a closed form does, which trials did not contradict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<LatencyTried>,
+}
+
+/// What trials of a gear, alone at its highest rate, say of its response time at the SLO's quantile.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LatencyTried {
+    /// Lower end of the 95 % interval.
+    pub low_ms: Millis,
+    /// Upper end of the 95 % interval.
+    pub high_ms: Millis,
+    /// Requests over all trials.
+    pub requests: u64,
+    /// Independent trials.
+    pub trials: u32,
+    /// Seed of the first trial.
+    pub seed: u64,
 }
 
 /// An accuracy over requests that was proved on labelled samples which played no part in the choice of the plan.

@@ -39,9 +39,11 @@ use crate::problem::{Machine, Resource, Slo};
 
 pub use accuracy::of_pipeline as pipeline_accuracy;
 pub use changed::facts_changed;
-pub(crate) use check::latency_claim;
 pub use check::{Tolerance, check, latency_ms};
-pub use claims::{AccuracyClaim, Against, Certificate, Claims, GearTried, LatencyClaim, ObjectiveUnit, Proof};
+pub(crate) use check::{latency_claim, latency_trust};
+pub use claims::{
+    AccuracyClaim, Against, Certificate, Claims, GearTried, LatencyClaim, LatencyTried, ObjectiveUnit, Proof,
+};
 pub use diff::{GearDiff, Move, PlanDiff, Ratio, Side, diff, diff_with};
 pub use gear_rule::{GearRule, RuledGear};
 pub use head_room::{AtPeak, HeadRoom};

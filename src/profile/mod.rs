@@ -231,6 +231,8 @@ pub struct AccuracyFact {
 pub enum Trust {
     /// Measured on the host named in the profile.
     Measured,
+    /// Read from a simulation that draws measured times. Only a plan's claims of latency are.
+    Simulated,
     /// A median of a few calls, with a tail like that of measured points.
     Glimpsed,
     /// Read off the curve between measured points.
@@ -247,6 +249,7 @@ impl std::fmt::Display for Trust {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Measured => "measured",
+            Self::Simulated => "simulated",
             Self::Glimpsed => "glimpsed",
             Self::Interpolated => "interpolated",
             Self::Extrapolated => "extrapolated",

@@ -13,13 +13,13 @@ use crate::base::error::Error;
 use crate::base::files::read;
 use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::paths::plain;
-use crate::facts::Facts;
-use crate::plan::{self, InputRole, Plan, Tolerance};
+use crate::facts::{Ask, Facts};
+use crate::plan::{self, Gear, InputRole, Plan, Tolerance};
 use crate::planners;
 use crate::problem::Problem;
 use crate::profile::Profile;
 use crate::rooms::{self, Answer, Context};
-use crate::simulate::{Effort, Measured, try_gear};
+use crate::simulate::{self, Effort, Measured, hold_claims, try_gear};
 
 /// Independent trials of each gear.
 const TRIALS: u32 = 5;
@@ -167,10 +167,17 @@ impl Inputs {
             capacity_parts: plan.map(|plan| &plan.provenance.capacity_parts),
             ..Context::default()
         };
-        match planners::solve(&problem.document, facts, context) {
-            Err(Error::Unsupported { .. }) => Ok(None),
-            answer => answer.map(Some),
+        let mut answer = match planners::solve(&problem.document, facts, context) {
+            Err(Error::Unsupported { .. }) => return Ok(None),
+            answer => answer?,
+        };
+        // What trials say is compared with what trials say, and a closed form with a closed form.
+        let simulates =
+            |plan: &&Plan| plan.gears.iter().any(|gear| gear.claims.latency.is_some_and(|of| of.trial.is_some()));
+        if let (Some(effort), Answer::Plan(solved)) = (plan.filter(simulates).and_then(effort_of), &mut answer) {
+            hold_claims(solved, &Ask::new(&problem.document, facts).facts, effort, &[])?;
         }
+        Ok(Some(answer))
     }
 }
 
@@ -262,11 +269,11 @@ impl Judge<'_> {
     /// within noise where they are broken on the fastest facts too.
     fn claims(&self, plan: &Loaded<Plan>, now: &Inputs, fast: &Facts, stale: bool) -> Findings {
         let problem = now.problem.as_ref().map(|problem| &problem.document);
+        if !stale {
+            return simulate::check(&plan.document, &now.facts, problem, Tolerance::default());
+        }
         let recompute = |facts: &Facts| plan::check(&plan.document, facts, problem, Tolerance::default());
         let findings = recompute(&now.facts);
-        if !stale {
-            return findings;
-        }
         let at_best = recompute(fast);
         let mut broken = [(Code::Worse, ACCEPT, Vec::new()), (Code::FactsChanged, NOISE, Vec::new())];
         let breaks = |finding: &Finding| matches!(finding.code, Code::LimitBroken | Code::Overloaded);
@@ -426,6 +433,17 @@ fn runs(numbers: &[usize]) -> String {
     runs.iter().map(said).collect::<Vec<_>>().join(", ")
 }
 
+/// Returns the effort with which a plan was tried while it was made; `None` where it was not.
+fn effort_of(plan: &Plan) -> Option<Effort> {
+    let of_gear = |gear: &Gear| {
+        let planned = gear.certificate.as_ref().and_then(|certificate| certificate.trial);
+        let planned = planned.map(|trial| Effort { requests: trial.requests, trials: trial.trials, seed: trial.seed });
+        let claimed = || gear.claims.latency?.trial;
+        planned.or_else(|| claimed().map(|of| Effort { requests: of.requests, trials: of.trials, seed: of.seed }))
+    };
+    plan.gears.iter().find_map(of_gear)
+}
+
 /// Solves a committed plan's problem again, in full and with its trials, and returns what should take its place.
 ///
 /// # Errors
@@ -442,8 +460,7 @@ pub fn remake(plan: &Loaded<Plan>) -> Result<Answer, Error> {
         what: format!("{} keeps no problem to solve again", plan.path.display()),
         hint: "plans written by hand are updated by hand".to_owned(),
     })?;
-    let tried = plan.document.gears.iter().find_map(|gear| gear.certificate.as_ref()?.trial);
-    let effort = tried.map(|trial| Effort { requests: trial.requests, trials: trial.trials, seed: trial.seed });
+    let effort = effort_of(&plan.document);
     let from = now.from.as_ref().map(|plan| &plan.document);
     let mut answer =
         planners::solve(&problem.document, &now.facts, Context { from, trial: effort, ..Context::default() })?;

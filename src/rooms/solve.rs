@@ -7,7 +7,7 @@ use crate::base::error::Error;
 use crate::facts::{Ask, Facts, Parts};
 use crate::plan::Plan;
 use crate::problem::Problem;
-use crate::simulate::Effort;
+use crate::simulate::{Effort, hold_claims};
 
 /// A room's answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +25,8 @@ pub struct Context<'a> {
     pub from: Option<&'a Plan>,
     /// Solve every gear again through HiGHS and refuse to answer where the two disagree.
     pub verify: bool,
-    /// Try every gear in simulation, and plan again with less of the capacities that a failing gear uses.
+    /// Try every gear in simulation: claims of latency are held against the trials, and where a gear fails, plan again with less of
+    /// the capacities that it uses. Plans of published methods are held against trials only, as their papers cut nothing.
     pub trial: Option<Effort>,
     /// Part of each variant's capacity that may be used; default: all of it.
     pub capacity_parts: Option<&'a BTreeMap<String, f64>>,
@@ -40,10 +41,14 @@ pub fn solve(room: &dyn Room, problem: &Problem, facts: &Facts, context: Context
     let running = context.from.map_or_else(Vec::new, Plan::running);
     let ask = Ask::new(problem, facts).with_running(running);
     let parts = context.capacity_parts.cloned().unwrap_or_default();
-    let mut answer = match context.trial {
+    let is_cut = room.cuts().is_some() && !problem.room.is_published();
+    let mut answer = match context.trial.filter(|_| is_cut) {
         Some(effort) => tried::solve(room, &ask, parts, effort)?,
         None => once(room, &ask, &parts)?,
     };
+    if let (Some(effort), Answer::Plan(plan)) = (context.trial.filter(|_| !is_cut), &mut answer) {
+        hold_claims(plan, &ask.facts, effort, &[])?;
+    }
     match &mut answer {
         Answer::Plan(plan) => {
             if context.verify {

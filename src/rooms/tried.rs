@@ -22,7 +22,7 @@ use crate::base::units::Share;
 use crate::facts::{Ask, Parts, configuration_key};
 use crate::plan::{Gear, GearTried, Plan};
 use crate::problem::{GoalKind, Problem};
-use crate::simulate::{Effort, GearTrial, Measured, repair_gear};
+use crate::simulate::{Broken, Effort, GearTrial, Measured, hold_claims, repair_gear};
 
 /// Rounds of narrow cuts before whole variants are cut.
 const NARROW_ROUNDS: usize = 8;
@@ -45,9 +45,14 @@ pub(super) fn solve(room: &dyn Room, ask: &Ask<'_>, parts: Parts, effort: Effort
             Answer::Infeasible(conflict) if cuts.parts == parts => return Ok(Answer::Infeasible(conflict)),
             Answer::Infeasible(conflict) => return Ok(Answer::Infeasible(conflict.in_trials(carried))),
         };
-        let trials = tried(&plan, ask, effort, &mut known)?;
+        let mut trials = tried(&plan, ask, effort, &mut known)?;
         if trials.iter().all(|trial| trial.part >= 1.0) {
             certify(&mut plan, &trials, effort);
+            for Broken { gear, trial } in hold_claims(&mut plan, &ask.facts, effort, &trials)? {
+                trials[gear] = trial;
+            }
+        }
+        if trials.iter().all(|trial| trial.part >= 1.0) {
             if cuts.parts != parts {
                 bound(room, ask, &parts, &mut plan)?;
             }

@@ -1,13 +1,228 @@
-//! What a gear claims of its latency beside what trials at its highest rate say.
+//! What a gear claims of its latency, held against trials at its highest rate.
+//!
+//! ```text
+//! closed form ──┐
+//!               ├─ alike ─▶ the closed form is claimed        apart, and the trials are sure ─▶ the trials' number
+//! trials ───────┘                                              apart, and they are not        ─▶ the larger one, within their interval
+//! ```
+//!
+//! Trials go on with more and more requests until their interval tells which it is. A claim that is theirs carries their effort
+//! and seed, so that [`check`] gets the same number again.
 
 use std::time::Duration;
 
-use super::repair::alone;
-use super::{Interval, Measured, Report, Settings, replicate};
+use super::repair::{alone, repair_gear};
+use super::{Effort, GearTrial, Interval, Measured, Report, Settings, World, replicate, try_gear};
 use crate::base::error::Error;
-use crate::facts::Facts;
-use crate::plan::{Plan, latency_ms};
+use crate::base::finding::{Code, Finding, Findings};
+use crate::base::units::Millis;
+use crate::facts::{Ask, Facts};
+use crate::plan::{self, LatencyClaim, LatencyTried, Plan, Tolerance, latency_ms, latency_trust};
+use crate::problem::{Problem, Slo};
+use crate::profile::Trust;
 use crate::workload::Arrivals;
+
+/// How far a closed form may be from trials to be what is claimed, relative, half of their interval included.
+const AGREES: f64 = 0.08;
+/// Half of an interval, relative to what it is of, up to which a closed form in its inner half is what is claimed: where times vary
+/// little, a wide interval comes from load near saturation, whose tail closed forms know best.
+const FAIR: f64 = 0.35;
+/// The same where some call's time has a squared coefficient of variation above [`MUCH`].
+const FAIR_OF_HEAVY_TAILS: f64 = 0.1;
+/// Variation from which on a tail counts as heavy: twice that of an exponential time.
+const MUCH: f64 = 2.0;
+/// Requests below which trials contradict no closed form: their intervals are too often narrow by chance.
+const FEWEST: u64 = 100_000;
+/// The same at which trials know a quantile well enough to claim it.
+const NARROW: f64 = 0.04;
+/// Rounds of trials, each with [`MORE_REQUESTS`] times as many requests, after which an interval stays as wide as it is.
+const ROUNDS: u32 = 3;
+/// What each further round of trials has more requests.
+const MORE_REQUESTS: u64 = 4;
+/// Requests and trials beyond which a claim stays unchecked: no plan is made with so many, and a file must not ask for days.
+const MOST_REQUESTS: u64 = 1_000_000_000;
+const MOST_TRIALS: u32 = 1_000;
+/// Half of an interval, relative, beyond which trials alone say nothing.
+const TOO_WIDE: f64 = 0.25;
+
+/// What trials say of a response time at the SLO's quantile.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QuantileTried {
+    /// The quantile over all trials, in milliseconds.
+    pub value_ms: f64,
+    /// Its 95 % interval.
+    pub interval: Interval,
+}
+
+impl QuantileTried {
+    /// Returns what a report of several trials says; `None` where nothing was answered.
+    #[must_use]
+    pub fn of(report: &Report) -> Option<Self> {
+        let value_ms = report.whole.latency?.at_slo_quantile_ms.get();
+        Some(Self { value_ms, interval: report.intervals?.at_slo_quantile_ms? })
+    }
+
+    /// Returns half of the interval, relative to the quantile.
+    fn half(&self) -> f64 {
+        0.5 * (self.interval.high - self.interval.low) / self.value_ms
+    }
+
+    /// Tells whether what is computed may be claimed: it is near, and both keep the SLO or both break it.
+    fn agrees(&self, computed_ms: f64, slo: &Slo, most_apart: f64) -> bool {
+        let keeps = |ms: f64| ms <= slo.latency_ms.get();
+        keeps(computed_ms) == keeps(self.value_ms) && (computed_ms / self.value_ms - 1.0).abs() <= most_apart
+    }
+
+    /// Returns what is claimed where the closed form may not be: what trials say, and where they are not sure the larger of the two,
+    /// as far as their interval allows.
+    fn claims(&self, computed_ms: Option<f64>) -> f64 {
+        let other = computed_ms.filter(|_| self.half() > NARROW);
+        other.map_or(self.value_ms, |computed| computed.min(self.interval.high).max(self.value_ms))
+    }
+}
+
+/// A gear whose trials, longer than those that it was planned with, say that it breaks its SLO.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Broken {
+    /// Its place in the plan.
+    pub gear: usize,
+    /// What the longer trials say.
+    pub trial: GearTrial,
+}
+
+/// Holds every latency claim of a plan against trials and has the plan carry theirs where the two do not agree; `first` are trials
+/// that were made with this effort already. Returns the gears that turn out to break their SLO.
+///
+/// # Errors
+/// [`Error::Input`] for facts that were not measured.
+pub fn hold_claims(plan: &mut Plan, facts: &Facts, effort: Effort, first: &[GearTrial]) -> Result<Vec<Broken>, Error> {
+    let world = Measured::new(plan, facts)?;
+    let mut broken = Vec::new();
+    for gear in 0..plan.gears.len() {
+        let first = first.get(gear).and_then(|trial| trial.latency);
+        let Some((claim, effort)) = held(plan, gear, facts, &world, effort, first) else { continue };
+        let is_late = claim.is_some_and(|claim| claim.value_ms > plan.slo.latency_ms);
+        plan.gears[gear].claims.latency = claim;
+        if is_late && effort.requests > 0 {
+            let trial = repair_gear(plan, &plan.gears[gear], &world, effort);
+            broken.extend((trial.part < 1.0).then_some(Broken { gear, trial }));
+        }
+    }
+    Ok(broken)
+}
+
+/// Returns what a gear claims by trials, with the effort that it took; `None` where its own claim may stay.
+fn held<W: World + Sync>(
+    plan: &Plan,
+    index: usize,
+    facts: &Facts,
+    world: &W,
+    mut effort: Effort,
+    first: Option<QuantileTried>,
+) -> Option<(Option<LatencyClaim>, Effort)> {
+    let gear = &plan.gears[index];
+    let computed = gear.claims.latency.map(|claim| claim.value_ms.get()).or_else(|| latency_ms(plan, index, facts));
+    if computed.is_some_and(f64::is_infinite) {
+        return None;
+    }
+    let most_requests = effort.requests.saturating_mul(MORE_REQUESTS.pow(ROUNDS - 1));
+    if computed.is_some() && most_requests < FEWEST {
+        return None;
+    }
+    let fair = if has_heavy_tail(plan, index, facts) { FAIR_OF_HEAVY_TAILS } else { FAIR };
+    let mut tried = first.or_else(|| QuantileTried::of(&try_gear(plan, gear, world, effort)))?;
+    for _ in 1..ROUNDS {
+        let half = tried.half();
+        let most_apart = if half <= fair { (AGREES - half).max(0.5 * half) } else { 0.0 };
+        if computed.is_some_and(|computed| tried.agrees(computed, &plan.slo, most_apart)) {
+            return None;
+        }
+        if half <= NARROW && effort.requests >= FEWEST {
+            break;
+        }
+        effort.requests = effort.requests.saturating_mul(MORE_REQUESTS);
+        tried = QuantileTried::of(&try_gear(plan, gear, world, effort))?;
+    }
+    let half = tried.half();
+    // In the last round the interval is what they may be apart.
+    if computed.is_some_and(|computed| tried.agrees(computed, &plan.slo, half.max(AGREES - half))) {
+        return None;
+    }
+    if computed.is_none() && half > TOO_WIDE {
+        return Some((None, effort));
+    }
+    let trust = gear.claims.latency.map_or_else(|| latency_trust(plan, index, facts), |claim| claim.trust);
+    let claim = LatencyClaim {
+        value_ms: Millis::saturating(tried.claims(computed)),
+        trust: trust.max(Trust::Simulated),
+        trial: Some(LatencyTried {
+            low_ms: Millis::saturating(tried.interval.low),
+            high_ms: Millis::saturating(tried.interval.high),
+            requests: effort.requests,
+            trials: effort.trials,
+            seed: effort.seed,
+        }),
+    };
+    Some((Some(claim), effort))
+}
+
+fn has_heavy_tail(plan: &Plan, gear: usize, facts: &Facts) -> bool {
+    let lanes = plan.gears[gear].stages.iter().flat_map(|stage| &stage.lanes);
+    let mut services =
+        lanes.filter_map(|lane| facts.service_on(plan, plan.pool(&lane.pool)?, &lane.variant, lane.batch));
+    services.any(|service| service.law.scv() > MUCH)
+}
+
+/// Checks a plan as [`plan::check`] does, and makes the trials again that latency claims were read from.
+///
+/// ```
+/// use planner::{Facts, Plan, Tolerance, check, load};
+///
+/// let mut plan = load::<Plan>("plans/digits.json".as_ref())?.document;
+/// let facts = Facts::load(&["profiles/digits.json".into()])?;
+/// assert!(!check(&plan, &facts, None, Tolerance::default()).has_errors());
+/// // A claim that the facts do not bear out is found.
+/// plan.gears[0].claims.cores = Some(1_000);
+/// assert!(check(&plan, &facts, None, Tolerance::default()).has_errors());
+/// # Ok::<(), planner::Error>(())
+/// ```
+#[must_use]
+pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: Tolerance) -> Findings {
+    let mut findings = plan::check(plan, facts, problem, tolerance);
+    if plan.validate().has_errors() {
+        return findings;
+    }
+    let ask = problem.map(|problem| Ask::new(problem, facts));
+    let facts = ask.as_ref().map_or(facts, |ask| ask.facts.as_ref());
+    let Ok(world) = Measured::new(plan, facts) else { return findings };
+    for (index, gear) in plan.gears.iter().enumerate() {
+        let Some((claim, trial)) = gear.claims.latency.and_then(|claim| Some((claim, claim.trial?))) else { continue };
+        if trial.requests > MOST_REQUESTS || !(2..=MOST_TRIALS).contains(&trial.trials) {
+            continue;
+        }
+        let key = format!("gears[{index}].claims.latency");
+        findings.0.retain(|finding| finding.code != Code::ClaimUnchecked || finding.key != key);
+        let effort = Effort { requests: trial.requests, trials: trial.trials, seed: trial.seed };
+        let tried = QuantileTried::of(&try_gear(plan, gear, &world, effort));
+        // Trials that answer nothing refute any claim.
+        let [truth, low, high] = tried.map_or([f64::INFINITY; 3], |tried| {
+            [tried.claims(latency_ms(plan, index, facts)), tried.interval.low, tried.interval.high]
+        });
+        for (name, claimed, truth) in [
+            ("value_ms", claim.value_ms, truth),
+            ("trial.low_ms", trial.low_ms, low),
+            ("trial.high_ms", trial.high_ms, high),
+        ] {
+            let claimed = claimed.get();
+            if truth.is_infinite() || (truth - claimed).abs() > tolerance.relative * claimed.max(truth) {
+                let cause = format!("claims {claimed}, the same trials say {truth}");
+                let action = "solve again, or correct the claim";
+                findings.push(Finding::error(Code::ClaimRefuted, format!("{key}.{name}"), cause, action));
+            }
+        }
+    }
+    findings
+}
 
 /// Part of a trial that warms up, beside what is counted.
 const WARMUP: f64 = 0.1;
@@ -73,12 +288,13 @@ impl ClaimTried {
 /// Tries one gear alone at its highest rate, with more and more requests until the interval is narrow.
 ///
 /// # Errors
-/// [`Error::Input`] for facts that nobody measured; [`Error::Unsupported`] for an SLO of which trials have no interval.
+/// [`Error::Input`] for facts that were not measured; [`Error::Unsupported`] where nothing is answered.
 pub fn try_claim(plan: &Plan, gear: usize, facts: &Facts, sure: Sureness) -> Result<ClaimTried, Error> {
     let alone = alone(plan, &plan.gears[gear]);
     let world = Measured::new(&alone, facts)?;
     let rate_rps = plan.gears[gear].up_to_rps.get();
-    let claimed_ms = latency_ms(plan, gear, facts);
+    let claim = plan.gears[gear].claims.latency;
+    let claimed_ms = claim.map(|claim| claim.value_ms.get()).or_else(|| latency_ms(plan, gear, facts));
     let trials = sure.trials.max(2);
     let mut requests = sure.least;
     loop {
@@ -90,29 +306,17 @@ pub fn try_claim(plan: &Plan, gear: usize, facts: &Facts, sure: Sureness) -> Res
             seed: sure.seed,
         };
         let report = replicate(&alone, &world, &settings, trials);
-        let (simulated_ms, interval_ms) = quantile(&report)?;
+        let Some(tried) = QuantileTried::of(&report) else {
+            return Err(Error::Unsupported {
+                what: format!("gear {gear} answered no request in {requests} requests' time"),
+                hint: "try more requests".to_owned(),
+            });
+        };
+        let (simulated_ms, interval_ms) = (tried.value_ms, tried.interval);
         let late = report.intervals.map_or(Interval { low: 0.0, high: 1.0 }, |of| of.violation_share);
-        let half = 0.5 * (interval_ms.high - interval_ms.low) / simulated_ms;
-        if half <= sure.half || requests >= sure.most {
+        if tried.half() <= sure.half || requests >= sure.most {
             return Ok(ClaimTried { rate_rps, claimed_ms, simulated_ms, interval_ms, late });
         }
         requests *= MORE;
     }
-}
-
-/// Returns the SLO's quantile of a report with its interval.
-fn quantile(report: &Report) -> Result<(f64, Interval), Error> {
-    let seen = report.whole.latency.zip(report.intervals).and_then(|(latency, intervals)| {
-        let of = [
-            (0.5, latency.p50_ms, intervals.p50_ms),
-            (0.95, latency.p95_ms, intervals.p95_ms),
-            (0.99, latency.p99_ms, intervals.p99_ms),
-        ];
-        let asked = of.into_iter().find(|(quantile, ..)| (quantile - report.slo.quantile.get()).abs() < 1e-9);
-        asked.map(|(_, simulated, interval)| (simulated.get(), interval))
-    });
-    seen.ok_or_else(|| Error::Unsupported {
-        what: format!("trials have no interval of the quantile {}", report.slo.quantile.get()),
-        hint: "they have that of 0.5, 0.95 and 0.99".to_owned(),
-    })
 }

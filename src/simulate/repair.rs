@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Report, Settings, World, replicate};
+use super::{QuantileTried, Report, Settings, World, replicate};
 use crate::base::units::Share;
 use crate::plan::{Gear, Plan};
 use crate::workload::Arrivals;
@@ -42,6 +42,8 @@ pub struct GearTrial {
     pub violation_share: f64,
     /// Upper end of its 95 % interval.
     pub violation_high: f64,
+    /// Response time at the SLO's quantile; absent where nothing was answered.
+    pub latency: Option<QuantileTried>,
     /// The highest part of the rate at which the SLO is kept with its interval: 1 where nothing needs repair, 0 where
     /// nothing helps.
     pub part: f64,
@@ -52,7 +54,7 @@ pub struct GearTrial {
     pub at_fault: BTreeSet<String>,
 }
 
-/// Tries every gear of a plan at its highest rate.
+/// Tries every gear of a plan at its highest rate, and finds what part of it those carry that break their SLO.
 ///
 /// `world` answers for the plan itself. Gears are tried in order, trials of a gear side by side.
 #[must_use]
@@ -80,6 +82,7 @@ pub fn repair_gear<W: World + Sync>(plan: &Plan, gear: &Gear, world: &W, effort:
     let mut trial = GearTrial {
         violation_share: first.whole.violation_share.get(),
         violation_high: high(&first),
+        latency: QuantileTried::of(&first),
         part: 1.0,
         utilisation: utilisation(&first),
         at_fault: BTreeSet::new(),

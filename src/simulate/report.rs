@@ -67,7 +67,7 @@ impl Document for Report {
     }
 }
 
-/// 95 % intervals of the means over independent trials (Student's t).
+/// 95 % intervals of what independent trials say together, as wide as the trials' own numbers are apart (Student's t).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Intervals {
@@ -79,6 +79,9 @@ pub struct Intervals {
     pub p95_ms: Interval,
     /// Of the 99th percentile.
     pub p99_ms: Interval,
+    /// Of the quantile that the SLO asks for. Absent in reports from before it was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_slo_quantile_ms: Option<Interval>,
     /// Of the share of violations.
     pub violation_share: Interval,
     /// Of the accuracy; absent without per-sample answers.

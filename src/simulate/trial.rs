@@ -10,6 +10,7 @@ use super::tally::{Tally, millis};
 use super::walk::Walk;
 use crate::base::units::{Accuracy, Millis, Usd};
 use crate::plan::Plan;
+use crate::problem::Slo;
 
 /// What one trial, or several put together, counted.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub struct Trial<'a> {
 struct Figures {
     mean_ms: f64,
     quantiles_ms: [f64; 3],
+    at_slo_quantile_ms: f64,
     violation_share: f64,
     accuracy: Option<f64>,
     cost_usd_per_hour: f64,
@@ -36,7 +38,8 @@ impl Trial<'_> {
     /// Returns the report of this trial and others of the same plan and length, in the order of their seeds.
     pub fn report(mut self, others: &[Self], plan: &Plan, settings: &Settings) -> Report {
         let trials = 1 + others.len() as u32;
-        let figures: Vec<Figures> = std::iter::once(&self).chain(others).map(Self::figures).collect();
+        let each = std::iter::once(&self).chain(others);
+        let figures: Vec<Figures> = each.map(|trial| trial.figures(&plan.slo, trial.counts.time_ns())).collect();
         let changes: usize = std::iter::once(&self).chain(others).map(|trial| trial.counts.changes().len()).sum();
         for other in others {
             self.counts.absorb(&other.counts);
@@ -63,7 +66,7 @@ impl Trial<'_> {
             duration_ms: millis(self.counts.time_ns()),
             slo: plan.slo,
             whole,
-            intervals: intervals(&figures),
+            intervals: intervals(&self.figures(&plan.slo, time), &figures),
             gears: self.counts.gear_reports(plan, trials, |gear| self.drift_of(plan, gear)),
             machines_usd_per_hour: Usd::saturating(self.rent_usd * 3.6e12 / time.max(1) as f64),
             pools,
@@ -78,13 +81,16 @@ impl Trial<'_> {
         drift::reports(&plan.gears[gear.index()], stages)
     }
 
-    fn figures(&self) -> Figures {
+    /// Returns what was counted in so much time.
+    fn figures(&self, slo: &Slo, time_ns: u64) -> Figures {
         let whole = self.counts.whole();
-        let time = self.counts.time_ns().max(1) as f64;
+        let time = time_ns.max(1) as f64;
+        let quantile = |q: f64| whole.quantile(q).map_or(0.0, Millis::get);
         let cost: f64 = self.pools.ids().map(|pool| self.pools[pool].cost_usd(&self.walk.pools[pool])).sum();
         Figures {
             mean_ms: whole.mean_ms(),
-            quantiles_ms: [0.5, 0.95, 0.99].map(|q| whole.quantile(q).map_or(0.0, Millis::get)),
+            quantiles_ms: [0.5, 0.95, 0.99].map(quantile),
+            at_slo_quantile_ms: quantile(slo.quantile.get()),
             violation_share: whole.late as f64 / whole.arrived.max(1) as f64,
             accuracy: Tally::accuracy(&whole).map(Accuracy::get),
             cost_usd_per_hour: (cost + self.rent_usd) * 3.6e12 / time,
@@ -92,30 +98,36 @@ impl Trial<'_> {
     }
 }
 
-fn intervals(figures: &[Figures]) -> Option<Intervals> {
-    if figures.len() < 2 {
+/// Returns the intervals of what trials say together, from what each of them says.
+fn intervals(pooled: &Figures, each: &[Figures]) -> Option<Intervals> {
+    if each.len() < 2 {
         return None;
     }
-    let of = |pick: &dyn Fn(&Figures) -> f64| interval(&figures.iter().map(pick).collect::<Vec<_>>());
-    let accuracies: Option<Vec<f64>> = figures.iter().map(|figures| figures.accuracy).collect();
+    let of = |pick: &dyn Fn(&Figures) -> f64| interval(pick(pooled), &each.iter().map(pick).collect::<Vec<_>>());
+    let accuracies: Option<Vec<f64>> = each.iter().map(|figures| figures.accuracy).collect();
     Some(Intervals {
         mean_ms: of(&|f| f.mean_ms),
         p50_ms: of(&|f| f.quantiles_ms[0]),
         p95_ms: of(&|f| f.quantiles_ms[1]),
         p99_ms: of(&|f| f.quantiles_ms[2]),
+        at_slo_quantile_ms: Some(of(&|f| f.at_slo_quantile_ms)),
         violation_share: of(&|f| f.violation_share),
-        accuracy: accuracies.map(|accuracies| interval(&accuracies)),
+        accuracy: accuracies.zip(pooled.accuracy).map(|(accuracies, pooled)| interval(pooled, &accuracies)),
         cost_usd_per_hour: of(&|f| f.cost_usd_per_hour),
     })
 }
 
-/// Returns the 95 % interval of the mean of independent numbers; an end below 0 is cut, as nothing here is negative.
-fn interval(numbers: &[f64]) -> Interval {
+/// Returns the 95 % interval around what trials say together, from what each says by itself; an end below 0 is cut, as nothing here
+/// is negative.
+///
+/// The quantile of all requests is not the mean of the trials' quantiles, which is biased where a trial sees few slow requests.
+/// Both vary alike, so the trials' spread is laid around the number that it is the interval of.
+fn interval(pooled: f64, numbers: &[f64]) -> Interval {
     let n = numbers.len() as f64;
     let mean = numbers.iter().sum::<f64>() / n;
     let variance = numbers.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
     let half = student_975(numbers.len() - 1) * (variance / n).sqrt();
-    Interval { low: (mean - half).max(0.0), high: mean + half }
+    Interval { low: (pooled - half).max(0.0), high: pooled + half }
 }
 
 /// Returns the 97.5 % quantile of Student's t with some degrees of freedom, from the tables; beyond 30, by the first
@@ -141,8 +153,9 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_is_the_mean_with_its_error() {
-        let seen = interval(&[9.0, 10.0, 11.0]);
-        assert!((seen.high - (10.0 + 4.303 / 3f64.sqrt())).abs() < 1e-9 && (seen.low + seen.high - 20.0).abs() < 1e-9);
+    fn an_interval_is_the_spread_of_trials_around_what_they_say_together() {
+        let seen = interval(10.5, &[9.0, 10.0, 11.0]);
+        assert!((seen.high - (10.5 + 4.303 / 3f64.sqrt())).abs() < 1e-9 && (seen.low + seen.high - 21.0).abs() < 1e-9);
+        assert_eq!(interval(0.1, &[0.0, 0.0, 0.3]).low, 0.0);
     }
 }

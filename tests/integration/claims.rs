@@ -3,17 +3,23 @@
 use std::path::{Path, PathBuf};
 
 use planner::base::codec::{from_value, load};
+use planner::base::units::Millis;
 use planner::facts::Facts;
-use planner::plan::Plan;
 use planner::plan::law::response::Station;
+use planner::plan::{LatencyClaim, Plan, Tolerance, latency_ms};
 use planner::planners::solve;
 use planner::problem::Problem;
+use planner::profile::{Profile, Trust};
 use planner::rooms::{Answer, Context};
-use planner::simulate::{Sureness, try_claim};
+use planner::simulate::{Effort, Sureness, check, try_claim};
 use planner::stats::Distribution;
-use rand::{RngExt, SeedableRng};
+use planner::{Code, Findings};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
+
+#[path = "../../examples/claims/drawn.rs"]
+mod drawn;
 
 /// How far a claim may be from what is simulated.
 const CLOSE: f64 = 0.15;
@@ -71,45 +77,6 @@ fn planned(value: Value, facts: &Facts) -> Option<Plan> {
     }
 }
 
-fn quantile(rng: &mut ChaCha8Rng) -> f64 {
-    if rng.random_bool(0.5) { 0.99 } else { 0.95 }
-}
-
-/// Draws a problem of the room `variant-set` over the digit classifiers.
-fn variant_set(rng: &mut ChaCha8Rng) -> Value {
-    let goal = match rng.random_range(0..3) {
-        0 => json!({ "kind": "weighted" }),
-        1 => json!({ "kind": "cheapest", "accuracy_at_least": rng.random_range(0.7..0.94) }),
-        _ => json!({ "kind": "most-accurate" }),
-    };
-    json!({
-        "format": "planner.problem/1", "name": "drawn", "room": "variant-set", "profiles": ["x"],
-        "workload": { "max_rps": 10f64.powf(rng.random_range(2.5..4.3)) },
-        "slo": { "quantile": quantile(rng), "latency_ms": rng.random_range(3.0..40.0) },
-        "inventory": { "cores": rng.random_range(3..=10), "price_usd_per_core_hour": 0.05 }, "goal": goal
-    })
-}
-
-/// Draws a problem of the room `pipeline`: two or three stages in a row or side by side, some with several calls a request.
-fn pipeline(rng: &mut ChaCha8Rng) -> Value {
-    let calls = rng.random_range(1.0..5.0);
-    let mut stages = vec![
-        json!({ "name": "detect", "variants": ["mlp_s", "mlp_m"] }),
-        json!({ "name": "read", "variants": ["cnn_s", "cnn_m", "cnn_l"], "calls": calls }),
-    ];
-    if rng.random_bool(0.5) {
-        let part = rng.random_range(0.3..1.0);
-        stages.push(json!({ "name": "side", "variants": ["early_exit"], "after": ["detect"], "calls": part }));
-    }
-    json!({
-        "format": "planner.problem/1", "name": "drawn", "room": "pipeline", "profiles": ["x"], "stages": stages,
-        "workload": { "max_rps": rng.random_range(200.0..1500.0) },
-        "slo": { "quantile": quantile(rng), "latency_ms": rng.random_range(6.0..30.0) },
-        "inventory": { "cores": rng.random_range(5..=9), "price_usd_per_core_hour": 0.05 },
-        "goal": { "kind": "weighted", "weights": { "accuracy": 1.0, "resource": 0.05, "loading": 0.0 } }
-    })
-}
-
 #[test]
 fn claims_of_drawn_plans_are_near_what_is_simulated() {
     let facts = Facts::load(&[file("profiles/digits.json")]).expect("the shipped profile loads");
@@ -117,7 +84,7 @@ fn claims_of_drawn_plans_are_near_what_is_simulated() {
     let mut all = Vec::new();
     let (mut plans, mut gears) = (0, 0);
     for (name, draw, problems) in
-        [("variant-set", variant_set as fn(&mut ChaCha8Rng) -> Value, 5), ("pipeline", pipeline, 5)]
+        [("variant-set", drawn::variant_set as fn(&mut ChaCha8Rng) -> Value, 5), ("pipeline", drawn::pipeline, 5)]
     {
         for _ in 0..problems {
             let Some(mut plan) = planned(draw(&mut rng), &facts) else { continue };
@@ -132,6 +99,107 @@ fn claims_of_drawn_plans_are_near_what_is_simulated() {
     }
     assert!(plans >= 7 && gears >= 25, "{plans} plans with {gears} gears");
     assert!(all.is_empty(), "{all:#?}");
+}
+
+/// Trials with few requests, as tests run them.
+const TRIALS: Effort = Effort { requests: 100_000, trials: 5, seed: 3 };
+
+fn tried(value: Value, facts: &Facts) -> (Problem, Plan) {
+    let problem: Problem = from_value(value).expect("a good problem").0;
+    let answer = solve(&problem, facts, Context { trial: Some(TRIALS), ..Context::default() });
+    let Answer::Plan(plan) = answer.expect("a proof") else { panic!("no plan") };
+    (problem, *plan)
+}
+
+#[test]
+fn a_claim_does_not_depend_on_the_limit_of_the_slo() {
+    for name in ["digits", "ocr", "digits-machines"] {
+        let path = file(&format!("plans/{name}.json"));
+        let mut plan = load::<Plan>(&path).expect("valid").document;
+        let facts = Facts::of_plan(&plan, &path).expect("its profiles are there");
+        let last = plan.gears.len() - 1;
+        let of = |plan: &Plan| latency_ms(plan, last, &facts).expect("a closed form");
+        let limit = plan.slo.latency_ms.get();
+        let claimed = of(&plan);
+        for factor in [0.01, 30.0, 1e4] {
+            plan.slo.latency_ms = Millis::saturating(limit * factor);
+            assert!((of(&plan) - claimed).abs() <= 1e-12 * claimed, "{name}, {factor}: {} {claimed}", of(&plan));
+        }
+    }
+}
+
+#[test]
+fn a_cascade_claims_what_trials_say_and_check_makes_them_again() {
+    let facts = Facts::load(&[file("profiles/digits.json")]).expect("the shipped profile loads");
+    let (problem, mut plan) = tried(
+        json!({
+            "format": "planner.problem/1", "name": "few", "room": "cascade", "profiles": ["x"],
+            "variants": ["mlp_s", "cnn_l"], "workload": { "max_rps": 900 },
+            "slo": { "quantile": 0.95, "latency_ms": 12 }, "inventory": { "cores": 1 },
+            "goal": { "kind": "most-accurate", "gears_at_most": 1 }, "cascade": { "certify": false, "max_length": 2 }
+        }),
+        &facts,
+    );
+    let claim = plan.gears[0].claims.latency.expect("a claim");
+    let trial = claim.trial.expect("the bound of two turns is far above");
+    assert_eq!((claim.trust, trial.trials, trial.seed), (Trust::Simulated, 5, 3));
+    assert!(trial.low_ms <= claim.value_ms && claim.value_ms <= trial.high_ms, "{claim:?}");
+    let sure = Sureness { least: 2e5, most: 2e5, ..Sureness::default() };
+    let other = try_claim(&plan, 0, &facts, sure).expect("facts are there");
+    assert!(other.off().expect("a claim").abs() < 0.1, "{other:?}");
+    let confirmed = check(&plan, &facts, Some(&problem), Tolerance::default());
+    assert!(!confirmed.has_errors(), "{confirmed}");
+    let unchecked = |findings: &Findings| findings.0.iter().any(|finding| finding.code == Code::ClaimUnchecked);
+    assert!(!unchecked(&confirmed) && unchecked(&planner::plan::check(&plan, &facts, None, Tolerance::default())));
+    plan.gears[0].claims.latency =
+        Some(LatencyClaim { value_ms: Millis::saturating(claim.value_ms.get() * 0.99), ..claim });
+    let refuted = check(&plan, &facts, Some(&problem), Tolerance::default());
+    assert!(refuted.0.iter().any(|finding| finding.code == Code::ClaimRefuted), "{refuted}");
+}
+
+#[test]
+fn rare_stalls_are_in_the_claim_of_one_replica() {
+    let mut profile = load::<Profile>(&file("profiles/digits.json")).expect("the shipped profile loads");
+    for histogram in profile.document.points.iter_mut().filter_map(|point| point.histogram.as_mut()) {
+        let calls: u64 = histogram.count.iter().sum();
+        histogram.count.iter_mut().for_each(|count| *count *= 3000);
+        histogram.value_ns.push(40_000_000);
+        histogram.count.push(calls);
+    }
+    let facts = Facts::of(vec![(profile, None)]).expect("one profile");
+    let plan = planned(
+        json!({
+            "format": "planner.problem/1", "name": "stalls", "room": "variant-set", "profiles": ["x"],
+            "variants": ["mlp_s"], "workload": { "max_rps": 6000 }, "slo": { "quantile": 0.99, "latency_ms": 200 },
+            "inventory": { "cores": 1 }, "goal": { "kind": "most-accurate" }
+        }),
+        &facts,
+    )
+    .expect("a plan");
+    assert_eq!(plan.gears.len(), 1);
+    let sure = Sureness { half: 0.0, least: 1e6, most: 1e6, ..Sureness::default() };
+    let tried = try_claim(&plan, 0, &facts, sure).expect("facts are there");
+    let claimed = tried.claimed_ms.expect("a claim");
+    assert!(claimed > 10.0 && tried.off().is_some_and(|off| off.abs() < 0.15), "{tried:?}");
+}
+
+#[test]
+fn no_gear_claims_beyond_its_slo_where_a_risk_is_kept() {
+    let facts = Facts::load(&[file("profiles/digits.json")]).expect("the shipped profile loads");
+    let (_, plan) = tried(
+        json!({
+            "format": "planner.problem/1", "name": "at-risk", "room": "pipeline", "profiles": ["x"],
+            "risk": 0.1, "profile_error": 0.04,
+            "stages": [{ "name": "find", "variants": ["mlp_s"] }, { "name": "read", "variants": ["cnn_s", "cnn_m"], "calls": 3.5 }],
+            "workload": { "max_rps": 300 }, "slo": { "quantile": 0.95, "latency_ms": 9 },
+            "inventory": { "cores": 4 }, "goal": { "kind": "most-accurate", "gears_at_most": 2 }
+        }),
+        &facts,
+    );
+    for gear in &plan.gears {
+        let claim = gear.claims.latency.expect("a claim");
+        assert!(claim.value_ms <= plan.slo.latency_ms, "{claim:?}");
+    }
 }
 
 /// Returns an exponential law as many equal atoms.

@@ -195,9 +195,11 @@ pub(crate) fn claims(plan: &Plan, gear: &Gear, facts: &Facts) -> Claims {
     let trust = |turns: &Turns<'_>| facts.trust_on(cores, turns.trust);
     Claims {
         accuracy: Passage::of(gear, facts).and_then(|passage| accuracy(gear, &passage, facts)),
-        latency: turns
-            .as_ref()
-            .map(|turns| LatencyClaim { value_ms: Millis::saturating(turns.latency_ms), trust: trust(turns) }),
+        latency: turns.as_ref().map(|turns| LatencyClaim {
+            value_ms: Millis::saturating(turns.latency_ms),
+            trust: trust(turns),
+            trial: None,
+        }),
         cost_usd_per_hour: Some(Usd::saturating(price)),
         cores: Some(cores),
         machines: BTreeMap::new(),

@@ -11,6 +11,8 @@ pub struct Arrivals {
 
 /// Where the rest of a law of counts no longer matters.
 const REST: f64 = 1e-9;
+/// Where a sum of terms is scaled down.
+const LARGE: f64 = 1e200;
 
 impl Arrivals {
     /// Returns the numbers of calls that occur.
@@ -29,19 +31,29 @@ impl Arrivals {
     }
 
     /// Returns the probabilities of 0, 1, … calls within a time, at most so many (Panjer's recursion).
+    ///
+    /// The first of them is e^−mean, too small a number for a long time: terms are kept as multiples of a scale that grows with
+    /// them.
     pub fn counts(&self, ms: f64, most: usize) -> Vec<f64> {
         let mean = self.rate * ms;
-        let mut counts = vec![(-mean).exp()];
-        let mut sum = counts[0];
+        let mut log_scale = -mean;
+        let mut counts = vec![1.0];
+        let mut sum = 1.0;
         for count in 1..=most {
             let earlier = self.numbers().filter(|number| number.0 <= count);
             let p: f64 = earlier.map(|(calls, p)| calls as f64 * p * counts[count - calls]).sum();
             counts.push(p * mean / count as f64);
             sum += counts[count];
-            if 1.0 - sum < REST {
+            if sum > LARGE {
+                counts.iter_mut().for_each(|p| *p /= LARGE);
+                sum /= LARGE;
+                log_scale += LARGE.ln();
+            }
+            if 1.0 - sum * log_scale.exp() < REST {
                 break;
             }
         }
+        counts.iter_mut().for_each(|p| *p *= log_scale.exp());
         counts
     }
 

@@ -13,7 +13,11 @@ pub const USUAL: &[f64] = &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0
 /// The same for what seldom counts.
 pub const ROUGH: &[f64] = &[0.3, 0.7, 0.95];
 
-/// Returns a distribution with few atoms, those between two cuts of its distribution function put together at their mean.
+/// Most by which the times that one atom stands for may differ: rare long calls keep an atom of their own, however few they are.
+const WIDEST: f64 = 1.3;
+
+/// Returns a distribution with few atoms, those between two cuts of its distribution function put together at their mean where they
+/// are alike.
 pub fn few(of: &Distribution, cuts: &[f64]) -> Vec<(f64, f64)> {
     if of.atoms().len() <= cuts.len() + 1 {
         return of.atoms().to_vec();
@@ -21,12 +25,16 @@ pub fn few(of: &Distribution, cuts: &[f64]) -> Vec<(f64, f64)> {
     let mut few = Vec::with_capacity(cuts.len() + 1);
     let (mut sum, mut mass, mut reached) = (0.0, 0.0, 0.0);
     let mut cuts = cuts.iter().peekable();
+    let mut next = of.atoms().iter().skip(1);
+    let mut first = of.atoms()[0].0;
     for &(ms, p) in of.atoms() {
         (sum, mass, reached) = (sum + ms * p, mass + p, reached + p);
-        if cuts.next_if(|cut| reached >= **cut).is_some() {
-            while cuts.next_if(|cut| reached >= **cut).is_some() {}
+        let is_cut = cuts.next_if(|cut| reached >= **cut).is_some();
+        while cuts.next_if(|cut| reached >= **cut).is_some() {}
+        let Some(&(following, _)) = next.next() else { break };
+        if is_cut || following > first * WIDEST {
             few.push((sum / mass, mass));
-            (sum, mass) = (0.0, 0.0);
+            (sum, mass, first) = (0.0, 0.0, following);
         }
     }
     if mass > 0.0 {

@@ -10,6 +10,8 @@ use super::atoms::{ROUGH, USUAL, few};
 
 /// Steps in which what is left of a hold is known.
 const HOLD_STEPS: usize = 24;
+/// Most leftovers that have a state of their own because a rare long batch leaves so many; elimination takes the cube of it.
+const MOST_NEAR: usize = 192;
 /// Most leftovers that are looked at.
 const MOST_LEFT: usize = 4000;
 /// Least probability that is looked at.
@@ -74,6 +76,12 @@ impl<'a> Lane<'a> {
         if self.holds() { self.hold_ms * steps as f64 / HOLD_STEPS as f64 } else { 0.0 }
     }
 
+    /// Returns how many calls come during the longest batch.
+    fn come_during_the_longest(&self) -> usize {
+        let longest = self.full().iter().map(|time| time.0).fold(0.0, f64::max);
+        (self.arrivals.rate * self.arrivals.mean() * longest).ceil() as usize
+    }
+
     /// Returns the factor by which leftovers fade in the limit.
     fn fade(&self) -> f64 {
         let excess = |z: f64| {
@@ -99,7 +107,7 @@ impl Chain {
         let most_calls = lane.arrivals.numbers().map(|number| number.0).max().unwrap_or(1);
         let builder = Builder {
             lane,
-            near: (4 * lane.batch).max(4 * most_calls).max(24),
+            near: (4 * lane.batch).max(4 * most_calls).max(24).max(lane.come_during_the_longest().min(MOST_NEAR)),
             came: lane
                 .times
                 .iter()

@@ -13,8 +13,8 @@
 //! with it the distribution of its service. With c replicas fewer requests find all of them busy than find the fast one busy:
 //! `M^[X]`/M/c at the same use says how many, and the others only wait for companions.
 //!
-//! Exact but for the grid of 1,024 steps and the few atoms that stand for a distribution: M/G/1, `M^[X]`/G/1, batches on one replica
-//! without a hold, and M/M/c. Approximations: the fast replica for c > 1 (exact decay of the tail, as in Neuts and
+//! Exact but for the grid of 1,024 steps: M/G/1 (`one`). Exact but for the grid and the few atoms that stand for a distribution:
+//! `M^[X]`/G/1, batches on one replica without a hold, and M/M/c. Approximations: the fast replica for c > 1 (exact decay of the tail, as in Neuts and
 //! Takahashi), the age of calls left by a full batch (gaps of a Poisson stream), leftovers beyond four batches (which fade
 //! geometrically in the limit).
 
@@ -22,6 +22,9 @@ mod arrivals;
 mod atoms;
 mod chain;
 mod ends;
+mod one;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use arrivals::Arrivals;
@@ -32,6 +35,30 @@ use crate::stats::{Distribution, Grid, GridDistribution};
 
 /// Steps of the grid.
 pub const STEPS: usize = 1024;
+
+/// Least part of its grid at which a quantile is read.
+const LEAST_PART: f64 = 0.25;
+/// By how much a grid grows that a quantile lies beyond: then it lies in a part that is fine enough.
+const GROWS: f64 = 4.0;
+/// Grids after which a quantile counts as infinite: a distribution that is settled by 10⁹ times its first grid is found before.
+const MOST_GRIDS: usize = 20;
+
+/// Returns the quantile that `of` reads from a grid that ends at a span, in milliseconds; infinite where it lies beyond all of them.
+///
+/// The grid follows the distribution itself, from a first guess on: what is asked of it, like an SLO, must not decide how
+/// finely its times are told apart. A quantile counts where it is at least 256 steps from 0.
+pub fn quantile_on_its_grid(guess_ms: f64, of: impl Fn(f64) -> Option<f64>) -> f64 {
+    let mut span_ms = guess_ms;
+    for _ in 0..MOST_GRIDS {
+        span_ms = match of(span_ms) {
+            None => span_ms * GROWS,
+            // In a corner of a grid that is too long it is hardly known.
+            Some(ms) if ms < LEAST_PART * span_ms => (2.0 * ms).max(8.0 * span_ms / STEPS as f64),
+            Some(ms) => return ms,
+        };
+    }
+    f64::INFINITY
+}
 
 /// Least variation of work that QNA reckons with behind a replica: more even work paces no better.
 const LEAST_WORK_SCV: f64 = 0.2;
@@ -110,9 +137,13 @@ impl Station {
         if self.full_use() > 1.0 - 1e-6 {
             return GridDistribution::never(STEPS);
         }
+        let grid = Grid::new(span_ms, STEPS);
+        if self.servers == 1 && self.services.len() == 1 && self.calls == 1.0 {
+            return GridDistribution::from_bins(&one::responses(self, self.full_use(), grid));
+        }
         let lane = Lane::of(self);
         let chain = Chain::of(&lane);
-        let waiting = Waiting::new(&lane, Grid::new(span_ms, STEPS));
+        let waiting = Waiting::new(&lane, grid);
         GridDistribution::from_bins(&ends::of(&waiting, &chain))
     }
 }
