@@ -8,7 +8,6 @@ use crate::base::codec::{Document, load, to_bytes};
 use crate::base::files;
 use crate::plan::{self, Plan, Tolerance};
 use crate::review::{self, Entry, Manifest, Review, Revision, Verdict, show};
-use crate::rooms;
 use crate::simulate;
 use crate::{Code, Error, Severity};
 
@@ -134,13 +133,13 @@ fn update(review: &Review) -> Result<usize, Error> {
     for entry in plans.filter(|entry| !entry.findings.is_empty() && entry.solved_again) {
         let committed = load::<Plan>(&entry.file)?;
         match review::remake(&committed)? {
-            rooms::Answer::Plan(plan) if *plan == committed.document => {}
-            rooms::Answer::Plan(plan) => {
+            Some(plan) if plan == committed.document => {}
+            Some(plan) => {
                 files::write_atomic(&entry.file, &to_bytes(&plan))?;
                 say(format!("wrote {}", entry.file.display()));
                 written += 1;
             }
-            rooms::Answer::Infeasible(_) => say(format!("kept {}: its inputs have no plan", entry.file.display())),
+            None => say(format!("kept {}: its inputs have no plan", entry.file.display())),
         }
     }
     Ok(written)

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use crate::Error;
 use crate::base::codec::{Loaded, to_bytes};
+use crate::base::rounding::equal;
+use crate::base::units::Factor;
 use crate::facts::{Ask, Facts};
-use crate::plan::{DayTotal, Input, InputRole, Plan};
+use crate::plan::{Day, DayCut, DayTotal, Plan};
 use crate::planners;
 use crate::problem::Problem;
 use crate::rooms;
@@ -43,7 +45,8 @@ pub fn write(problem: &Loaded<Problem>, facts: &Facts, day: Recorded<'_>, output
     }
     let folder = output.beside();
     rooms::record(&mut plan, folder, problem, facts, None);
-    plan.provenance.inputs.push(Input::of(InputRole::Trace, &load, folder));
+    let cut = DayCut { scale: Factor::saturating(day.scale), period_s: Factor::saturating(day.period_s) };
+    rooms::record_day(&mut plan, folder, &load, cut);
     output.write(&to_bytes(&plan))?;
     if !output.is_stdout() {
         print(shown(&plan).as_bytes())?;
@@ -94,5 +97,15 @@ fn shown(plan: &Plan) -> String {
     } else {
         "gears by load cannot follow this schedule: like rates have other gears at other times"
     };
-    format!("{rows}\n\n{totals}\n{by_load}\n")
+    format!("{rows}\n\n{totals}\n{}{by_load}\n", plan.day.map_or_else(String::new, proved))
+}
+
+/// Says how much better a plan for the same periods could be.
+fn proved(day: Day) -> String {
+    let Some(bound) = day.bound else { return String::new() };
+    if equal(bound, day.total.value) {
+        "proved optimal: no plan for these periods is worth more\n".to_owned()
+    } else {
+        format!("no plan for these periods is worth more than {bound:.6}, which ignores what changes cost\n")
+    }
 }

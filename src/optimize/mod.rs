@@ -5,6 +5,7 @@ pub mod enumerate;
 pub mod few;
 pub mod fill;
 pub mod fleet;
+pub mod levels;
 pub mod lp;
 #[cfg(feature = "milp")]
 pub mod milp;
@@ -121,6 +122,14 @@ impl Instance {
         if cores.iter().sum::<u32>() > self.budget {
             return None;
         }
+        let (accuracy, quotas) = self.filled(cores, load)?;
+        let value = self.value(cores, accuracy)?;
+        Some(Solution { value, accuracy, cores: cores.to_vec(), quotas })
+    }
+
+    /// Returns the average accuracy and the rate of each item with these cores at this load, whatever the objective; `None` where
+    /// capacity does not suffice.
+    pub(crate) fn filled(&self, cores: &[u32], load: f64) -> Option<(f64, Vec<f64>)> {
         let mut quotas = vec![0.0; self.items.len()];
         let mut left = load;
         for index in self.by_accuracy() {
@@ -131,9 +140,7 @@ impl Instance {
             return None;
         }
         let mass: f64 = self.items.iter().zip(&quotas).map(|(item, quota)| item.accuracy * quota).sum();
-        let accuracy = mass / (load - left.max(0.0));
-        let value = self.value(cores, accuracy)?;
-        Some(Solution { value, accuracy, cores: cores.to_vec(), quotas })
+        Some((mass / (load - left.max(0.0)), quotas))
     }
 
     /// Returns the indices of the items, the most accurate first; the order of the user decides between equals.

@@ -1,28 +1,31 @@
 //! The best choice for every period where changing has a price: a shortest path.
 
+use super::levels::Levels;
+
 /// Returns the value and the choice of each period with the highest sum of values less the price of changes; `None` where some
 /// period has no choice. `values[k][o]` is what option `o` is worth in period `k`, `None` where it cannot be chosen, and
 /// `price[a][b]` what it costs that `b` follows `a`.
 ///
 /// Exact, by dynamic programming over the option of the last period: O(periods × options²). Of equals the first option.
 #[must_use]
-pub fn best(values: &[Vec<Option<f64>>], price: &[Vec<f64>]) -> Option<(f64, Vec<usize>)> {
+pub fn best(values: &[Vec<Option<Levels>>], price: &[Vec<Levels>]) -> Option<(Levels, Vec<usize>)> {
     let (first, later) = values.split_first()?;
-    let mut worth: Vec<Option<f64>> = first.clone();
+    let mut worth: Vec<Option<Levels>> = first.clone();
     let mut ways: Vec<Vec<usize>> = Vec::new();
     for period in later {
-        let from: Vec<(usize, f64)> =
-            worth.iter().enumerate().filter_map(|(option, worth)| Some((option, (*worth)?))).collect();
-        let reach = |to: usize| {
-            let paid = from.iter().map(|&(option, worth)| (option, worth - price[option][to]));
-            paid.reduce(|best, next| if next.1 > best.1 { next } else { best })
+        let from: Vec<(Levels, usize)> =
+            worth.iter().enumerate().filter_map(|(option, worth)| Some(((*worth)?, option))).collect();
+        let reach = |(to, own): (usize, &Option<Levels>)| {
+            let own = (*own)?;
+            let paid = from.iter().map(|&(worth, option)| (worth - price[option][to], option));
+            paid.reduce(Levels::better).map(|(worth, option)| (worth + own, option))
         };
-        let reached: Vec<Option<(usize, f64)>> = (0..period.len()).map(reach).collect();
-        worth = period.iter().zip(&reached).map(|(own, before)| Some(own.as_ref()? + before.as_ref()?.1)).collect();
-        ways.push(reached.iter().map(|before| before.map_or(0, |(option, _)| option)).collect());
+        let reached: Vec<Option<(Levels, usize)>> = period.iter().enumerate().map(reach).collect();
+        worth = reached.iter().map(|reached| reached.map(|(worth, _)| worth)).collect();
+        ways.push(reached.iter().map(|before| before.map_or(0, |(_, option)| option)).collect());
     }
-    let ends = worth.iter().enumerate().filter_map(|(option, worth)| Some((option, (*worth)?)));
-    let (last, value) = ends.reduce(|best, next| if next.1 > best.1 { next } else { best })?;
+    let ends = worth.iter().enumerate().filter_map(|(option, worth)| Some(((*worth)?, option)));
+    let (value, last) = ends.reduce(Levels::better)?;
     let mut chosen = vec![last];
     for way in ways.iter().rev() {
         chosen.push(way[chosen[chosen.len() - 1]]);
@@ -33,17 +36,17 @@ pub fn best(values: &[Vec<Option<f64>>], price: &[Vec<f64>]) -> Option<(f64, Vec
 
 /// Returns what these choices are worth; `None` where one of them cannot be chosen.
 #[must_use]
-pub fn worth(values: &[Vec<Option<f64>>], price: &[Vec<f64>], chosen: &[usize]) -> Option<f64> {
-    let own: f64 = values.iter().zip(chosen).map(|(period, &option)| period[option]).sum::<Option<f64>>()?;
-    Some(own - chosen.windows(2).map(|pair| price[pair[0]][pair[1]]).sum::<f64>())
+pub fn worth(values: &[Vec<Option<Levels>>], price: &[Vec<Levels>], chosen: &[usize]) -> Option<Levels> {
+    let own: Levels = values.iter().zip(chosen).map(|(period, &option)| period[option]).sum::<Option<Levels>>()?;
+    Some(own - chosen.windows(2).map(|pair| price[pair[0]][pair[1]]).sum())
 }
 
 /// Returns the option of the highest value in each period by itself, whatever changing costs.
 #[must_use]
-pub fn greedy(values: &[Vec<Option<f64>>]) -> Option<Vec<usize>> {
-    let best = |period: &Vec<Option<f64>>| {
-        let options = period.iter().enumerate().filter_map(|(option, value)| Some((option, (*value)?)));
-        options.reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(option, _)| option)
+pub fn greedy(values: &[Vec<Option<Levels>>]) -> Option<Vec<usize>> {
+    let best = |period: &Vec<Option<Levels>>| {
+        let options = period.iter().enumerate().filter_map(|(option, value)| Some(((*value)?, option)));
+        options.reduce(Levels::better).map(|(_, option)| option)
     };
     values.iter().map(best).collect()
 }
@@ -54,9 +57,10 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::{best, greedy, worth};
+    use crate::optimize::levels::Levels;
 
     /// Tries every choice of every period.
-    fn enumerated(values: &[Vec<Option<f64>>], price: &[Vec<f64>]) -> Option<f64> {
+    fn enumerated(values: &[Vec<Option<Levels>>], price: &[Vec<Levels>]) -> Option<Levels> {
         let options = price.len();
         let all = options.pow(values.len() as u32);
         let digits = |mut number: usize| -> Vec<usize> {
@@ -67,31 +71,47 @@ mod tests {
             };
             values.iter().map(|_| digit()).collect()
         };
-        (0..all).filter_map(|number| worth(values, price, &digits(number))).reduce(f64::max)
+        let all = (0..all).filter_map(|number| worth(values, price, &digits(number)));
+        all.reduce(|best, next| if next.beats(best) { next } else { best })
+    }
+
+    fn is_same(one: Levels, other: Levels) -> bool {
+        one.0.iter().zip(other.0).all(|(one, other)| (one - other).abs() < 1e-11)
     }
 
     #[test]
     fn no_sequence_is_worth_more() {
-        let mut dice = ChaCha8Rng::seed_from_u64(42);
+        let mut rng = ChaCha8Rng::seed_from_u64(42);
         let mut better = 0;
         for _ in 0..400 {
-            let (periods, options) = (dice.random_range(1..=6), dice.random_range(1..=4));
-            let scale = [0.0, 0.3, 3.0][dice.random_range(0..3)];
-            let mut value = |_| dice.random_bool(0.8).then(|| dice.random_range(0.0..1.0));
-            let values: Vec<Vec<Option<f64>>> = (0..periods).map(|_| (0..options).map(&mut value).collect()).collect();
-            let mut cost = |from: usize, to: usize| if from == to { 0.0 } else { scale * dice.random_range(0.0..1.0) };
-            let price: Vec<Vec<f64>> =
+            let (periods, options) = (rng.random_range(1..=6), rng.random_range(1..=4));
+            let scale = [0.0, 0.3, 3.0][rng.random_range(0..3)];
+            // First levels of few values tie often.
+            let coarse = rng.random_bool(0.5);
+            let mut value = |_| {
+                let first: f64 = rng.random_range(0.0..1.0);
+                let first = if coarse { (3.0 * first).round() } else { first };
+                rng.random_bool(0.8).then(|| Levels([first, rng.random_range(0.0..1.0), 0.0]))
+            };
+            let values: Vec<Vec<Option<Levels>>> =
+                (0..periods).map(|_| (0..options).map(&mut value).collect()).collect();
+            let mut cost = |from: usize, to: usize| {
+                let mut cost = Levels::default();
+                cost.0[usize::from(coarse)] = if from == to { 0.0 } else { scale * rng.random_range(0.0..1.0) };
+                cost
+            };
+            let price: Vec<Vec<Levels>> =
                 (0..options).map(|from| (0..options).map(|to| cost(from, to)).collect()).collect();
             let found = best(&values, &price);
             let truth = enumerated(&values, &price);
             match (&found, truth) {
                 (Some((value, chosen)), Some(truth)) => {
-                    assert!((value - truth).abs() < 1e-12, "{values:?} {price:?}: {value} {truth}");
-                    assert!((worth(&values, &price, chosen).expect("allowed") - value).abs() < 1e-12);
+                    assert!(is_same(*value, truth), "{values:?} {price:?}: {value:?} {truth:?}");
+                    assert!(is_same(worth(&values, &price, chosen).expect("allowed"), *value));
                     let alone =
                         worth(&values, &price, &greedy(&values).expect("every period has one")).expect("allowed");
-                    assert!(alone <= value + 1e-12);
-                    better += usize::from(alone < value - 1e-9);
+                    assert!(!alone.beats(*value) || is_same(alone, *value));
+                    better += usize::from(!is_same(alone, *value));
                 }
                 (None, None) => assert_eq!(greedy(&values), None),
                 _ => panic!("{found:?} {truth:?}"),

@@ -50,7 +50,7 @@ pub use head_room::{AtPeak, HeadRoom};
 pub use law::{Passage, Turns};
 pub use optimality::Optimality;
 pub use periods::{Day, DayTotal, Period};
-pub use provenance::{Input, InputRole, Provenance};
+pub use provenance::{DayCut, Input, InputRole, Provenance};
 pub use watch::Watch;
 
 /// The name and version of the plan format.

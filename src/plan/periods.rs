@@ -30,6 +30,9 @@ pub struct Day {
     /// With the best gear that carries the whole day; absent where none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_gear: Option<DayTotal>,
+    /// No plan for the same periods has a higher value; `total` is proved best where it has this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<f64>,
 }
 
 /// The sums of a day.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::HeadRoom;
 use crate::base::codec::Loaded;
 use crate::base::paths::relative;
+use crate::base::units::Factor;
 use crate::problem::{Problem, RoomName};
 use crate::profile::Profile;
 
@@ -31,6 +32,9 @@ pub struct Provenance {
     /// What the risk that the problem chose costs; absent where it chose none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_room: Option<HeadRoom>,
+    /// How the recorded day was cut into periods; absent where the plan has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<DayCut>,
     /// The problem as it was solved, after `--set`; its paths are relative to the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
@@ -47,9 +51,20 @@ impl Provenance {
             inputs: Vec::new(),
             capacity_parts: BTreeMap::new(),
             head_room: None,
+            day: None,
             problem: None,
         }
     }
+}
+
+/// How a recorded day was cut into the periods of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DayCut {
+    /// What the rates of the trace were multiplied by.
+    pub scale: Factor,
+    /// Length of a period, in seconds.
+    pub period_s: Factor,
 }
 
 /// A file that a plan was made from.
@@ -101,6 +116,8 @@ pub enum InputRole {
     Profile,
     /// The recorded load.
     Trace,
+    /// The trace of the day that the periods are of.
+    Day,
     /// The running plan that this one was planned to follow.
     Plan,
 }

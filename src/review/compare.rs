@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Allowances;
 use crate::base::finding::Code;
-use crate::plan::{Plan, Side, diff};
+use crate::plan::{Period, Plan, Side, diff};
 
 /// What plans are compared by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -86,6 +86,11 @@ pub(super) fn compare(
     same_goal: bool,
     allow: &Allowances,
 ) -> Vec<MetricChange> {
+    if let (Some(old), Some(new)) = (before.day, after.day) {
+        let at_best = fast.plan.day.map(|day| day.total.value);
+        let change = change_of_day(after, (old.total.value, new.total.value), at_best, allow);
+        return change.filter(|_| same_goal).into_iter().collect();
+    }
     let mut changes = Vec::new();
     for range in diff(before, after).ranges {
         let (Some(old), Some(new)) = (&range.before, &range.after) else { continue };
@@ -128,8 +133,28 @@ pub(super) fn compare(
     gathered(changes)
 }
 
-/// Tells whether two plans do the same at every load, whatever they claim.
+/// Compares what a day was worth with what it is worth now.
+fn change_of_day(
+    plan: &Plan,
+    (before, after): (f64, f64),
+    at_best: Option<f64>,
+    allow: &Allowances,
+) -> Option<MetricChange> {
+    let metric = Metric::Objective;
+    let class = class(metric, before, after, at_best, allow)?;
+    let allowed = allowance(metric, before, allow);
+    Some(MetricChange { metric, class, from_rps: 0.0, to_rps: plan.max_rps(), gears: vec![], before, after, allowed })
+}
+
+/// Tells whether two plans do the same at every load, or in every period, whatever they claim.
 pub(super) fn do_the_same(before: &Plan, after: &Plan) -> bool {
+    if !before.periods.is_empty() {
+        let does = |plan: &Plan, gear: usize| (plan.gears[gear].replicas.clone(), plan.gears[gear].stages.clone());
+        let same = |(one, other): (&Period, &Period)| {
+            one.from_ms == other.from_ms && does(before, one.gear) == does(after, other.gear)
+        };
+        return before.periods.len() == after.periods.len() && before.periods.iter().zip(&after.periods).all(same);
+    }
     let lanes = |side: &Option<Side>| side.as_ref().map(|side| side.lanes.clone());
     let same = |range: &crate::plan::GearDiff| lanes(&range.before) == lanes(&range.after);
     diff(before, after).ranges.iter().all(same) && before.switch == after.switch

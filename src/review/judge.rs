@@ -20,6 +20,7 @@ use crate::problem::Problem;
 use crate::profile::Profile;
 use crate::rooms::{self, Answer, Context};
 use crate::simulate::{self, Effort, Measured, hold_claims, try_gear};
+use crate::workload::RecordedLoad;
 
 /// Independent trials of each gear.
 const TRIALS: u32 = 5;
@@ -120,13 +121,31 @@ struct Inputs {
     problem: Option<Loaded<Problem>>,
     facts: Facts,
     from: Option<Loaded<Plan>>,
+    /// The recorded day of a plan with periods, and the length of a period in seconds.
+    day: Option<(Loaded<RecordedLoad>, f64)>,
     /// Whether the problem is the one that the plan was made from.
     same_problem: bool,
 }
 
+/// What solving inputs again comes to.
+enum Again {
+    Plan(Box<Plan>),
+    /// There is none, for this reason.
+    Nothing(String),
+}
+
+impl From<Answer> for Again {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Plan(plan) => Self::Plan(plan),
+            Answer::Infeasible(conflict) => Self::Nothing(conflict.to_string()),
+        }
+    }
+}
+
 impl Inputs {
     /// Loads the problem that a plan names, or the one kept in the plan where that has not changed or is not there; the
-    /// profiles that it names; and the plan that it follows.
+    /// profiles that it names; and the plan that it follows, or the day that it is for.
     fn of(plan: &Loaded<Plan>) -> Result<Self, Error> {
         let provenance = &plan.document.provenance;
         let beside = |named: &Path| plan.path.parent().unwrap_or(Path::new("")).join(named);
@@ -136,48 +155,67 @@ impl Inputs {
             Some(Loaded { document, findings: Findings::default(), path, sha256: sha256.to_owned() })
         };
         let from = named(InputRole::Plan).map(|input| load::<Plan>(&beside(&input.path))).transpose()?;
+        let day = named(InputRole::Day).zip(provenance.day).map(|(input, cut)| {
+            let load = RecordedLoad::read(&beside(&input.path), cut.scale.get(), f64::INFINITY)?;
+            Ok::<_, Error>((load, cut.period_s.get()))
+        });
+        let day = day.transpose()?;
         let named = named(InputRole::Problem);
         let there = named.map(|input| beside(&input.path)).filter(|path| path.is_file());
         if let Some(path) = there {
             let problem = load::<Problem>(&path)?;
             if named.is_some_and(|input| input.sha256 != problem.sha256) {
-                return Ok(Self { same_problem: false, from, ..Self::of_problem(problem)? });
+                return Ok(Self { same_problem: false, from, day, ..Self::of_problem(problem)? });
             }
         }
         let problem = kept(
             named.map_or_else(|| plan.path.clone(), |input| beside(&input.path)),
             named.map_or("", |input| &input.sha256),
         );
-        Ok(Self { problem, facts: Facts::of_plan(&plan.document, &plan.path)?, from, same_problem: true })
+        Ok(Self { problem, facts: Facts::of_plan(&plan.document, &plan.path)?, from, day, same_problem: true })
     }
 
     fn of_problem(problem: Loaded<Problem>) -> Result<Self, Error> {
         let facts = Facts::of_problem(&problem.document, problem.path.parent().unwrap_or(Path::new("")))?;
-        Ok(Self { facts, problem: Some(problem), from: None, same_problem: true })
+        Ok(Self { facts, problem: Some(problem), from: None, day: None, same_problem: true })
     }
 
-    /// Solves the problem, with the capacities that `plan`'s trials left where there is a plan. `None` where there is no
-    /// problem, its room does not plan yet, or the plan is for a known day.
-    fn solved(&self, facts: &Facts, plan: Option<&Plan>) -> Result<Option<Answer>, Error> {
-        let Some(problem) = self.problem.as_ref().filter(|_| plan.is_none_or(|plan| plan.periods.is_empty())) else {
-            return Ok(None);
+    /// Solves the problem, with the capacities that `plan`'s trials left where there is a plan, or its day. `None` where there is no
+    /// problem, its room does not plan yet, or the plan does not say what its day was.
+    fn solved(&self, facts: &Facts, plan: Option<&Plan>) -> Result<Option<Again>, Error> {
+        let Some(problem) = &self.problem else { return Ok(None) };
+        let again = match plan.filter(|plan| !plan.periods.is_empty()) {
+            Some(_) => self.scheduled(&problem.document, facts)?,
+            None => self.planned(&problem.document, facts, plan)?,
         };
+        let Some(Again::Plan(mut made)) = again else { return Ok(again) };
+        // What trials say is compared with what trials say, and a closed form with a closed form.
+        let simulates = |gear: &Gear| gear.claims.latency.is_some_and(|claim| claim.trial.is_some());
+        if let Some(effort) = plan.filter(|plan| plan.gears.iter().any(simulates)).and_then(effort_of) {
+            hold_claims(&mut made, &Ask::new(&problem.document, facts).facts, effort, &[])?;
+        }
+        Ok(Some(Again::Plan(made)))
+    }
+
+    /// Plans without trials, with the capacities that those of `plan` left.
+    fn planned(&self, problem: &Problem, facts: &Facts, plan: Option<&Plan>) -> Result<Option<Again>, Error> {
         let context = Context {
             from: self.from.as_ref().map(|plan| &plan.document),
             capacity_parts: plan.map(|plan| &plan.provenance.capacity_parts),
             ..Context::default()
         };
-        let mut answer = match planners::solve(&problem.document, facts, context) {
-            Err(Error::Unsupported { .. }) => return Ok(None),
-            answer => answer?,
-        };
-        // What trials say is compared with what trials say, and a closed form with a closed form.
-        let simulates =
-            |plan: &&Plan| plan.gears.iter().any(|gear| gear.claims.latency.is_some_and(|of| of.trial.is_some()));
-        if let (Some(effort), Answer::Plan(solved)) = (plan.filter(simulates).and_then(effort_of), &mut answer) {
-            hold_claims(solved, &Ask::new(&problem.document, facts).facts, effort, &[])?;
+        match planners::solve(problem, facts, context) {
+            Err(Error::Unsupported { .. }) => Ok(None),
+            answer => answer.map(|answer| Some(answer.into())),
         }
-        Ok(Some(answer))
+    }
+
+    /// Plans for the recorded day.
+    fn scheduled(&self, problem: &Problem, facts: &Facts) -> Result<Option<Again>, Error> {
+        let Some((day, period_s)) = &self.day else { return Ok(None) };
+        let plan = planners::schedule(problem, facts, &day.document, *period_s)?;
+        let nothing = || Again::Nothing("some period of the day is not carried".to_owned());
+        Ok(Some(plan.map_or_else(nothing, |plan| Again::Plan(Box::new(plan)))))
     }
 }
 
@@ -225,8 +263,8 @@ impl Judge<'_> {
             (changes, solved_again) = self.solved_again(&before, &now, &fast, None, &mut findings)?;
         } else if let Some(answer) = now.solved(&now.facts, None)? {
             solved_again = true;
-            if let Answer::Infeasible(conflict) = answer {
-                findings.push(self.infeasible(&conflict));
+            if let Again::Nothing(why) = answer {
+                findings.push(self.infeasible(&why));
             }
         }
         let entry = Entry::of(self.file.to_owned(), "problem", findings.in_file(self.file).0);
@@ -245,8 +283,8 @@ impl Judge<'_> {
             _ => (Inputs::of_problem(load(&then)?)?, None),
         };
         match inputs.solved(&inputs.facts, plan.as_ref())? {
-            Some(Answer::Plan(solved)) => Ok(Some(*solved)),
-            Some(Answer::Infeasible(_)) => none(format!("`{}` had no plan for it either", base.name)),
+            Some(Again::Plan(solved)) => Ok(Some(*solved)),
+            Some(Again::Nothing(_)) => none(format!("`{}` had no plan for it either", base.name)),
             // By hand, or of a room that does not plan yet: the file itself is what there was.
             None => Ok(plan),
         }
@@ -260,6 +298,13 @@ impl Judge<'_> {
         }
         if let Some(problem) = now.problem.as_ref().filter(|_| !now.same_problem) {
             let cause = format!("{} has changed since the plan was made", problem.path.display());
+            findings.push(of_class(self.manifest, Code::FactsChanged, "provenance.inputs", cause, "solve it again"));
+        }
+        let then = plan.document.provenance.inputs.iter().find(|input| input.role == InputRole::Day);
+        if let (Some(then), Some((day, _))) = (then, &now.day)
+            && then.sha256 != day.sha256
+        {
+            let cause = format!("{} has changed since the plan was made", day.path.display());
             findings.push(of_class(self.manifest, Code::FactsChanged, "provenance.inputs", cause, "solve it again"));
         }
         findings
@@ -343,9 +388,9 @@ impl Judge<'_> {
     ) -> Result<(Vec<MetricChange>, bool), Error> {
         let after = match now.solved(&now.facts, committed)? {
             None => return Ok((Vec::new(), false)),
-            Some(Answer::Plan(after)) => after,
-            Some(Answer::Infeasible(conflict)) => {
-                findings.push(self.infeasible(&conflict));
+            Some(Again::Plan(after)) => after,
+            Some(Again::Nothing(why)) => {
+                findings.push(self.infeasible(&why));
                 return Ok((Vec::new(), true));
             }
         };
@@ -358,7 +403,7 @@ impl Judge<'_> {
         // Whether a change is noise is asked only where there is one: it takes another solution.
         if !changes.is_empty() {
             let best = match now.solved(fast, committed)? {
-                Some(Answer::Plan(best)) => best,
+                Some(Again::Plan(best)) => best,
                 _ => after.clone(),
             };
             changes = against(&Fast { plan: &best, latency_ms: &|gear| plan::latency_ms(&after, gear, fast) });
@@ -380,8 +425,8 @@ impl Judge<'_> {
         Ok((changes, true))
     }
 
-    fn infeasible(&self, conflict: &rooms::Conflict) -> Finding {
-        let cause = format!("there is no plan any more: {conflict}");
+    fn infeasible(&self, why: &str) -> Finding {
+        let cause = format!("there is no plan any more: {why}");
         of_class(self.manifest, Code::InfeasibleNow, "", cause, "change a limit as shown, or what was measured")
     }
 
@@ -444,29 +489,31 @@ fn effort_of(plan: &Plan) -> Option<Effort> {
     plan.gears.iter().find_map(of_gear)
 }
 
-/// Solves a committed plan's problem again, in full and with its trials, and returns what should take its place.
+/// Solves a committed plan's problem again, in full and with its trials, or for its day, and returns what should take its place;
+/// `None` where its inputs have no plan.
 ///
 /// # Errors
 /// [`Error::Input`] where its inputs cannot be used, [`Error::Unsupported`] where nothing says how it was made.
-pub fn remake(plan: &Loaded<Plan>) -> Result<Answer, Error> {
-    if !plan.document.periods.is_empty() {
-        return Err(Error::Unsupported {
-            what: format!("{} is a plan for a known day, which is not solved again", plan.path.display()),
-            hint: "run `planner solve --schedule` again".to_owned(),
-        });
-    }
+pub fn remake(plan: &Loaded<Plan>) -> Result<Option<Plan>, Error> {
     let now = Inputs::of(plan)?;
     let problem = now.problem.as_ref().ok_or_else(|| Error::Unsupported {
         what: format!("{} keeps no problem to solve again", plan.path.display()),
         hint: "plans written by hand are updated by hand".to_owned(),
     })?;
     let effort = effort_of(&plan.document);
-    let from = now.from.as_ref().map(|plan| &plan.document);
-    let mut answer =
-        planners::solve(&problem.document, &now.facts, Context { from, trial: effort, ..Context::default() })?;
-    if let Answer::Plan(made) = &mut answer {
-        let folder = plan.path.parent().unwrap_or(Path::new(""));
-        rooms::record(made, folder, problem, &now.facts, now.from.as_ref());
+    let folder = plan.path.parent().unwrap_or(Path::new(""));
+    if let (Some((day, _)), Some(cut)) = (&now.day, plan.document.provenance.day) {
+        let Some(Again::Plan(mut made)) = now.scheduled(&problem.document, &now.facts)? else { return Ok(None) };
+        if let Some(effort) = effort {
+            hold_claims(&mut made, &Ask::new(&problem.document, &now.facts).facts, effort, &[])?;
+        }
+        rooms::record(&mut made, folder, problem, &now.facts, None);
+        rooms::record_day(&mut made, folder, day, cut);
+        return Ok(Some(*made));
     }
-    Ok(answer)
+    let from = now.from.as_ref().map(|plan| &plan.document);
+    let answer = planners::solve(&problem.document, &now.facts, Context { from, trial: effort, ..Context::default() })?;
+    let Answer::Plan(mut made) = answer else { return Ok(None) };
+    rooms::record(&mut made, folder, problem, &now.facts, now.from.as_ref());
+    Ok(Some(*made))
 }

@@ -342,7 +342,7 @@ impl Maker<'_> {
         if !carries && !self.rules.overloaded {
             return Ok(Vec::new());
         }
-        Ok(self.together("ms+", ends.into_iter().filter_map(|end| best_of(&plans, end)).collect()))
+        Ok(self.together("ms+", ends.into_iter().filter_map(|end| best_of(&self.asked, &plans, end)).collect()))
     }
 
     /// The room `cascade` on the same hardware, with one gear.

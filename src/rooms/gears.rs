@@ -10,11 +10,12 @@ use crate::base::rounding::equal;
 use crate::base::units::{Millis, Rate, Share, Usd};
 use crate::facts::{Ask, Facts};
 use crate::optimize::few;
+use crate::optimize::levels::Levels;
 use crate::plan::{Gear, Lane, Plan, PlanFormat, Pool, Provenance, Switch, latency_claim};
-use crate::problem::{Criterion, GoalKind, HardwareKind, Problem};
+use crate::problem::{GoalKind, HardwareKind, Problem};
 
 use super::hardware::{pool, pool_name, widen};
-use super::switch;
+use super::{goal, switch};
 
 /// Part of the weight that loads have which the trace does not hold: they too must be carried well.
 const UNSEEN: f64 = 1e-3;
@@ -46,12 +47,25 @@ pub(crate) fn assemble(ask: &Ask<'_>, decoded: Vec<Decoded>) -> Plan {
         gear.certificate = gear.certificate.map(|certificate| certificate.stated_for(problem));
         gears.push(gear);
     }
-    let mut plan = Plan {
+    let switch = switch_rule(problem, facts, &placement, &gears);
+    with_latencies(plan_of(problem, placement, gears, switch), facts)
+}
+
+/// Returns a plan whose gears claim their latency, each at its highest load.
+pub(super) fn with_latencies(mut plan: Plan, facts: &Facts) -> Plan {
+    let claims: Vec<_> = (0..plan.gears.len()).into_par_iter().map(|gear| latency_claim(&plan, gear, facts)).collect();
+    plan.gears.iter_mut().zip(claims).for_each(|(gear, claim)| gear.claims.latency = claim);
+    plan
+}
+
+/// Returns a plan of a problem with these pools and gears.
+pub(super) fn plan_of(problem: &Problem, placement: Vec<Pool>, gears: Vec<Gear>, switch: Switch) -> Plan {
+    Plan {
         format: PlanFormat::V1,
         name: problem.name.clone(),
         slo: problem.slo,
         machines: problem.inventory.machines.clone(),
-        switch: switch_rule(problem, facts, &placement, &gears),
+        switch,
         placement,
         transfers: Vec::new(),
         periods: Vec::new(),
@@ -59,10 +73,7 @@ pub(crate) fn assemble(ask: &Ask<'_>, decoded: Vec<Decoded>) -> Plan {
         proof: None,
         gears,
         provenance: Provenance::of_room(problem.room.name()),
-    };
-    let claims: Vec<_> = (0..plan.gears.len()).into_par_iter().map(|gear| latency_claim(&plan, gear, facts)).collect();
-    plan.gears.iter_mut().zip(claims).for_each(|(gear, claim)| gear.claims.latency = claim);
-    plan
+    }
 }
 
 /// Leaves out every gear that is worth, answers rightly and costs as much as the next: that one carries more, so that nothing is
@@ -105,13 +116,13 @@ pub(in crate::rooms) fn switch_rule(problem: &Problem, facts: &Facts, placement:
 }
 
 /// Keeps the gears with which the goal loses least, at most as many as it allows. The loads of one that is left out are served
-/// by the next one kept, which carries more.
+/// by the next one kept, which carries more. What is lost of the goal's second level counts where the first ties.
 ///
-/// Loads count by the requests that the trace has at them, or all alike where there is none. With a trace changes have a price,
-/// so that a gear is left out where that saves more than it loses:
+/// Loads count by the requests that the trace has at them, or all alike where there is none. With a trace changes have a price
+/// where cores have one, so that a gear is left out where that saves more than it loses:
 ///
 /// ```text
-/// price of a border an hour, in units of the goal  =  changes across it × core-seconds of a change × price of a core-second
+/// core-seconds that a border takes a second  =  changes across it a second × core-seconds of a change
 /// ```
 ///
 /// A change over several gears pays every border between them.
@@ -121,7 +132,6 @@ fn worth_keeping(problem: &Problem, facts: &Facts, gears: Vec<Decoded>) -> Vec<D
     if most >= gears.len() && recorded.is_none() {
         return gears;
     }
-    let value = |decoded: &Decoded| worth(problem, &decoded.gear);
     let ends = ends_of(&gears);
     let from = std::iter::once(0.0).chain(ends.iter().copied());
     let all = ends.last().copied().unwrap_or(1.0);
@@ -140,42 +150,53 @@ fn worth_keeping(problem: &Problem, facts: &Facts, gears: Vec<Decoded>) -> Vec<D
         let across = |&end: &f64| switch::changes(&[end, f64::MAX], &rule, &rates) as f64 / load.length_s();
         ends.iter().map(across).collect::<Vec<f64>>()
     });
-    let price = core_price(problem);
+    let budget = f64::from(problem.core_budget());
     let up: Vec<PoolsUp> = gears.iter().map(|gear| pools_up(problem, gear)).collect();
     let change = |from: usize, to: usize| core_seconds(facts, &problem.slo, &up[from], &up[to]);
     let border = |low: usize, high: usize| {
-        let Some(crossings) = &crossings else { return 0.0 };
+        let Some(crossings) = &crossings else { return Levels::default() };
         // As often up as down, but for one.
-        price * crossings[low] * 0.5 * (change(low, high) + change(high, low))
+        let taken = crossings[low] * 0.5 * (change(low, high) + change(high, low));
+        goal::levels(problem, 0.0, taken / budget, 0.0) * -1.0
     };
-    let kept = few::keep(&gears.iter().map(value).collect::<Vec<_>>(), &weights, most, border);
+    let values: Vec<Levels> = gears.iter().map(|decoded| worth(problem, facts, decoded)).collect();
+    let kept = few::keep(&values, &weights, most, border);
     gears.into_iter().enumerate().filter(|(index, _)| kept.contains(index)).map(|(_, gear)| gear).collect()
 }
 
-/// Returns what a gear is worth beside others: its objective, or the first level of a lexicographic goal.
-fn worth(problem: &Problem, gear: &Gear) -> f64 {
-    let objective = gear.certificate.as_ref().map_or(0.0, |certificate| certificate.objective);
-    match problem.goal.order.first() {
-        Some(Criterion::Accuracy) => gear.claims.accuracy.map_or(objective, |claim| claim.value.get()),
-        Some(Criterion::Cores) => gear.claims.cores.map_or(objective, |cores| -f64::from(cores)),
-        _ => objective,
+/// Returns what a gear is worth beside others, by the levels of the goal.
+fn worth(problem: &Problem, facts: &Facts, decoded: &Decoded) -> Levels {
+    let latency = if problem.goal.wants_low_latency() { latency_alone(problem, facts, decoded) } else { 0.0 };
+    worth_by_claims(problem, &decoded.gear, latency)
+}
+
+/// Returns the latency that a gear claims at its highest load, as a part of the SLO's.
+fn latency_alone(problem: &Problem, facts: &Facts, decoded: &Decoded) -> f64 {
+    let up = pools_up(problem, decoded);
+    let mut gear = decoded.gear.clone();
+    gear.replicas = up.iter().map(|(name, (_, up))| (name.clone(), *up)).collect();
+    let placement = up.into_values().map(|(pool, up)| Pool { replicas: up, ..pool }).collect();
+    let claim = latency_claim(&plan_of(problem, placement, vec![gear], Switch::default()), 0, facts);
+    claim.map_or(1.0, |claim| claim.value_ms.get() / problem.slo.latency_ms.get())
+}
+
+/// Returns what a gear is worth by the levels of the goal; its objective knows what loading costs, too.
+fn worth_by_claims(problem: &Problem, gear: &Gear, latency: f64) -> Levels {
+    let accuracy = gear.claims.accuracy.map_or(0.0, |claim| claim.value.get());
+    let cost = if problem.inventory.rents_whole() {
+        gear.claims.cost_usd_per_hour.map_or(0.0, Usd::get)
+    } else {
+        f64::from(gear.claims.cores.unwrap_or(0))
+    };
+    let mut worth = goal::levels(problem, accuracy, goal::part(problem, cost), latency);
+    if let (GoalKind::Weighted, Some(certificate)) = (problem.goal.kind, &gear.certificate) {
+        worth.0[0] = certificate.objective / goal::weights_in_all(problem);
     }
+    worth
 }
 
 fn ends_of(gears: &[Decoded]) -> Vec<f64> {
     gears.iter().map(|decoded| decoded.gear.up_to_rps.get()).collect()
-}
-
-/// Returns what a core costs in units of the goal, as a part of its value while it is up; nothing where the goal does not price
-/// cores.
-fn core_price(problem: &Problem) -> f64 {
-    let budget = f64::from(problem.core_budget());
-    match problem.goal.kind {
-        GoalKind::MostAccurate | GoalKind::Fastest => 0.0,
-        GoalKind::Lexicographic => f64::from(u8::from(problem.goal.order.first() == Some(&Criterion::Cores))),
-        GoalKind::Cheapest => 1.0 / budget,
-        GoalKind::Weighted => problem.goal.weights.unwrap_or_default().resource.get() / budget,
-    }
 }
 
 /// Returns the pools that a gear uses, each with the replicas of all its lanes.
@@ -247,14 +268,11 @@ pub(super) fn merged(parts: &[(f64, &Plan, usize)]) -> (Vec<Pool>, Vec<Gear>) {
     (pools.into_values().collect(), gears)
 }
 
-/// Returns the gear that is worth most among those of some plans that carry a load, with its plan.
-pub(super) fn best_of(plans: &[Plan], end: f64) -> Option<(f64, &Plan, usize)> {
-    let value = |plan: &Plan, gear: usize| {
-        plan.gears[gear].certificate.as_ref().map_or(f64::NEG_INFINITY, |proof| proof.objective)
-    };
+/// Returns the gear that is worth most by a problem's goal among those of some plans that carry a load, with its plan.
+pub(super) fn best_of<'a>(problem: &Problem, plans: &'a [Plan], end: f64) -> Option<(f64, &'a Plan, usize)> {
     let carry = plans.iter().filter_map(|plan| {
         let gear = plan.gears.iter().position(|gear| gear.up_to_rps.get() >= end)?;
-        Some((end, plan, gear))
+        Some((worth_by_claims(problem, &plan.gears[gear], 0.0), (end, plan, gear)))
     });
-    carry.reduce(|best, next| if value(next.1, next.2) > value(best.1, best.2) { next } else { best })
+    carry.reduce(Levels::better).map(|(_, best)| best)
 }

@@ -91,7 +91,7 @@ fn best_of_cases(
     ends.retain(|end| *end > loads.start);
     ends.sort_by(f64::total_cmp);
     ends.dedup();
-    let best = ends.into_iter().map(|end| best_of(&plans, end)).collect::<Option<Vec<_>>>();
+    let best = ends.into_iter().map(|end| best_of(&asked, &plans, end)).collect::<Option<Vec<_>>>();
     let owned = |(end, plan, gear): (f64, &Plan, usize)| (end, plan.clone(), gear);
     Ok(best.filter(|best| !best.is_empty()).map(|best| best.into_iter().map(owned).collect()))
 }

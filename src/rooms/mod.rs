@@ -36,8 +36,9 @@ mod verify;
 
 use crate::base::error::Error;
 use crate::base::finding::Findings;
+use crate::base::rounding::keeps_within;
 use crate::facts::Ask;
-use crate::plan::Plan;
+use crate::plan::{Gear, Plan};
 use crate::problem::Problem;
 
 pub use baselines::{Baseline, BaselineKind, BaselineRules, baselines};
@@ -48,7 +49,7 @@ pub use explain::{Explanation, LimitPrice, RunnerUp, explain};
 pub use frontier::{FrontierPoint, frontier};
 pub use frontier_file::{Chooser, FrontierChoice, FrontierFormat, Frontiers};
 pub use pipeline::Pipeline;
-pub use record::record;
+pub use record::{record, record_day};
 pub use relevance::{PointKey, Relevance, Skipped, hopeful, relevance};
 pub use schedule::schedule;
 pub use solve::{Answer, Context, solve};
@@ -150,6 +151,26 @@ pub trait Opened {
     /// Returns what a choice, perhaps one of a problem that was moved, is worth by the goal of this ask.
     fn worth(&self, choice: &Choice) -> f64;
 
+    /// Returns the gear that the pools of a choice do best at another load; `None` where they do not carry it. Pools that it gives
+    /// nothing to do have no lane; where what a pool does is not told by its name, that is the gear as it was.
+    ///
+    /// # Errors
+    /// As [`Opened::plan`].
+    fn gear_with(&self, choice: &Choice, load: f64) -> Result<Option<Gear>, Error> {
+        Ok(keeps_within(load, choice.gear.up_to_rps.get()).then(|| choice.gear.clone()))
+    }
+
+    /// Returns every choice at a load that is `worth_it` by its accuracy and the part of everything there is that it takes. What
+    /// is worth it stays so with more accuracy and with less taken. `None` where there are more than `most`, or the room
+    /// cannot list them.
+    ///
+    /// # Errors
+    /// As [`Opened::plan`].
+    fn every(&self, load: f64, worth_it: &WorthIt<'_>, most: usize) -> Result<Option<Vec<Choice>>, Error> {
+        let _ = (load, worth_it, most);
+        Ok(None)
+    }
+
     /// Tells whether the search prices load times of what starts or resizes.
     fn prices_loading(&self) -> bool {
         false
@@ -165,6 +186,9 @@ pub trait Opened {
         Ok(None)
     }
 }
+
+/// Tells whether an accuracy is worth a part of everything there is.
+pub type WorthIt<'a> = dyn Fn(f64, f64) -> bool + 'a;
 
 /// What planning for all loads comes to.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Choice;
 use super::configurations::Configuration;
 use super::gears::{Decoded, lane, level_shares};
 use super::hardware::cores_of;
@@ -15,7 +16,7 @@ pub(super) fn gear(
     ask: &Ask<'_>,
     chosen: Vec<(String, Configuration, f64)>,
     load: f64,
-    certificate: Certificate,
+    certificate: Option<Certificate>,
 ) -> Decoded {
     let mut lanes: Vec<Lane> = chosen.iter().map(|(name, way, quota)| lane(name, way, quota / load)).collect();
     let chosen: Vec<(String, Configuration)> = chosen.into_iter().map(|(name, way, _)| (name, way)).collect();
@@ -28,9 +29,16 @@ pub(super) fn gear(
         window_ms: None,
         claims: claims(ask, &lanes, &chosen, load),
         stages: vec![stage(lanes)],
-        certificate: Some(certificate),
+        certificate,
     };
     Decoded { gear, lanes: chosen }
+}
+
+/// Returns the gear in which the lanes of a choice carry these parts of another load; those of nothing are left out.
+pub(super) fn gear_with(ask: &Ask<'_>, choice: &Choice, quotas: impl IntoIterator<Item = f64>, load: f64) -> Gear {
+    let lanes = choice.lanes.iter().cloned().zip(quotas).filter(|(_, quota)| *quota > 0.0);
+    let chosen = lanes.map(|((name, way), quota)| (name, way, quota)).collect();
+    gear(ask, chosen, load, None).gear
 }
 
 fn claims(ask: &Ask<'_>, lanes: &[Lane], chosen: &[(String, Configuration)], load: f64) -> Claims {

@@ -46,7 +46,8 @@ impl Ways<'_> {
         let objective = goal::value(problem, self.accuracy, f64::from(way.cores()) / problem.budget());
         let certificate =
             Certificate::new(objective, objective, "exact: the cheapest way of the only variant".to_owned());
-        let decoded = one_stage::gear(self.ask, vec![(self.variant.clone(), way.clone(), load)], load, certificate);
+        let decoded =
+            one_stage::gear(self.ask, vec![(self.variant.clone(), way.clone(), load)], load, Some(certificate));
         Some(Choice {
             objective,
             accuracy: self.accuracy,

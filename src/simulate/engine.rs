@@ -428,7 +428,10 @@ impl<'a, S: Servers> Engine<'a, S> {
 
     /// Asks for the replicas that the next gear needs in addition; the old gear routes until the slowest is up.
     fn prepare(&mut self, to: usize) {
-        let (to, mut wait) = (GearId::of(to), 0);
+        let to = GearId::of(to);
+        let up: Vec<u32> = self.walk.pools.ids().map(|pool| self.pools[pool].up()).collect();
+        let starts = |pool: PoolId| self.walk.gears[to].replicas[pool] > up[pool.index()];
+        let mut wait = self.walk.moved_ns(self.gear, to, starts);
         for pool in self.walk.pools.ids() {
             let wanted = self.walk.gears[to].replicas[pool];
             let state = &mut self.pools[pool];

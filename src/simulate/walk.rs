@@ -36,7 +36,12 @@ pub struct GearWalk {
     pub uses: Table<PoolId, bool>,
     /// Machines of each kind of the plan.
     pub machines: Vec<u32>,
+    /// For each kind of machine, how many of them hold which pools with how many replicas.
+    holds: Vec<BTreeMap<Held, u32>>,
 }
+
+/// The replicas on one machine.
+type Held = Vec<(PoolId, u32)>;
 
 /// One stage.
 #[derive(Debug)]
@@ -173,7 +178,8 @@ impl Walk {
             rented.map(|packed| packed.count).sum()
         });
         let machines = machines.collect();
-        self.gears.push(GearWalk { stages, first, is_followed, replicas, uses, machines });
+        let holds = plan.machines.iter().map(|kind| held(gear, &kind.name, names)).collect();
+        self.gears.push(GearWalk { stages, first, is_followed, replicas, uses, machines, holds });
     }
 
     fn add_lane<W: World>(&mut self, lane: &Lane, stage: StageId, names: &Names<'_>, world: &W) {
@@ -206,6 +212,23 @@ impl Walk {
         ready_ns + kind.filter(grows).map_or(0, |kind| self.kinds[kind].boot_ns)
     }
 
+    /// Returns the time until replicas that only move onto more machines can serve there, in nanoseconds: these machines boot
+    /// first. Where some replica of a kind starts, the machines boot for that one.
+    pub fn moved_ns(&self, from: GearId, to: GearId, starts: impl Fn(PoolId) -> bool) -> u64 {
+        let of_kind = |kind: usize| {
+            let (before, after) = (&self.gears[from], &self.gears[to]);
+            let starts_one = self.pools.ids().any(|pool| self.pools[pool].kind == Some(kind) && starts(pool));
+            if starts_one || after.machines[kind] <= before.machines[kind] {
+                return 0;
+            }
+            let known = |held: &Held| before.holds[kind].get(held).copied().unwrap_or(0);
+            let new = after.holds[kind].iter().filter(|(held, count)| **count > known(held));
+            let loads = new.flat_map(|(held, _)| held).map(|(pool, _)| self.pools[*pool].ready_ns);
+            self.kinds[kind].boot_ns + loads.max().unwrap_or(0)
+        };
+        (0..self.kinds.len()).map(of_kind).max().unwrap_or(0)
+    }
+
     /// Returns the longest time until a replica of any pool can serve, in nanoseconds.
     pub fn slowest_ready_ns(&self) -> u64 {
         let boot_ns = |pool: &PoolWalk| pool.kind.map_or(0, |kind| self.kinds[kind].boot_ns);
@@ -220,6 +243,16 @@ impl Walk {
         }
         self.transfers[way(self.pools.0.len(), from, to)]
     }
+}
+
+/// Returns how many machines of a kind hold which replicas in a gear.
+fn held(gear: &Gear, kind: &str, names: &Names<'_>) -> BTreeMap<Held, u32> {
+    let mut machines = BTreeMap::new();
+    for packed in gear.packing.iter().filter(|packed| packed.machine == kind) {
+        let held = packed.replicas.iter().map(|(pool, &count)| (names.pools[pool.as_str()], count)).collect();
+        *machines.entry(held).or_default() += packed.count;
+    }
+    machines
 }
 
 fn way(pools: usize, from: Option<PoolId>, to: PoolId) -> usize {

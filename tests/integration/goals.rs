@@ -4,14 +4,18 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use planner::base::codec::from_value;
+use planner::base::codec::{Loaded, from_value};
+use planner::base::finding::Findings;
 use planner::facts::Facts;
 use planner::optimize::fill::{Ladder, at_load};
 use planner::optimize::{Instance, Objective, enumerate};
 use planner::plan::{Plan, Tolerance, check};
 use planner::planners::{frontier, solve};
-use planner::problem::Problem;
+use planner::problem::{Criterion, GoalKind, Problem};
 use planner::rooms::{Answer, Context, FrontierPoint};
+use planner::workload::RecordedLoad;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use crate::variant_set::random_instance;
@@ -218,4 +222,104 @@ fn the_last_level_makes_latency_shorter() {
         }
         assert!(gained > 0, "{room}: latency is never shorter: the level does nothing");
     }
+}
+
+/// A problem of a room with a goal in levels, on cores or on machines.
+fn drawn(rng: &mut ChaCha8Rng, room: &str, on_machines: bool) -> Problem {
+    let mut all = ["mlp_s", "mlp_m", "cnn_s", "cnn_m", "cnn_l", "early_exit"].map(str::to_owned).to_vec();
+    while all.len() > 4 {
+        all.swap_remove(rng.random_range(0..all.len()));
+    }
+    let goal = match rng.random_range(0..if on_machines { 2 } else { 4 }) {
+        0 => json!({ "kind": "most-accurate" }),
+        1 => json!({ "kind": "cheapest", "accuracy_at_least": rng.random_range(0.6..0.75) }),
+        2 => json!({ "kind": "lexicographic", "order": ["accuracy", "cores"],
+                     "tolerances": { "accuracy": rng.random_range(0.0..0.03) } }),
+        _ => json!({ "kind": "lexicographic", "order": ["cores", "accuracy"],
+                     "tolerances": { "cores": rng.random_range(0..=2) } }),
+    };
+    let inventory = if on_machines {
+        json!({ "machines": [
+            { "name": "small", "cores": 1, "at_most": 3, "price_usd_per_hour": 0.05 },
+            { "name": "large", "cores": 2, "at_most": 2, "price_usd_per_hour": 0.09 }
+        ] })
+    } else {
+        json!({ "cores": rng.random_range(4..=7), "price_usd_per_core_hour": 0.05 })
+    };
+    let (most_rps, stages) = match room {
+        "pipeline" => (
+            rng.random_range(1500.0..3000.0),
+            json!([
+                { "name": "first", "variants": all[..2] }, { "name": "second", "variants": all[2..] }
+            ]),
+        ),
+        _ => (rng.random_range(3000.0..9000.0), json!([])),
+    };
+    let mut value = json!({
+        "format": "planner.problem/1", "name": "drawn", "room": room, "profiles": ["x"],
+        "workload": { "max_rps": most_rps }, "slo": { "quantile": 0.99, "latency_ms": rng.random_range(10.0..40.0) },
+        "inventory": inventory, "goal": goal
+    });
+    if room == "pipeline" {
+        value["stages"] = stages;
+    } else {
+        value["variants"] = json!(all);
+    }
+    from_value(value).expect("a good problem").0
+}
+
+/// Returns the accuracy over requests of a load, and what the gears cost on average, in dollars an hour.
+fn over_the_day(plan: &Plan, load: &RecordedLoad) -> (f64, f64) {
+    let (mut right, mut cost) = (0.0, 0.0);
+    for &rate in load.rates() {
+        let claims = &plan.gears[plan.gear_at(rate)].claims;
+        right += rate * claims.accuracy.expect("claimed").value.get();
+        cost += claims.cost_usd_per_hour.expect("claimed").get();
+    }
+    (right / load.rates().iter().sum::<f64>(), cost / load.rates().len() as f64)
+}
+
+/// What a trace merges is worth as much: changes here take a thousandth of a core-second, so that hardly any gear is in vain.
+#[test]
+fn a_trace_makes_no_day_worse_at_any_level_of_the_goal() {
+    let plain = facts();
+    let mut rng = ChaCha8Rng::seed_from_u64(93);
+    let (mut feasible, mut cheaper_below) = (0, 0);
+    for instance in 0..60 {
+        let (room, on_machines) =
+            [("variant-set", false), ("pipeline", false), ("variant-set", true), ("pipeline", true)][instance % 4];
+        let problem = drawn(&mut rng, room, on_machines);
+        let max_rps = problem.workload.max_rps.get();
+        let (phase, depth) = (rng.random_range(0.0..6.0), rng.random_range(0.3..0.49));
+        let rate = |step: i32| max_rps * (0.5 + depth * (phase + f64::from(step) / 60.0).sin());
+        let load = RecordedLoad::of_rates((0..400).map(rate).collect(), 30.0);
+        let recorded = Loaded {
+            document: load.clone(),
+            findings: Findings::default(),
+            path: "day.csv".into(),
+            sha256: String::new(),
+        };
+        let mut traced = plain.clone();
+        traced.recorded = Some(recorded);
+        let Answer::Plan(without) = solve(&problem, &plain, Context::default()).expect("solvable") else { continue };
+        let with = planned(&problem, &traced);
+        let (with_trace, without_trace) = (over_the_day(&with, &load), over_the_day(&without, &load));
+        let name = format!("instance {instance}, {room}, {:?}: {with_trace:?} {without_trace:?}", problem.goal);
+        let cost_counts_first =
+            problem.goal.kind == GoalKind::Cheapest || problem.goal.order.first() == Some(&Criterion::Cores);
+        let dearer = with_trace.1 > without_trace.1 * (1.0 + 1e-4);
+        if cost_counts_first {
+            assert!(!dearer, "{name}");
+        } else {
+            assert!(with_trace.0 >= without_trace.0 - 1e-9, "{name}");
+            assert!(!dearer || with_trace.0 > without_trace.0 + 1e-6, "{name}");
+        }
+        feasible += 1;
+        let costs = |gear: &planner::plan::Gear| gear.claims.cost_usd_per_hour.map(f64::from);
+        let same = |pair: &[planner::plan::Gear]| {
+            pair[0].claims.accuracy == pair[1].claims.accuracy && costs(&pair[0]) < costs(&pair[1])
+        };
+        cheaper_below += u32::from(with.gears.windows(2).any(same));
+    }
+    assert!(feasible > 30 && cheaper_below > 8, "{feasible} feasible, {cheaper_below} with a tie in the first level");
 }

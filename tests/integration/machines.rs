@@ -490,3 +490,58 @@ fn each_kind_has_its_own_facts() {
     swapped.machines[1].profiles = vec!["old.json".to_owned()];
     assert!(check(&swapped, &facts, None, Tolerance::default()).has_errors(), "facts of another kind pass");
 }
+
+/// A plan on machines whose gears differ in what their machines hold and in their replicas of `cnn_s`.
+fn packed_plan(packings: [Value; 2], replicas: [u32; 2]) -> Plan {
+    let gear = |index: usize| {
+        json!({
+            "up_to_rps": 100.0 * (index + 1) as f64, "replicas": { "mlp_s": 1, "cnn_s": replicas[index] },
+            "packing": packings[index], "stages": [{ "name": "digits", "dispatch": "share", "lanes": [
+                { "variant": "mlp_s", "pool": "mlp_s", "share": 0.5 }, { "variant": "cnn_s", "pool": "cnn_s", "share": 0.5 }
+            ] }]
+        })
+    };
+    let pool = |name: &str| json!({ "name": name, "replicas": 2, "hosts": [name], "machine": "m", "on": { "kind": "cores", "cores": 1 } });
+    let plan = json!({
+        "format": "planner.plan/1", "name": "packed", "slo": { "quantile": 0.99, "latency_ms": 50.0 },
+        "machines": [{ "name": "m", "cores": 2, "at_most": 3, "price_usd_per_hour": 1.0, "boot_ms": 7000.0 }],
+        "placement": [pool("mlp_s"), pool("cnn_s")], "gears": [gear(0), gear(1)],
+        "switch": { "window_ms": 1000.0, "up": 0.9, "down": 0.8, "dwell_ms": 10000.0, "drain": "own-gear" },
+        "provenance": { "tool": "by hand", "room": "variant-set", "seed": 0, "inputs": [] }
+    });
+    from_value(plan).expect("a good plan").0
+}
+
+#[test]
+fn a_change_that_puts_replicas_on_more_machines_waits_for_their_boot() {
+    let facts = facts();
+    let machine = |count: u32, replicas: &[(&str, u32)]| {
+        let held: serde_json::Map<_, _> = replicas.iter().map(|(name, up)| ((*name).to_owned(), json!(up))).collect();
+        json!({ "machine": "m", "count": count, "replicas": held })
+    };
+    let both = json!([machine(1, &[("mlp_s", 1), ("cnn_s", 1)])]);
+    let apart = json!([machine(1, &[("mlp_s", 1)]), machine(1, &[("cnn_s", 1)])]);
+    let grown = json!([machine(1, &[("mlp_s", 1), ("cnn_s", 1)]), machine(1, &[("cnn_s", 1)])]);
+    let load_ms = |names: &[&str]| {
+        names.iter().map(|name| facts.variant(name).expect("there").load_time_ms.get()).fold(0.0, f64::max)
+    };
+    let cases = [
+        ("apart", [both.clone(), apart.clone()], [1, 1], 7000.0 + load_ms(&["mlp_s", "cnn_s"])),
+        ("one more", [both.clone(), grown], [1, 2], 7000.0 + load_ms(&["cnn_s"])),
+        ("together", [apart, both.clone()], [1, 1], 0.0),
+        ("the same", [both.clone(), both], [1, 1], 0.0),
+    ];
+    for (name, packings, replicas, wait_ms) in cases {
+        let plan = packed_plan(packings, replicas);
+        let settings = Settings {
+            arrivals: Arrivals::Step { from_rps: 60.0, to_rps: 150.0, at_s: 20.0 },
+            duration: Duration::from_secs(60),
+            warmup: Duration::ZERO,
+            seed: 3,
+        };
+        let report = simulate(&plan, &Measured::new(&plan, &facts).expect("measured"), &settings);
+        assert_eq!(report.changes.len(), 1, "{name}");
+        let waited_ms = report.changes[0].waited_ms.get();
+        assert!((waited_ms - wait_ms).abs() < 1e-3, "{name}: {waited_ms} for {wait_ms}");
+    }
+}

@@ -466,3 +466,42 @@ fn gitlab_and_pre_commit_run_the_check() {
         assert_eq!(team.shell(&hook, &[]).code, code);
     }
 }
+
+/// A plan for a known day is solved again, and made again where its inputs give another.
+#[test]
+fn a_plan_for_a_known_day_is_made_again() {
+    let team = Team::new();
+    team.write("day.csv", b"second,load\n0,400\n60,3000\n120,900\n180,2200\n");
+    let solve = [
+        "solve",
+        "problems/family.toml",
+        "--schedule",
+        "day.csv",
+        "--schedule-scale",
+        "1.2",
+        "-o",
+        "plans/family.json",
+        "--overwrite",
+    ];
+    let solved = team.planner(&solve);
+    assert_eq!(solved.code, 0, "{}{}", solved.stdout, solved.stderr);
+    let made = fs::read(team.path("plans/family.json")).expect("written");
+    let fresh = team.planner(&["check", ".", "--format", "json"]);
+    assert_eq!((fresh.code, fresh.of_plan().len()), (0, 0), "{}", fresh.stdout);
+    // Nothing is written where nothing changed.
+    let kept = team.planner(&["check", ".", "--update", "--format", "json"]);
+    assert_eq!((kept.code, fs::read(team.path("plans/family.json")).expect("there")), (0, made), "{}", kept.stderr);
+    // Another day is another plan, which is written with its day.
+    team.write("day.csv", b"second,load\n0,400\n60,3000\n120,900\n180,1200\n");
+    let stale = team.planner(&["check", ".", "--format", "json"]);
+    assert!(stale.has("facts-changed", "warning"), "{}", stale.stdout);
+    let updated = team.planner(&["check", ".", "--update", "--format", "json"]);
+    assert!(updated.stderr.contains("wrote"), "{}", updated.stderr);
+    assert!(updated.of_plan().is_empty(), "{}", updated.stdout);
+    let plan = load::<Plan>(&team.path("plans/family.json")).expect("valid").document;
+    assert_eq!(plan.periods.last().expect("four").highest_rps.get(), 1440.0);
+    // A day that nothing carries keeps its plan.
+    team.write("day.csv", b"second,load\n0,400\n60,3000000\n120,900\n180,1200\n");
+    let kept = team.planner(&["check", ".", "--update", "--format", "json"]);
+    assert!(kept.stderr.contains("kept") && kept.code == 1, "{}{}", kept.stdout, kept.stderr);
+}

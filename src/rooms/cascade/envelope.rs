@@ -7,6 +7,7 @@
 use super::placement::Rated;
 use crate::base::rounding::{ROUNDING, SUMS};
 use crate::optimize::few;
+use crate::optimize::levels::Levels;
 use crate::workload::RecordedLoad;
 
 /// What is asked: rates, and the part of all requests that comes at each.
@@ -117,10 +118,10 @@ pub(in crate::rooms) fn at_most(steps: &[EnvelopeStep], load: &LoadShares, most:
         }
     }
     let Some(most) = most else { return used };
-    let values: Vec<f64> = used.iter().map(|step| step.accuracy).collect();
+    let values: Vec<Levels> = used.iter().map(|step| step.accuracy.into()).collect();
     if used.len() <= most as usize {
         return used;
     }
-    let free = |_: usize, _: usize| 0.0;
+    let free = |_: usize, _: usize| Levels::default();
     few::keep(&values, &weights(&used, load), most as usize, free).into_iter().map(|index| used[index]).collect()
 }

@@ -8,6 +8,7 @@ use crate::base::error::Error;
 use crate::base::rounding::{ROUNDING, keeps_within};
 use crate::facts::Ask;
 use crate::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, Picked, SeriesParallel, Table, labels};
+use crate::plan::Lane;
 use crate::plan::law::flow::STEPS as GRID;
 use crate::problem::{GoalKind, PipelineAccuracy, Problem, accuracy_over_requests};
 use crate::rooms::goal;
@@ -174,7 +175,7 @@ impl<'a> Model<'a> {
         Some(vec![first, second])
     }
 
-    fn with_goal(&self, goal: ChoiceGoal) -> Self {
+    pub fn with_goal(&self, goal: ChoiceGoal) -> Self {
         Self { level: Some(goal), ..self.clone() }
     }
 
@@ -333,22 +334,53 @@ impl<'a> Model<'a> {
     /// Returns the highest load up to `most` at which a choice that keeps the SLO at `from` still keeps it, and every lane keeps
     /// up: fewer requests may visit a stage than may be late.
     fn carried(&self, chosen: &Chosen, from: f64, most: f64) -> f64 {
-        let keeps = |load: f64| {
-            let mut lanes = (0..chosen.stages.len()).flat_map(|stage| self.lanes(chosen, stage));
-            let of_stage = |stage: usize| self.stage_responses(chosen, stage, load);
-            lanes.all(|(way, share)| keeps_up(way, share * load))
-                && self.walk.fold(&of_stage, GridDistribution::then, GridDistribution::beside).in_time()
-                    >= self.problem.slo.quantile.get()
-        };
-        if keeps(most) {
+        if self.keeps(chosen, most) {
             return most;
         }
         let (mut low, mut high) = (from, most);
         for _ in 0..STEPS {
             let middle = 0.5 * (low + high);
-            if keeps(middle) { low = middle } else { high = middle }
+            if self.keeps(chosen, middle) { low = middle } else { high = middle }
         }
         low
+    }
+
+    /// Tells whether a choice keeps the SLO at a load, and every lane keeps up.
+    pub fn keeps(&self, chosen: &Chosen, load: f64) -> bool {
+        let mut lanes = (0..chosen.stages.len()).flat_map(|stage| self.lanes(chosen, stage));
+        if !lanes.all(|(way, share)| keeps_up(way, share * load)) {
+            return false;
+        }
+        let of_stage = |stage: usize| self.stage_responses(chosen, stage, load);
+        self.walk.fold(&of_stage, GridDistribution::then, GridDistribution::beside).in_time()
+            >= self.problem.slo.quantile.get()
+    }
+
+    /// Returns what every stage of a choice of this model does.
+    pub fn chosen_of(&self, choice: &super::Choice) -> Chosen {
+        let mut lanes = choice.lanes.iter();
+        let portion = |stage: usize, lane: &Lane| {
+            let (variant, configuration) = lanes.next()?;
+            let names = &self.problem.stages()[stage].variants;
+            let is_it = |way: &Way| names[way.variant] == *variant && way.configuration == *configuration;
+            let way = self.ways[stage].iter().position(is_it)?;
+            Some(Portion { way, share: lane.share.map_or(1.0, f64::from) })
+        };
+        let mut portion = portion;
+        let stages = choice.gear.stages.iter().enumerate();
+        let stages =
+            stages.map(|(stage, of)| of.lanes.iter().filter_map(|lane| portion(stage, lane)).collect()).collect();
+        let cost = choice.usd_per_hour.unwrap_or_else(|| f64::from(choice.cores()));
+        Chosen { value: choice.objective, accuracy: choice.accuracy, cost, stages }
+    }
+
+    /// Returns the same with only the ways of a choice.
+    pub fn with_ways_of(&self, chosen: &Chosen) -> Self {
+        let mut model = self.clone();
+        for (ways, portions) in model.ways.iter_mut().zip(&chosen.stages) {
+            *ways = portions.iter().map(|portion| ways[portion.way].clone()).collect();
+        }
+        model
     }
 
     pub fn goal(&self) -> ChoiceGoal {

@@ -20,6 +20,8 @@ mod ways;
 use super::{Choice, Freedom, Opened, Planned, Room};
 use crate::base::error::Error;
 use crate::facts::Ask;
+use crate::optimize::choice::ChoiceGoal;
+use crate::plan::Gear;
 use crate::problem::{Problem, RoomSettings};
 use crate::rooms::configurations::Configuration;
 use crate::rooms::gears::{Decoded, assemble, pools_up};
@@ -83,6 +85,18 @@ impl Opened for Model<'_> {
 
     fn worth(&self, choice: &Choice) -> f64 {
         super::goal::value(self.problem, choice.accuracy, choice.used(self.problem))
+    }
+
+    fn gear_with(&self, choice: &Choice, load: f64) -> Result<Option<Gear>, Error> {
+        let chosen = self.chosen_of(choice);
+        if !blend::mixes(self.problem) {
+            let gear = || decode::gear(self, &Step { up_to: load, chosen: chosen.clone() }).gear;
+            return Ok(self.keeps(&chosen, load).then(gear));
+        }
+        // The parts of a mixture are chosen anew.
+        let model = self.with_ways_of(&chosen);
+        let best = model.with_goal(ChoiceGoal::MostAccurate { cost_at_most: f64::INFINITY }).best_of_level(load);
+        Ok(best.map(|chosen| decode::gear(&model, &Step { up_to: load, chosen }).gear))
     }
 }
 

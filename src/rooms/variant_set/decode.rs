@@ -96,5 +96,5 @@ fn of_solution(ask: &Ask<'_>, model: &Model, solution: &Solution, load: f64, cer
         let configuration = found.expect("the program only offers configurations");
         chosen.push((model.instance.items[index].name.clone(), configuration.clone(), solution.quotas[index]));
     }
-    one_stage::gear(ask, chosen, load, certificate)
+    one_stage::gear(ask, chosen, load, Some(certificate))
 }

@@ -17,7 +17,7 @@ use crate::facts::{Ask, Facts, not_measured};
 use crate::optimize::Objective;
 use crate::optimize::fleet::mix::{FleetItem, Mix, Squad, worth_keeping};
 use crate::optimize::fleet::{self, Best, NO_LEVELS, Within};
-use crate::plan::Certificate;
+use crate::plan::{Certificate, Gear};
 use crate::problem::{Machine, Problem};
 use crate::rooms::configurations::Configuration;
 use crate::rooms::gears::{Decoded, assemble, pools_up};
@@ -120,6 +120,14 @@ impl<'a> OnMachines<'a> {
             found.choice[item] = kept[pick] + 1;
         }
         Some(found)
+    }
+
+    /// Returns the item of a lane, and its option plus one.
+    fn pick_of(&self, (variant, way): &(String, Configuration)) -> Option<(usize, usize)> {
+        self.items.iter().enumerate().find_map(|(item, (name, ways))| {
+            let pick = ways.iter().position(|other| other == way).filter(|_| name == variant)?;
+            Some((item, pick + 1))
+        })
     }
 
     /// Returns the cores of each variant on each kind, called like `cnn_m-small`; what is given nothing to do is not up, and
@@ -259,7 +267,7 @@ impl<'a> OnMachines<'a> {
         // A variant that is given nothing to do is not brought up.
         chosen.retain(|(_, _, quota)| *quota > 0.0);
         let certificate = Certificate::new(found.value, found.value, METHOD.to_owned());
-        let mut decoded = one_stage::gear(self.ask, chosen, load, certificate);
+        let mut decoded = one_stage::gear(self.ask, chosen, load, Some(certificate));
         let packing = pack(self.problem, &self.facts, &decoded.lanes).expect("only what packs is chosen");
         packing.apply_to(&mut decoded.gear);
         decoded
@@ -282,13 +290,7 @@ impl Opened for OnMachines<'_> {
     }
 
     fn second_best(&self, best: &Choice, load: f64) -> Result<Option<Choice>, Error> {
-        let item_of = |(variant, way): &(String, Configuration)| {
-            self.items.iter().enumerate().find_map(|(item, (name, ways))| {
-                let pick = ways.iter().position(|other| other == way).filter(|_| name == variant)?;
-                Some((item, pick + 1))
-            })
-        };
-        let used = best.lanes.iter().filter_map(item_of);
+        let used = best.lanes.iter().filter_map(|lane| self.pick_of(lane));
         let seconds = used.filter_map(|(item, pick)| self.best_without(item, pick, load));
         let second = seconds.max_by(|a, b| a.value.total_cmp(&b.value).then(a.accuracy.total_cmp(&b.accuracy)));
         Ok(second.map(|second| self.choice(&second, load)))
@@ -301,6 +303,17 @@ impl Opened for OnMachines<'_> {
 
     fn worth(&self, choice: &Choice) -> f64 {
         goal::value(self.problem, choice.accuracy, choice.used(self.problem))
+    }
+
+    fn gear_with(&self, choice: &Choice, load: f64) -> Result<Option<Gear>, Error> {
+        let used: Vec<(usize, usize)> = choice.lanes.iter().filter_map(|lane| self.pick_of(lane)).collect();
+        let mut picks = vec![0; self.items.len()];
+        used.iter().for_each(|&(item, pick)| picks[item] = pick);
+        let carried = self.mix.evaluate(&picks, load);
+        let gear = |(_, quotas): (f64, Vec<f64>)| {
+            one_stage::gear_with(self.ask, choice, used.iter().map(|&(item, _)| quotas[item]), load)
+        };
+        Ok(carried.map(gear))
     }
 }
 

@@ -12,6 +12,8 @@ mod decode;
 mod latency;
 mod machines;
 mod on_cores;
+#[cfg(test)]
+mod tests;
 
 use super::{Freedom, Opened, Room};
 use crate::base::error::Error;

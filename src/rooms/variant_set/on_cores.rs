@@ -5,11 +5,12 @@ use crate::base::error::Error;
 use crate::base::rounding::ROUNDING;
 use crate::facts::Ask;
 use crate::optimize::fill::{Ladder, at_load};
-use crate::optimize::{Instance, Item, Objective, Solution};
+use crate::optimize::{Instance, Item, Objective, Solution, enumerate};
+use crate::plan::Gear;
 use crate::problem::Problem;
 use crate::rooms::configurations::Configuration;
 use crate::rooms::gears::assemble;
-use crate::rooms::{Choice, Opened, Planned, goal};
+use crate::rooms::{Choice, Opened, Planned, WorthIt, goal, one_stage};
 
 /// A problem with its facts worked in: what each variant can carry, and how.
 #[derive(Debug, Clone)]
@@ -138,6 +139,26 @@ impl Opened for OnCores<'_> {
 
     fn prices_loading(&self) -> bool {
         true
+    }
+
+    fn gear_with(&self, choice: &Choice, load: f64) -> Result<Option<Gear>, Error> {
+        let instance = &self.model.instance;
+        let way = |item: &Item| choice.lanes.iter().position(|(name, _)| *name == item.name);
+        let lanes: Vec<Option<usize>> = instance.items.iter().map(way).collect();
+        let cores: Vec<u32> = lanes.iter().map(|lane| lane.map_or(0, |lane| choice.lanes[lane].1.cores())).collect();
+        let gear = |(_, quotas): (f64, Vec<f64>)| {
+            let of_lane =
+                |lane| quotas[lanes.iter().position(|item| *item == Some(lane)).expect("a lane is an item's")];
+            one_stage::gear_with(self.ask, choice, (0..choice.lanes.len()).map(of_lane), load)
+        };
+        Ok(instance.filled(&cores, load).map(gear))
+    }
+
+    fn every(&self, load: f64, worth_it: &WorthIt<'_>, most: usize) -> Result<Option<Vec<Choice>>, Error> {
+        let instance = &self.model.instance;
+        let part = |cores: u32| goal::part(&self.ask.problem, f64::from(cores));
+        let all = enumerate::every(instance, load, most, |accuracy, cores| worth_it(accuracy, part(cores)));
+        Ok(all.map(|all| all.iter().map(|solution| self.choice(solution, load)).collect()))
     }
 
     #[cfg(feature = "milp")]
