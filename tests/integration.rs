@@ -16,6 +16,8 @@ mod browser;
 mod broken;
 #[path = "integration/cascade_records.rs"]
 mod cascade_records;
+#[path = "integration/changes.rs"]
+mod changes;
 #[path = "integration/choice.rs"]
 mod choice;
 #[path = "integration/claims.rs"]
