@@ -18,6 +18,8 @@ mod broken;
 mod carried;
 #[path = "integration/cascade_records.rs"]
 mod cascade_records;
+#[path = "integration/changes.rs"]
+mod changes;
 #[path = "integration/choice.rs"]
 mod choice;
 #[path = "integration/claims.rs"]

@@ -272,7 +272,8 @@ pub struct Exit {
 ///
 /// Every `window_ms` the rate of the window is measured. Up: at once, to the gear that carries the rate ÷ `up`; and in the
 /// middle of a window when more requests are under way than the gear allows. Down: when the rate has stayed below `down` ×
-/// the lower gear's highest rate for `dwell_ms`, and no more requests are under way than that gear allows.
+/// the lower gear's highest rate for `dwell_ms`, and no more requests are under way than that gear allows. While a gear is
+/// being prepared the rule goes on, as if that one served already.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Switch {

@@ -18,8 +18,6 @@ pub struct RealServers {
     workers: WorkerPool,
     replicas: Table<PoolId, Vec<Replica>>,
     samples: u32,
-    /// Replicas that were told to come up and have not said that they are.
-    opening: u32,
     begin: Instant,
     waiting: Waiting,
     /// Answers of the call that was done last.
@@ -32,6 +30,8 @@ pub struct RealServers {
 #[derive(Debug, Clone, Copy, Default)]
 struct Replica {
     open: bool,
+    /// How often it was told to come up and has not said that it is; it may have been closed since.
+    opening: u32,
     busy: bool,
 }
 
@@ -43,7 +43,6 @@ impl RealServers {
             workers,
             replicas,
             samples,
-            opening: 0,
             begin: Instant::now(),
             waiting,
             answers: Vec::new(),
@@ -66,11 +65,16 @@ impl RealServers {
         nanos(self.begin.elapsed())
     }
 
+    /// Tells whether every replica that is wanted is up; one that was given up while it loaded is not waited for.
+    fn are_up(&self) -> bool {
+        self.replicas.0.iter().flatten().all(|replica| !replica.open || replica.opening == 0)
+    }
+
     fn heard(&mut self, message: Message) -> Option<Wake> {
         match message {
-            Message::Up => {
-                self.opening -= 1;
-                (self.opening == 0).then(|| Wake::Up(self.now()))
+            Message::Up((pool, replica)) => {
+                self.replicas[pool][replica].opening -= 1;
+                self.are_up().then(|| Wake::Up(self.now()))
             }
             Message::Served((pool, replica), served) => {
                 self.replicas[pool][replica].busy = false;
@@ -107,14 +111,14 @@ impl Servers for RealServers {
             let wanted = index < replicas as usize;
             if wanted != replica.open {
                 replica.open = wanted;
-                self.opening += u32::from(wanted);
+                replica.opening += u32::from(wanted);
                 self.workers.tell((pool, index), if wanted { Task::Open } else { Task::Close });
             }
         }
     }
 
     fn open(&mut self) {
-        while self.opening > 0 && self.failed.is_none() {
+        while !self.are_up() && self.failed.is_none() {
             let message = self.workers.hear();
             self.heard(message);
         }
@@ -123,7 +127,7 @@ impl Servers for RealServers {
 
     /// The plan's facts are set aside: replicas load for as long as they do.
     fn up_at(&mut self, _: u64) -> Option<u64> {
-        (self.opening == 0).then(|| self.now())
+        self.are_up().then(|| self.now())
     }
 
     /// What is done comes before what is due, so that no replica idles while arrivals are looked at late.

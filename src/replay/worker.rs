@@ -38,7 +38,7 @@ pub type Place = (PoolId, usize);
 #[derive(Debug)]
 pub enum Message {
     /// It is up.
-    Up,
+    Up(Place),
     /// It has served a call that was pushed.
     Served(Place, Served),
     /// It has made these calls; the queue is empty.
@@ -117,7 +117,7 @@ impl<'a> Worker<'a> {
             }
             Task::Open => {
                 *sessions = self.open_all()?;
-                Message::Up
+                Message::Up(self.place)
             }
             Task::Serve { work, variant, samples, sent } => {
                 let began = Instant::now();

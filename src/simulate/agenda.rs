@@ -53,13 +53,10 @@ pub struct Agenda {
     first_date: u64,
 }
 
-/// The time of what is not planned.
-const NEVER: u64 = u64::MAX;
-
 impl Default for Agenda {
     fn default() -> Self {
-        let dates = [NEVER; Date::ALL.len()];
-        Self { heap: BinaryHeap::new(), planned: 0, vacant: false, dates, first_date: NEVER }
+        let dates = [Self::NEVER; Date::ALL.len()];
+        Self { heap: BinaryHeap::new(), planned: 0, vacant: false, dates, first_date: Self::NEVER }
     }
 }
 
@@ -102,6 +99,9 @@ impl Ord for Planned {
 }
 
 impl Agenda {
+    /// The time of what is not planned.
+    pub const NEVER: u64 = u64::MAX;
+
     /// Plans an event other than a date.
     #[inline]
     pub fn push(&mut self, at: u64, event: Event) {
@@ -119,7 +119,7 @@ impl Agenda {
     /// Plans a date, in place of an earlier plan for it.
     pub fn set(&mut self, at: u64, date: Date) {
         self.dates[date as usize] = at;
-        self.first_date = self.dates.into_iter().min().unwrap_or(NEVER);
+        self.first_date = self.dates.into_iter().min().unwrap_or(Self::NEVER);
     }
 
     /// Returns the time of the next event; `u64::MAX` where there is none.
@@ -133,7 +133,7 @@ impl Agenda {
         if std::mem::take(&mut self.vacant) {
             self.heap.pop();
         }
-        self.heap.peek().map_or(NEVER, |next| next.at)
+        self.heap.peek().map_or(Self::NEVER, |next| next.at)
     }
 
     /// Takes the next event.
@@ -148,11 +148,11 @@ impl Agenda {
 
     fn pop_date(&mut self) -> Option<Date> {
         let date = Date::ALL.into_iter().find(|&date| self.dates[date as usize] == self.first_date)?;
-        if self.first_date == NEVER {
+        if self.first_date == Self::NEVER {
             return None;
         }
-        self.dates[date as usize] = NEVER;
-        self.first_date = self.dates.into_iter().min().unwrap_or(NEVER);
+        self.dates[date as usize] = Self::NEVER;
+        self.first_date = self.dates.into_iter().min().unwrap_or(Self::NEVER);
         Some(date)
     }
 }
@@ -161,7 +161,7 @@ impl Agenda {
 mod tests {
     use super::super::ids::{BatchId, Id};
     use super::super::servers::Work;
-    use super::{Agenda, Date, Event, NEVER};
+    use super::{Agenda, Date, Event};
 
     fn done(index: usize) -> Event {
         Event::Done(Work::Many(BatchId::of(index)))
@@ -181,7 +181,7 @@ mod tests {
             for _ in 0..(number >> 60) % 3 {
                 list.sort_unstable();
                 let wanted = (!list.is_empty()).then(|| list.remove(0));
-                assert_eq!(agenda.next_at(), wanted.map_or(NEVER, |(at, _)| at));
+                assert_eq!(agenda.next_at(), wanted.map_or(Agenda::NEVER, |(at, _)| at));
                 assert_eq!(agenda.pop(), wanted.map(|(_, planned)| done(planned)));
             }
         }
@@ -194,7 +194,7 @@ mod tests {
         agenda.set(5, Date::WindowEnd);
         let all: Vec<Event> = std::iter::from_fn(|| agenda.pop()).collect();
         assert_eq!(all, [Event::Date(Date::WindowEnd), Event::Date(Date::RateKnown), done(0)]);
-        assert_eq!(agenda.next_at(), NEVER);
+        assert_eq!(agenda.next_at(), Agenda::NEVER);
     }
     #[test]
     fn a_date_that_is_planned_anew_is_no_longer_where_it_was() {

@@ -57,6 +57,8 @@ pub struct Engine<'a, S> {
     rule: GearRule,
     /// When the change that is under way was decided.
     decided: u64,
+    /// When each replica that was asked for can serve, of every pool in ascending order.
+    starting: Table<PoolId, Vec<u64>>,
     rent: Rent,
     controller: Controller,
     counts: Counts,
@@ -144,6 +146,7 @@ impl<'a, S: Servers> Engine<'a, S> {
             free_batches: Vec::new(),
             rule,
             decided: 0,
+            starting: walk.pools.ids().map(|_| Vec::new()).collect(),
             rent: Rent::new(&walk.kinds, &machines(&walk.gears, gear, None)),
             controller: Controller::Switch,
             counts: Counts::new(plan, gear, warmup, end),
@@ -426,28 +429,31 @@ impl<'a, S: Servers> Engine<'a, S> {
         self.rule.gear_for(self.law.highest_rate(from, from + far.as_secs_f64()))
     }
 
-    /// Asks for the replicas that the next gear needs in addition; the old gear routes until the slowest is up.
+    /// Asks for the replicas that a gear needs in addition; the old gear routes until the slowest is up. Replicas that are starting
+    /// for another gear go on as far as this one wants them too, the latest are dropped. The gear that serves needs none.
     fn prepare(&mut self, to: usize) {
         let to = GearId::of(to);
         let up: Vec<u32> = self.walk.pools.ids().map(|pool| self.pools[pool].up()).collect();
         let starts = |pool: PoolId| self.walk.gears[to].replicas[pool] > up[pool.index()];
-        let mut wait = self.walk.moved_ns(self.gear, to, starts);
+        let mut up_at = self.now + self.walk.moved_ns(self.gear, to, starts);
         for pool in self.walk.pools.ids() {
             let wanted = self.walk.gears[to].replicas[pool];
             let state = &mut self.pools[pool];
-            let starting = wanted.saturating_sub(state.up());
-            state.starts(self.now, starting);
-            state.bills(self.now);
-            if starting > 0 {
-                wait = wait.max(self.walk.ready_ns(pool, self.gear, to));
+            let missing = wanted.saturating_sub(state.up());
+            let starting = &mut self.starting[pool];
+            if missing as usize != starting.len() {
+                starting.resize(missing as usize, self.now + self.walk.ready_ns(pool, self.gear, to));
+                starting.sort_unstable();
             }
+            up_at = up_at.max(starting.last().copied().unwrap_or(0));
+            state.starts(self.now, missing);
+            state.bills(self.now);
             self.servers.hold(pool, wanted.max(state.up()));
         }
         self.decided = self.now;
         self.pay_rent();
-        if let Some(at) = self.servers.up_at(self.now + wait) {
-            self.agenda.set(at, Date::ReplicasUp);
-        }
+        let up_at = if self.next_gear().is_some() { self.servers.up_at(up_at) } else { None };
+        self.agenda.set(up_at.unwrap_or(Agenda::NEVER), Date::ReplicasUp);
     }
 
     fn change_gear(&mut self) {
@@ -457,6 +463,7 @@ impl<'a, S: Servers> Engine<'a, S> {
             self.agenda.set(self.rule.due(), Date::RateKnown);
         }
         self.gear = to;
+        self.starting.0.iter_mut().for_each(Vec::clear);
         self.settle();
     }
 

@@ -109,7 +109,7 @@ impl WorkerBench {
         match self.workers.hear() {
             Message::Failed(error) => Err(error),
             Message::Pulled(calls) => Ok(calls),
-            Message::Up | Message::Served(..) => Ok(Vec::new()),
+            Message::Up(_) | Message::Served(..) => Ok(Vec::new()),
         }
     }
 }
