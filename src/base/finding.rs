@@ -77,6 +77,8 @@ codes! {
     ClaimUnchecked => "claim-unchecked",
     /// The plan breaks a limit of its problem.
     LimitBroken => "limit-broken",
+    /// A change of gear that needs more at once than the inventory has.
+    TransientResources => "transient-resources",
     /// A point that was measured on a disturbed host.
     Contended => "contended",
     /// A number rests on interpolation or on hardware beyond the measured host.
