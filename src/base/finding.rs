@@ -79,6 +79,8 @@ codes! {
     LimitBroken => "limit-broken",
     /// A pool that is offered as much work as its replicas can do, or more.
     Overloaded => "overloaded",
+    /// A change of gear that needs more at once than the inventory has.
+    TransientResources => "transient-resources",
     /// A point that was measured on a disturbed host.
     Contended => "contended",
     /// A number rests on interpolation or on hardware beyond the measured host.

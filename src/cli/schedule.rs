@@ -14,7 +14,7 @@ use crate::rooms;
 use crate::simulate::{Effort, hold_claims};
 use crate::workload::RecordedLoad;
 
-use super::{Answer, Output, print, table};
+use super::{Answer, Output, print, say_findings, table};
 
 /// What the flags say of the day.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +47,7 @@ pub fn write(problem: &Loaded<Problem>, facts: &Facts, day: Recorded<'_>, output
     rooms::record(&mut plan, folder, problem, facts, None);
     let cut = DayCut { scale: Factor::saturating(day.scale), period_s: Factor::saturating(day.period_s) };
     rooms::record_day(&mut plan, folder, &load, cut);
+    say_findings(&plan.transitions(&problem.document).in_file(&problem.path));
     output.write(&to_bytes(&plan))?;
     if !output.is_stdout() {
         print(shown(&plan).as_bytes())?;

@@ -8,7 +8,7 @@ use crate::base::files;
 use crate::facts::Facts;
 use crate::plan::{AtPeak, HeadRoom, Optimality, Plan};
 use crate::planners;
-use crate::problem::{GoalKind, Inventory, Problem};
+use crate::problem::{GoalKind, Problem};
 use crate::rooms::{self, Context};
 use crate::simulate::Effort;
 use crate::{Code, Error, Finding, Findings, Severity};
@@ -63,6 +63,9 @@ pub struct Args {
     /// Length of a period of the schedule, in seconds
     #[arg(long, value_name = "S", requires = "schedule", default_value_t = 60.0, value_parser = positive)]
     period_s: f64,
+    /// Allow only changes of gear that fit into the inventory, old and new replicas together (`goal.strict_transitions`)
+    #[arg(long)]
+    strict_transitions: bool,
     /// Load and validate everything, print the resolved problem, and stop
     #[arg(long)]
     dry_run: bool,
@@ -72,7 +75,8 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
     args.output.check()?;
-    let problem = resolved(&args.problem, &args.set)?;
+    let mut problem = resolved(&args.problem, &args.set)?;
+    problem.document.goal.strict_transitions |= args.strict_transitions;
     say_findings(&problem.findings);
     let facts = Facts::of_problem(&problem.document, args.problem.parent().unwrap_or(Path::new("")))?;
     for profile in &facts.profiles {
@@ -113,6 +117,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         }
     };
     say_findings(&slo_is_kept(&plan, &problem.document).in_file(&args.problem));
+    say_findings(&plan.transitions(&problem.document).in_file(&args.problem));
     if args.verify {
         say_findings(&not_verified(&plan).in_file(&args.problem));
     }
@@ -213,7 +218,6 @@ fn summary(plan: &Plan) -> String {
     let cut = &plan.provenance.capacity_parts;
     let cut: Vec<_> = cut.iter().map(|(name, part)| format!("{name} {:.0} %", 100.0 * part)).collect();
     let cut = if cut.is_empty() { String::new() } else { format!("\ncapacity used after trials: {}", cut.join(", ")) };
-    let changing = plan.most_cores_in_a_change().map(|(gear, up)| beyond(plan, gear, up)).unwrap_or_default();
     let head_room = plan.provenance.head_room.as_ref().map(kept_in_hand).unwrap_or_default();
     let proof = plan.proof.as_ref().map_or_else(String::new, |proof| {
         let (low, sure) = (proof.low.get(), 100.0 * (1.0 - proof.delta.get()));
@@ -225,18 +229,7 @@ fn summary(plan: &Plan) -> String {
             "\naccuracy over requests: at least {low:.4}{against}, {sure:.0} % sure, by {samples} samples that chose nothing"
         )
     });
-    format!("{rows}\n{optimality}{tried}{cut}{proof}{head_room}{changing}\n")
-}
-
-/// Says where more cores are up than there are, while one gear follows another.
-fn beyond(plan: &Plan, gear: usize, up: u32) -> String {
-    let inventory = plan.provenance.problem.as_ref().map(|problem| &problem.inventory);
-    let cores = inventory.map_or(u32::MAX, |inventory| inventory.cores);
-    // Machines are counted otherwise: their kinds say how many there are.
-    if up <= cores || inventory.is_some_and(Inventory::rents_whole) {
-        return String::new();
-    }
-    format!("\nup to {up} cores are up while gears {gear} and {} follow each other, {cores} are there", gear + 1)
+    format!("{rows}\n{optimality}{tried}{cut}{proof}{head_room}\n")
 }
 
 /// Says what a chosen risk costs.

@@ -51,6 +51,66 @@ pub fn keep(values: &[Levels], widths: &[f64], most: usize, border: impl Fn(usiz
     kept
 }
 
+/// Partial choices that are looked at before the best found so far is taken.
+const MOST_LOOKS: usize = 1_000_000;
+
+/// Chooses steps of a staircase, the last one among them, of which any two fit (`fits(lower, higher)`), so that the least is lost.
+/// Returns the steps kept, in order.
+///
+/// Exact, by a search from the highest step down with what is lost where all fit as its bound, unless a million partial choices
+/// do not suffice: then the best found.
+///
+/// # Panics
+/// As [`keep`].
+#[must_use]
+pub fn keep_compatible(values: &[Levels], widths: &[f64], fits: impl Fn(usize, usize) -> bool) -> Vec<usize> {
+    assert_eq!(values.len(), widths.len(), "a width for every value");
+    let Some(last) = values.len().checked_sub(1) else { return Vec::new() };
+    let lost: Vec<Vec<Levels>> = (0..=last).map(|kept| losses_under(values, widths, kept)).collect();
+    // What is lost at least of all steps up to one that is kept.
+    let mut least: Vec<Levels> = Vec::new();
+    for (kept, under) in lost.iter().enumerate() {
+        let with = |before: usize| least[before] + under[before + 1];
+        least.push((0..kept).map(with).fold(under[0], |best, other| if best.beats(other) { other } else { best }));
+    }
+    let mut search = Compatible { lost: &lost, least: &least, fits, best: None, looks_left: MOST_LOOKS };
+    search.descend(&mut vec![last], Levels::default());
+    let mut kept = search.best.map_or_else(|| vec![last], |(_, kept)| kept);
+    kept.reverse();
+    kept
+}
+
+struct Compatible<'a, F> {
+    lost: &'a [Vec<Levels>],
+    least: &'a [Levels],
+    fits: F,
+    best: Option<(Levels, Vec<usize>)>,
+    looks_left: usize,
+}
+
+impl<F: Fn(usize, usize) -> bool> Compatible<'_, F> {
+    /// Goes on below the steps kept so far, the highest first, above the lowest of which so much is lost.
+    fn descend(&mut self, kept: &mut Vec<usize>, lost_above: Levels) {
+        let lowest = kept[kept.len() - 1];
+        let at_least = lost_above + self.least[lowest];
+        if self.looks_left == 0 || self.best.as_ref().is_some_and(|(best, _)| !best.beats(at_least)) {
+            return;
+        }
+        self.looks_left -= 1;
+        for next in (0..lowest).rev() {
+            if kept.iter().all(|&high| (self.fits)(next, high)) {
+                kept.push(next);
+                self.descend(kept, lost_above + self.lost[lowest][next + 1]);
+                kept.pop();
+            }
+        }
+        let all = lost_above + self.lost[lowest][0];
+        if self.best.as_ref().is_none_or(|(best, _)| best.beats(all)) {
+            self.best = Some((all, kept.clone()));
+        }
+    }
+}
+
 /// Returns for each step up to `kept` what is lost where the steps from it on are served by `kept`.
 fn losses_under(values: &[Levels], widths: &[f64], kept: usize) -> Vec<Levels> {
     let mut lost = vec![Levels::default(); kept + 1];
@@ -67,7 +127,7 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    use super::keep;
+    use super::{keep, keep_compatible};
     use crate::optimize::levels::Levels;
 
     fn lost(values: &[Levels], widths: &[f64], kept: &[usize], border: &[Levels]) -> Levels {
@@ -128,5 +188,32 @@ mod tests {
             }
         }
         assert!(kept_for_the_second > 300, "{kept_for_the_second}");
+    }
+
+    #[test]
+    fn no_choice_of_steps_that_fit_loses_less() {
+        let mut rng = ChaCha8Rng::seed_from_u64(18);
+        for _ in 0..400 {
+            let steps = rng.random_range(1..=9);
+            let (values, widths) = staircase(steps, &mut rng);
+            let allowed: Vec<Vec<bool>> =
+                (0..steps).map(|_| (0..steps).map(|_| rng.random_bool(0.6)).collect()).collect();
+            let fit = |set: &[usize]| {
+                set.iter().enumerate().all(|(place, low)| set[place + 1..].iter().all(|high| allowed[*low][*high]))
+            };
+            let kept = keep_compatible(&values, &widths, |low, high| allowed[low][high]);
+            assert!(kept.last() == Some(&(steps - 1)) && kept.is_sorted() && fit(&kept), "{kept:?}");
+            let all = (0..1_u32 << (steps - 1)).map(|set| {
+                let mut kept: Vec<usize> = (0..steps - 1).filter(|step| set >> step & 1 == 1).collect();
+                kept.push(steps - 1);
+                kept
+            });
+            let free = vec![Levels::default(); steps];
+            let losses = all.filter(|kept| fit(kept)).map(|kept| lost(&values, &widths, &kept, &free));
+            let least = losses.reduce(|least, other| if least.beats(other) { other } else { least }).expect("the last");
+            let found = lost(&values, &widths, &kept, &free);
+            let differs = found.0.iter().zip(least.0).any(|(found, least)| (found - least).abs() > 1e-9);
+            assert!(!differs, "{kept:?}: {found:?} for {least:?}");
+        }
     }
 }

@@ -55,13 +55,10 @@ pub struct Best<C> {
     pub choice: C,
 }
 
-/// Why goals in levels never get to a search over fleets.
-pub(crate) const NO_LEVELS: &str = "goals in levels are refused with machines when a problem is read";
-
 /// Finds the best choice over all fleets within stock, or `None` where none carries the load.
 ///
 /// The objective counts money in place of cores: its resource term is the cost ÷ the price of everything there is. Load
-/// times are not weighed. Among equals `MostAccurate` takes the cheapest fleet, `Cheapest` the most accurate choice.
+/// times are not weighed. A tolerance in cores is that many at the lowest price of a core. Among equals `MostAccurate` takes the cheapest fleet, `Cheapest` the most accurate choice.
 #[must_use]
 pub fn best<W: Within>(kinds: &[FleetKind], objective: Objective, within: &W) -> Option<Best<W::Choice>> {
     let all: Vec<u32> = kinds.iter().map(|kind| kind.at_most).collect();
@@ -99,8 +96,38 @@ pub fn best<W: Within>(kinds: &[FleetKind], objective: Objective, within: &W) ->
             }
             best
         }
-        Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => unreachable!("{NO_LEVELS}"),
+        Objective::AccuracyThenCores { tolerance } => {
+            let (accuracy, _) = within.most_accurate(&all, f64::NEG_INFINITY)?;
+            let found = cheapest(kinds, within, accuracy - tolerance)?;
+            Some(Best { value: -part(found.cost), ..found })
+        }
+        Objective::CoresThenAccuracy { tolerance } => {
+            let fewest = cheapest(kinds, within, f64::NEG_INFINITY)?;
+            let found = most_accurate(kinds, within, fewest.cost + f64::from(tolerance) * core_price(kinds))?;
+            Some(Best { value: found.accuracy, ..found })
+        }
     }
+}
+
+/// Returns the lowest price of a core for an hour.
+fn core_price(kinds: &[FleetKind]) -> f64 {
+    kinds.iter().map(|kind| kind.price / f64::from(kind.space.cores)).fold(f64::INFINITY, f64::min)
+}
+
+/// Returns the most accurate choice that costs no more than this; of those the cheapest.
+fn most_accurate<W: Within>(kinds: &[FleetKind], within: &W, cost_at_most: f64) -> Option<Best<W::Choice>> {
+    let mut best: Option<Best<W::Choice>> = None;
+    for (cost, fleet) in fleets_of(kinds).into_iter().take_while(|(cost, _)| keeps_within(*cost, cost_at_most)) {
+        let known = best.as_ref().map_or(f64::NEG_INFINITY, |best| best.accuracy + ROUNDING);
+        if within.bound(&fleet) <= known {
+            continue;
+        }
+        let found = within.most_accurate(&fleet, known).filter(|(accuracy, _)| *accuracy > known);
+        if let Some((accuracy, choice)) = found {
+            best = Some(Best { value: accuracy, accuracy, cost, fleet, choice });
+        }
+    }
+    best
 }
 
 /// Returns the cheapest choice that is accurate enough; of those the most accurate.

@@ -70,6 +70,16 @@ pub enum Objective {
 }
 
 impl Objective {
+    /// Returns the first level of a lexicographic objective; `None` for other objectives.
+    #[must_use]
+    pub const fn first_level(self) -> Option<Self> {
+        match self {
+            Self::AccuracyThenCores { .. } => Some(Self::MostAccurate),
+            Self::CoresThenAccuracy { .. } => Some(Self::Cheapest { accuracy_at_least: 0.0 }),
+            _ => None,
+        }
+    }
+
     /// Returns what the objective's values are made of, as the unit of what they may differ by rounding: the weights, which are
     /// the user's choice; 1 where values are parts of one.
     pub(crate) const fn unit(self) -> f64 {
@@ -160,12 +170,7 @@ impl Instance {
     /// Returns the first level of a lexicographic objective as a program of its own; `None` for other objectives.
     #[must_use]
     pub fn first_level(&self) -> Option<Self> {
-        let objective = match self.objective {
-            Objective::AccuracyThenCores { .. } => Objective::MostAccurate,
-            Objective::CoresThenAccuracy { .. } => Objective::Cheapest { accuracy_at_least: 0.0 },
-            _ => return None,
-        };
-        Some(Self { objective, ..self.clone() })
+        Some(Self { objective: self.objective.first_level()?, ..self.clone() })
     }
 
     /// Returns the second level of a lexicographic objective, given an optimum of the first.

@@ -151,6 +151,7 @@ fn kind(code: Code, causes: &[String]) -> String {
         Code::FactsChanged => "The measured facts have changed since the plan was made".to_owned(),
         Code::LimitBroken => "A limit is exceeded".to_owned(),
         Code::Overloaded => "A queue grows without end".to_owned(),
+        Code::TransientResources => "Changes of gear need more at once than the inventory has".to_owned(),
         Code::NotMeasured => "The plan needs facts that were not measured".to_owned(),
         other => format!("The check reports `{other}`"),
     };

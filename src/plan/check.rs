@@ -83,6 +83,7 @@ fn checked(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: Tol
         load_is_covered(plan, problem, &mut findings);
         proof::check(plan, facts, problem, tolerance, &mut findings);
         objectives_agree(plan, problem, &mut findings);
+        findings.extend(plan.transitions(problem));
     }
     latencies_were_measured(plan, facts, &mut findings);
     findings

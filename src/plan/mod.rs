@@ -23,6 +23,7 @@ mod packing;
 mod periods;
 mod proof;
 mod provenance;
+mod transitions;
 mod validate;
 mod watch;
 
@@ -51,6 +52,7 @@ pub use law::{Passage, Turns};
 pub use optimality::Optimality;
 pub use periods::{Day, DayTotal, Period};
 pub use provenance::{DayCut, Input, InputRole, Provenance};
+pub use transitions::Overlap;
 pub use watch::Watch;
 
 /// The name and version of the plan format.
@@ -360,19 +362,6 @@ impl Plan {
     pub fn gear_at(&self, rate: f64) -> usize {
         let carries = |gear: &Gear| gear.up_to_rps.get() >= rate;
         self.gears.iter().position(carries).unwrap_or(self.gears.len().saturating_sub(1))
-    }
-
-    /// Returns the most cores that are up while one gear follows its neighbour, and the lower of the two; `None` where there is
-    /// one gear only. Replicas of both are up then, but for those that both use.
-    #[must_use]
-    pub fn most_cores_in_a_change(&self) -> Option<(usize, u32)> {
-        let owned = |pool: &&Pool| matches!(pool.on, Resource::Cores { .. } | Resource::Vm { .. });
-        let both = |(index, pair): (usize, &[Gear])| {
-            let up = |pool: &Pool| pair[0].replicas_of(pool).max(pair[1].replicas_of(pool)) * pool.on.cores();
-            (index, self.placement.iter().filter(owned).map(up).sum::<u32>())
-        };
-        let changes = self.gears.windows(2).enumerate().map(both);
-        changes.reduce(|most, next| if next.1 > most.1 { next } else { most })
     }
 
     /// Returns the highest rate that any gear carries.

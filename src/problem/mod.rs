@@ -202,6 +202,9 @@ pub struct Goal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub gears_at_most: Option<u32>,
+    /// Whether the replicas of any two gears between which the plan may change must fit into the inventory at once.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub strict_transitions: bool,
     /// How often an hour the plan should change gear on the trace at most: the dwell is as long as that takes; 60 where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes_per_hour_at_most: Option<Factor>,
@@ -236,6 +239,11 @@ impl Goal {
 
 /// Changes of gear an hour on the trace where the problem does not say.
 const CHANGES_PER_HOUR: f64 = 60.0;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
 
 fn one_point() -> Factor {
     Factor::saturating(0.01)

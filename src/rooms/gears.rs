@@ -133,16 +133,7 @@ fn worth_keeping(problem: &Problem, facts: &Facts, gears: Vec<Decoded>) -> Vec<D
         return gears;
     }
     let ends = ends_of(&gears);
-    let from = std::iter::once(0.0).chain(ends.iter().copied());
-    let all = ends.last().copied().unwrap_or(1.0);
-    let widths = from.zip(&ends).map(|(from, to)| (to - from) / all);
-    let weights: Vec<f64> = match recorded {
-        None => widths.collect(),
-        Some(load) => {
-            let seen = load.requests_in(&ends).into_iter();
-            seen.zip(widths).map(|(seen, width)| (1.0 - UNSEEN) * seen + UNSEEN * width).collect()
-        }
-    };
+    let weights = load_weights(facts, &ends);
     let crossings = recorded.map(|load| {
         let rule =
             switch::rule(&ends, slowest_ready_ms(problem, facts, &gears), Some(load), problem.goal.changes_per_hour());
@@ -164,6 +155,21 @@ fn worth_keeping(problem: &Problem, facts: &Facts, gears: Vec<Decoded>) -> Vec<D
     gears.into_iter().enumerate().filter(|(index, _)| kept.contains(index)).map(|(_, gear)| gear).collect()
 }
 
+/// Returns how much the loads of gears up to these ends count: by the requests that the trace has at them, or all alike where there
+/// is none.
+pub(super) fn load_weights(facts: &Facts, ends: &[f64]) -> Vec<f64> {
+    let from = std::iter::once(0.0).chain(ends.iter().copied());
+    let all = ends.last().copied().unwrap_or(1.0);
+    let widths = from.zip(ends).map(|(from, to)| (to - from) / all);
+    match facts.recorded.as_ref().map(|trace| &trace.document) {
+        None => widths.collect(),
+        Some(load) => {
+            let seen = load.requests_in(ends).into_iter();
+            seen.zip(widths).map(|(seen, width)| (1.0 - UNSEEN) * seen + UNSEEN * width).collect()
+        }
+    }
+}
+
 /// Returns what a gear is worth beside others, by the levels of the goal.
 fn worth(problem: &Problem, facts: &Facts, decoded: &Decoded) -> Levels {
     let latency = if problem.goal.wants_low_latency() { latency_alone(problem, facts, decoded) } else { 0.0 };
@@ -181,7 +187,7 @@ fn latency_alone(problem: &Problem, facts: &Facts, decoded: &Decoded) -> f64 {
 }
 
 /// Returns what a gear is worth by the levels of the goal; its objective knows what loading costs, too.
-fn worth_by_claims(problem: &Problem, gear: &Gear, latency: f64) -> Levels {
+pub(super) fn worth_by_claims(problem: &Problem, gear: &Gear, latency: f64) -> Levels {
     let accuracy = gear.claims.accuracy.map_or(0.0, |claim| claim.value.get());
     let cost = if problem.inventory.rents_whole() {
         gear.claims.cost_usd_per_hour.map_or(0.0, Usd::get)

@@ -39,8 +39,13 @@ pub(crate) fn part(problem: &Problem, cost: f64) -> f64 {
 
 /// Returns so many cores as a part of all that the goal may spend; on machines they cost what the cheapest ones do.
 pub(super) fn part_of_cores(problem: &Problem, cores: u32) -> f64 {
+    part(problem, cost_of_cores(problem, cores))
+}
+
+/// Returns what so many cores cost: themselves, or on machines what the cheapest ones do.
+pub(super) fn cost_of_cores(problem: &Problem, cores: u32) -> f64 {
     let price = if problem.inventory.rents_whole() { problem.inventory.cheapest_core_price() } else { 1.0 };
-    part(problem, f64::from(cores) * price)
+    f64::from(cores) * price
 }
 
 /// Returns what an accuracy is worth that takes a part of everything there is, without what loading costs.

@@ -12,7 +12,7 @@ use crate::plan::{Gear, Packed, Pool};
 use crate::problem::{HardwareFamily, Machine, Problem};
 
 /// Bytes of a megabyte.
-const MEGABYTE: f64 = 1e6;
+pub(super) const MEGABYTE: f64 = 1e6;
 
 /// Returns the kinds of machines as the search sees them.
 pub(super) fn kinds(problem: &Problem) -> Vec<FleetKind> {
@@ -26,7 +26,7 @@ pub(super) fn facts_of_kinds(problem: &Problem, facts: &Facts) -> Vec<Facts> {
     problem.inventory.machines.iter().map(|kind| facts.on(kind)).collect()
 }
 
-fn space(kind: &Machine) -> Space {
+pub(super) fn space(kind: &Machine) -> Space {
     // A machine never has more than it says; a replica never takes less.
     let memory = kind.memory_mb.map_or(u64::MAX, |memory| (memory.get() * MEGABYTE).floor() as u64);
     Space { cores: kind.cores, memory }

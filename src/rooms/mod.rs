@@ -29,6 +29,7 @@ mod relevance;
 mod safety_margin;
 mod schedule;
 mod solve;
+mod strict;
 mod switch;
 mod tried;
 pub(crate) mod variant_set;

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use super::change_cost::core_seconds;
 use super::gears::{plan_of, with_latencies};
 use super::hardware::widen;
-use super::{Choice, Opened, Room, goal};
+use super::{Choice, Opened, Room, goal, strict};
 use crate::base::error::Error;
 use crate::base::rounding::{ROUNDING, SUMS, keeps_within};
 use crate::base::units::{Accuracy, Millis, Rate};
@@ -332,7 +332,8 @@ struct Found<'a> {
     values: Vec<Vec<Option<Levels>>>,
     /// Core-seconds of the changes from one set of pools to another.
     changes: Vec<Vec<f64>>,
-    prices: Vec<Vec<Levels>>,
+    /// None where two sets of pools must not follow each other.
+    prices: Vec<Vec<Option<Levels>>>,
     value: Levels,
     /// The set of pools of each period.
     chosen: Vec<usize>,
@@ -366,8 +367,14 @@ impl<'a> Found<'a> {
         let sets = 0..options.first.len();
         let changes: Vec<Vec<f64>> =
             sets.clone().map(|from| sets.clone().map(|to| change(from, to)).collect()).collect();
-        let price = |seconds: &f64| goal::levels(&periods.goal, 0.0, periods.used_by(*seconds), 0.0) * -1.0;
-        let prices: Vec<Vec<Levels>> = changes.iter().map(|row| row.iter().map(price).collect()).collect();
+        let price = |from: usize, to: usize| {
+            let may_follow = !ask.problem.goal.strict_transitions
+                || strict::fit_at_once(&ask.problem, &ask.facts, pools(from), pools(to));
+            let used = periods.used_by(changes[from][to]);
+            may_follow.then(|| goal::levels(&periods.goal, 0.0, used, 0.0) * -1.0)
+        };
+        let prices: Vec<Vec<Option<Levels>>> =
+            sets.clone().map(|from| sets.clone().map(|to| price(from, to)).collect()).collect();
         let found = path::best(&values, &prices);
         Ok(found.map(|(value, chosen)| Self { options, best, values, changes, prices, value, chosen }))
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Conflict, Planned, Room, conflict, loading, safety_margin, tried, verify};
+use super::{Conflict, Planned, Room, conflict, loading, safety_margin, strict, tried, verify};
 use crate::base::error::Error;
 use crate::facts::{Ask, Facts, Parts};
 use crate::plan::Plan;
@@ -74,7 +74,7 @@ pub(super) fn once(room: &dyn Room, ask: &Ask<'_>, parts: &Parts) -> Result<Answ
     let planned =
         if loading::counts(&ask) && !opened.prices_loading() { loading::plan(room, &ask)? } else { opened.plan()? };
     Ok(match planned {
-        Planned::Plan(plan) => Answer::Plan(plan),
+        Planned::Plan(plan) => Answer::Plan(Box::new(strict::kept(&ask, *plan))),
         Planned::NotCarried => Answer::Infeasible(conflict::find(&ask.problem, opened.as_ref())?),
         Planned::Conflict(conflict) => Answer::Infeasible(conflict),
     })

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use planner::base::codec::{Loaded, from_value};
-use planner::base::finding::Findings;
+use planner::base::finding::{Code, Findings};
+use planner::base::units::Rate;
 use planner::facts::Facts;
 use planner::optimize::fill::{Ladder, at_load};
 use planner::optimize::{Instance, Objective, enumerate};
 use planner::plan::{Plan, Tolerance, check};
 use planner::planners::{frontier, solve};
-use planner::problem::{Criterion, GoalKind, Problem};
+use planner::problem::{Criterion, GoalKind, Problem, RoomSettings};
 use planner::rooms::{Answer, Context, FrontierPoint};
 use planner::workload::RecordedLoad;
 use rand::{RngExt, SeedableRng};
@@ -194,6 +195,50 @@ fn plans_of_both_rooms_are_points_of_the_frontier() {
     }
 }
 
+/// On machines money stands in place of cores: a tolerance of cores is that many at the lowest price of one.
+#[test]
+fn plans_on_machines_are_points_of_the_frontier() {
+    let facts = facts();
+    let inventory = json!({ "machines": [
+        { "name": "small", "cores": 1, "at_most": 3, "price_usd_per_hour": 0.05 },
+        { "name": "large", "cores": 2, "at_most": 2, "price_usd_per_hour": 0.09 }
+    ] });
+    let core = 0.045;
+    for room in ["variant-set", "pipeline"] {
+        for (order, tolerances) in
+            [("accuracy", (0.0, 0)), ("accuracy", (0.02, 0)), ("cores", (0.0, 0)), ("cores", (0.0, 2))]
+        {
+            let other = if order == "accuracy" { "cores" } else { "accuracy" };
+            let given = json!({ "accuracy": tolerances.0, "cores": tolerances.1 });
+            let mut problem = problem(room, &json!([order, other]), &given);
+            problem.inventory = serde_json::from_value(inventory.clone()).expect("machines");
+            let plan = planned(&problem, &facts);
+            let findings = check(&plan, &facts, Some(&problem), Tolerance::default());
+            assert!(!findings.has_errors(), "{room} {order} {tolerances:?}: {findings}");
+            for (index, gear) in plan.gears.iter().enumerate() {
+                let name = format!("{room} {order} {tolerances:?} gear {index}");
+                let points = frontier(&problem, &facts, &BTreeMap::new(), gear.up_to_rps.get()).expect("both have one");
+                let cost = |point: &FrontierPoint| point.cost_usd_per_hour.expect("machines are paid");
+                let most = points.iter().map(|point| point.accuracy).fold(0.0, f64::max);
+                let least = points.iter().map(cost).fold(f64::INFINITY, f64::min);
+                let wanted = if order == "accuracy" {
+                    let near = points.iter().filter(|point| point.accuracy >= most - tolerances.0 - SLACK);
+                    near.min_by(|a, b| cost(a).total_cmp(&cost(b)))
+                } else {
+                    let most = least + f64::from(tolerances.1) * core + SLACK;
+                    let near = points.iter().filter(|point| cost(point) <= most);
+                    near.max_by(|a, b| a.accuracy.total_cmp(&b.accuracy))
+                };
+                let wanted = wanted.expect("the first level has one");
+                let claimed = gear.claims.cost_usd_per_hour.expect("claimed").get();
+                assert!((claimed - cost(wanted)).abs() < SLACK, "{name}: {claimed} {wanted:?}");
+                let claimed = gear.claims.accuracy.expect("claimed").value.get();
+                assert!((claimed - wanted.accuracy).abs() < 1e-6, "{name}: {claimed} {wanted:?}");
+            }
+        }
+    }
+}
+
 /// What latency may cost.
 const TOLERANCE: f64 = 0.01;
 
@@ -201,10 +246,19 @@ const TOLERANCE: f64 = 0.01;
 #[test]
 fn the_last_level_makes_latency_shorter() {
     let facts = facts();
-    for room in ["variant-set", "pipeline"] {
-        let given = json!({ "accuracy": TOLERANCE, "cores": 1 });
-        let without = planned(&problem(room, &json!(["accuracy", "cores"]), &given), &facts);
-        let asked = problem(room, &json!(["accuracy", "cores", "latency"]), &given);
+    let machines = json!({ "machines": [{ "name": "m", "cores": 2, "at_most": 3, "price_usd_per_hour": 0.1 }] });
+    for (room, on_machines) in [("variant-set", false), ("pipeline", false), ("variant-set", true), ("pipeline", true)]
+    {
+        let given = json!({ "accuracy": TOLERANCE, "cores": if on_machines { 2 } else { 1 } });
+        let asked = |order: &Value| {
+            let mut problem = problem(room, order, &given);
+            if on_machines {
+                problem.inventory = serde_json::from_value(machines.clone()).expect("machines");
+            }
+            problem
+        };
+        let without = planned(&asked(&json!(["accuracy", "cores"])), &facts);
+        let asked = asked(&json!(["accuracy", "cores", "latency"]));
         let with = planned(&asked, &facts);
         let findings = check(&with, &facts, Some(&asked), Tolerance::default());
         assert!(!findings.has_errors(), "{room}: {findings}");
@@ -213,7 +267,10 @@ fn the_last_level_makes_latency_shorter() {
         for (index, (with, without)) in with.gears.iter().zip(&without.gears).enumerate() {
             let name = format!("{room} gear {index}");
             let cores = |gear: &planner::plan::Gear| gear.claims.cores.expect("claimed");
-            assert!(cores(with) <= cores(without) + 1, "{name}: {} {}", cores(with), cores(without));
+            let usd = |gear: &planner::plan::Gear| gear.claims.cost_usd_per_hour.expect("claimed").get();
+            let spared = if on_machines { 0.1 } else { 0.05 };
+            assert!(usd(with) <= usd(without) + spared + 1e-9, "{name}: {} {}", usd(with), usd(without));
+            assert!(on_machines || cores(with) <= cores(without) + 1, "{name}: {} {}", cores(with), cores(without));
             let accuracy = |gear: &planner::plan::Gear| gear.claims.accuracy.expect("claimed").value.get();
             assert!(accuracy(with) >= accuracy(without) - TOLERANCE - 1e-9, "{name}");
             let latency = |gear: &planner::plan::Gear| gear.claims.latency.expect("claimed").value_ms.get();
@@ -230,7 +287,7 @@ fn drawn(rng: &mut ChaCha8Rng, room: &str, on_machines: bool) -> Problem {
     while all.len() > 4 {
         all.swap_remove(rng.random_range(0..all.len()));
     }
-    let goal = match rng.random_range(0..if on_machines { 2 } else { 4 }) {
+    let goal = match rng.random_range(0..4) {
         0 => json!({ "kind": "most-accurate" }),
         1 => json!({ "kind": "cheapest", "accuracy_at_least": rng.random_range(0.6..0.75) }),
         2 => json!({ "kind": "lexicographic", "order": ["accuracy", "cores"],
@@ -322,4 +379,78 @@ fn a_trace_makes_no_day_worse_at_any_level_of_the_goal() {
         cheaper_below += u32::from(with.gears.windows(2).any(same));
     }
     assert!(feasible > 30 && cheaper_below > 8, "{feasible} feasible, {cheaper_below} with a tie in the first level");
+}
+
+/// Replicas of both gears are up during a change: strict transitions leave no change that needs more than the inventory has.
+#[test]
+fn strict_transitions_rule_out_changes_beyond_the_inventory() {
+    let facts = facts();
+    let mut rng = ChaCha8Rng::seed_from_u64(618);
+    let (mut feasible, mut beyond) = (0, 0);
+    for instance in 0..32 {
+        let (room, on_machines) =
+            [("variant-set", false), ("pipeline", false), ("variant-set", true), ("pipeline", true)][instance % 4];
+        let mut problem = drawn(&mut rng, room, on_machines);
+        // High loads on little hardware.
+        problem.workload.max_rps = Rate::saturating(problem.workload.max_rps.get() * rng.random_range(1.0..5.0));
+        problem.inventory.cores = problem.inventory.cores.min(rng.random_range(2..=4));
+        if rng.random_bool(0.5) {
+            let weighted = json!({ "kind": "weighted", "weights": { "accuracy": 1.0, "resource": 0.02 } });
+            problem.goal = serde_json::from_value(weighted).expect("a goal");
+        }
+        let mut strict = problem.clone();
+        strict.goal.strict_transitions = true;
+        let Answer::Plan(plan) = solve(&problem, &facts, Context::default()).expect("solvable") else { continue };
+        let kept = planned(&strict, &facts);
+        let name = format!("instance {instance}, {room}, {:?}", problem.goal);
+        let findings = check(&kept, &facts, Some(&strict), Tolerance::default());
+        assert!(!findings.has_errors(), "{name}: {findings}");
+        assert_eq!(kept.overlaps(&strict.inventory), [], "{name}");
+        assert_eq!(kept.max_rps(), plan.max_rps(), "{name}");
+        let warned = check(&plan, &facts, Some(&problem), Tolerance::default());
+        let is_warned = warned.0.iter().any(|finding| finding.code == Code::TransientResources);
+        assert_eq!(is_warned, !plan.overlaps(&problem.inventory).is_empty(), "{name}");
+        assert!(is_warned || on_machines || kept.gears == plan.gears, "{name}");
+        if is_warned {
+            let refuted = check(&plan, &facts, Some(&strict), Tolerance::default());
+            assert!(refuted.has_errors() && kept.gears.len() < plan.gears.len(), "{name}");
+        }
+        feasible += 1;
+        beyond += usize::from(is_warned);
+    }
+    assert!(feasible > 10 && beyond > 4, "{feasible} feasible, {beyond} with changes beyond the inventory");
+}
+
+/// The same in the room `cascade`, where one placement serves all loads.
+#[test]
+fn the_last_level_of_a_cascade_makes_latency_shorter() {
+    let facts = facts();
+    let mut gained = 0;
+    for (order, cores) in [(["accuracy", "cores"], 3), (["cores", "accuracy"], 3), (["accuracy", "cores"], 4)] {
+        let given = json!({ "accuracy": TOLERANCE, "cores": 1 });
+        let asked = |order: &Value| {
+            let mut problem = problem("cascade", order, &given);
+            problem.workload.max_rps = Rate::saturating(5000.0);
+            problem.inventory.cores = cores;
+            if let RoomSettings::Cascade(settings) = &mut problem.room {
+                settings.certify = false;
+                settings.variants = Some(["mlp_s", "cnn_s", "cnn_m", "cnn_l"].map(str::to_owned).to_vec());
+            }
+            problem
+        };
+        let without = planned(&asked(&json!(order)), &facts);
+        let levels = asked(&json!([order[0], order[1], "latency"]));
+        let with = planned(&levels, &facts);
+        let findings = check(&with, &facts, Some(&levels), Tolerance::default());
+        assert!(!findings.has_errors(), "{order:?}: {findings}");
+        let cost = |plan: &Plan| plan.gears[0].claims.cost_usd_per_hour.expect("claimed").get();
+        assert!(cost(&with) <= cost(&without) + 0.05 + 1e-9, "{order:?}: {} {}", cost(&with), cost(&without));
+        let slowest = |plan: &Plan| {
+            let latencies = plan.gears.iter().map(|gear| gear.claims.latency.expect("claimed").value_ms.get());
+            latencies.fold(0.0, f64::max)
+        };
+        assert!(slowest(&with) <= slowest(&without) * 1.01, "{order:?}: {} {}", slowest(&with), slowest(&without));
+        gained += usize::from(slowest(&with) < slowest(&without) * 0.98);
+    }
+    assert!(gained > 0, "latency is never shorter: the level does nothing");
 }

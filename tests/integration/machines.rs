@@ -82,6 +82,29 @@ pub fn try_everything(
     objective: Objective,
     load: f64,
 ) -> Option<(f64, f64, f64)> {
+    let again = |objective: Objective, cost_at_most: f64| within_a_price(items, kinds, objective, load, cost_at_most);
+    match objective {
+        Objective::AccuracyThenCores { tolerance } => {
+            let (_, accuracy, _) = again(Objective::MostAccurate, f64::INFINITY)?;
+            again(Objective::Cheapest { accuracy_at_least: accuracy - tolerance }, f64::INFINITY)
+        }
+        Objective::CoresThenAccuracy { tolerance } => {
+            let (_, _, cost) = again(Objective::Cheapest { accuracy_at_least: 0.0 }, f64::INFINITY)?;
+            let prices = kinds.iter().map(|kind| kind.price / f64::from(kind.space.cores));
+            again(Objective::MostAccurate, cost + f64::from(tolerance) * prices.fold(f64::INFINITY, f64::min))
+        }
+        other => again(other, f64::INFINITY),
+    }
+}
+
+/// The same of choices that cost no more than this, where the goal has one level.
+fn within_a_price(
+    items: &[FleetItem],
+    kinds: &[FleetKind],
+    objective: Objective,
+    load: f64,
+    cost_at_most: f64,
+) -> Option<(f64, f64, f64)> {
     let whole: f64 = kinds.iter().map(|kind| f64::from(kind.at_most) * kind.price).sum();
     let mut order: Vec<usize> = (0..items.len()).collect();
     order.sort_by(|&a, &b| items[b].accuracy.total_cmp(&items[a].accuracy));
@@ -109,6 +132,9 @@ pub fn try_everything(
             kinds.iter().enumerate().map(|(index, kind)| machines_for(items, &picks, index, kind)).collect();
         let Some(machines) = machines else { continue };
         let cost: f64 = machines.iter().zip(kinds).map(|(count, kind)| f64::from(*count) * kind.price).sum();
+        if cost > cost_at_most + 1e-9 {
+            continue;
+        }
         let used = if whole > 0.0 { cost / whole } else { 0.0 };
         let accuracy = mass / load;
         let value = match objective {
@@ -116,7 +142,9 @@ pub fn try_everything(
             Objective::Cheapest { accuracy_at_least } if accuracy < accuracy_at_least - 1e-12 => continue,
             Objective::Cheapest { .. } => -used,
             Objective::Weighted { accuracy: weight, resource, .. } => weight * accuracy - resource * used,
-            Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => unreachable!("not drawn"),
+            Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => {
+                unreachable!("taken apart above")
+            }
         };
         let second = |accuracy: f64, cost: f64| if objective == Objective::MostAccurate { -cost } else { accuracy };
         let wins = best.is_none_or(|(known, known_accuracy, known_cost)| {
@@ -145,7 +173,11 @@ fn the_best_fleet_is_that_of_trying_everything() {
     for round in 0..600 {
         let (items, kinds, load) = instance(&mut dice);
         let mix = Mix::new(items.clone(), kinds.clone());
-        for objective in objectives(&mut dice) {
+        let levels = [
+            Objective::AccuracyThenCores { tolerance: [0.0, 0.05][round % 2] },
+            Objective::CoresThenAccuracy { tolerance: [0, 2][round % 2] },
+        ];
+        for objective in objectives(&mut dice).into_iter().chain(levels) {
             let found = best(&kinds, objective, &mix.at(load));
             let truth = try_everything(&items, &kinds, objective, load);
             let numbers = found.as_ref().map(|best| (best.value, best.accuracy, best.cost));

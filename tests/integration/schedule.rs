@@ -135,3 +135,20 @@ fn a_day_that_nothing_carries_has_no_schedule() {
     let flood = RecordedLoad::of_rates(vec![100.0, 1e9], 1.0);
     assert_eq!(schedule(&most, &facts(None), &flood, 1.0).expect("solvable"), None);
 }
+
+#[test]
+fn strict_transitions_hold_between_periods() {
+    let weighted = json!({ "kind": "weighted", "weights": { "accuracy": 1.0, "resource": 0.05 } });
+    let facts = facts(None);
+    let mut free = problem(&weighted);
+    free.inventory.cores = 2;
+    let mut strict = free.clone();
+    strict.goal.strict_transitions = true;
+    let (free, plan) = (planned(&free, &facts), planned(&strict, &facts));
+    assert!(!free.overlaps(&strict.inventory).is_empty(), "nothing is ruled out");
+    assert_eq!(plan.overlaps(&strict.inventory), []);
+    let value = |plan: &Plan| plan.day.expect("worked out").total.value;
+    assert!(value(&plan) <= value(&free) + 1e-12);
+    let findings = check(&plan, &facts, Some(&strict), Tolerance::default());
+    assert!(!findings.has_errors(), "{findings}");
+}

@@ -120,18 +120,11 @@ fn function_is_sound(function: &Function, key: &str, findings: &mut Findings) {
 }
 
 fn rooms_know_machines(problem: &Problem, findings: &mut Findings) {
-    let refuse = |cause: String| {
-        let action = "give `inventory.cores` in place of machines";
-        Finding::error(Code::NoEffect, "inventory.machines", cause, action)
-    };
     let trusting = problem.inventory.machines.iter().any(|kind| !kind.profiles.is_empty());
     if problem.room.name() == RoomName::Cascade && trusting {
         let cause = "the room `cascade` takes every profile to hold on every kind";
         let action = "leave `profiles` of the kinds out, and name one profile of each variant";
         findings.push(Finding::error(Code::NoEffect, "inventory.machines", cause, action));
-    }
-    if problem.goal.kind == GoalKind::Lexicographic {
-        findings.push(refuse("a goal in levels counts cores, where machines are rented whole".to_owned()));
     }
 }
 

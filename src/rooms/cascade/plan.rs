@@ -9,7 +9,7 @@ use super::prove::{self, Proving, target};
 use super::search::{FoundPlacement, PlacementAim};
 use super::{baselines, decode};
 use crate::base::error::Error;
-use crate::base::rounding::{ROUNDING, SUMS};
+use crate::base::rounding::{ROUNDING, SUMS, keeps_within};
 use crate::base::units::{Accuracy, Millis};
 use crate::facts::Ask;
 use crate::plan::{Certificate, Plan, Pool};
@@ -145,6 +145,16 @@ pub(super) struct BestPlacement {
     pub(super) found: FoundPlacement,
     pub(super) objective: f64,
     bound: f64,
+}
+
+/// The placement of the shortest SLO that it keeps.
+struct Shortest {
+    model: CascadeModel,
+    found: FoundPlacement,
+    /// The SLO that it keeps, in milliseconds.
+    kept_ms: f64,
+    /// The longest that nothing kept, in milliseconds.
+    refused_ms: f64,
 }
 
 /// A placement as its gears take turns in time.
@@ -305,29 +315,64 @@ impl<'a> Planning<'a> {
         let best = points.into_iter().filter(allowed);
         // Increasing in both: the cheapest of those allowed is the first, the most accurate the last.
         let best = if first_is_accuracy { best.into_iter().next() } else { best.into_iter().next_back() };
-        Ok(best.map(of_level))
+        let Some(best) = best.map(of_level) else { return Ok(None) };
+        if !problem.goal.wants_low_latency() {
+            return Ok(Some(best));
+        }
+        let (accuracy, price) =
+            if first_is_accuracy { (accuracy, best.found.price) } else { (best.found.accuracy, price) };
+        let mut asked = problem.clone();
+        asked.goal.kind = GoalKind::Cheapest;
+        asked.goal.mean_accuracy_at_least = Some(Accuracy::saturating(accuracy - tolerances.accuracy.get()));
+        let price_at_most = price + f64::from(tolerances.cores) * core;
+        let is_enough = |found: &FoundPlacement| keeps_within(found.price, price_at_most);
+        let shortest = self.shortest(&asked, load, PlacementAim::from_goal(&asked), is_enough)?;
+        Ok(Some(shortest.map_or(best, |shortest| {
+            let Shortest { model, found, .. } = shortest;
+            let objective = if first_is_accuracy { -found.price } else { found.accuracy };
+            // What the levels before give away for latency is no gap.
+            BestPlacement { model, found, objective, bound: objective }
+        })))
     }
 
     /// Returns the most accurate placement within the shortest response time in which the asked accuracy can be had.
     fn fastest(&self, problem: &Problem, load: &LoadShares) -> Result<Option<BestPlacement>, Error> {
         let least = problem.goal.mean_accuracy_at_least.map_or(0.0, Accuracy::get);
+        let is_enough = |found: &FoundPlacement| found.accuracy >= least - SUMS;
+        let shortest = self.shortest(problem, load, PlacementAim::MostAccurate, is_enough)?;
+        Ok(shortest.map(|Shortest { model, found, kept_ms, refused_ms }| BestPlacement {
+            model,
+            found,
+            objective: -kept_ms,
+            bound: -refused_ms,
+        }))
+    }
+
+    /// Returns the placement of the shortest SLO for which the best of an aim is enough, by bisection.
+    fn shortest(
+        &self,
+        problem: &Problem,
+        load: &LoadShares,
+        aim: PlacementAim,
+        is_enough: impl Fn(&FoundPlacement) -> bool,
+    ) -> Result<Option<Shortest>, Error> {
         let within = |latency_ms: f64| -> Result<Option<(CascadeModel, FoundPlacement)>, Error> {
             let mut faster = problem.clone();
             faster.slo.latency_ms = Millis::saturating(latency_ms);
             let model = self.model(&faster)?;
-            let found = model.solve(&faster, load, PlacementAim::MostAccurate);
-            Ok(found.filter(|found| found.accuracy >= least - SUMS).map(|found| (model, found)))
+            let found = model.solve(&faster, load, aim);
+            Ok(found.filter(&is_enough).map(|found| (model, found)))
         };
-        let (mut refused, mut kept) = (0.0, problem.slo.latency_ms.get());
-        let Some(mut best) = within(kept)? else { return Ok(None) };
-        while kept - refused > FASTEST_WITHIN * kept {
-            let middle = 0.5 * (refused + kept);
+        let (mut refused_ms, mut kept_ms) = (0.0, problem.slo.latency_ms.get());
+        let Some(mut best) = within(kept_ms)? else { return Ok(None) };
+        while kept_ms - refused_ms > FASTEST_WITHIN * kept_ms {
+            let middle = 0.5 * (refused_ms + kept_ms);
             match within(middle)? {
-                Some(found) => (kept, best) = (middle, found),
-                None => refused = middle,
+                Some(found) => (kept_ms, best) = (middle, found),
+                None => refused_ms = middle,
             }
         }
-        Ok(Some(BestPlacement { model: best.0, found: best.1, objective: -kept, bound: -refused }))
+        Ok(Some(Shortest { model: best.0, found: best.1, kept_ms, refused_ms }))
     }
 
     /// Returns the best placement that aims at an accuracy over requests.

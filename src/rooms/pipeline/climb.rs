@@ -7,6 +7,7 @@
 use crate::base::error::Error;
 use crate::base::rounding::{ROUNDING, keeps_within};
 use crate::facts::Ask;
+use crate::optimize::Objective;
 use crate::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, Picked, SeriesParallel, Table, labels};
 use crate::plan::Lane;
 use crate::plan::law::flow::STEPS as GRID;
@@ -156,7 +157,11 @@ impl<'a> Model<'a> {
     /// Returns the best choice of every level of the goal at a load; most goals have one.
     fn levels(&self, load: f64) -> Option<Vec<Chosen>> {
         if let Some(machines) = &self.machines {
-            return machines.best_at(self, load).map(|chosen| vec![chosen]);
+            let objective = match self.level {
+                Some(ChoiceGoal::Cheapest { accuracy_at_least }) => Objective::Cheapest { accuracy_at_least },
+                _ => goal::objective(self.problem),
+            };
+            return machines.levels(self, objective, load);
         }
         let goal = &self.problem.goal;
         let first = self.best_of_level(load)?;
@@ -189,6 +194,9 @@ impl<'a> Model<'a> {
     ///
     /// It is sought without mixtures first: then only mixtures that may be worth as much are looked at.
     pub fn best_of_level(&self, load: f64) -> Option<Chosen> {
+        if self.machines.is_some() {
+            return self.levels(load)?.into_iter().next();
+        }
         let alone = self.program(load, None);
         let best = self.best_in(&alone);
         let known = best.as_ref().map(|picked| alone.chosen(picked));

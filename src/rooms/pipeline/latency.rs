@@ -5,6 +5,7 @@ use super::climb::{Model, Step};
 use crate::base::error::Error;
 use crate::base::units::Millis;
 use crate::problem::Criterion;
+use crate::rooms::goal;
 
 /// Steps of the bisection: the SLO is found to the grid of response times, 1/256 of what was asked for.
 const STEPS: usize = 8;
@@ -22,7 +23,7 @@ pub(super) fn least<'a>(model: &Model<'a>, step: Step) -> Result<(Model<'a>, Ste
         _ => (&first, &step.chosen),
     };
     let accuracy = best.accuracy - tolerances.accuracy.get();
-    let cores = (fewest.cost + f64::from(tolerances.cores)).min(f64::from(problem.core_budget()));
+    let cost = (fewest.cost + goal::cost_of_cores(problem, tolerances.cores)).min(problem.budget());
     let mut moved = problem.clone();
     let (mut low, mut high) = (0.0, problem.slo.latency_ms.get());
     let (mut found, mut chosen) = (model.clone(), step.chosen.clone());
@@ -31,10 +32,10 @@ pub(super) fn least<'a>(model: &Model<'a>, step: Step) -> Result<(Model<'a>, Ste
         moved.slo.latency_ms = Millis::saturating(middle);
         let ask = model.ask.moved(moved.clone());
         let tight = Model::new(&ask)?;
-        match tight.cheapest(step.up_to, accuracy, cores) {
+        match tight.cheapest(step.up_to, accuracy, cost) {
             Some(kept) => {
                 (high, chosen) = (middle, kept);
-                found.ways = tight.ways;
+                (found.ways, found.machines) = (tight.ways, tight.machines);
             }
             None => low = middle,
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::rounding::keeps_within;
 use crate::facts::Facts;
+use crate::optimize::Objective;
 use crate::optimize::choice::placed::{Placed, Site};
 use crate::optimize::choice::{Alternative, Choice, ChoiceGoal, labels};
 use crate::optimize::fleet::shape::Shapes;
@@ -11,7 +12,6 @@ use crate::optimize::fleet::{self, Best, FleetKind, Within, cost_of};
 use crate::optimize::pack::Size;
 use crate::problem::Problem;
 use crate::rooms::configurations::Configuration;
-use crate::rooms::goal::objective;
 use crate::rooms::hardware::{self, Packing, facts_of_kinds, kinds, size};
 
 use super::blend::Portion;
@@ -68,10 +68,11 @@ impl OnMachines {
         hardware::pack(problem, &self.facts, lanes).expect("only what packs is chosen")
     }
 
-    /// Returns the best choice at a load, with the price of its machines.
-    pub fn best_at(&self, model: &Model<'_>, load: f64) -> Option<Chosen> {
+    /// Returns the best choice of every level of an objective at a load, with the price of its machines; most have one.
+    pub fn levels(&self, model: &Model<'_>, objective: Objective, load: f64) -> Option<Vec<Chosen>> {
         let at_load = AtLoad::new(self, model, load)?;
-        fleet::best(&self.kinds, objective(model.problem), &at_load).map(chosen)
+        let levels = objective.first_level().into_iter().chain([objective]);
+        levels.map(|level| fleet::best(&self.kinds, level, &at_load).map(chosen)).collect()
     }
 
     /// Returns the choices at a load that no fleet as cheap beats in accuracy, the cheapest first.

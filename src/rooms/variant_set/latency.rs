@@ -12,7 +12,7 @@ use crate::optimize::{Instance, Solution};
 use crate::problem::{Criterion, GoalKind};
 
 /// Steps of the bisection: the SLO is found to 1/16,384 of what was asked for.
-const STEPS: usize = 14;
+pub(super) const STEPS: usize = 14;
 
 /// Returns the model of the shortest SLO and the best solution within it; `solution` is that of the levels before.
 ///

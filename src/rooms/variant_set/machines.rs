@@ -11,14 +11,16 @@
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
+use super::latency;
 use crate::base::error::Error;
 use crate::base::rounding::{ROUNDING, SUMS, keeps_within};
+use crate::base::units::{Accuracy, Millis};
 use crate::facts::{Ask, Facts, not_measured};
 use crate::optimize::Objective;
 use crate::optimize::fleet::mix::{FleetItem, Mix, Squad, worth_keeping};
-use crate::optimize::fleet::{self, Best, NO_LEVELS, Within};
+use crate::optimize::fleet::{self, Best, Within};
 use crate::plan::{Certificate, Gear};
-use crate::problem::{Machine, Problem};
+use crate::problem::{GoalKind, Machine, Problem};
 use crate::rooms::configurations::Configuration;
 use crate::rooms::gears::{Decoded, assemble, pools_up};
 use crate::rooms::hardware::{facts_of_kinds, kinds, pack, size};
@@ -145,16 +147,51 @@ impl<'a> OnMachines<'a> {
     }
 
     /// Returns the gears up to a load, or `None` where it cannot be carried.
-    fn gears(&self, most: f64) -> Option<Vec<Decoded>> {
+    fn gears(&self, most: f64) -> Result<Option<Vec<Decoded>>, Error> {
         let mut gears = Vec::new();
-        let (mut load, mut found) = (most, self.best_of(most)?);
+        let Some(best) = self.best_of(most) else { return Ok(None) };
+        let (mut load, mut found) = (most, best);
         loop {
-            gears.push(self.gear(load, &found));
+            gears.push(if self.problem.goal.wants_low_latency() {
+                self.least_latency(load, &found)?
+            } else {
+                self.gear(load, &found)
+            });
             let Some((border, next)) = self.next_below(load, &found, most * LOWEST) else { break };
             (load, found) = (border, next);
         }
         gears.reverse();
-        Some(gears)
+        Ok(Some(gears))
+    }
+
+    /// Returns the gear of the shortest SLO that is kept with the accuracy and the price that the levels before latency leave.
+    fn least_latency(&self, load: f64, found: &Found) -> Result<Decoded, Error> {
+        let first = self.objective.first_level();
+        let first = first.and_then(|first| fleet::best(self.mix.kinds(), first, &self.mix.at(load)));
+        let first = first.as_ref().unwrap_or(found);
+        let of_cores = matches!(self.objective, Objective::CoresThenAccuracy { .. });
+        let (best, cheapest) = if of_cores { (found, first) } else { (first, found) };
+        let tolerances = self.problem.goal.tolerances.unwrap_or_default();
+        let cost_at_most = cheapest.cost + f64::from(tolerances.cores) * self.problem.inventory.cheapest_core_price();
+        let mut moved = self.problem.clone();
+        moved.goal.kind = GoalKind::Cheapest;
+        moved.goal.accuracy_at_least = Some(Accuracy::saturating(best.accuracy - tolerances.accuracy.get()));
+        let (mut low, mut high) = (0.0, self.problem.slo.latency_ms.get());
+        let mut gear = self.gear(load, found);
+        for _ in 0..latency::STEPS {
+            let middle = 0.5 * (low + high);
+            moved.slo.latency_ms = Millis::saturating(middle);
+            let ask = self.ask.moved(moved.clone());
+            let tight = OnMachines::new(&ask)?;
+            match tight.best_of(load).filter(|kept| keeps_within(kept.cost, cost_at_most)) {
+                Some(kept) => {
+                    let value = if of_cores { kept.accuracy } else { kept.value };
+                    (high, gear) = (middle, tight.gear(load, &Found { value, ..kept }));
+                }
+                None => low = middle,
+            }
+        }
+        Ok(gear)
     }
 
     /// Returns the highest load below one at which another gear is worth it, with the best choice there; `None` where
@@ -209,10 +246,9 @@ impl<'a> OnMachines<'a> {
             Objective::Cheapest { accuracy_at_least } if accuracy < accuracy_at_least - SUMS => {
                 return None;
             }
-            Objective::Cheapest { .. } => of.value,
-            Objective::MostAccurate => accuracy,
+            Objective::Cheapest { .. } | Objective::AccuracyThenCores { .. } => of.value,
+            Objective::MostAccurate | Objective::CoresThenAccuracy { .. } => accuracy,
             Objective::Weighted { accuracy: weight, .. } => of.value + weight * (accuracy - of.accuracy),
-            Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => unreachable!("{NO_LEVELS}"),
         };
         Some(Found { value, accuracy, ..of.clone() })
     }
@@ -232,7 +268,10 @@ impl<'a> OnMachines<'a> {
                 let least = (accuracy * loss).min(0.5 * resource * self.smallest_part());
                 other.value > found.value + least + ROUNDING * self.objective.unit()
             }
-            Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => unreachable!("{NO_LEVELS}"),
+            // What is dearer is only better where the other is no longer accurate enough.
+            Objective::AccuracyThenCores { .. } | Objective::CoresThenAccuracy { .. } => {
+                cheaper || other.accuracy > found.accuracy + loss
+            }
         }
     }
 
@@ -276,7 +315,7 @@ impl<'a> OnMachines<'a> {
 
 impl Opened for OnMachines<'_> {
     fn plan(&self) -> Result<Planned, Error> {
-        let gears = self.gears(self.problem.workload.max_rps.get());
+        let gears = self.gears(self.problem.workload.max_rps.get())?;
         Ok(gears.map_or(Planned::NotCarried, |gears| Planned::Plan(Box::new(assemble(self.ask, gears)))))
     }
 
