@@ -132,21 +132,23 @@ fn offered(plan: &Plan, gear: &Gear, facts: &Facts) -> Vec<(f64, f64)> {
 /// Solves so many drawn problems; returns how many have a plan, and in how many gears a stage that few requests visit is the
 /// limit.
 fn all_hold(room: &str, on_machines: bool, problems: u64) -> (usize, usize) {
-    let facts = if room == "cascade" { with_answers() } else { facts() };
+    let (known, single) = (if room == "cascade" { with_answers() } else { facts() }, facts_of(2, &[1]));
     let (mut plans, mut limits) = (0, 0);
     for seed in 0..problems {
+        // Batches of several calls make the search of a pipeline slow.
+        let facts = if room == "pipeline" && seed % 10 > 0 { &single } else { &known };
         let problem = drawn(&mut ChaCha8Rng::seed_from_u64(seed), room, on_machines);
         let name = format!("{room}, on machines {on_machines}, seed {seed}");
-        let Answer::Plan(mut plan) = solve(&problem, &facts, Context::default()).expect("an answer") else { continue };
+        let Answer::Plan(mut plan) = solve(&problem, facts, Context::default()).expect("an answer") else { continue };
         plans += 1;
         plan.provenance.problem = Some(problem.clone());
-        let errors = errors(&plan, &problem, &facts);
+        let errors = errors(&plan, &problem, facts);
         assert!(errors.is_empty(), "{name}: {errors:?}");
         if room == "cascade" {
             continue;
         }
         for gear in &plan.gears {
-            for (calls, offered) in offered(&plan, gear, &facts) {
+            for (calls, offered) in offered(&plan, gear, facts) {
                 assert!(offered < 1.0, "{name}: up to {} requests/s, offered {offered}", gear.up_to_rps);
                 let few = calls <= 1.0 - problem.slo.quantile.get();
                 limits += usize::from(few && offered > 0.9);
@@ -179,14 +181,14 @@ fn plans_of_variant_sets_on_machines_hold() {
 
 #[test]
 fn plans_of_pipelines_hold() {
-    let (plans, limits) = all_hold("pipeline", false, 120);
-    assert!(plans > 50 && limits > 10, "{plans} plans, few requests are the limit in {limits} gears");
+    let (plans, limits) = all_hold("pipeline", false, 250);
+    assert!(plans > 80 && limits > 15, "{plans} plans, few requests are the limit in {limits} gears");
 }
 
 #[test]
 fn plans_of_pipelines_on_machines_hold() {
-    let (plans, limits) = all_hold("pipeline", true, 40);
-    assert!(plans > 15 && limits > 3, "{plans} plans, few requests are the limit in {limits} gears");
+    let (plans, limits) = all_hold("pipeline", true, 100);
+    assert!(plans > 30 && limits > 3, "{plans} plans, few requests are the limit in {limits} gears");
 }
 
 #[test]
@@ -240,7 +242,7 @@ fn a_rare_stage_that_cannot_keep_up_is_found_by_check_and_by_simulation() {
 
 #[test]
 fn a_plan_that_trials_cut_is_optimal_only_if_no_better_one_keeps_its_slo() {
-    let facts = facts();
+    let facts = facts_of(2, &[1]);
     let effort = Effort { requests: 2000, trials: 4, seed: 5 };
     let (mut cut, mut narrow) = (0, 0);
     for seed in 0..16 {
