@@ -8,6 +8,7 @@ use crate::base::error::Error;
 use crate::base::finding::{Code, Finding, Findings};
 use crate::base::near;
 use crate::problem::Problem;
+use crate::profile::Variant;
 
 /// Part of each variant's capacity that may be used, or of one configuration's ([`configuration_key`]); all of it where neither is
 /// named.
@@ -179,10 +180,7 @@ impl<'a> Ask<'a> {
         };
         let mut findings = Findings::default();
         for (index, name) in wanted.iter().enumerate().filter(|(_, name)| !known.iter().any(|known| known == **name)) {
-            let all = format!("the profiles hold {}", known.join(", "));
-            let action = near::hint(name, known.iter().map(String::as_str), all);
-            let cause = format!("no profile holds `{name}`");
-            findings.push(Finding::error(Code::UnknownName, format!("variants[{index}]"), cause, action));
+            findings.push(self.not_usable(name, &known, format!("variants[{index}]")));
         }
         findings.or(())?;
         let used: Vec<String> = known.into_iter().filter(|name| wanted.contains(&name.as_str())).collect();
@@ -191,6 +189,24 @@ impl<'a> Ask<'a> {
         }
         Ok(used)
     }
+
+    /// Says why a name is none of the variants that may be used: a stage of a network by itself, or nothing that is known.
+    fn not_usable(&self, name: &str, known: &[String], key: String) -> Finding {
+        let Some(part) = self.facts.variant(name).and_then(|variant| variant.part_of.as_ref()) else {
+            let all = format!("the profiles hold {}", known.join(", "));
+            let action = near::hint(name, known.iter().map(String::as_str), all);
+            return Finding::error(Code::UnknownName, key, format!("no profile holds `{name}`"), action);
+        };
+        let is_of_network = |variant: &&Variant| {
+            variant.is_whole() && variant.part_of.as_ref().is_some_and(|other| other.network == part.network)
+        };
+        let whole: Vec<String> =
+            self.facts.variants().filter(is_of_network).map(|variant| format!("`{}`", variant.name)).collect();
+        let cause =
+            format!("`{name}` is a stage of the network `{}` that runs alone: it answers no request", part.network);
+        let action = format!("use what runs from the input to an exit: {}", whole.join(", "));
+        Finding::error(Code::Inconsistent, key, cause, action)
+    }
 }
 
 /// Says that a fact is missing.
@@ -198,4 +214,39 @@ impl<'a> Ask<'a> {
 pub fn not_measured(variant: &str, what: &str) -> Error {
     let cause = format!("no profile has {what} of `{variant}`");
     Finding::error(Code::NotMeasured, "profiles", cause, "measure it with `planner profile`, or leave it out").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Ask, Facts};
+    use crate::base::codec::{from_value, load};
+    use crate::problem::Problem;
+    use crate::profile::{PartOf, Profile, Runs};
+
+    #[test]
+    fn a_stage_that_runs_alone_is_told_from_a_name_that_is_unknown() {
+        let mut profile =
+            load::<Profile>(&Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/digits.json")).expect("shipped");
+        for (name, exit, runs) in [("cnn_s", 0, Runs::Through), ("cnn_m", 1, Runs::Alone), ("cnn_l", 1, Runs::Through)]
+        {
+            let variant =
+                profile.document.variants.iter_mut().find(|variant| variant.name == name).expect("a digits variant");
+            variant.part_of = Some(PartOf { network: "net".into(), exit, runs, receives_bytes: 1, passes_bytes: None });
+        }
+        let facts = Facts::of(vec![(profile, None)]).expect("one profile");
+        let value = serde_json::json!({
+            "format": "planner.problem/1", "name": "test", "room": "cascade", "profiles": ["x"],
+            "variants": ["cnn_s", "cnn_m", "cnn_x"], "workload": { "max_rps": 10.0 },
+            "slo": { "quantile": 0.95, "latency_ms": 10.0 },
+            "inventory": { "cores": 1, "price_usd_per_core_hour": 1.0 }, "goal": { "kind": "most-accurate" }
+        });
+        let problem: Problem = from_value(value).expect("a good problem").0;
+        let told = Ask::new(&problem, &facts).variants().expect_err("two cannot be used").to_string();
+        for part in ["`cnn_m` is a stage of the network `net`", "an exit: `cnn_s`, `cnn_l`", "no profile holds `cnn_x`"]
+        {
+            assert!(told.contains(part), "{told}");
+        }
+    }
 }
