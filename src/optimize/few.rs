@@ -52,13 +52,13 @@ pub fn keep(values: &[Levels], widths: &[f64], most: usize, border: impl Fn(usiz
 }
 
 /// Partial choices that are looked at before the best found so far is taken.
-const MOST_LOOKS: usize = 1_000_000;
+const MOST_LOOKS: usize = 100_000;
 
 /// Chooses steps of a staircase, the last one among them, of which any two fit (`fits(lower, higher)`), so that the least is lost.
 /// Returns the steps kept, in order.
 ///
-/// Exact, by a search from the highest step down with what is lost where all fit as its bound, unless a million partial choices
-/// do not suffice: then the best found.
+/// Exact, by a search from the highest step down with what is lost where all fit as its bound, unless a hundred thousand partial
+/// choices do not suffice: then the best found.
 ///
 /// # Panics
 /// As [`keep`].

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 
 use super::change_cost::core_seconds;
 use super::gears::{plan_of, with_latencies};
-use super::hardware::widen;
+use super::hardware::{facts_of_kinds, widen};
 use super::{Choice, Opened, Room, goal, strict};
 use crate::base::error::Error;
 use crate::base::rounding::{ROUNDING, SUMS, keeps_within};
@@ -367,9 +367,10 @@ impl<'a> Found<'a> {
         let sets = 0..options.first.len();
         let changes: Vec<Vec<f64>> =
             sets.clone().map(|from| sets.clone().map(|to| change(from, to)).collect()).collect();
+        let of_kinds = facts_of_kinds(&ask.problem, &ask.facts);
         let price = |from: usize, to: usize| {
             let may_follow = !ask.problem.goal.strict_transitions
-                || strict::fit_at_once(&ask.problem, &ask.facts, pools(from), pools(to));
+                || strict::fit_at_once(&ask.problem, &of_kinds, pools(from), pools(to));
             let used = periods.used_by(changes[from][to]);
             may_follow.then(|| goal::levels(&periods.goal, 0.0, used, 0.0) * -1.0)
         };

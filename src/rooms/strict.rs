@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::change_cost::PoolsUp;
 use super::gears::{load_weights, switch_rule, worth_by_claims};
-use super::hardware::{MEGABYTE, space};
+use super::hardware::{MEGABYTE, facts_of_kinds, space};
 use crate::facts::{Ask, Facts};
 use crate::optimize::few;
 use crate::optimize::levels::Levels;
@@ -24,8 +24,11 @@ pub(super) fn kept(ask: &Ask<'_>, plan: Plan) -> Plan {
     let up: Vec<PoolsUp> = (0..plan.gears.len()).map(|gear| pools_of(&plan, gear)).collect();
     let ends: Vec<f64> = plan.gears.iter().map(|gear| gear.up_to_rps.get()).collect();
     let values: Vec<Levels> = plan.gears.iter().map(|gear| worth_by_claims(problem, gear, 0.0)).collect();
-    let fits = |low: usize, high: usize| fit_at_once(problem, facts, &up[low], &up[high]);
-    let kept = few::keep_compatible(&values, &load_weights(facts, &ends), fits);
+    let of_kinds = facts_of_kinds(problem, facts);
+    // Packing takes time, so that every pair is looked at once.
+    let fits: Vec<Vec<bool>> =
+        up.iter().map(|low| up.iter().map(|high| fit_at_once(problem, &of_kinds, low, high)).collect()).collect();
+    let kept = few::keep_compatible(&values, &load_weights(facts, &ends), |low, high| fits[low][high]);
     if kept.len() == plan.gears.len() {
         return plan;
     }
@@ -56,8 +59,8 @@ fn pools_of(plan: &Plan, gear: usize) -> PoolsUp {
 }
 
 /// Tells whether the replicas of two gears fit into the inventory at once; those of a pool that both use count once. A replica
-/// takes the memory of its largest measured batch.
-pub(super) fn fit_at_once(problem: &Problem, facts: &Facts, one: &PoolsUp, other: &PoolsUp) -> bool {
+/// takes the memory of its largest measured batch. `facts_of` are the facts that hold on each kind of machine.
+pub(super) fn fit_at_once(problem: &Problem, facts_of: &[Facts], one: &PoolsUp, other: &PoolsUp) -> bool {
     let mut both: BTreeMap<&String, (&Pool, u32)> = BTreeMap::new();
     for (name, (pool, up)) in one.iter().chain(other) {
         let known = both.entry(name).or_insert((pool, 0));
@@ -67,9 +70,9 @@ pub(super) fn fit_at_once(problem: &Problem, facts: &Facts, one: &PoolsUp, other
         let cores: u32 = both.values().map(|(pool, up)| pool.on.cores() * up).sum();
         return cores <= problem.inventory.cores;
     }
-    problem.inventory.machines.iter().all(|kind| {
+    problem.inventory.machines.iter().zip(facts_of).all(|(kind, facts)| {
         let here = both.values().filter(|(pool, _)| pool.machine.as_ref() == Some(&kind.name));
-        let sizes: Vec<Size> = here.map(|(pool, up)| size(&facts.on(kind), kind, pool, *up)).collect();
+        let sizes: Vec<Size> = here.map(|(pool, up)| size(facts, kind, pool, *up)).collect();
         pack::fewest(&sizes, space(kind), kind.at_most).is_some()
     })
 }
