@@ -12,6 +12,7 @@
 
 pub mod mix;
 pub mod shape;
+pub(crate) mod weights;
 
 use super::Objective;
 use super::pack::Space;
@@ -33,8 +34,9 @@ pub trait Within {
     /// A choice.
     type Choice;
 
-    /// Returns an accuracy that no choice within the fleet exceeds; −∞ where none carries the load.
-    fn bound(&self, fleet: &[u32]) -> f64;
+    /// Returns an accuracy that no choice within the fleet exceeds; −∞ where none carries the load. It need not be tight where
+    /// it is below `floor`.
+    fn bound(&self, fleet: &[u32], floor: f64) -> f64;
 
     /// Returns the most accurate choice within the fleet, if its accuracy is at least `floor`.
     fn most_accurate(&self, fleet: &[u32], floor: f64) -> Option<(f64, Self::Choice)>;
@@ -75,7 +77,7 @@ pub fn best<W: Within>(kinds: &[FleetKind], objective: Objective, within: &W) ->
             Some(Best { value: found.accuracy, ..found })
         }
         Objective::Weighted { accuracy: weight, resource, .. } => {
-            let most = within.bound(&all);
+            let most = within.bound(&all, f64::NEG_INFINITY);
             let noise = NOISE * objective.unit();
             let mut best: Option<Best<W::Choice>> = None;
             for (cost, fleet) in fleets_of(kinds) {
@@ -84,10 +86,10 @@ pub fn best<W: Within>(kinds: &[FleetKind], objective: Objective, within: &W) ->
                 if value(most) <= known {
                     break;
                 }
-                if value(within.bound(&fleet)) <= known {
+                let floor = if weight > 0.0 { (known + resource * part(cost)) / weight } else { f64::NEG_INFINITY };
+                if value(within.bound(&fleet, floor)) <= known {
                     continue;
                 }
-                let floor = if weight > 0.0 { (known + resource * part(cost)) / weight } else { f64::NEG_INFINITY };
                 let found =
                     within.most_accurate(&fleet, floor).filter(|(accuracy, _)| value(*accuracy) > known + noise);
                 if let Some((accuracy, choice)) = found {
@@ -119,7 +121,7 @@ fn most_accurate<W: Within>(kinds: &[FleetKind], within: &W, cost_at_most: f64) 
     let mut best: Option<Best<W::Choice>> = None;
     for (cost, fleet) in fleets_of(kinds).into_iter().take_while(|(cost, _)| keeps_within(*cost, cost_at_most)) {
         let known = best.as_ref().map_or(f64::NEG_INFINITY, |best| best.accuracy + ROUNDING);
-        if within.bound(&fleet) <= known {
+        if within.bound(&fleet, known) <= known {
             continue;
         }
         let found = within.most_accurate(&fleet, known).filter(|(accuracy, _)| *accuracy > known);
@@ -138,7 +140,7 @@ fn cheapest<W: Within>(kinds: &[FleetKind], within: &W, accuracy_at_least: f64) 
         if best.as_ref().is_some_and(|best| !keeps_within(cost, best.cost)) {
             break;
         }
-        if within.bound(&fleet) < floor {
+        if within.bound(&fleet, floor) < floor {
             continue;
         }
         let found = within.most_accurate(&fleet, floor);
@@ -157,14 +159,14 @@ fn cheapest<W: Within>(kinds: &[FleetKind], within: &W, accuracy_at_least: f64) 
 #[must_use]
 pub fn frontier<W: Within>(kinds: &[FleetKind], within: &W) -> Vec<Best<W::Choice>> {
     let all: Vec<u32> = kinds.iter().map(|kind| kind.at_most).collect();
-    let most = within.bound(&all);
+    let most = within.bound(&all, f64::NEG_INFINITY);
     let mut points: Vec<Best<W::Choice>> = Vec::new();
     for (cost, fleet) in fleets_of(kinds) {
         let known = points.last().map_or(f64::NEG_INFINITY, |point| point.accuracy);
         if most <= known + ROUNDING {
             break;
         }
-        if within.bound(&fleet) <= known + ROUNDING {
+        if within.bound(&fleet, known) <= known + ROUNDING {
             continue;
         }
         let found = within.most_accurate(&fleet, known).filter(|(accuracy, _)| *accuracy > known + ROUNDING);

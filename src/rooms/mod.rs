@@ -13,6 +13,8 @@ mod change_cost;
 mod choice;
 pub(crate) mod configurations;
 mod conflict;
+#[cfg(test)]
+mod enumerated;
 pub mod exits;
 mod explain;
 mod frontier;

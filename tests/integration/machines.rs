@@ -7,7 +7,7 @@ use planner::base::codec::from_value;
 use planner::facts::Facts;
 use planner::optimize::Objective;
 use planner::optimize::fleet::mix::{FleetItem, Mix, Squad};
-use planner::optimize::fleet::{FleetKind, best};
+use planner::optimize::fleet::{FleetKind, Within, best};
 use planner::optimize::pack::{Size, Space};
 use planner::plan::{Plan, Tolerance, check};
 use planner::planners::solve;
@@ -217,6 +217,34 @@ fn the_best_fleet_is_that_of_trying_everything() {
     }
     // The instances are not all trivial: many are feasible, and in many the sums alone would promise too much.
     assert!(solved > 600 && fragmented > 50, "{solved} solved, {fragmented} fragmented");
+}
+
+/// Of every fleet within stock: what can be enumerated within it is no more accurate than the bound.
+#[test]
+fn no_fleet_carries_more_than_its_bound() {
+    let mut dice = ChaCha8Rng::seed_from_u64(43);
+    let (mut tight, mut refused) = (0, 0);
+    for round in 0..250 {
+        let (items, kinds, load) = instance(&mut dice);
+        let mix = Mix::new(items.clone(), kinds.clone());
+        let count: u32 = kinds.iter().map(|kind| kind.at_most + 1).product();
+        for mut code in 0..count {
+            let mut stock = kinds.clone();
+            for kind in &mut stock {
+                let machines = code % (kind.at_most + 1);
+                code /= kind.at_most + 1;
+                kind.at_most = machines;
+            }
+            let fleet: Vec<u32> = stock.iter().map(|kind| kind.at_most).collect();
+            let bound = mix.at(load).bound(&fleet, f64::NEG_INFINITY);
+            refused += u32::from(bound == f64::NEG_INFINITY);
+            if let Some((accuracy, ..)) = try_everything(&items, &stock, Objective::MostAccurate, load) {
+                assert!(bound >= accuracy - 1e-12, "round {round}, {fleet:?}: {accuracy} is above {bound}");
+                tight += u32::from(bound <= accuracy + 1e-9);
+            }
+        }
+    }
+    assert!(tight > 50 && refused > 50, "{tight} bounds are tight, {refused} refuse a fleet");
 }
 
 #[test]

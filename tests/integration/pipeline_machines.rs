@@ -9,7 +9,6 @@ use planner::facts::Facts;
 use planner::optimize::choice::placed::{Placed, Site};
 use planner::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, SeriesParallel, enumerate, labels};
 use planner::optimize::fleet::FleetKind;
-use planner::optimize::fleet::shape::Shapes;
 use planner::optimize::pack::{Size, Space};
 use planner::plan::law::estimate::Queue;
 use planner::plan::{Gear, Plan, Tolerance, check};
@@ -39,9 +38,8 @@ fn instance(dice: &mut ChaCha8Rng) -> Choice<Placed> {
         (kind, Size { cores: dice.random_range(1..=3), memory: dice.random_range(0..=4), count: 0 })
     };
     let classes: Vec<(usize, Size)> = (0..4).map(|_| size(dice)).collect();
-    let shapes = Shapes::new(&classes, &kinds);
-    let fleet = kinds.iter().map(|_| dice.random_range(0..=3)).collect();
-    let site = Arc::new(Site { classes, kinds, fleet, shapes });
+    let fleet: Vec<u32> = kinds.iter().map(|_| dice.random_range(0..=3)).collect();
+    let site = Arc::new(Site::new(classes, kinds).with_fleet(&fleet));
     let alternative = |dice: &mut ChaCha8Rng| {
         let service = Distribution::constant(dice.random_range(1.0..40.0));
         let servers = dice.random_range(1..=3);

@@ -5,6 +5,8 @@
 //! the earliest rest, and where its bound (`bound.rs`) is not above the best choice that is known. A first pass that keeps only the
 //! most promising labels finds a choice; the second keeps all that might beat it, and so proves the optimum.
 
+use std::cell::OnceCell;
+
 use super::bound::{Bound, Traits};
 use super::{Alternative, Choice, ChoiceGoal, ChoiceMetric, Delay, Picked, SeriesParallel, Table};
 use crate::base::rounding::ROUNDING;
@@ -43,6 +45,9 @@ struct Part<D> {
 #[must_use]
 pub fn solve<D: Delay>(choice: &Choice<D>) -> Option<Picked> {
     let best = optimum(choice)?;
+    if matches!(choice.metric, ChoiceMetric::Table(_)) {
+        return Some(best);
+    }
     // Among equals: the most accurate of the cheapest, the cheapest of the most accurate.
     let second = match choice.goal {
         ChoiceGoal::Weighted { .. } => return Some(best),
@@ -54,26 +59,46 @@ pub fn solve<D: Delay>(choice: &Choice<D>) -> Option<Picked> {
 }
 
 /// Returns every choice within a cost that no other one beats in both accuracy and cost, the cheapest first: the exact
-/// Pareto frontier, by the ε-constraint method (most accurate within a cost, then within just less than what that took).
+/// Pareto frontier.
 #[must_use]
 pub fn frontier<D: Delay>(choice: &Choice<D>, cost_at_most: f64) -> Vec<Picked> {
-    let mut found: Vec<Picked> = Vec::new();
-    let mut budget = cost_at_most;
-    loop {
-        let goal = ChoiceGoal::MostAccurate { cost_at_most: budget };
-        let Some(next) = solve(&Choice { goal, ..choice.clone() }) else { break };
-        // Below what the slack of comparisons would let in again.
-        budget = next.cost * (1.0 - 2.0 * ROUNDING);
-        let is_free = next.cost <= 0.0;
-        if found.last().is_none_or(|last| next.accuracy < last.accuracy) {
-            found.push(next);
-        }
-        if is_free {
-            break;
-        }
-    }
+    let mut found: Vec<Picked> = Descent::new(choice.clone(), cost_at_most).collect();
+    found.dedup_by(|next, last| next.accuracy >= last.accuracy);
     found.reverse();
     found
+}
+
+/// The choices that no other one beats in both accuracy and cost, the most accurate first, by the ε-constraint method: the
+/// most accurate within a cost, then within just less than what that took.
+#[derive(Debug, Clone)]
+pub(crate) struct Descent<D> {
+    choice: Choice<D>,
+    /// What the next may cost; `None` after one that is free.
+    budget: Option<f64>,
+}
+
+impl<D: Delay> Descent<D> {
+    /// Starts with the most accurate choice within a cost, whatever the goal of the choice.
+    pub(crate) fn new(choice: Choice<D>, cost_at_most: f64) -> Self {
+        Self { choice, budget: Some(cost_at_most) }
+    }
+}
+
+impl<D: Delay> Iterator for Descent<D> {
+    type Item = Picked;
+
+    fn next(&mut self) -> Option<Picked> {
+        self.choice.goal = ChoiceGoal::MostAccurate { cost_at_most: self.budget.take()? };
+        let next = solve(&self.choice)?;
+        if let ChoiceMetric::Table(table) = &mut self.choice.metric {
+            // Nothing as accurate costs less: it need not be looked at again.
+            let done = table.accuracies.iter_mut().filter(|accuracy| **accuracy >= next.accuracy);
+            done.for_each(|accuracy| *accuracy = f64::NEG_INFINITY);
+        }
+        // Below what the slack of comparisons would let in again.
+        self.budget = (next.cost > 0.0).then_some(next.cost * (1.0 - 2.0 * ROUNDING));
+        Some(next)
+    }
 }
 
 fn optimum<D: Delay>(choice: &Choice<D>) -> Option<Picked> {
@@ -82,14 +107,14 @@ fn optimum<D: Delay>(choice: &Choice<D>) -> Option<Picked> {
     }
     let picks = match (&choice.metric, choice.goal) {
         (ChoiceMetric::Table(table), _) => return by_table(choice, table),
-        (ChoiceMetric::Sum, ChoiceGoal::Weighted { accuracy }) => search(&collapsed(choice, accuracy)),
-        _ => search(choice),
+        (ChoiceMetric::Sum, ChoiceGoal::Weighted { accuracy }) => search_all(&collapsed(choice, accuracy)),
+        _ => search_all(choice),
     };
     picks.and_then(|picks| choice.evaluate(&picks))
 }
 
 /// Searches one combination of blends after another, the most promising first: within one the accuracy is a constant and
-/// the least cost is sought.
+/// the least cost is sought. Among equals the most accurate of the cheapest, and the cheapest of the most accurate.
 fn by_table<D: Delay>(choice: &Choice<D>, table: &Table) -> Option<Picked> {
     let of_blend = |stage: &[Alternative<D>], size: usize| -> Vec<Vec<usize>> {
         let with = |blend| (0..stage.len()).filter(|&index| stage[index].blend == blend).collect();
@@ -104,38 +129,59 @@ fn by_table<D: Delay>(choice: &Choice<D>, table: &Table) -> Option<Picked> {
     let least: Vec<Vec<f64>> = kept.iter().zip(&choice.stages).map(cheapest).collect();
     let promise = |(blends, accuracy): (Vec<usize>, f64)| {
         let cost: f64 = blends.iter().zip(&least).map(|(&blend, least)| least[blend]).sum();
-        let value = choice.goal.value(accuracy, cost).filter(|_| cost.is_finite())?;
+        let value = choice.goal.value(accuracy, cost).filter(|_| accuracy.is_finite() && cost.is_finite())?;
         Some((value, blends))
     };
     let mut promising: Vec<(f64, Vec<usize>)> = table.entries().filter_map(promise).collect();
     promising.sort_by(|a, b| b.0.total_cmp(&a.0));
+    // The labels of each blend of each stage, made once where they are needed.
+    let leaves: Vec<Vec<OnceCell<Vec<Label<D>>>>> =
+        table.sizes.iter().map(|&size| vec![OnceCell::new(); size]).collect();
     let mut best: Option<Picked> = None;
     for (promise, blends) in promising {
-        if best.as_ref().is_some_and(|best| promise <= best.value) {
+        if best.as_ref().is_some_and(|best| promise < best.value - choice.goal.rounding(best.accuracy, best.cost)) {
             break;
         }
-        let kept: Vec<&Vec<usize>> = kept.iter().zip(&blends).map(|(kept, &blend)| &kept[blend]).collect();
-        let plain = |(kept, stage): (&&Vec<usize>, &Vec<Alternative<D>>)| {
-            kept.iter()
-                .map(|&index| Alternative { accuracy: -stage[index].cost, cost: 0.0, ..stage[index].clone() })
-                .collect()
-        };
         let part = Choice {
-            stages: kept.iter().zip(&choice.stages).map(plain).collect(),
+            stages: Vec::new(),
             walk: choice.walk.clone(),
             metric: ChoiceMetric::Sum,
             goal: ChoiceGoal::Weighted { accuracy: 1.0 },
             limit: choice.limit,
         };
-        let Some(found) = search(&part) else { continue };
-        let picks: Vec<usize> = found.iter().zip(&kept).map(|(&pick, kept)| kept[pick]).collect();
+        let of_stage = |(stage, &blend): (usize, &usize)| -> &[Label<D>] {
+            leaves[stage][blend].get_or_init(|| by_cost(&choice.stages[stage], &kept[stage][blend]))
+        };
+        let leaves: Vec<&[Label<D>]> = blends.iter().enumerate().map(of_stage).collect();
+        let Some(found) = search(&part, &leaves) else { continue };
+        let kept = kept.iter().zip(&blends).map(|(kept, &blend)| &kept[blend]);
+        let picks: Vec<usize> = found.iter().zip(kept).map(|(&pick, kept)| kept[pick]).collect();
         if let Some(found) = choice.evaluate(&picks)
-            && best.as_ref().is_none_or(|best| found.value > best.value)
+            && best.as_ref().is_none_or(|best| is_better(choice.goal, &found, best))
         {
             best = Some(found);
         }
     }
     best
+}
+
+/// Returns the labels of some alternatives whose accuracy is their cost, taken from nothing.
+fn by_cost<D: Delay>(stage: &[Alternative<D>], kept: &[usize]) -> Vec<Label<D>> {
+    let of_cost = |&index: &usize| Alternative { accuracy: -stage[index].cost, cost: 0.0, ..stage[index].clone() };
+    leaf(&kept.iter().map(of_cost).collect::<Vec<_>>())
+}
+
+/// Tells whether a choice is worth more than the best so far, or as much and better in what the goal leaves open.
+fn is_better(goal: ChoiceGoal, found: &Picked, best: &Picked) -> bool {
+    let gain = found.value - best.value;
+    if gain.abs() > goal.rounding(best.accuracy, best.cost) {
+        return gain > 0.0;
+    }
+    match goal {
+        ChoiceGoal::Weighted { .. } => gain > 0.0,
+        ChoiceGoal::Cheapest { .. } => found.accuracy > best.accuracy,
+        ChoiceGoal::MostAccurate { .. } => found.cost < best.cost,
+    }
 }
 
 /// Returns the same problem with accuracy and cost in one number, where both add up: labels then have two criteria.
@@ -148,14 +194,19 @@ fn collapsed<D: Delay>(choice: &Choice<D>, weight: f64) -> Choice<D> {
     }
 }
 
-fn search<D: Delay>(choice: &Choice<D>) -> Option<Vec<usize>> {
+fn search_all<D: Delay>(choice: &Choice<D>) -> Option<Vec<usize>> {
     let leaves: Vec<Vec<Label<D>>> = choice.stages.iter().map(|stage| leaf(stage)).collect();
-    let mut first = Search::new(choice, &leaves, FIRST_WIDTH, None);
+    search(choice, &leaves.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+/// Searches from the labels of each stage on.
+fn search<D: Delay>(choice: &Choice<D>, leaves: &[&[Label<D>]]) -> Option<Vec<usize>> {
+    let mut first = Search::new(choice, leaves, FIRST_WIDTH, None);
     first.run();
     if !first.is_cut {
         return first.best.map(|best| best.picks);
     }
-    let mut second = Search::new(choice, &leaves, usize::MAX, first.best);
+    let mut second = Search::new(choice, leaves, usize::MAX, first.best);
     second.run();
     second.best.map(|best| best.picks)
 }
@@ -198,7 +249,7 @@ struct Incumbent {
 
 struct Search<'a, D> {
     choice: &'a Choice<D>,
-    leaves: &'a [Vec<Label<D>>],
+    leaves: &'a [&'a [Label<D>]],
     bound: Bound,
     earliest: Vec<D>,
     /// Labels to keep of each part.
@@ -210,13 +261,14 @@ struct Search<'a, D> {
 }
 
 impl<'a, D: Delay> Search<'a, D> {
-    fn new(choice: &'a Choice<D>, leaves: &'a [Vec<Label<D>>], width: usize, best: Option<Incumbent>) -> Self {
+    fn new(choice: &'a Choice<D>, leaves: &'a [&'a [Label<D>]], width: usize, best: Option<Incumbent>) -> Self {
         let stages: Vec<Vec<Traits>> = leaves.iter().map(|leaf| leaf.iter().map(traits).collect()).collect();
-        let adds_up = choice.walk.is_chain() && leaves.iter().flatten().all(|label| label.delay.additive().is_some());
+        let adds_up =
+            choice.walk.is_chain() && leaves.iter().copied().flatten().all(|label| label.delay.additive().is_some());
         // Where accuracies multiply, multipliers depend on how accurate the best choice is.
         let most = || stages.iter().map(|stage| stage.iter().map(|of| of.accuracy).fold(0.0, f64::max)).product();
         let guess = best.as_ref().map_or_else(most, |best| best.accuracy);
-        let earliest = |leaf: &Vec<Label<D>>| {
+        let earliest = |leaf: &&[Label<D>]| {
             let delays = leaf.iter().map(|label| label.delay.clone());
             delays.reduce(|a, b| a.earliest(&b)).expect("no stage is empty")
         };
@@ -282,7 +334,7 @@ impl<'a, D: Delay> Search<'a, D> {
         inside[stage] = true;
         let rest = self.bound.rest(&inside);
         let mut labels = Vec::new();
-        for label in &self.leaves[stage] {
+        for label in self.leaves[stage] {
             let promise = self.bound.promise(traits(label), &rest);
             if self.may_win(promise) && self.fits(&label.delay, around) {
                 self.trails.push(Trail::Pick { stage, alternative: label.trail as usize });

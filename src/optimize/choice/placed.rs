@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::Delay;
 use super::labels::{Label, keep_undominated_pairwise};
+use crate::base::rounding::keeps_within;
 use crate::optimize::fleet::FleetKind;
 use crate::optimize::fleet::shape::{Shapes, fits_in};
+use crate::optimize::fleet::weights::Weights;
 use crate::optimize::pack::{self, Size};
 use crate::stats::GridDistribution;
 
@@ -13,16 +15,48 @@ use crate::stats::GridDistribution;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Site {
     /// Kind and size of each class of replicas; their counts are not looked at.
-    pub classes: Vec<(usize, Size)>,
-    /// Kinds of machines.
-    pub kinds: Vec<FleetKind>,
+    classes: Vec<(usize, Size)>,
+    kinds: Vec<FleetKind>,
     /// Machines of each kind.
-    pub fleet: Vec<u32>,
+    fleet: Vec<u32>,
     /// What dominance looks at.
-    pub shapes: Shapes,
+    shapes: Shapes,
+    /// What bounds look at.
+    weights: Vec<Weights>,
+    /// What the fleet holds, by each of the weights.
+    holds: Vec<f64>,
 }
 
 impl Site {
+    /// Returns the fleet of everything within stock, for classes that are each on a kind.
+    #[must_use]
+    pub fn new(classes: Vec<(usize, Size)>, kinds: Vec<FleetKind>) -> Self {
+        let (shapes, weights) = (Shapes::new(&classes, &kinds), Weights::all(&classes, &kinds));
+        let all: Vec<u32> = kinds.iter().map(|kind| kind.at_most).collect();
+        Self { classes, kinds, fleet: Vec::new(), shapes, weights, holds: Vec::new() }.with_fleet(&all)
+    }
+
+    /// Returns the same with another fleet.
+    #[must_use]
+    pub fn with_fleet(&self, fleet: &[u32]) -> Self {
+        Self { fleet: fleet.to_vec(), holds: self.held_by(fleet), ..self.clone() }
+    }
+
+    /// Returns the kinds of machines.
+    pub(crate) fn kinds(&self) -> &[FleetKind] {
+        &self.kinds
+    }
+
+    /// Returns what a fleet holds, by each of the weights.
+    pub(crate) fn held_by(&self, fleet: &[u32]) -> Vec<f64> {
+        self.weights.iter().map(|weights| weights.held_by(fleet)).collect()
+    }
+
+    /// Returns the index of a class of replicas.
+    pub(crate) fn class(&self, kind: usize, size: Size) -> Option<usize> {
+        self.classes.iter().position(|(on, of)| (*on, of.cores, of.memory) == (kind, size.cores, size.memory))
+    }
+
     /// Tells whether so many replicas of each class pack onto the fleet.
     #[must_use]
     pub fn packs(&self, counts: &[u32]) -> bool {
@@ -50,6 +84,8 @@ pub struct Placed {
     responses: GridDistribution,
     counts: Vec<u32>,
     shape: Vec<u32>,
+    /// By each of the site's weights.
+    weighs: Vec<f64>,
     site: Arc<Site>,
 }
 
@@ -62,7 +98,9 @@ impl Placed {
             counts[class] += count;
             site.shapes.add(class, count, &mut shape);
         }
-        Self { responses, counts, shape, site }
+        let sum = |weights: &Weights| replicas.iter().map(|&(class, count)| weights.of(class, count)).sum();
+        let weighs = site.weights.iter().map(sum).collect();
+        Self { responses, counts, shape, weighs, site }
     }
 
     /// Returns the same on another fleet.
@@ -71,26 +109,40 @@ impl Placed {
         Self { site: Arc::clone(site), ..self.clone() }
     }
 
-    fn with(&self, responses: GridDistribution, other: &Self, join: fn(u32, u32) -> u32) -> Self {
-        let joined =
-            |own: &[u32], other: &[u32]| own.iter().zip(other).map(|(&own, &other)| join(own, other)).collect();
+    /// Returns the weights of the replicas, by each of the site's.
+    pub(crate) fn weighs(&self) -> &[f64] {
+        &self.weighs
+    }
+
+    /// Tells whether the replicas may pack onto the fleet, by their sums; quick, and never wrongly no.
+    pub(crate) fn may_pack(&self) -> bool {
+        self.weighs.iter().zip(&self.site.holds).all(|(own, holds)| keeps_within(*own, *holds))
+            && self.site.may_pack(&self.counts)
+    }
+
+    fn together(&self, responses: GridDistribution, other: &Self) -> Self {
         Self {
             responses,
-            counts: joined(&self.counts, &other.counts),
-            shape: joined(&self.shape, &other.shape),
+            counts: joined(&self.counts, &other.counts, |own, other| own + other),
+            shape: joined(&self.shape, &other.shape, |own, other| own + other),
+            weighs: joined(&self.weighs, &other.weighs, |own, other| own + other),
             site: Arc::clone(&self.site),
         }
     }
 }
 
+fn joined<T: Copy>(own: &[T], other: &[T], join: impl Fn(T, T) -> T) -> Vec<T> {
+    own.iter().zip(other).map(|(&own, &other)| join(own, other)).collect()
+}
+
 /// The limit is the part of responses that must be there by the end of the grid; the fleet is one more.
 impl Delay for Placed {
     fn then(&self, next: &Self) -> Self {
-        self.with(self.responses.then(&next.responses), next, u32::saturating_add)
+        self.together(self.responses.then(&next.responses), next)
     }
 
     fn beside(&self, other: &Self) -> Self {
-        self.with(self.responses.beside(&other.responses), other, u32::saturating_add)
+        self.together(self.responses.beside(&other.responses), other)
     }
 
     fn fits(&self, limit: f64) -> bool {
@@ -98,12 +150,19 @@ impl Delay for Placed {
     }
 
     fn fits_before(&self, rest: &Self, limit: f64) -> bool {
-        let together: Vec<u32> = self.counts.iter().zip(&rest.counts).map(|(own, rest)| own + rest).collect();
-        self.site.may_pack(&together) && Delay::fits_before(&self.responses, &rest.responses, limit)
+        // What is left of the responses is worked out last: it takes longest.
+        self.together(GridDistribution::at_once(0), rest).may_pack()
+            && Delay::fits_before(&self.responses, &rest.responses, limit)
     }
 
     fn earliest(&self, other: &Self) -> Self {
-        self.with(self.responses.earliest(&other.responses), other, u32::min)
+        Self {
+            responses: self.responses.earliest(&other.responses),
+            counts: joined(&self.counts, &other.counts, u32::min),
+            shape: joined(&self.shape, &other.shape, u32::min),
+            weighs: joined(&self.weighs, &other.weighs, f64::min),
+            site: Arc::clone(&self.site),
+        }
     }
 
     fn additive(&self) -> Option<f64> {

@@ -224,7 +224,9 @@ struct Label {
 impl Within for AtLoad<'_> {
     type Choice = Vec<usize>;
 
-    fn bound(&self, fleet: &[u32]) -> f64 {
+    /// The bound of the module's documentation before anything is decided. Shown by the test `no_fleet_carries_more_than_its_bound`
+    /// of the integration tests.
+    fn bound(&self, fleet: &[u32], _floor: f64) -> f64 {
         let left = self.mix.cores(fleet);
         if self.mix.carries(0, &left) < self.needed() {
             return f64::NEG_INFINITY;

@@ -26,10 +26,7 @@ impl Shapes {
         for (index, kind) in kinds.iter().enumerate() {
             let here =
                 || sizes.iter().enumerate().filter(move |(_, (on, _))| *on == index).map(|(at, (_, size))| (at, *size));
-            // Replicas that fill the cores of a machine take at most so much memory.
-            let greed =
-                |size: Size| u128::from(size.memory) * u128::from(kind.space.cores) / u128::from(size.cores.max(1));
-            let memory_binds = here().any(|(_, size)| greed(size) >= u128::from(kind.space.memory));
+            let memory_binds = memory_binds(*kind, here().map(|(_, size)| size));
             let class = |size: Size| (size.cores, if memory_binds { size.memory } else { 0 });
             let mut classes: Vec<(u32, u64)> = here().map(|(_, size)| class(size)).collect();
             classes.sort_unstable();
@@ -54,6 +51,13 @@ impl Shapes {
             to[dimension] += amount * count;
         }
     }
+}
+
+/// Tells whether replicas of these sizes may run out of the memory of a machine before they run out of its cores.
+pub(crate) fn memory_binds(kind: FleetKind, sizes: impl IntoIterator<Item = Size>) -> bool {
+    // Replicas that fill the cores of a machine take at most so much memory.
+    let greed = |size: Size| u128::from(size.memory) * u128::from(kind.space.cores) / u128::from(size.cores.max(1));
+    sizes.into_iter().any(|size| greed(size) >= u128::from(kind.space.memory))
 }
 
 /// Tells whether what takes this much fits wherever what takes the other does.

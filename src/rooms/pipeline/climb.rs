@@ -63,9 +63,9 @@ pub(super) struct Chosen {
 }
 
 /// The integer program at a load, and the lanes that each alternative stands for.
-struct Program {
-    choice: Choice<GridDistribution>,
-    portions: Vec<Vec<Vec<Portion>>>,
+pub(super) struct Program {
+    pub choice: Choice<GridDistribution>,
+    pub portions: Vec<Vec<Vec<Portion>>>,
 }
 
 impl Program {
@@ -268,7 +268,7 @@ impl<'a> Model<'a> {
     }
 
     /// Returns the integer program at a load; with mixtures that clear the bar, where there is one.
-    fn program(&self, load: f64, bar: Option<&Bar<'_>>) -> Program {
+    pub fn program(&self, load: f64, bar: Option<&Bar<'_>>) -> Program {
         let mut stages = Vec::new();
         let mut portions = Vec::new();
         for (stage, (ways, accuracies)) in self.ways.iter().zip(&self.accuracies).enumerate() {

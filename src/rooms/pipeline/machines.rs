@@ -1,14 +1,15 @@
 //! The room on machines that are rented whole: the best fleet, and within a fleet the most accurate choice that packs.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use crate::base::rounding::keeps_within;
 use crate::facts::Facts;
 use crate::optimize::Objective;
+use crate::optimize::choice::labels::{self, Descent};
 use crate::optimize::choice::placed::{Placed, Site};
-use crate::optimize::choice::{Alternative, Choice, ChoiceGoal, labels};
-use crate::optimize::fleet::shape::Shapes;
-use crate::optimize::fleet::{self, Best, FleetKind, Within, cost_of};
+use crate::optimize::choice::{Alternative, Choice, ChoiceGoal};
+use crate::optimize::fleet::{self, Best, Within};
 use crate::optimize::pack::Size;
 use crate::problem::Problem;
 use crate::rooms::configurations::Configuration;
@@ -21,46 +22,23 @@ use super::ways::Way;
 /// What there is to rent, and what each way takes of it.
 #[derive(Debug, Clone)]
 pub(super) struct OnMachines {
-    kinds: Vec<FleetKind>,
     /// The facts that hold on each kind.
     facts: Vec<Facts>,
-    /// Sizes of replicas, each on a kind.
-    classes: Vec<(usize, Size)>,
-    shapes: Shapes,
+    /// Everything within stock.
+    site: Arc<Site>,
 }
 
 impl OnMachines {
     pub fn new(problem: &Problem, facts: &Facts, ways: &[Vec<Way>]) -> Self {
-        let of_kinds = facts_of_kinds(problem, facts);
-        let on = Self { kinds: kinds(problem), facts: of_kinds, classes: Vec::new(), shapes: Shapes::new(&[], &[]) };
+        let facts = facts_of_kinds(problem, facts);
         let classes = problem.stages().iter().zip(ways).flat_map(|(stage, ways)| {
-            let on = &on;
-            ways.iter().map(move |way| on.class(problem, &stage.variants[way.variant], &way.configuration))
+            let facts = &facts;
+            ways.iter().map(move |way| class(problem, facts, &stage.variants[way.variant], &way.configuration))
         });
         let mut classes: Vec<(usize, Size)> = classes.collect();
         classes.sort_unstable_by_key(|(kind, size)| (*kind, size.cores, size.memory));
         classes.dedup();
-        let shapes = Shapes::new(&classes, &on.kinds);
-        Self { classes, shapes, ..on }
-    }
-
-    /// Returns the kind of a way to run a variant, and the size of one replica.
-    fn class(&self, problem: &Problem, variant: &str, way: &Configuration) -> (usize, Size) {
-        let kind = problem.inventory.machines.iter().position(|kind| way.machine.as_ref() == Some(&kind.name));
-        let kind = kind.expect("every way is on a kind of the problem");
-        (kind, Size { count: 0, ..size(&self.facts[kind], variant, way) })
-    }
-
-    /// Returns the least that replicas cost: their part of the machine, by cores or by memory.
-    fn share(&self, (kind, size): (usize, Size), replicas: u32) -> f64 {
-        let FleetKind { space, price, .. } = self.kinds[kind];
-        let of_cores = f64::from(size.cores) / f64::from(space.cores);
-        let of_memory = if space.memory == u64::MAX { 0.0 } else { size.memory as f64 / space.memory as f64 };
-        f64::from(replicas) * of_cores.max(of_memory) * price
-    }
-
-    fn all(&self) -> Vec<u32> {
-        self.kinds.iter().map(|kind| kind.at_most).collect()
+        Self { facts, site: Arc::new(Site::new(classes, kinds(problem))) }
     }
 
     /// Packs the lanes of a gear.
@@ -70,16 +48,22 @@ impl OnMachines {
 
     /// Returns the best choice of every level of an objective at a load, with the price of its machines; most have one.
     pub fn levels(&self, model: &Model<'_>, objective: Objective, load: f64) -> Option<Vec<Chosen>> {
-        let at_load = AtLoad::new(self, model, load)?;
+        let at_load = AtLoad::new(self, model, load);
         let levels = objective.first_level().into_iter().chain([objective]);
-        levels.map(|level| fleet::best(&self.kinds, level, &at_load).map(chosen)).collect()
+        levels.map(|level| fleet::best(self.site.kinds(), level, &at_load).map(chosen)).collect()
     }
 
     /// Returns the choices at a load that no fleet as cheap beats in accuracy, the cheapest first.
     pub fn frontier(&self, model: &Model<'_>, load: f64) -> Vec<Chosen> {
-        let at_load = AtLoad::new(self, model, load);
-        at_load.iter().flat_map(|at_load| fleet::frontier(&self.kinds, at_load)).map(chosen).collect()
+        fleet::frontier(self.site.kinds(), &AtLoad::new(self, model, load)).into_iter().map(chosen).collect()
     }
+}
+
+/// Returns the kind of a way to run a variant, and the size of one replica.
+fn class(problem: &Problem, facts: &[Facts], variant: &str, way: &Configuration) -> (usize, Size) {
+    let kind = problem.inventory.machines.iter().position(|kind| way.machine.as_ref() == Some(&kind.name));
+    let kind = kind.expect("every way is on a kind of the problem");
+    (kind, Size { count: 0, ..size(&facts[kind], variant, way) })
 }
 
 fn chosen(best: Best<Vec<usize>>) -> Chosen {
@@ -89,79 +73,234 @@ fn chosen(best: Best<Vec<usize>>) -> Chosen {
 
 /// The program at one load.
 struct AtLoad<'a> {
-    on: &'a OnMachines,
+    site: &'a Arc<Site>,
+    /// What may be chosen within stock.
     choice: Choice<Placed>,
     /// Which way each alternative stands for.
     kept: Vec<Vec<usize>>,
-    /// The highest accuracy within shares of machines that cost so much: no fleet gives more for its price.
-    stairs: Vec<(f64, f64)>,
+    /// How accurate choices can be that weigh so much, by each of the site's weights.
+    stairs: RefCell<Vec<Stairs>>,
 }
 
 impl<'a> AtLoad<'a> {
-    fn new(on: &'a OnMachines, model: &Model<'_>, load: f64) -> Option<Self> {
-        let site = Arc::new(on.site(on.all()));
+    fn new(on: &'a OnMachines, model: &Model<'_>, load: f64) -> Self {
         let (mut stages, mut kept) = (Vec::new(), Vec::new());
         for ((ways, accuracies), task) in model.ways.iter().zip(&model.accuracies).zip(model.problem.stages()) {
             let able = (0..ways.len()).filter(|&index| keeps_up(&ways[index], load));
             let able: Vec<usize> = able.collect();
             let alternative = |&index: &usize| {
                 let way = &ways[index];
-                let (class, replicas) = (
-                    on.class(model.problem, &task.variants[way.variant], &way.configuration),
-                    way.configuration.replicas,
-                );
-                let place = on.classes.iter().position(|other| *other == class).expect("all classes are there");
-                Alternative {
-                    accuracy: accuracies[way.variant],
-                    cost: on.share(class, replicas),
-                    delay: Placed::new(model.responses(way, load), &[(place, replicas)], Arc::clone(&site)),
-                    blend: way.variant,
-                }
+                let (kind, size) = class(model.problem, &on.facts, &task.variants[way.variant], &way.configuration);
+                let place = on.site.class(kind, size).expect("all classes are there");
+                let replicas = [(place, way.configuration.replicas)];
+                let delay = Placed::new(model.responses(way, load), &replicas, Arc::clone(&on.site));
+                let cost = delay.weighs()[0];
+                Alternative { accuracy: accuracies[way.variant], cost, delay, blend: way.variant }
             };
             let all: Vec<Alternative<Placed>> = able.iter().map(alternative).collect();
             let best = labels::worth_keeping(&all);
             stages.push(best.iter().map(|&index| all[index].clone()).collect::<Vec<_>>());
             kept.push(best.iter().map(|&index| able[index]).collect());
         }
-        let whole = cost_of(&on.kinds, &on.all());
         let choice = Choice {
             stages,
             walk: model.walk.clone(),
             metric: model.metric.clone(),
-            goal: ChoiceGoal::MostAccurate { cost_at_most: whole },
+            goal: ChoiceGoal::MostAccurate { cost_at_most: f64::INFINITY },
             limit: model.problem.slo.quantile.get(),
         };
-        let stairs: Vec<(f64, f64)> =
-            labels::frontier(&choice, whole).iter().map(|picked| (picked.cost, picked.accuracy)).collect();
-        (!stairs.is_empty()).then_some(Self { on, choice, kept, stairs })
+        let stairs = Stairs::all(&choice, &on.site);
+        Self { site: &on.site, choice, kept, stairs: RefCell::new(stairs) }
     }
 }
 
-impl OnMachines {
-    fn site(&self, fleet: Vec<u32>) -> Site {
-        Site { classes: self.classes.clone(), kinds: self.kinds.clone(), fleet, shapes: self.shapes.clone() }
+/// The highest accuracy of choices that weigh at most so much, worked out from the top down as far as was asked.
+struct Stairs {
+    below: Descent<Placed>,
+    /// Least weight of each accuracy, the most accurate first.
+    known: Vec<(f64, f64)>,
+    is_whole: bool,
+}
+
+impl Stairs {
+    /// Returns the stairs by each of a site's weights.
+    fn all(choice: &Choice<Placed>, site: &Site) -> Vec<Self> {
+        let whole: Vec<u32> = site.kinds().iter().map(|kind| kind.at_most).collect();
+        let of_weights = |(place, holds): (usize, f64)| {
+            let weighed = |of: &Alternative<Placed>| Alternative { cost: of.delay.weighs()[place], ..of.clone() };
+            let stages = choice.stages.iter().map(|stage| stage.iter().map(weighed).collect()).collect();
+            let below = Descent::new(Choice { stages, ..choice.clone() }, holds);
+            Self { below, known: Vec::new(), is_whole: false }
+        };
+        site.held_by(&whole).into_iter().enumerate().map(of_weights).collect()
+    }
+
+    /// Returns an accuracy that nothing exceeds that weighs at most so much; not tight below the floor.
+    fn at(&mut self, holds: f64, floor: f64) -> f64 {
+        let known = self.known.partition_point(|(least, _)| !keeps_within(*least, holds));
+        if let Some((_, accuracy)) = self.known.get(known) {
+            return *accuracy;
+        }
+        while !self.is_whole {
+            // Whatever weighs less is no more accurate.
+            let least_known = self.known.last().map_or(f64::INFINITY, |(_, accuracy)| *accuracy);
+            if least_known < floor {
+                return least_known;
+            }
+            match self.below.next() {
+                Some(next) => self.known.push((next.cost, next.accuracy)),
+                None => self.is_whole = true,
+            }
+            if let Some((_, accuracy)) = self.known.last().filter(|(least, _)| keeps_within(*least, holds)) {
+                return *accuracy;
+            }
+        }
+        f64::NEG_INFINITY
     }
 }
 
 impl Within for AtLoad<'_> {
     type Choice = Vec<usize>;
 
-    fn bound(&self, fleet: &[u32]) -> f64 {
-        let cost = cost_of(&self.on.kinds, fleet);
-        let within = self.stairs.partition_point(|(least, _)| keeps_within(*least, cost));
-        within.checked_sub(1).map_or(f64::NEG_INFINITY, |stair| self.stairs[stair].1)
+    /// What packs onto the fleet weighs no more than it holds, by any of the weights; so it is no more accurate than anything that
+    /// weighs so much. Shown by the test `no_fleet_carries_more_than_its_bound`.
+    fn bound(&self, fleet: &[u32], floor: f64) -> f64 {
+        let mut least = f64::INFINITY;
+        for (stairs, holds) in self.stairs.borrow_mut().iter_mut().zip(self.site.held_by(fleet)) {
+            least = least.min(stairs.at(holds, floor));
+            if least < floor {
+                break;
+            }
+        }
+        least
     }
 
     fn most_accurate(&self, fleet: &[u32], floor: f64) -> Option<(f64, Vec<usize>)> {
-        let site = Arc::new(self.on.site(fleet.to_vec()));
-        let moved = |of: &Alternative<Placed>| Alternative { delay: of.delay.on(&site), ..of.clone() };
-        let choice = Choice {
-            stages: self.choice.stages.iter().map(|stage| stage.iter().map(moved).collect()).collect(),
-            goal: ChoiceGoal::MostAccurate { cost_at_most: cost_of(&self.on.kinds, fleet) },
-            ..self.choice.clone()
-        };
-        let found = labels::solve(&choice).filter(|found| found.accuracy >= floor)?;
-        let picks = found.picks.iter().zip(&self.kept).map(|(&pick, kept)| kept[pick]).collect();
+        let site = Arc::new(self.site.with_fleet(fleet));
+        let (mut stages, mut kept) = (Vec::new(), Vec::new());
+        for (stage, of_stage) in self.choice.stages.iter().zip(&self.kept) {
+            let moved = stage.iter().map(|of| Alternative { delay: of.delay.on(&site), ..of.clone() });
+            let able = moved.zip(of_stage).filter(|(of, _)| of.delay.may_pack());
+            let (alternatives, ways): (Vec<_>, Vec<usize>) = able.unzip();
+            stages.push(alternatives);
+            kept.push(ways);
+        }
+        let goal = ChoiceGoal::MostAccurate { cost_at_most: self.site.held_by(fleet)[0] };
+        let found = labels::solve(&Choice { stages, goal, ..self.choice.clone() });
+        let found = found.filter(|found| found.accuracy >= floor)?;
+        let picks = found.picks.iter().zip(&kept).map(|(&pick, kept)| kept[pick]).collect();
         Some((found.accuracy, picks))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use serde_json::{Value, json};
+
+    use super::super::Pipeline;
+    use super::super::climb::Model;
+    use super::{AtLoad, Within, class};
+    use crate::facts::{Ask, Facts};
+    use crate::optimize::pack::Size;
+    use crate::rooms::enumerated::{self, Packed, Whole, drawn, most, with_goal};
+    use crate::rooms::hardware::facts_of_kinds;
+
+    const VARIANTS: [[&str; 2]; 3] = [["mlp_s", "cnn_s"], ["cnn_m", "early_exit"], ["mlp_m", "linear"]];
+    /// More choices than this are not enumerated.
+    const MOST_CHOICES: usize = 2500;
+
+    /// Draws one to three stages, which some requests may skip.
+    fn stages(dice: &mut ChaCha8Rng) -> Value {
+        let stage = |dice: &mut ChaCha8Rng, index: usize| {
+            let calls = [1.0, 1.0, 0.4, 0.03, 2.0][dice.random_range(0..5)];
+            let variants = &VARIANTS[index][..dice.random_range(1..=2)];
+            json!({ "name": format!("s{index}"), "variants": variants, "calls": calls })
+        };
+        (0..dice.random_range(1..=3)).map(|index| stage(dice, index)).collect()
+    }
+
+    /// Returns every choice that keeps the SLO within stock, or `None` where there are too many to go through: from the
+    /// alternatives as they are on cores, which neither bounds nor dominance have pruned.
+    fn everything(model: &Model<'_>, facts: &Facts, load: f64) -> Option<Vec<Whole>> {
+        let program = model.program(load, None);
+        let choice = &program.choice;
+        if choice.stages.iter().map(Vec::len).product::<usize>() > MOST_CHOICES {
+            return None;
+        }
+        let of_kinds = facts_of_kinds(model.problem, facts);
+        let class_of = |stage: usize, pick: usize| -> (usize, Size) {
+            let way = &model.ways[stage][program.portions[stage][pick][0].way];
+            let variant = &model.problem.stages()[stage].variants[way.variant];
+            let (kind, size) = class(model.problem, &of_kinds, variant, &way.configuration);
+            (kind, Size { count: way.configuration.replicas, ..size })
+        };
+        let mut packed = Packed::new(model.problem);
+        let sizes: Vec<usize> = choice.stages.iter().map(Vec::len).collect();
+        let of_picks = |picks: Vec<usize>| {
+            let found = choice.evaluate(&picks)?;
+            let classes = picks.iter().enumerate().map(|(stage, &pick)| class_of(stage, pick)).collect();
+            packed.whole(found.accuracy, classes)
+        };
+        Some(enumerated::combinations(&sizes).filter_map(of_picks).collect())
+    }
+
+    /// Draws problems until so many can be enumerated; returns how many of them have a plan.
+    fn on_drawn(
+        problems: u32,
+        seed: u64,
+        mut test: impl FnMut(&mut ChaCha8Rng, &Value, &Facts, &[Whole], &str),
+    ) -> u32 {
+        let mut dice = ChaCha8Rng::seed_from_u64(seed);
+        let (mut tried, mut feasible) = (0, 0);
+        while tried < problems {
+            let (mut value, facts) = drawn(&mut dice);
+            value["room"] = json!("pipeline");
+            value["stages"] = stages(&mut dice);
+            let problem = with_goal(&value, json!({ "kind": "most-accurate" }));
+            let ask = Ask::new(&problem, &facts);
+            let model = Model::new(&ask).expect("known");
+            let Some(all) = everything(&model, &facts, problem.workload.max_rps.get()) else { continue };
+            tried += 1;
+            feasible += u32::from(!all.is_empty());
+            test(&mut dice, &value, &facts, &all, &format!("problem {tried}: {value}"));
+        }
+        feasible
+    }
+
+    /// The best of each goal, and the frontier, are what enumeration over replicas, and over fleets with an exact packing, finds.
+    #[test]
+    fn pipelines_on_machines_equal_enumeration() {
+        let mut larger = 0;
+        let feasible = on_drawn(520, 61, |dice, value, facts, all, name| {
+            larger += u32::from(enumerated::agrees(&Pipeline, dice, value, facts, all, name) > 1);
+        });
+        assert!(feasible > 200 && larger > 25, "{feasible} have a plan, {larger} a frontier of several points");
+    }
+
+    /// Of every fleet within stock: no choice within it is more accurate than the bound, wherever the bound may stop.
+    #[test]
+    fn no_fleet_carries_more_than_its_bound() {
+        let mut tight = 0;
+        let feasible = on_drawn(120, 62, |dice, value, facts, all, name| {
+            let problem = with_goal(value, json!({ "kind": "most-accurate" }));
+            let ask = Ask::new(&problem, facts);
+            let model = Model::new(&ask).expect("known");
+            let on = model.machines.as_ref().expect("rented");
+            let load = problem.workload.max_rps.get();
+            let (lazy, whole) = (AtLoad::new(on, &model, load), AtLoad::new(on, &model, load));
+            let kinds: Vec<(u32, f64)> = on.site.kinds().iter().map(|kind| (kind.at_most, kind.price)).collect();
+            for (_, fleet) in crate::optimize::fleet::fleets(&kinds) {
+                let within = all.iter().filter(|of| of.fleet.iter().zip(&fleet).all(|(own, fleet)| own <= fleet));
+                let truth = most(within.map(|of| of.accuracy)).unwrap_or(f64::NEG_INFINITY);
+                let floor = dice.random_range(0.0..1.0);
+                for bound in [lazy.bound(&fleet, floor), whole.bound(&fleet, f64::NEG_INFINITY)] {
+                    assert!(bound >= truth - 1e-12, "{fleet:?}: {truth} is above the bound {bound}, {name}");
+                    tight += u32::from(bound <= truth);
+                }
+            }
+        });
+        assert!(feasible > 40 && tight > 1000, "{feasible} have a plan, {tight} bounds are tight");
     }
 }
