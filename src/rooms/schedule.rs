@@ -48,7 +48,7 @@ const IDLE: f64 = 1e-3;
 /// be carried. The plan's inputs are left to the caller.
 ///
 /// # Errors
-/// As [`solve`](super::solve()).
+/// As [`solve`](super::solve()); [`Error::Unsupported`] for `fastest`, whose response times do not add up over a day.
 pub fn schedule(
     room: &dyn Room,
     problem: &Problem,
@@ -57,6 +57,12 @@ pub fn schedule(
     period_s: f64,
 ) -> Result<Option<Plan>, Error> {
     room.asks(problem).or(())?;
+    if problem.goal.kind == GoalKind::Fastest {
+        return Err(Error::Unsupported {
+            what: "`fastest` has no value to add up over a day".to_owned(),
+            hint: "schedule with another goal, and the response time as `slo.latency_ms`".to_owned(),
+        });
+    }
     let at_risk = Ask::new(problem, facts);
     // Gears are priced here, period by period, and not by the trace.
     let ask = at_risk.without_load();
