@@ -187,6 +187,8 @@ kind = "most-accurate"
 # changes_per_hour_at_most = 60
 # How much accuracy a gear may give away below its highest load because its shares are fixed.
 # gear_loss_at_most = 0.01
+# Whether every change of gear must fit into the inventory, old and new replicas together; otherwise it is warned of.
+# strict_transitions = false
 
 # With formulation = "published": the safety factor on capacity, and the cores that its line is fitted through.
 # [published]
