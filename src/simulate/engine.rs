@@ -433,8 +433,7 @@ impl<'a, S: Servers> Engine<'a, S> {
     /// for another gear go on as far as this one wants them too, the latest are dropped. The gear that serves needs none.
     fn prepare(&mut self, to: usize) {
         let to = GearId::of(to);
-        let up: Vec<u32> = self.walk.pools.ids().map(|pool| self.pools[pool].up()).collect();
-        let starts = |pool: PoolId| self.walk.gears[to].replicas[pool] > up[pool.index()];
+        let starts = |pool: PoolId| self.walk.gears[to].replicas[pool] > self.pools[pool].up();
         let mut up_at = self.now + self.walk.moved_ns(self.gear, to, starts);
         for pool in self.walk.pools.ids() {
             let wanted = self.walk.gears[to].replicas[pool];

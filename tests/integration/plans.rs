@@ -273,7 +273,10 @@ fn the_shipped_plan_is_what_its_problem_gives() {
     }
     let check = planner().arg("check").arg(&shipped).assert().code(0);
     let said = String::from_utf8_lossy(&check.get_output().stdout).into_owned();
-    assert!(said.contains("0 errors, 0 warnings"), "{said}");
+    // It has more cores up than there are while gears change, which its problem does not forbid.
+    let mut warnings = said.lines().filter(|line| line.starts_with("warning["));
+    assert!(said.contains("0 errors, 1 warning"), "{said}");
+    assert!(warnings.all(|line| line.starts_with("warning[transient-resources]")), "{said}");
 }
 
 /// With twice the time beside one neighbour, two replicas that are always busy carry half.

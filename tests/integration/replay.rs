@@ -251,7 +251,7 @@ fn what_this_machine_lacks_is_named() {
             arguments: &["plans/samples/offload.json"],
             says: &["missing-resource", "pool `functions` is on functions", "pool `machines` is on machines that boot"],
         },
-        Case { arguments: &["plans/digits.json", "--gear", "99"], says: &["there is no gear 99", "0 to 16"] },
+        Case { arguments: &["plans/digits.json", "--gear", "99"], says: &["there is no gear 99", "0 to 18"] },
         Case {
             arguments: &["plans/cascade-digits.json", "--rps", "0"],
             says: &["out-of-range", "no request would come"],

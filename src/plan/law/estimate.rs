@@ -111,8 +111,8 @@ impl Queue<'_> {
         if least >= high {
             return None;
         }
-        let at_least = excess(least);
-        (at_least <= 0.0).then(|| last_within(excess, (least, at_least), (high, 1.0 - allowed)))
+        // From 0 and not from `least`, so that a capacity does not depend on what it is compared with, to the last digit.
+        (excess(least) <= 0.0).then(|| last_within(excess, (0.0, excess(0.0)), (high, 1.0 - allowed)))
     }
 }
 
