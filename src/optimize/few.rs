@@ -71,7 +71,7 @@ pub fn keep_compatible(values: &[Levels], widths: &[f64], fits: impl Fn(usize, u
     let mut least: Vec<Levels> = Vec::new();
     for (kept, under) in lost.iter().enumerate() {
         let with = |before: usize| least[before] + under[before + 1];
-        least.push((0..kept).map(with).fold(under[0], |best, other| if best.beats(other) { other } else { best }));
+        least.push((0..kept).map(with).fold(under[0], Levels::min));
     }
     let mut search = Compatible { lost: &lost, least: &least, fits, best: None, looks_left: MOST_LOOKS };
     search.descend(&mut vec![last], Levels::default());
@@ -179,7 +179,7 @@ mod tests {
                     kept.push(steps - 1);
                     lost(&values, &widths, &kept, &border)
                 });
-                let least = all.reduce(|least, other| if least.beats(other) { other } else { least }).expect("some");
+                let least = all.reduce(Levels::min).expect("some");
                 let found = lost(&values, &widths, &kept, &border);
                 let differs = found.0.iter().zip(least.0).any(|(found, least)| (found - least).abs() > 1e-9);
                 assert!(!differs, "{most} of {values:?}: {kept:?}");
@@ -210,7 +210,7 @@ mod tests {
             });
             let free = vec![Levels::default(); steps];
             let losses = all.filter(|kept| fit(kept)).map(|kept| lost(&values, &widths, &kept, &free));
-            let least = losses.reduce(|least, other| if least.beats(other) { other } else { least }).expect("the last");
+            let least = losses.reduce(Levels::min).expect("the last");
             let found = lost(&values, &widths, &kept, &free);
             let differs = found.0.iter().zip(least.0).any(|(found, least)| (found - least).abs() > 1e-9);
             assert!(!differs, "{kept:?}: {found:?} for {least:?}");

@@ -375,11 +375,11 @@ fn bellman(
     loads: &RangeInclusive<f64>,
 ) -> Function<Choice> {
     let least = loads.start() * (1.0 - ROUNDING);
-    let within: Vec<&super::Allotment> = options.iter().filter(|option| option.cores as usize <= budget).collect();
+    let within = &options[..options.partition_point(|option| option.cores as usize <= budget)];
     let alone = within.last().is_some_and(|option| option.capacity >= *loads.end());
     if alone && rest[budget].pieces.iter().all(|piece| piece.slope < accuracy) {
         // The most accurate one left carries every load by itself.
-        let piece = |(index, option): (usize, &&super::Allotment)| Piece {
+        let piece = |(index, option): (usize, &super::Allotment)| Piece {
             to: option.capacity.min(*loads.end()),
             slope: accuracy,
             intercept: 0.0,
@@ -393,13 +393,11 @@ fn bellman(
     let mut scratch = Vec::new();
     // Up to here every answer is the variant's own, the most accurate one left: no larger allotment does better.
     let mut settled = 0.0;
-    for (index, option) in options.iter().enumerate() {
-        if option.cores as usize <= budget {
-            let after = &rest[budget - option.cores as usize];
-            let filled = after.behind(option.capacity, accuracy, index + 1, *loads.end());
-            best.raise(settled, filled.skip_while(|piece| piece.to < least), 1.0, &mut scratch);
-            settled = option.capacity;
-        }
+    for (index, option) in within.iter().enumerate() {
+        let after = &rest[budget - option.cores as usize];
+        let filled = after.behind(option.capacity, accuracy, index + 1, *loads.end());
+        best.raise(settled, filled.skip_while(|piece| piece.to < least), 1.0, &mut scratch);
+        settled = option.capacity;
     }
     best
 }

@@ -22,6 +22,16 @@ impl Levels {
         self.0.into_iter().zip(other.0).find(differs).is_some_and(|(own, other)| own > other)
     }
 
+    /// Returns the larger of two values; this one of equals.
+    pub(crate) fn max(self, other: Self) -> Self {
+        if other.beats(self) { other } else { self }
+    }
+
+    /// Returns the smaller of two values; this one of equals.
+    pub(crate) fn min(self, other: Self) -> Self {
+        if self.beats(other) { other } else { self }
+    }
+
     /// Returns the better of two values with what they stand for; the first of equals.
     #[must_use]
     pub fn better<T>(best: (Self, T), next: (Self, T)) -> (Self, T) {

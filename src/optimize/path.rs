@@ -73,7 +73,7 @@ mod tests {
             values.iter().map(|_| digit()).collect()
         };
         let all = (0..all).filter_map(|number| worth(values, price, &digits(number)));
-        all.reduce(|best, next| if next.beats(best) { next } else { best })
+        all.reduce(Levels::max)
     }
 
     fn is_same(one: Levels, other: Levels) -> bool {

@@ -482,9 +482,7 @@ fn runs(numbers: &[usize]) -> String {
 fn effort_of(plan: &Plan) -> Option<Effort> {
     let of_gear = |gear: &Gear| {
         let planned = gear.certificate.as_ref().and_then(|certificate| certificate.trial);
-        let planned = planned.map(|trial| Effort { requests: trial.requests, trials: trial.trials, seed: trial.seed });
-        let claimed = || gear.claims.latency?.trial;
-        planned.or_else(|| claimed().map(|of| Effort { requests: of.requests, trials: of.trials, seed: of.seed }))
+        planned.map(Effort::from).or_else(|| Some(gear.claims.latency?.trial?.into()))
     };
     plan.gears.iter().find_map(of_gear)
 }

@@ -239,7 +239,7 @@ impl Periods {
             periods.limits.push(Limits::new(problem, frontier));
             let values =
                 frontier.iter().filter_map(|choice| periods.value(index, choice.accuracy, choice.used(problem)));
-            let Some(best) = values.reduce(|best, next| if next.beats(best) { next } else { best }) else {
+            let Some(best) = values.reduce(Levels::max) else {
                 return Ok(None);
             };
             periods.best.push(best);

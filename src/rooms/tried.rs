@@ -22,7 +22,7 @@ use crate::base::units::Share;
 use crate::facts::{Ask, Parts, configuration_key};
 use crate::plan::{Gear, GearTried, Plan};
 use crate::problem::{GoalKind, Problem};
-use crate::simulate::{Broken, Effort, GearTrial, Measured, hold_claims, repair_gear};
+use crate::simulate::{Effort, GearTrial, LateGear, Measured, hold_claims, repair_gear};
 
 /// Rounds of narrow cuts before whole variants are cut.
 const NARROW_ROUNDS: usize = 8;
@@ -48,8 +48,11 @@ pub(super) fn solve(room: &dyn Room, ask: &Ask<'_>, parts: Parts, effort: Effort
         let mut trials = tried(&plan, ask, effort, &mut known)?;
         if trials.iter().all(|trial| trial.part >= 1.0) {
             certify(&mut plan, &trials, effort);
-            for Broken { gear, trial } in hold_claims(&mut plan, &ask.facts, effort, &trials)? {
-                trials[gear] = trial;
+            for LateGear { gear, effort } in hold_claims(&mut plan, &ask.facts, effort, &trials)? {
+                let longer = repair_gear(&plan, &plan.gears[gear], &Measured::new(&plan, &ask.facts)?, effort);
+                if longer.part < 1.0 {
+                    trials[gear] = longer;
+                }
             }
         }
         if trials.iter().all(|trial| trial.part >= 1.0) {

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use super::repair::{alone, repair_gear};
+use super::repair::alone;
 use super::{Effort, GearTrial, Interval, Measured, Report, Settings, World, replicate, try_gear};
 use crate::base::error::Error;
 use crate::base::finding::{Code, Finding, Findings};
@@ -81,34 +81,36 @@ impl QuantileTried {
     }
 }
 
-/// A gear whose trials, longer than those that it was planned with, say that it breaks its SLO.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Broken {
+/// A gear that claims more than its SLO allows, by trials that may be longer than those that it was planned with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateGear {
     /// Its place in the plan.
     pub gear: usize,
-    /// What the longer trials say.
-    pub trial: GearTrial,
+    /// What the trials took.
+    pub effort: Effort,
 }
 
 /// Holds every latency claim of a plan against trials and has the plan carry theirs where the two do not agree; `first` are trials
-/// that were made with this effort already. Returns the gears that turn out to break their SLO.
+/// that were made with this effort already. Returns the gears that turn out to be late.
 ///
 /// # Errors
 /// [`Error::Input`] for facts that were not measured.
-pub fn hold_claims(plan: &mut Plan, facts: &Facts, effort: Effort, first: &[GearTrial]) -> Result<Vec<Broken>, Error> {
+pub fn hold_claims(
+    plan: &mut Plan,
+    facts: &Facts,
+    effort: Effort,
+    first: &[GearTrial],
+) -> Result<Vec<LateGear>, Error> {
     let world = Measured::new(plan, facts)?;
-    let mut broken = Vec::new();
+    let mut late = Vec::new();
     for gear in 0..plan.gears.len() {
         let first = first.get(gear).and_then(|trial| trial.latency);
         let Some((claim, effort)) = held(plan, gear, facts, &world, effort, first) else { continue };
         let is_late = claim.is_some_and(|claim| claim.value_ms > plan.slo.latency_ms);
         plan.gears[gear].claims.latency = claim;
-        if is_late && effort.requests > 0 {
-            let trial = repair_gear(plan, &plan.gears[gear], &world, effort);
-            broken.extend((trial.part < 1.0).then_some(Broken { gear, trial }));
-        }
+        late.extend((is_late && effort.requests > 0).then_some(LateGear { gear, effort }));
     }
-    Ok(broken)
+    Ok(late)
 }
 
 /// Returns what a gear claims by trials, with the effort that it took; `None` where its own claim may stay.
@@ -202,8 +204,7 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
         }
         let key = format!("gears[{index}].claims.latency");
         findings.0.retain(|finding| finding.code != Code::ClaimUnchecked || finding.key != key);
-        let effort = Effort { requests: trial.requests, trials: trial.trials, seed: trial.seed };
-        let tried = QuantileTried::of(&try_gear(plan, gear, &world, effort));
+        let tried = QuantileTried::of(&try_gear(plan, gear, &world, trial.into()));
         // Trials that answer nothing refute any claim.
         let [truth, low, high] = tried.map_or([f64::INFINITY; 3], |tried| {
             [tried.claims(latency_ms(plan, index, facts)), tried.interval.low, tried.interval.high]

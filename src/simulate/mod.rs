@@ -43,7 +43,7 @@ use crate::plan::Plan;
 use crate::workload::Arrivals;
 use walk::Walk;
 
-pub use claim::{Broken, ClaimTried, QuantileTried, Sureness, check, hold_claims, try_claim};
+pub use claim::{ClaimTried, LateGear, QuantileTried, Sureness, check, hold_claims, try_claim};
 pub use ids::{Id, PoolId, VariantId};
 pub use repair::{Effort, GearTrial, repair, repair_gear, try_gear};
 pub use report::{

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{QuantileTried, Report, Settings, World, replicate};
 use crate::base::units::Share;
-use crate::plan::{Gear, Plan};
+use crate::plan::{Gear, GearTried, LatencyTried, Plan};
 use crate::workload::Arrivals;
 
 /// Steps of the bisection: the part is known to 1/64.
@@ -33,6 +33,18 @@ pub struct Effort {
     pub trials: u32,
     /// Seed of the first trial.
     pub seed: u64,
+}
+
+impl From<GearTried> for Effort {
+    fn from(GearTried { requests, trials, seed, .. }: GearTried) -> Self {
+        Self { requests, trials, seed }
+    }
+}
+
+impl From<LatencyTried> for Effort {
+    fn from(LatencyTried { requests, trials, seed, .. }: LatencyTried) -> Self {
+        Self { requests, trials, seed }
+    }
 }
 
 /// What trials of one gear at its highest rate, alone, say.
