@@ -16,14 +16,14 @@ const TRIES: usize = 10;
 
 /// Starts a busy process on the first core after the first block, where asked to, and ends it with the measurement.
 struct Neighbourhood {
-    disturbs: bool,
+    disturbs: Option<usize>,
     busy: Option<Child>,
 }
 
 impl Attendant for Neighbourhood {
     fn tell(&mut self, event: MeasureEvent<'_>) {
-        if let (true, MeasureEvent::Began(_)) = (self.disturbs, event) {
-            let core = allowed_cores()[0].to_string();
+        if let (Some(core), MeasureEvent::Began(_)) = (self.disturbs, event) {
+            let core = core.to_string();
             let busy = Command::new("taskset").args(["-c", &core, "sh", "-c", "while :; do :; done"]).spawn();
             self.busy = Some(busy.expect("taskset and sh are there"));
         }
@@ -43,7 +43,7 @@ impl Drop for Neighbourhood {
 }
 
 /// Measures one point in two blocks of 300 ms.
-fn conditions(disturbs: bool) -> Conditions {
+fn conditions(disturbs: Option<usize>) -> Conditions {
     let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits/models.toml");
     let mut family = Family::load(&list).expect("the shipped list is sound");
     family.list.variants.retain(|variant| variant.name == "cnn_l");
@@ -71,11 +71,18 @@ fn conditions(disturbs: bool) -> Conditions {
 
 #[test]
 fn a_busy_neighbour_that_comes_half_way_makes_a_point_contended_and_nobody_does_not() {
-    let disturbed = conditions(true);
-    assert!(disturbed.contended, "{disturbed:?}");
-    let mut alone = Vec::new();
-    while alone.len() < TRIES && !alone.iter().any(|conditions: &Conditions| !conditions.contended) {
-        alone.push(conditions(false));
+    // Point by point on the first core, so that a neighbour on the last one shares caches only, where there are two.
+    for core in [allowed_cores().first(), allowed_cores().last()] {
+        let disturbed = conditions(core.copied());
+        assert!(disturbed.contended, "core {core:?}: {disturbed:?}");
     }
-    assert!(alone.iter().any(|conditions| !conditions.contended), "{alone:#?}");
+    // Where this machine is not quiet, the kernel must say who else was there.
+    let is_explained = |conditions: &Conditions| {
+        !conditions.contended || conditions.others_busy.is_some_and(|others| others.get() > 0.05)
+    };
+    let mut alone = Vec::new();
+    while alone.len() < TRIES && !alone.iter().any(is_explained) {
+        alone.push(conditions(None));
+    }
+    assert!(alone.iter().any(is_explained), "{alone:#?}");
 }

@@ -6,8 +6,9 @@
 //!
 //! A point is contended where somebody else used the machine in one of its blocks: at one thread, the median or the mean
 //! wall time exceeds 1.2 × CPU time per call; with more, the kernel took the processor away more often than the engine's
-//! own hand-offs explain (see `disturbed`); or, in the median block, the probe was 1.25 times as slow as at best in the
-//! whole profile.
+//! own hand-offs explain (see `disturbed`); in the median block, the probe was 1.25 times as slow as at best in the whole
+//! profile; or others took more than a twentieth of the machine's processor time, on whatever core: they share caches and
+//! memory.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::energy::Meter;
-use super::host::{Counters, cpu_time};
+use super::host::{Counters, Ticks, cpu_time};
 use crate::base::error::Error;
 use crate::base::units::{Factor, Joules, Millis, Rate, Share};
 use crate::measure::engines::Session;
@@ -33,6 +34,8 @@ const FIRST_CALLS: u64 = 3;
 const MOST_CALLS_OF_A_GLIMPSE: usize = 200;
 /// How much slower than at best the probe may be.
 const SLOW_PROBE: f64 = 1.25;
+/// How much of the machine's processor time others may use.
+const OTHERS_MAY_USE: f64 = 0.05;
 
 /// A stretch of calls of one point.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +56,10 @@ pub struct Block {
     pub involuntary_switches: u64,
     /// Microseconds in which runnable threads of the machine waited, where the kernel tells.
     pub pressure_us: Option<f64>,
+    /// Clock ticks of the machine meanwhile, and the microseconds of processor time that this process took of them, where the
+    /// kernel tells.
+    #[serde(default)]
+    pub machine: Option<(Ticks, f64)>,
     /// Length of the block.
     pub elapsed_us: f64,
     /// Joules that were counted meanwhile, of one call, and by what.
@@ -157,6 +164,7 @@ pub fn measure_block(
         precise: calls.precise,
         involuntary_switches: after.involuntary_since(&before),
         pressure_us: after.pressure_us_since(&before),
+        machine: after.ticks_since(&before).map(|ticks| (ticks, (after.cpu - before.cpu).as_secs_f64() * 1e6)),
         elapsed_us: elapsed.as_secs_f64() * 1e6,
         energy,
         probe_ns: probe_before.max(probe()),
@@ -223,6 +231,12 @@ impl Block {
         self.walls_ns.iter().map(|&ns| Duration::from_nanos(ns))
     }
 
+    fn median(&self) -> Millis {
+        let mut sorted = self.walls_ns.clone();
+        sorted.sort_unstable();
+        Duration::from_nanos(sorted[sorted.len() / 2]).into()
+    }
+
     /// Returns what a glimpse saw; whether it was disturbed can only be told where the calls are made in this process.
     pub(crate) fn glimpse(&self, device: String, works_here: bool) -> Glimpse {
         let walls: Vec<Duration> = self.walls().collect();
@@ -277,6 +291,7 @@ pub fn point_of(blocks: &[Block], best_probe_ns: u64) -> Point {
     let elapsed_us: f64 = blocks.iter().map(|block| block.elapsed_us).sum();
     let pressure_us: Option<f64> = blocks.iter().map(|block| block.pressure_us).sum();
     let slowdown = slowdown(blocks, best_probe_ns);
+    let others = others_busy(blocks);
     let alone = key.co_runners == 0;
     Point {
         variant: variant.clone(),
@@ -290,6 +305,7 @@ pub fn point_of(blocks: &[Block], best_probe_ns: u64) -> Point {
         cpu_ms: alone.then(|| Millis::saturating(cpu_ns / 1e6)),
         energy: if alone { energy_of(blocks) } else { None },
         histogram: Some(Histogram::of(&walls)),
+        block_p50_ms: blocks.iter().map(Block::median).collect(),
         conditions: Conditions {
             blocks: blocks.len() as u32,
             warmup: blocks.iter().map(|block| block.warmup).sum(),
@@ -297,9 +313,28 @@ pub fn point_of(blocks: &[Block], best_probe_ns: u64) -> Point {
             involuntary_switches: blocks.iter().map(|block| block.involuntary_switches).sum(),
             cpu_pressure: pressure_us.map(|us| Share::saturating(us / elapsed_us)),
             probe_slowdown: Some(Factor::saturating(slowdown)),
-            contended: alone && (slowdown > SLOW_PROBE || blocks.iter().any(Block::is_disturbed)),
+            others_busy: others.map(|(seen, _)| Share::saturating(seen)),
+            contended: alone
+                && (slowdown > SLOW_PROBE
+                    || others.is_some_and(|(_, at_least)| at_least > OTHERS_MAY_USE)
+                    || blocks.iter().any(Block::is_disturbed)),
         },
     }
+}
+
+/// Returns the part of the machine's processor time that others used during some blocks, and the least that it can have been:
+/// each reading of the clock ticks may be one off. Nothing where the kernel does not tell.
+fn others_busy(blocks: &[Block]) -> Option<(f64, f64)> {
+    let machine: Vec<(Ticks, f64)> = blocks.iter().map(|block| block.machine).collect::<Option<_>>()?;
+    let sum = |of: fn(&(Ticks, f64)) -> f64| machine.iter().map(of).sum::<f64>();
+    let (busy, all, own_us) = (sum(|seen| seen.0.busy), sum(|seen| seen.0.all), sum(|seen| seen.1));
+    let elapsed_us: f64 = blocks.iter().map(|block| block.elapsed_us).sum();
+    let processors = machine.first()?.0.processors;
+    if all <= 0.0 || elapsed_us <= 0.0 {
+        return None;
+    }
+    let used = busy / all - own_us / elapsed_us / processors;
+    Some((used.max(0.0), used - 2.0 * blocks.len() as f64 / all))
 }
 
 /// Returns the energy of one call over all blocks, where all of them were counted.

@@ -8,6 +8,7 @@ use nix::sys::prctl::{get_timerslack, set_timerslack};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
 
 use crate::base::error::Error;
 use crate::base::units::{Factor, Megabytes, Share};
@@ -159,8 +160,30 @@ pub struct Counters {
     pub involuntary: u64,
     /// Microseconds in which some runnable thread of the machine waited (PSI).
     pub pressure_us: Option<f64>,
-    /// Clock ticks stolen by the hypervisor and clock ticks in total.
-    pub steal: Option<(f64, f64)>,
+    /// Clock ticks of all processors of the machine.
+    pub ticks: Option<Ticks>,
+}
+
+/// Clock ticks of all processors of the machine since it started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ticks {
+    /// In which somebody's program or the kernel ran.
+    pub busy: f64,
+    /// Taken by the hypervisor.
+    pub stolen: f64,
+    /// In all.
+    pub all: f64,
+    /// Number of processors.
+    pub processors: f64,
+}
+
+impl Ticks {
+    /// Returns those that have passed since an earlier moment.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        let (busy, stolen) = (self.busy - before.busy, self.stolen - before.stolen);
+        Self { busy, stolen, all: self.all - before.all, processors: self.processors }
+    }
 }
 
 impl Counters {
@@ -173,7 +196,7 @@ impl Counters {
             cpu: cpu_time(),
             involuntary: involuntary.max(0) as u64,
             pressure_us: pressure.and_then(|text| text.lines().next()?.split("total=").nth(1)?.trim().parse().ok()),
-            steal: fs::read_to_string("/proc/stat").ok().and_then(|text| steal_of(&text)),
+            ticks: fs::read_to_string("/proc/stat").ok().and_then(|text| ticks_of(&text)),
         }
     }
 }
@@ -182,9 +205,14 @@ impl Counters {
     /// Returns the part of the machine's time that the hypervisor has stolen since an earlier moment.
     #[must_use]
     pub fn steal_since(&self, before: &Self) -> Option<Share> {
-        let (now, then) = self.steal.zip(before.steal)?;
-        let ticks = now.1 - then.1;
-        (ticks > 0.0).then(|| Share::saturating((now.0 - then.0) / ticks))
+        let ticks = self.ticks_since(before)?;
+        (ticks.all > 0.0).then(|| Share::saturating(ticks.stolen / ticks.all))
+    }
+
+    /// Returns the clock ticks of the machine since an earlier moment.
+    #[must_use]
+    pub fn ticks_since(&self, before: &Self) -> Option<Ticks> {
+        self.ticks.zip(before.ticks).map(|(now, then)| now.since(then))
     }
 
     /// Returns the microseconds in which some thread has waited since an earlier moment.
@@ -259,10 +287,14 @@ pub fn family_of(process: u32) -> Vec<u32> {
     found
 }
 
-fn steal_of(stat: &str) -> Option<(f64, f64)> {
+fn ticks_of(stat: &str) -> Option<Ticks> {
     let ticks: Vec<f64> = stat.lines().next()?.split_whitespace().skip(1).filter_map(|t| t.parse().ok()).collect();
-    // user nice system idle iowait irq softirq steal; guest times are part of user already.
-    Some((*ticks.get(7)?, ticks[..8].iter().sum()))
+    // Guest times, which follow, are part of user already.
+    let [user, nice, system, idle, waiting, irq, soft_irq, stolen] = *ticks.get(..8)? else { return None };
+    let busy = user + nice + system + irq + soft_irq;
+    // A line for all, then one for each: cpu0, cpu1, …
+    let processors = stat.lines().filter(|line| line.starts_with("cpu")).count() - 1;
+    Some(Ticks { busy, stolen, all: busy + idle + waiting + stolen, processors: processors as f64 })
 }
 
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
@@ -299,7 +331,7 @@ fn sorted(mut words: Vec<String>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{allowed_cores, memory_of_family, pin, quota_cores, reset_peak_of_family, steal_of};
+    use super::{Ticks, allowed_cores, memory_of_family, pin, quota_cores, reset_peak_of_family, ticks_of};
 
     #[test]
     fn pins_and_lets_go_again() {
@@ -336,7 +368,9 @@ mod tests {
     }
 
     #[test]
-    fn reads_steal() {
-        assert_eq!(steal_of("cpu  1 2 3 4 5 6 7 8 9 10\n"), Some((8.0, 36.0)));
+    fn reads_ticks() {
+        let read = ticks_of("cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 1\ncpu1 0 1\nintr 5\n");
+        assert_eq!(read, Some(Ticks { busy: 19.0, stolen: 8.0, all: 36.0, processors: 2.0 }));
+        assert_eq!(ticks_of("cpu  1 2 3\n"), None);
     }
 }

@@ -4,8 +4,9 @@
 //! together, at 5 %) *and* the medians differ by more than a threshold. The first keeps noise from being news, the second
 //! keeps differences from being news that nobody would act on.
 //!
-//! What no test of two profiles can see is how much a second run on the same machine would differ: the calls of one run
-//! share its luck. The threshold must cover that.
+//! The calls of one start of a variant share its luck, so chance is judged twice: by the calls, and by how far the starts within
+//! both profiles differ ([`Starts`]). What differs between whole campaigns, hours apart, no test of two profiles can see. The
+//! threshold must cover that.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -13,7 +14,8 @@ use std::fmt::{self, Display};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Answers, Host, Point, Profile, Variant};
+use super::starts::StartsApart;
+use super::{Answers, Host, Point, Profile, Starts, Variant};
 use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::units::{Accuracy, Share};
 use crate::stats::effect::{Effect, Ratio, effect, holm, mcnemar};
@@ -109,7 +111,11 @@ pub struct PointChange {
     /// Effect size and significance; absent where a histogram is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effect: Option<Effect>,
-    /// The p-value raised for having tested all points together.
+    /// Probability of so large a difference of medians where starts differ as they were seen to; absent where nobody recorded the
+    /// starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub starts_p_value: Option<f64>,
+    /// The larger of both p-values, raised for having tested all points together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub p_value_holm: Option<f64>,
     /// Whether one of both was measured on a disturbed host.
@@ -222,7 +228,7 @@ impl Comparison {
 pub fn compare(before: Side<'_>, after: Side<'_>, bounds: Bounds) -> Result<Comparison, Findings> {
     does_one_task(before.profile, after.profile)?;
     let pairs = pairs(before.profile, after.profile)?;
-    let points = point_changes(&pairs, bounds.threshold);
+    let points = point_changes(&pairs, Starts::of(&[before.profile, after.profile]), bounds.threshold);
     let variants = variant_changes(before, after);
     let counts = counts(&points);
     let slower = counts.slower - if bounds.strict { 0 } else { counts.slower_contended };
@@ -265,14 +271,24 @@ fn missing(here: &Profile, there: &Profile) -> Vec<PointKey> {
     here.points.iter().map(PointKey::of).filter(|key| !known.contains(key)).collect()
 }
 
-fn point_changes(pairs: &[(&Point, &Point)], threshold: Share) -> Vec<PointChange> {
-    let effects: Vec<Option<Effect>> =
-        pairs.iter().map(|(before, after)| effect(before.histogram.as_ref()?, after.histogram.as_ref()?)).collect();
-    let p_values: Vec<f64> = effects.iter().flatten().map(|effect| effect.p_value).collect();
-    let mut raised = holm(&p_values).into_iter();
-    let change = |(&(before, after), effect): (&(&Point, &Point), Option<Effect>)| {
+/// What the calls of a point tell, and what its starts.
+type Tests = (Option<Effect>, Option<StartsApart>);
+
+fn point_changes(pairs: &[(&Point, &Point)], starts: Option<Starts>, threshold: Share) -> Vec<PointChange> {
+    let tests: Vec<Tests> = pairs
+        .iter()
+        .map(|(before, after)| {
+            let calls = || effect(before.histogram.as_ref()?, after.histogram.as_ref()?);
+            (calls(), starts.and_then(|starts| starts.apart(before, after)))
+        })
+        .collect();
+    let larger =
+        |(calls, starts): &Tests| calls.map(|calls| calls.p_value.max(starts.map_or(0.0, |starts| starts.p_value)));
+    let mut raised = holm(&tests.iter().filter_map(larger).collect::<Vec<f64>>()).into_iter();
+    let change = |(&(before, after), (effect, apart)): (&(&Point, &Point), Tests)| {
         let p_value_holm = effect.and_then(|_| raised.next());
-        let p50_ratio = Ratio::of(before.latency.p50, after.latency.p50);
+        let p50_ratio =
+            Ratio::of(before.latency.p50, after.latency.p50).at_least(apart.map_or(0.0, |apart| apart.half));
         PointChange {
             key: PointKey::of(before),
             p50_before_ms: before.latency.p50.value_ms.get(),
@@ -280,12 +296,13 @@ fn point_changes(pairs: &[(&Point, &Point)], threshold: Share) -> Vec<PointChang
             p50_ratio,
             p99_ratio: Ratio::of(before.latency.p99, after.latency.p99),
             effect,
+            starts_p_value: apart.map(|apart| apart.p_value),
             p_value_holm,
             contended: before.conditions.contended || after.conditions.contended,
             verdict: verdict(effect.zip(p_value_holm), p50_ratio.value, threshold.get()),
         }
     };
-    pairs.iter().zip(effects).map(change).collect()
+    pairs.iter().zip(tests).map(change).collect()
 }
 
 /// Swapping the profiles swaps slower and faster, so the threshold divides on the way down.

@@ -15,6 +15,7 @@ pub mod export;
 pub mod import;
 mod models;
 pub mod onnx;
+mod starts;
 mod surface;
 pub(crate) mod validate;
 
@@ -33,6 +34,7 @@ pub use curve::{Bound, Calibration, Curve, Hole, Residual, Service};
 pub use models::{
     CalibrationFiles, CountedAccuracy, DataFiles, Family, ModelList, ModelsFormat, Part, StageFile, VariantFile,
 };
+pub use starts::Starts;
 pub(crate) use surface::Doubt;
 pub use surface::{Predicted, Seen, Spot, Surface};
 
@@ -294,6 +296,10 @@ pub struct Point {
     /// Every measured call, so that any quantile can be computed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub histogram: Option<Histogram>,
+    /// Median wall time of the calls of each block: a block is a start of the variant in a process of its own, so these tell how
+    /// far the next start may differ. Empty where nobody tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub block_p50_ms: Vec<Millis>,
     /// What was seen of the host while measuring.
     pub conditions: Conditions,
 }
@@ -382,6 +388,9 @@ pub struct Conditions {
     /// How many times as long a fixed piece of arithmetic took around the median block as at best in the whole profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe_slowdown: Option<Factor>,
+    /// Part of the machine's processor time, over all cores, that other processes used meanwhile, where the kernel tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others_busy: Option<Share>,
     /// Whether somebody else was using the machine; such a point is not to be trusted. Not told with co-runners.
     pub contended: bool,
 }

@@ -38,6 +38,12 @@ pub struct Ratio {
 }
 
 impl Ratio {
+    /// Returns the ratio with an interval of at least so much, on the logarithmic scale, to both sides.
+    #[must_use]
+    pub fn at_least(self, half: f64) -> Self {
+        Self { low: self.low.min(self.value * (-half).exp()), high: self.high.max(self.value * half.exp()), ..self }
+    }
+
     /// Returns the ratio of two quantiles of independent series.
     ///
     /// The interval is recovered from the intervals of both quantiles on the logarithmic scale, by the squares of their
@@ -175,8 +181,19 @@ pub fn mcnemar(only_before: u64, only_after: u64) -> f64 {
     if all == 0.0 { 1.0 } else { (2.0 * incomplete_beta(0.5, all - few, few + 1.0)).min(1.0) }
 }
 
-fn two_sided_t(t: f64, freedom: f64) -> f64 {
+/// Returns the probability that Student's t with so many degrees of freedom is at least so far from 0.
+pub(crate) fn two_sided_t(t: f64, freedom: f64) -> f64 {
     incomplete_beta(freedom / (freedom + t * t), freedom / 2.0, 0.5)
+}
+
+/// Returns the distance from 0 that Student's t keeps within in 95 % of cases.
+pub(crate) fn t_quantile(freedom: f64) -> f64 {
+    let (mut low, mut high) = (1.0, 1e3);
+    while high - low > 1e-6 * high {
+        let middle = 0.5 * (low + high);
+        if two_sided_t(middle, freedom) > 0.05 { low = middle } else { high = middle }
+    }
+    high
 }
 
 /// The regularised incomplete beta function I_x(a, b).
@@ -232,7 +249,7 @@ fn ln_gamma(mut x: f64) -> f64 {
 mod tests {
     use super::{
         Ratio, brunner_munzel, effect, holm, incomplete_beta, ln_gamma, mcnemar, mean_and_variance, merged, placements,
-        two_sided_t, wilcoxon,
+        t_quantile, two_sided_t, wilcoxon,
     };
     use crate::base::units::Millis;
     use crate::stats::Dice;
@@ -242,6 +259,14 @@ mod tests {
     /// Up to 255 ns every number has a bucket of its own.
     fn histogram(numbers: &[u64]) -> Histogram {
         Histogram::of(&numbers.iter().copied().map(Duration::from_nanos).collect::<Vec<_>>())
+    }
+
+    /// Tables of Student's law.
+    #[test]
+    fn quantiles_of_students_law_are_those_of_tables() {
+        for (freedom, quantile) in [(1.0, 12.706_205), (4.0, 2.776_445), (30.0, 2.042_272), (1e6, 1.959_966)] {
+            assert!((t_quantile(freedom) - quantile).abs() < 1e-4, "{freedom}: {}", t_quantile(freedom));
+        }
     }
 
     /// The pain scores of Brunner and Munzel (2000): R's `lawstat` and `SciPy` give 3.1375, 17.683 and 0.0057862.

@@ -137,6 +137,50 @@ fn noise_of_one_law_is_no_news() {
     assert!(coverage >= 0.95, "the interval of the ratio held 1 in {coverage} of the points");
 }
 
+/// Returns a profile whose points had some starts of 500 calls each, whose medians differ by a lognormal law.
+fn started(points: u32, starts: usize, deviation: f64, dice: &mut Dice) -> Profile {
+    let between = LogNormal::new(0.0, deviation).expect("a law");
+    let within = LogNormal::new(0.0, 0.05).expect("a law");
+    let mut profile = drawn(points, |_| 1, 2.0, dice);
+    for point in &mut profile.points {
+        let mut walls = Vec::new();
+        for _ in 0..starts {
+            let median_ms = 2.0 * dice.draw(&between);
+            let mut block: Vec<f64> = (0..500).map(|_| median_ms * dice.draw(&within)).collect();
+            block.sort_by(f64::total_cmp);
+            point.block_p50_ms.push(Millis::saturating(block[250]));
+            walls.extend(block.into_iter().map(|ms| Duration::from_secs_f64(ms / 1e3)));
+        }
+        point.latency = sample::latency(&walls);
+        point.histogram = Some(Histogram::of(&walls));
+    }
+    profile
+}
+
+/// Starts that differ by 8 % are no news, however many calls each has, and a point that is half as slow again is.
+#[test]
+fn starts_that_differ_are_no_news() {
+    const PAIRS: u32 = 100;
+    let mut dice = Dice::new(13, 0);
+    let (mut alarms, mut by_calls, mut found, mut beyond) = (0, 0, 0, 0);
+    for _ in 0..PAIRS {
+        let (before, mut after) = (started(12, 3, 0.08, &mut dice), started(12, 3, 0.08, &mut dice));
+        let seen = compared(&before, &after, bounds(0.0));
+        alarms += u32::from(seen.counts.alike < 12);
+        by_calls +=
+            u32::from(seen.points.iter().any(|point| point.effect.is_some_and(|effect| effect.p_value < 0.001)));
+        beyond += seen.points.iter().filter(|point| point.p50_ratio.low > 1.0 || point.p50_ratio.high < 1.0).count();
+        scale(&mut after.points[3], 1.5);
+        after.points[3].block_p50_ms.iter_mut().for_each(|ms| *ms = Millis::saturating(1.5 * ms.get()));
+        found += u32::from(compared(&before, &after, bounds(0.05)).points[3].verdict == Verdict::Slower);
+    }
+    let share = f64::from(alarms) / f64::from(PAIRS);
+    assert!(share <= 0.05 + 2.0 * (0.05 * 0.95 / f64::from(PAIRS)).sqrt(), "{share} of the pairs raised an alarm");
+    assert!(by_calls > 9 * PAIRS / 10, "calls alone would raise an alarm in all but few: {by_calls}");
+    assert!(f64::from(beyond as u32) < 0.06 * 12.0 * f64::from(PAIRS), "{beyond} intervals miss the truth");
+    assert!(found >= 9 * PAIRS / 10, "found in {found} of {PAIRS}");
+}
+
 #[test]
 fn a_tenth_slower_is_found_with_a_thousand_calls() {
     const PAIRS: u32 = 100;

@@ -288,9 +288,11 @@ fn point(row: &Row, declared: &Declared) -> Point {
         cpu_ms: None,
         energy: None,
         histogram: None,
+        block_p50_ms: Vec::new(),
         conditions: Conditions {
             blocks: 0,
             probe_slowdown: None,
+            others_busy: None,
             warmup: 0,
             stopped: Stopped::Imported,
             involuntary_switches: 0,
