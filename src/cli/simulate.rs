@@ -36,6 +36,9 @@ pub struct Args {
     /// Let busy replicas on cores slow each other down, as `planner profile --co-runners` measured
     #[arg(long)]
     contention: bool,
+    /// Let slow calls come in stretches, as long as `planner profile` measured, in place of drawing each call by itself
+    #[arg(long)]
+    stretches: bool,
     /// Print what people do without a planner beside the plan, on the same facts and arrivals
     #[arg(long, value_name = "KIND", value_enum, num_args = 1.., value_delimiter = ',')]
     baseline: Vec<Baseline>,
@@ -135,8 +138,11 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
 }
 
 fn world(args: &Args, plan: &Plan, facts: &Facts) -> Result<Measured, Findings> {
-    let world = Measured::new(plan, facts)?;
-    if args.contention { world.with_contention(plan, facts) } else { Ok(world) }
+    let mut world = Measured::new(plan, facts)?;
+    if args.contention {
+        world = world.with_contention(plan, facts)?;
+    }
+    if args.stretches { world.with_stretches(plan, facts) } else { Ok(world) }
 }
 
 /// A plan that was tried, as it stands beside others.

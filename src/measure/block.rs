@@ -23,7 +23,9 @@ use crate::measure::engines::Session;
 use crate::profile::Key;
 use crate::profile::{Conditions, Energy, Glimpse, Point, Stopped};
 use crate::stats::Histogram;
-use crate::stats::sample::{independent, is_precise, latency, warm_up};
+use crate::stats::sample::{
+    FEWEST_CALLS as CALLS_TO_CORRELATE, correlation_time, independent, is_precise, latency, warm_up,
+};
 use crate::tensor::Batch;
 
 /// Calls of a block, whatever the budget.
@@ -306,6 +308,7 @@ pub fn point_of(blocks: &[Block], best_probe_ns: u64) -> Point {
         energy: if alone { energy_of(blocks) } else { None },
         histogram: Some(Histogram::of(&walls)),
         block_p50_ms: blocks.iter().map(Block::median).collect(),
+        stretch_calls: stretch_calls(blocks, latency.p90.value_ms),
         conditions: Conditions {
             blocks: blocks.len() as u32,
             warmup: blocks.iter().map(|block| block.warmup).sum(),
@@ -335,6 +338,18 @@ fn others_busy(blocks: &[Block]) -> Option<(f64, f64)> {
     }
     let used = busy / all - own_us / elapsed_us / processors;
     Some((used.max(0.0), used - 2.0 * blocks.len() as f64 / all))
+}
+
+/// Returns how many calls that follow each other share their luck, in the mean over blocks; nothing where no block is long enough
+/// to tell.
+fn stretch_calls(blocks: &[Block], limit: Millis) -> Option<Factor> {
+    let of_block = |block: &Block| {
+        let walls: Vec<Duration> = block.walls().collect();
+        let calls = walls.len() as f64;
+        (walls.len() >= CALLS_TO_CORRELATE).then(|| (calls * correlation_time(&walls, limit.duration()), calls))
+    };
+    let sums = blocks.iter().filter_map(of_block).reduce(|a, b| (a.0 + b.0, a.1 + b.1));
+    sums.map(|(stretches, calls)| Factor::saturating(stretches / calls))
 }
 
 /// Returns the energy of one call over all blocks, where all of them were counted.

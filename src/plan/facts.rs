@@ -55,7 +55,17 @@ impl Facts {
         self.held_by(plan, pool).find_map(|index| self.profiles[index].document.variant(name))
     }
 
-    /// Returns the same by the facts that hold on the kind of machine of a pool of a plan.
+    /// Returns how many calls that follow each other on a replica of a pool share their luck, by the facts that hold on its kind of
+    /// machine: the geometric mean over batches; `None` where nobody measured it.
+    #[must_use]
+    pub fn stretch_on(&self, plan: &Plan, pool: &Pool, variant: &str) -> Option<f64> {
+        let points = self.held_by(plan, pool).flat_map(|index| self.profiles[index].document.points_of(variant));
+        let here = points.filter(|point| point.device == pool.on.device() && point.cores == pool.on.cores());
+        let logs: Vec<f64> = here.filter_map(|point| Some(f64::from(point.stretch_calls?).ln())).collect();
+        (!logs.is_empty()).then(|| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
+    }
+
+    /// Returns [`Facts::slowdowns`] by the facts that hold on the kind of machine of a pool of a plan.
     #[must_use]
     pub fn slowdowns_on(&self, plan: &Plan, pool: &Pool, variant: &str) -> Vec<f64> {
         let held = self.held_by(plan, pool);

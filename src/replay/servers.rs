@@ -7,6 +7,7 @@ use super::waiting::Waiting;
 use super::worker::{Message, Served, Task};
 use super::worker_pool::WorkerPool;
 use crate::base::error::Error;
+use crate::simulate::Start;
 use crate::simulate::ids::{PoolId, Table, VariantId};
 use crate::simulate::servers::{Servers, Wake, Work};
 use crate::simulate::walk::nanos;
@@ -152,7 +153,7 @@ impl Servers for RealServers {
         variant: VariantId,
         pool: PoolId,
         samples: impl ExactSizeIterator<Item = u32>,
-        _: u32,
+        _: Start,
         _: &mut Dice,
     ) -> Option<u64> {
         let task = Task::Serve { work, variant, samples: samples.collect(), sent: Instant::now() };

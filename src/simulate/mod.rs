@@ -50,7 +50,7 @@ pub use report::{
     Change, DriftReport, GearReport, Interval, Intervals, PoolReport, Report, ReportFormat, ResponseTimes, Source,
     Summary, Window,
 };
-pub use world::{CallTimes, Measured, Textbook, TextbookLaw, World, variants_of};
+pub use world::{CallTimes, Measured, Start, Textbook, TextbookLaw, World, variants_of};
 
 /// How a plan is tried.
 #[derive(Debug, Clone, PartialEq)]

@@ -116,6 +116,12 @@ impl Pool {
         Self { up, held, leases, batch_sizes: vec![0; batch as usize], ..Self::default() }
     }
 
+    /// Returns the number of replicas that are serving.
+    #[inline]
+    pub const fn busy(&self) -> u32 {
+        self.busy.value
+    }
+
     /// Forgets what was counted so far: the warm-up is over.
     pub fn restart(&mut self, now: u64) {
         for level in [&mut self.busy, &mut self.held, &mut self.starting, &mut self.waiting, &mut self.serving] {

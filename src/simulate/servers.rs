@@ -8,7 +8,7 @@
 
 use super::ids::{BatchId, LaneId, PoolId, RequestId, VariantId};
 use super::report::Source;
-use super::world::World;
+use super::world::{Start, World};
 use crate::stats::Dice;
 
 /// Why a trial goes on; times are in nanoseconds from its start and never go back.
@@ -54,15 +54,14 @@ pub trait Servers {
     /// Waits for a moment, or for what comes before it.
     fn wait(&mut self, until: u64) -> Wake;
 
-    /// A replica begins a call, beside so many busy replicas on the cores of the machine. Returns its time in
-    /// nanoseconds; `None` where only [`Wake::Done`] will tell.
+    /// A replica begins a call. Returns its time in nanoseconds; `None` where only [`Wake::Done`] will tell.
     fn begin(
         &mut self,
         work: Work,
         variant: VariantId,
         pool: PoolId,
         samples: impl ExactSizeIterator<Item = u32>,
-        neighbours: u32,
+        start: Start,
         dice: &mut Dice,
     ) -> Option<u64>;
 
@@ -103,12 +102,14 @@ impl<W: World> Servers for Simulated<'_, W> {
         variant: VariantId,
         pool: PoolId,
         samples: impl ExactSizeIterator<Item = u32>,
-        neighbours: u32,
+        start: Start,
         dice: &mut Dice,
     ) -> Option<u64> {
-        let time = self.0.service_ns(variant, pool, samples.len() as u32, dice);
+        let batch = samples.len() as u32;
+        let stretched = self.0.stretched_ns(variant, pool, batch, start);
+        let time = stretched.unwrap_or_else(|| self.0.service_ns(variant, pool, batch, dice));
         let longer = |slowdown: f64| (time as f64 * slowdown) as i64 as u64;
-        Some(self.0.slowdown(variant, pool, neighbours).map_or(time, longer))
+        Some(self.0.slowdown(variant, pool, start.neighbours).map_or(time, longer))
     }
 
     #[inline]
@@ -124,7 +125,7 @@ mod tests {
     use super::super::engine::Engine;
     use super::super::walk::Walk;
     use super::super::{Settings, Textbook, TextbookLaw};
-    use super::{Dice, PoolId, Servers, Simulated, Source, VariantId, Wake, Work};
+    use super::{Dice, PoolId, Servers, Simulated, Source, Start, VariantId, Wake, Work};
     use crate::plan::Plan;
     use crate::workload::Arrivals;
     use serde_json::json;
@@ -161,10 +162,10 @@ mod tests {
             variant: VariantId,
             pool: PoolId,
             samples: impl ExactSizeIterator<Item = u32>,
-            neighbours: u32,
+            start: Start,
             dice: &mut Dice,
         ) -> Option<u64> {
-            self.inner.begin(work, variant, pool, samples, neighbours, dice)
+            self.inner.begin(work, variant, pool, samples, start, dice)
         }
 
         fn answer(&self, position: usize, variant: VariantId, sample: u32) -> Option<(f32, bool)> {

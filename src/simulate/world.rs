@@ -9,13 +9,19 @@ use crate::facts::Facts;
 use crate::plan::Plan;
 use crate::problem::Resource;
 use crate::profile::Answers;
-use crate::stats::Dice;
+use crate::stats::{Dice, unit_of};
 use crate::stats::{Distribution, Histogram};
 
 /// How long calls take and what variants answer.
 pub trait World {
     /// Draws the time of one call of `batch` samples, in nanoseconds.
     fn service_ns(&self, variant: VariantId, pool: PoolId, batch: u32, dice: &mut Dice) -> u64;
+
+    /// Returns the time of a call where slow stretches hang over many calls: those of one stretch have the same luck. `None` where
+    /// every call is drawn by itself.
+    fn stretched_ns(&self, _variant: VariantId, _pool: PoolId, _batch: u32, _start: Start) -> Option<u64> {
+        None
+    }
 
     /// Returns how many times as long a call takes beside so many busy replicas on the cores of the same machine;
     /// `None` where calls of this variant on this pool do not feel them.
@@ -34,6 +40,19 @@ pub trait World {
 
     /// Returns the time to bring a variant up, in nanoseconds.
     fn load_ns(&self, variant: VariantId) -> u64;
+}
+
+/// How a call finds the machine when it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// Nanoseconds since the trial began.
+    pub now: u64,
+    /// Busy replicas of the same pool.
+    pub busy: u32,
+    /// Busy replicas on the cores of the same machine.
+    pub neighbours: u32,
+    /// Seed of the trial.
+    pub seed: u64,
 }
 
 /// How long calls of each variant on each pool with each batch took.
@@ -62,6 +81,8 @@ pub struct Measured {
     /// For each variant and pool how many times as long calls take beside 0, 1, … busy neighbours; empty where
     /// neighbours are not felt.
     slowdowns: Vec<Vec<Vec<f64>>>,
+    /// For each variant, pool and batch (from 1) the law of a call in stretches; empty where every call is drawn by itself.
+    stretches: Vec<Vec<Vec<Stretches>>>,
 }
 
 impl Measured {
@@ -81,7 +102,7 @@ impl Measured {
         certainties_are_known(plan, facts, &mut findings);
         let samples = answers.iter().flatten().map(Vec::len).max().unwrap_or(0);
         let samples = u32::try_from(samples).unwrap_or(u32::MAX);
-        findings.or(Self { laws, answers, samples, load_ns, slowdowns: Vec::new() })
+        findings.or(Self { laws, answers, samples, load_ns, slowdowns: Vec::new(), stretches: Vec::new() })
     }
 
     /// Returns the same world where replicas on cores slow each other down as was measured with co-runners; beside more
@@ -106,6 +127,27 @@ impl Measured {
         let pools = || plan.placement.iter().enumerate();
         self.slowdowns =
             variants_of(plan).into_iter().map(|variant| pools().map(|pool| of(variant, pool)).collect()).collect();
+        findings.or(self)
+    }
+
+    /// Returns the same world where slow stretches hang over as many calls as was measured: what begins on a replica within one
+    /// stretch has the same luck.
+    ///
+    /// # Errors
+    /// A finding for every variant of which nobody measured how long stretches last.
+    pub fn with_stretches(mut self, plan: &Plan, facts: &Facts) -> Result<Self, Findings> {
+        let mut findings = Findings::default();
+        let laws = variants_of(plan).into_iter().zip(&self.laws).map(|(variant, pools)| {
+            let of_pool = |(pool, laws): (&crate::plan::Pool, &Vec<Law>)| {
+                let Some(calls) = facts.stretch_on(plan, pool, variant) else {
+                    return not_in_stretches(variant, laws, &mut findings);
+                };
+                let services = (1..=laws.len() as u32).filter_map(|batch| facts.service_on(plan, pool, variant, batch));
+                services.map(|service| Stretches::of(&service.law, calls)).collect()
+            };
+            plan.placement.iter().zip(pools).map(of_pool).collect()
+        });
+        self.stretches = laws.collect();
         findings.or(self)
     }
 
@@ -189,6 +231,12 @@ impl World for Measured {
     }
 
     #[inline]
+    fn stretched_ns(&self, variant: VariantId, pool: PoolId, batch: u32, start: Start) -> Option<u64> {
+        let of_variant = self.stretches.get(variant.index())?;
+        Some(of_variant[pool.index()][batch as usize - 1].at(pool, start))
+    }
+
+    #[inline]
     fn slowdown(&self, variant: VariantId, pool: PoolId, neighbours: u32) -> Option<f64> {
         let slowdowns = self.slowdowns.get(variant.index())?.get(pool.index())?;
         slowdowns.get(neighbours as usize).or(slowdowns.last()).copied()
@@ -258,6 +306,46 @@ impl Law {
         let cell = self.cells[(((bits >> 32) * self.cells.len() as u64) >> 32) as usize];
         if (bits & 0xffff_ffff) < cell.own { cell.own_ns } else { cell.other_ns }
     }
+}
+
+/// A measured law whose calls come in stretches of equal luck. Time is cut into stretches, each replica's by itself; what begins in
+/// one takes the same quantile of its law. So the times of calls keep their law, and calls that follow each other hang together as
+/// long as was measured.
+#[derive(Debug)]
+struct Stretches {
+    /// Times in increasing order, with the probability of at most each.
+    at_most: Vec<(u64, f64)>,
+    length_ns: u64,
+}
+
+impl Stretches {
+    /// `calls` is how many calls that follow each other make a stretch.
+    fn of(law: &Distribution, calls: f64) -> Self {
+        let mut sum = 0.0;
+        let at_most = law.atoms().iter().map(|&(ms, p)| {
+            sum += p;
+            (ns(ms), sum)
+        });
+        Self { at_most: at_most.collect(), length_ns: ns(calls * law.mean_ms()).max(1) }
+    }
+
+    fn at(&self, pool: PoolId, start: Start) -> u64 {
+        let stretch = start.now / self.length_ns;
+        let luck = unit_of([start.seed, pool.index() as u64, u64::from(start.busy), stretch]);
+        let place = self.at_most.partition_point(|&(_, at_most)| at_most <= luck);
+        self.at_most[place.min(self.at_most.len() - 1)].0
+    }
+}
+
+/// Finds that nobody measured the stretches of a variant that a pool runs.
+fn not_in_stretches(variant: &str, laws: &[Law], findings: &mut Findings) -> Vec<Stretches> {
+    let found = |finding: &Finding| finding.cause.contains(&format!("`{variant}`"));
+    if !laws.is_empty() && !findings.0.iter().any(found) {
+        let cause = format!("how long slow stretches of `{variant}` last");
+        let action = "profile it again, or simulate without --stretches";
+        findings.push(Finding::error(Code::NotMeasured, "placement", cause, action));
+    }
+    Vec::new()
 }
 
 /// A world from a queueing textbook, where theory knows the answer. Batches take as long as one call.

@@ -53,9 +53,41 @@ impl Dice {
     }
 }
 
+/// Returns a number from 0 up to, and without, 1 that looks random and follows from some numbers alone: the mixing steps of
+/// `SplitMix64` (Steele, Lea and Flood 2014), one after the other.
+#[inline]
+pub fn unit_of(numbers: [u64; 4]) -> f64 {
+    let mixed = numbers.into_iter().fold(0, |mixed: u64, number| {
+        let mut bits = (mixed ^ number).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
+    });
+    (mixed >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Dice;
+    use super::{Dice, unit_of};
+
+    #[test]
+    fn numbers_that_follow_each_other_are_mixed_evenly() {
+        const DRAWS: u64 = 100_000;
+        for place in 0..4 {
+            let mut cells = [0.0; 10];
+            let (mut before, mut product) = (0.5, 0.0);
+            for number in 0..DRAWS {
+                let mut numbers = [7; 4];
+                numbers[place] = number;
+                let unit = unit_of(numbers);
+                cells[(unit * 10.0) as usize] += 10.0 / DRAWS as f64;
+                product += (unit - 0.5) * (before - 0.5) * 12.0 / DRAWS as f64;
+                before = unit;
+            }
+            assert!(cells.iter().all(|cell| (cell - 1.0_f64).abs() < 0.05), "{cells:?}");
+            assert!(f64::abs(product) < 0.015, "{product}");
+        }
+    }
 
     #[test]
     fn exponential_numbers_follow_their_law() {

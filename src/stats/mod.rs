@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::units::Millis;
 
 pub use cusum::Cusum;
-pub use dice::Dice;
+pub use dice::{Dice, unit_of};
 pub use grid::GridDistribution;
 pub(crate) use grid::{Bins, Grid};
 pub use histogram::{Distribution, Histogram};

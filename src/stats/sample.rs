@@ -75,6 +75,13 @@ pub fn independent(walls: &[Duration], q: f64) -> usize {
     if series.sorted.is_empty() { 0 } else { series.independent(series.sorted[nearest_rank(walls.len(), q) - 1]) }
 }
 
+/// Returns how many times that follow each other tell as much as one independent one of whether a time is within a limit: the
+/// integrated autocorrelation time, at least 1.
+#[must_use]
+pub fn correlation_time(walls: &[Duration], limit: Duration) -> f64 {
+    Series::of(walls).correlation_time(limit.as_secs_f64() * 1e3)
+}
+
 /// Returns how many calls at the beginning belong to the warm-up: the cut at which the standard error of the mean of
 /// what remains is least (MSER, White 1997), no later than half way.
 ///

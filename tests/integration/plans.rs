@@ -11,6 +11,7 @@ use planner::problem::Problem;
 use planner::profile::Profile;
 use planner::rooms::{Answer, Conflict, Context};
 use planner::simulate::{Measured, Settings, simulate};
+use planner::stats::Histogram;
 use planner::workload::Arrivals;
 use serde_json::{Value, json};
 
@@ -321,6 +322,55 @@ fn contention_slows_what_runs_side_by_side() {
     let shipped = Facts::load(&[root.join("profiles/digits.json")]).expect("valid");
     let refused = Measured::new(&plan, &shipped).expect("measured").with_contention(&plan, &shipped);
     assert!(refused.expect_err("nobody measured neighbours").to_string().contains("co-runners"));
+}
+
+/// Calls of 1 or 3 ms on one replica at 200 a second. Where each is drawn by itself, Pollaczek and Khinchine say how long a request
+/// waits on average; where a stretch is far longer than any queue, they say it of each length by itself.
+#[test]
+fn long_stretches_make_queues_as_long_as_theory_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut profile = load::<Profile>(&root.join("profiles/digits.json")).expect("valid");
+    profile.document.points.retain(|point| point.variant == "cnn_l" && point.cores == 1 && point.batch == 1);
+    let plan: Plan = serde_json::from_value(serde_json::json!({
+        "format": "planner.plan/1", "name": "stretches", "slo": { "quantile": 0.99, "latency_ms": 100 },
+        "placement": [{ "name": "p", "on": { "kind": "cores", "cores": 1 }, "replicas": 1, "hosts": ["cnn_l"] }],
+        "gears": [{ "up_to_rps": 200, "stages": [{ "name": "s", "dispatch": "share",
+                    "lanes": [{ "variant": "cnn_l", "pool": "p" }] }] }],
+        "switch": { "window_ms": 1000, "up": 0.9, "down": 0.8, "dwell_ms": 10000, "drain": "own-gear" },
+        "provenance": { "tool": "by hand", "room": "variant-set", "seed": 0, "inputs": [] }
+    }))
+    .expect("a plan");
+    let settings = Settings {
+        arrivals: Arrivals::Poisson { rate_rps: 200.0 },
+        duration: Duration::from_secs(20_000),
+        warmup: Duration::from_secs(10),
+        seed: 1,
+    };
+    let facts = |calls: Option<f64>| {
+        let mut profile = profile.clone();
+        let point = &mut profile.document.points[0];
+        point.histogram = Some(Histogram { value_ns: vec![1_000_000, 3_000_000], count: vec![1, 1] });
+        point.stretch_calls = calls.map(planner::base::units::Factor::saturating);
+        Facts::of(vec![(profile, None)]).expect("one profile")
+    };
+    let mean_ms = |world: &Measured| simulate(&plan, world, &settings).whole.latency.expect("served").mean_ms.get();
+    let in_stretches = |calls: f64| {
+        let facts = facts(Some(calls));
+        Measured::new(&plan, &facts).expect("measured").with_stretches(&plan, &facts).expect("measured")
+    };
+    let one_by_one = mean_ms(&Measured::new(&plan, &facts(None)).expect("measured"));
+    let alike = 2.0 + 0.2 * 5.0 / (2.0 * (1.0 - 0.4));
+    assert!((one_by_one / alike - 1.0).abs() < 0.01, "{one_by_one} for {alike}");
+    let short = mean_ms(&in_stretches(1e-6));
+    assert!((short / alike - 1.0).abs() < 0.01, "stretches of no call: {short} for {alike}");
+    let each = |ms: f64| ms + 0.2 * ms * ms / (2.0 * (1.0 - 0.2 * ms));
+    let apart = 0.5 * (each(1.0) + each(3.0));
+    let long = mean_ms(&in_stretches(2_000.0));
+    assert!((long / apart - 1.0).abs() < 0.03, "long stretches: {long} for {apart}");
+
+    let silent = facts(None);
+    let refused = Measured::new(&plan, &silent).expect("measured").with_stretches(&plan, &silent);
+    assert!(refused.expect_err("nobody measured stretches").to_string().contains("stretches of `cnn_l`"));
 }
 
 /// The closed form errs on the safe side: served at its highest rate, every gear keeps the tail and the use it claims.

@@ -289,6 +289,7 @@ fn point(row: &Row, declared: &Declared) -> Point {
         energy: None,
         histogram: None,
         block_p50_ms: Vec::new(),
+        stretch_calls: None,
         conditions: Conditions {
             blocks: 0,
             probe_slowdown: None,

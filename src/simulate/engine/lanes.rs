@@ -5,6 +5,7 @@ use super::super::ids::{BatchId, LaneId, PoolId, RequestId};
 use super::super::servers::{Servers, Work};
 use super::super::tally::Lost;
 use super::super::walk::{LaneWalk, StageWalk};
+use super::super::world::Start;
 use super::{Batch, Call, Engine};
 use crate::plan::Dispatch;
 
@@ -193,10 +194,10 @@ impl<'a, S: Servers> Engine<'a, S> {
     fn begin_one(&mut self, lane: &LaneWalk, id: RequestId) {
         let work = Work::One(lane.id, id);
         let mean_ns = self.expected_ns(lane, 1);
+        let start = self.starts(lane);
         self.pools[lane.pool].begins(self.now, 1, mean_ns);
         let sample = std::iter::once(self.requests[id].sample);
-        let neighbours = self.neighbours(lane);
-        let time = self.servers.begin(work, lane.variant, lane.pool, sample, neighbours, &mut self.dice);
+        let time = self.servers.begin(work, lane.variant, lane.pool, sample, start, &mut self.dice);
         self.plan_end(lane, work, time);
     }
 
@@ -204,20 +205,20 @@ impl<'a, S: Servers> Engine<'a, S> {
     fn begin_batch(&mut self, lane: &LaneWalk, id: BatchId) {
         let calls = self.batches[id].calls.len();
         let mean_ns = self.expected_ns(lane, calls);
+        let start = self.starts(lane);
         self.pools[lane.pool].begins(self.now, calls as u32, mean_ns);
-        let neighbours = self.neighbours(lane);
         let samples = self.batches[id].calls.iter().map(|&request| self.requests[request].sample);
         let work = Work::Many(id);
-        let time = self.servers.begin(work, lane.variant, lane.pool, samples, neighbours, &mut self.dice);
+        let time = self.servers.begin(work, lane.variant, lane.pool, samples, start, &mut self.dice);
         self.plan_end(lane, work, time);
     }
 
-    /// A replica becomes busy; returns how many others on the cores of the machine are.
+    /// A replica becomes busy; returns what else is.
     #[inline]
-    fn neighbours(&mut self, lane: &LaneWalk) -> u32 {
-        let others = self.busy_on_cores;
+    fn starts(&mut self, lane: &LaneWalk) -> Start {
+        let neighbours = self.busy_on_cores;
         self.busy_on_cores += u32::from(lane.on_cores);
-        others
+        Start { now: self.now, busy: self.pools[lane.pool].busy(), neighbours, seed: self.seed }
     }
 
     /// Returns the mean time of a batch, where anybody looks at it.
