@@ -1,15 +1,19 @@
-//! A busy neighbour is seen, and a quiet host is not accused. A test binary of its own: others would be the neighbours.
+//! What only a process of its own can tell: a busy neighbour is seen, a quiet host is not accused, and memory is counted.
 #![cfg(feature = "rten")]
 
 use std::path::Path;
 use std::process::{Child, Command};
+use std::sync::{Mutex, PoisonError};
 
 use planner::Error;
 use planner::base::units::{Millis, Share};
 use planner::measure::engines::rten::Rten;
-use planner::measure::host::allowed_cores;
+use planner::measure::host::{allowed_cores, memory_of_family, reset_peak_of_family};
 use planner::measure::{Attendant, Here, MeasureContext, MeasureEvent, MeasureSettings, measure};
 use planner::profile::{CertaintyMeasure, Conditions, Family, Profile};
+
+/// The tests of this file would be each other's neighbours.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Times that a quiet moment is waited for: whether the host is quiet is not ours to say.
 const TRIES: usize = 10;
@@ -71,6 +75,7 @@ fn conditions(disturbs: Option<usize>) -> Conditions {
 
 #[test]
 fn a_busy_neighbour_that_comes_half_way_makes_a_point_contended_and_nobody_does_not() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     // Point by point on the first core, so that a neighbour on the last one shares caches only, where there are two.
     for core in [allowed_cores().first(), allowed_cores().last()] {
         let disturbed = conditions(core.copied());
@@ -85,4 +90,18 @@ fn a_busy_neighbour_that_comes_half_way_makes_a_point_contended_and_nobody_does_
         alone.push(conditions(None));
     }
     assert!(alone.iter().any(is_explained), "{alone:#?}");
+}
+
+#[test]
+fn memory_is_seen_and_peaks_begin_again() {
+    const BYTES: usize = 300_000_000;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = memory_of_family();
+    let block = std::hint::black_box(vec![1_u8; BYTES]);
+    let gained = memory_of_family().gained_since(before);
+    assert!(gained.resident.get() > 200.0 && gained.peak.get() > 200.0, "{gained:?}");
+    drop(block);
+    assert!(memory_of_family().peak.get() > before.resident.get() + 200.0, "the peak stays");
+    reset_peak_of_family();
+    assert!(memory_of_family().peak.get() < before.resident.get() + 200.0, "until it is reset");
 }

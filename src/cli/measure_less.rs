@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::base::codec;
 use crate::base::codec::Loaded;
 use crate::base::units::{Millis, Share};
-use crate::facts::Facts;
+use crate::facts::{Facts, Serving};
 use crate::measure::adaptive::{Aim, Chooser, Known};
 use crate::measure::{CALLS_FOR_A_TAIL, Wave};
 use crate::planners::{can_measure_less, relevance};
@@ -123,7 +123,7 @@ impl Asked {
             sha256: String::new(),
         };
         let all = self.profiles.iter().map(|other| (other.clone().unwrap_or_else(this), None));
-        Ok(Facts::of(all.collect())?)
+        Ok(Facts::of_kinds(all.collect(), &[], Serving::of(&self.problem))?)
     }
 }
 

@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let facts = if args.profile.is_empty() {
         Facts::of_plan(&plan, &args.plan)?
     } else {
-        Facts::load_on(&args.profile, &plan.machines)?
+        Facts::load_for(&plan, &args.profile)?
     };
     let world = Measured::new(&plan, &facts).map_err(|findings| findings.in_file(&args.plan))?;
     let settings = args.load.settings(&plan, Usual { seconds: 10.0, warmup_s: 1.0 })?;

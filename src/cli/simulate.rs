@@ -18,7 +18,7 @@ use crate::simulate::{Interval, Measured, PoolReport, Report, Settings, Summary,
 use clap::ValueEnum;
 
 use super::load::{Load, Usual};
-use super::solve::{facts_of, problem_of};
+use super::solve::{facts_of, problem_of, say_pace};
 use super::{Answer, Layout, Output, print, say_findings, table};
 
 /// Try a plan in an event simulation; exit 1 where it breaks its SLO
@@ -114,6 +114,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     say_findings(&plan.findings);
     let facts = facts_of(&plan, &args.profile)?;
     say_findings(&facts_changed(&plan.document, &facts).in_file(&args.plan));
+    say_pace(&facts);
     let world = world(args, &plan.document, &facts).map_err(|findings| findings.in_file(&args.plan))?;
     let settings = args.load.settings(&plan.document, Usual { seconds: 60.0, warmup_s: 0.0 })?;
     let report = replicate(&plan.document, &world, &settings, args.replications);

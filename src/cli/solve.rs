@@ -14,7 +14,7 @@ use crate::simulate::Effort;
 use crate::{Code, Error, Finding, Findings, Severity};
 
 use super::values::positive;
-use super::{Answer, Output, frontier, print, say_findings, schedule, table};
+use super::{Answer, Output, frontier, print, say, say_findings, schedule, table};
 
 /// Independent trials of each gear, for an interval.
 const TRIALS: u32 = 5;
@@ -85,6 +85,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     if let Some(trace) = &facts.recorded {
         say_findings(&trace.findings);
     }
+    say_pace(&facts);
     if args.frontier {
         return frontier::write(&problem.document, &facts, &args.at, &args.output);
     }
@@ -232,6 +233,15 @@ fn summary(plan: &Plan) -> String {
     format!("{rows}\n{optimality}{tried}{cut}{proof}{head_room}\n")
 }
 
+/// Says how much longer than in a row calls are taken to be.
+pub fn say_pace(facts: &Facts) {
+    if let Some((least, most)) = facts.pace() {
+        say(format!(
+            "calls are taken to be {least:.2} to {most:.2} times as long as measured in a row: that is how they are served"
+        ));
+    }
+}
+
 /// Says what a chosen risk costs.
 fn kept_in_hand(room: &HeadRoom) -> String {
     let (least, most) = room
@@ -265,7 +275,7 @@ pub fn facts_of(plan: &Loaded<Plan>, given: &[PathBuf]) -> Result<Facts, Error> 
     let facts = if given.is_empty() {
         Facts::of_plan(&plan.document, &plan.path)?
     } else {
-        Facts::load_on(given, &plan.document.machines)?.with_load_of(&plan.document, &plan.path)?
+        Facts::load_for(&plan.document, given)?.with_load_of(&plan.document, &plan.path)?
     };
     if facts.profiles.is_empty() {
         let action = "name one with --profile";

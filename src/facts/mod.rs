@@ -3,6 +3,7 @@
 
 mod ask;
 mod risk;
+mod served;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ use crate::workload::RecordedLoad;
 
 pub use ask::{Ask, LoadLimit, Margin, Parts, Running, configuration_key, not_measured};
 use risk::AtRisk;
+pub use served::Serving;
+use served::served;
 
 /// Profiles with their answers and curves, and the recorded load.
 #[derive(Debug, Clone, Default)]
@@ -30,7 +33,9 @@ pub struct Facts {
     pub recorded: Option<Loaded<RecordedLoad>>,
     answers: Vec<Option<Answers>>,
     calibration: Vec<Answers>,
-    /// For each profile its curves, by variant and device.
+    /// How calls are made.
+    pub(crate) serving: Serving,
+    /// For each profile its curves, by variant and device: times of calls as a plan makes them.
     pub(crate) curves: Vec<BTreeMap<(String, String), Curve>>,
 }
 
@@ -47,7 +52,7 @@ impl Facts {
     /// # Errors
     /// [`Error::Input`] with the findings of every file that cannot be used, or a variant that two profiles name.
     pub fn load(paths: &[PathBuf]) -> Result<Self, Error> {
-        Self::load_on(paths, &[])
+        Self::load_on(paths, &[], Serving::default())
     }
 
     /// Loads profiles of these kinds of machines: two may name the same variant where no kind trusts both.
@@ -56,8 +61,8 @@ impl Facts {
     ///
     /// # Errors
     /// As [`Facts::load`].
-    pub fn load_on(paths: &[PathBuf], kinds: &[Machine]) -> Result<Self, Error> {
-        let mut facts = Self::default();
+    pub fn load_on(paths: &[PathBuf], kinds: &[Machine], serving: Serving) -> Result<Self, Error> {
+        let mut facts = Self { serving, ..Self::default() };
         let mut findings = Findings::default();
         for path in paths {
             let with_answers = |profile| {
@@ -80,15 +85,19 @@ impl Facts {
     /// # Errors
     /// Findings where two profiles name the same variant.
     pub fn of(profiles: Vec<(Loaded<Profile>, Option<Answers>)>) -> Result<Self, Findings> {
-        Self::of_kinds(profiles, &[])
+        Self::of_kinds(profiles, &[], Serving::default())
     }
 
     /// Returns facts of these kinds of machines from profiles that are already in memory.
     ///
     /// # Errors
     /// Findings where two profiles that one kind trusts name the same variant.
-    pub fn of_kinds(profiles: Vec<(Loaded<Profile>, Option<Answers>)>, kinds: &[Machine]) -> Result<Self, Findings> {
-        let mut facts = Self::default();
+    pub fn of_kinds(
+        profiles: Vec<(Loaded<Profile>, Option<Answers>)>,
+        kinds: &[Machine],
+        serving: Serving,
+    ) -> Result<Self, Findings> {
+        let mut facts = Self { serving, ..Self::default() };
         let mut findings = Findings::default();
         for (profile, answers) in profiles {
             facts.add(profile, answers, kinds, &mut findings);
@@ -102,7 +111,7 @@ impl Facts {
     /// As [`Facts::load`], for the trace too.
     pub fn of_problem(problem: &Problem, folder: &Path) -> Result<Self, Error> {
         let profiles: Vec<PathBuf> = problem.profiles.iter().map(|path| folder.join(path)).collect();
-        let facts = Self::load_on(&profiles, &problem.inventory.machines)?;
+        let facts = Self::load_on(&profiles, &problem.inventory.machines, Serving::of(problem))?;
         facts.measured_on(&problem.inventory.machines)?;
         Ok(Self { recorded: recorded_load(problem, folder)?, ..facts })
     }
@@ -139,13 +148,25 @@ impl Facts {
             profile.document.points.iter().map(|point| point.device.as_str()).chain(glimpsed).collect();
         let mut curves = BTreeMap::new();
         for device in devices {
-            for (name, curve) in Curve::family(&profile.document, device, &skipped(&profile.document)) {
-                curves.insert((name, device.to_owned()), curve);
-            }
+            curves.extend(self.curves_of(&profile.document, device, &skipped(&profile.document)));
         }
         self.curves.push(curves);
         self.profiles.push(profile);
         self.answers.push(answers);
+    }
+
+    /// Returns the curves of a profile on a device, with times of calls as a plan makes them.
+    fn curves_of<'a>(
+        &self,
+        profile: &'a Profile,
+        device: &'a str,
+        more: &[Spot],
+    ) -> impl Iterator<Item = ((String, String), Curve)> + use<'a> {
+        let serving = self.serving;
+        Curve::family(profile, device, more).into_iter().map(move |(name, curve)| {
+            let curve = served(&curve, profile, (&name, device), serving);
+            ((name, device.to_owned()), curve)
+        })
     }
 
     /// Returns the facts without the recorded load.
@@ -162,9 +183,7 @@ impl Facts {
         for (curves, profile) in facts.curves.iter_mut().zip(self.profiles.iter().map(|profile| &profile.document)) {
             let index = |name: &String| profile.variants.iter().position(|variant| variant.name == *name);
             let more: Vec<Spot> = asked.iter().filter_map(|(name, key)| Some((index(name)?, *key))).collect();
-            for (name, curve) in Curve::family(profile, device, &more) {
-                curves.insert((name, device.to_owned()), curve.at_best(bound));
-            }
+            curves.extend(self.curves_of(profile, device, &more).map(|(named, curve)| (named, curve.at_best(bound))));
         }
         facts
     }
@@ -278,6 +297,7 @@ impl Facts {
             curves: kept(&self.curves, &held),
             calibration: self.calibration.clone(),
             recorded: self.recorded.clone(),
+            serving: self.serving,
         }
     }
 
@@ -291,7 +311,8 @@ impl Facts {
     /// geometric mean, over batches, of the ratio of means. Numbers between measured ones are interpolated linearly.
     #[must_use]
     pub fn slowdowns(&self, variant: &str, on: &Resource) -> Vec<f64> {
-        slowdowns(self.profiles.iter().flat_map(|profile| profile.document.points_of(variant)), on)
+        let points = self.profiles.iter().flat_map(|profile| profile.document.points_of(variant));
+        slowdowns(points, on.device(), on.cores())
     }
 
     /// Returns the cores of the smallest host that measured; beyond them nobody saw replicas run side by side.
@@ -329,8 +350,8 @@ pub(crate) fn recorded_load(problem: &Problem, folder: &Path) -> Result<Option<L
     RecordedLoad::read(&folder.join(path), scale, problem.workload.max_rps.get()).map(Some)
 }
 
-pub(crate) fn slowdowns<'a>(points: impl Iterator<Item = &'a Point>, on: &Resource) -> Vec<f64> {
-    let here: Vec<_> = points.filter(|point| point.device == on.device() && point.cores == on.cores()).collect();
+pub(crate) fn slowdowns<'a>(points: impl Iterator<Item = &'a Point>, device: &str, cores: u32) -> Vec<f64> {
+    let here: Vec<_> = points.filter(|point| point.device == device && point.cores == cores).collect();
     let mut ratios: BTreeMap<u32, Vec<f64>> = BTreeMap::from([(0, vec![0.0])]);
     for point in here.iter().filter(|point| point.co_runners > 0) {
         let alone = here.iter().find(|other| other.co_runners == 0 && other.batch == point.batch);

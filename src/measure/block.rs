@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::energy::Meter;
 use super::host::{Counters, Ticks, cpu_time};
+use super::pace::{Round, pace_of};
 use crate::base::error::Error;
 use crate::base::units::{Factor, Joules, Millis, Rate, Share};
 use crate::measure::engines::Session;
@@ -58,10 +59,9 @@ pub struct Block {
     pub involuntary_switches: u64,
     /// Microseconds in which runnable threads of the machine waited, where the kernel tells.
     pub pressure_us: Option<f64>,
-    /// Clock ticks of the machine meanwhile, and the microseconds of processor time that this process took of them, where the
-    /// kernel tells.
+    /// What the machine did from the first call to the last of whatever kind, where the kernel tells.
     #[serde(default)]
-    pub machine: Option<(Ticks, f64)>,
+    pub machine: Option<MachineUse>,
     /// Length of the block.
     pub elapsed_us: f64,
     /// Joules that were counted meanwhile, of one call, and by what.
@@ -72,6 +72,30 @@ pub struct Block {
     /// Whether it is a glimpse, and all that was called of its point.
     #[serde(default)]
     pub glimpse: bool,
+    /// How much longer calls took after pauses and other variants' calls, round by round.
+    #[serde(default)]
+    pub pace: Vec<Round>,
+}
+
+/// What a machine did during a block.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct MachineUse {
+    ticks: Ticks,
+    /// Processor time of this process, in microseconds.
+    own_us: f64,
+    elapsed_us: f64,
+}
+
+impl MachineUse {
+    /// Does some work and tells what the machine did meanwhile, where the kernel tells.
+    pub fn during<T>(work: impl FnOnce() -> T) -> (T, Option<Self>) {
+        let (before, begin) = (Counters::now(), Instant::now());
+        let done = work();
+        let (elapsed, after) = (begin.elapsed(), Counters::now());
+        let micros = |time: Duration| time.as_secs_f64() * 1e6;
+        let used = |ticks| Self { ticks, own_us: micros(after.cpu - before.cpu), elapsed_us: micros(elapsed) };
+        (done, after.ticks_since(&before).map(used))
+    }
 }
 
 /// When a block has seen enough.
@@ -120,6 +144,11 @@ impl Enough {
         Self { fewest: MOST_CALLS_OF_A_GLIMPSE, ..few }
     }
 
+    /// Tells whether only a glimpse is asked for.
+    pub(crate) const fn is_glimpse(&self) -> bool {
+        self.most.is_some()
+    }
+
     fn is_precise(&self, walls: &[Duration]) -> bool {
         is_precise(walls, 0.5, self.precision)
             && self.tail_precision.is_none_or(|most| is_precise(walls, 0.99, most))
@@ -166,11 +195,12 @@ pub fn measure_block(
         precise: calls.precise,
         involuntary_switches: after.involuntary_since(&before),
         pressure_us: after.pressure_us_since(&before),
-        machine: after.ticks_since(&before).map(|ticks| (ticks, (after.cpu - before.cpu).as_secs_f64() * 1e6)),
+        machine: None,
         elapsed_us: elapsed.as_secs_f64() * 1e6,
         energy,
         probe_ns: probe_before.max(probe()),
-        glimpse: enough.most.is_some(),
+        glimpse: enough.is_glimpse(),
+        pace: Vec::new(),
     })
 }
 
@@ -233,7 +263,7 @@ impl Block {
         self.walls_ns.iter().map(|&ns| Duration::from_nanos(ns))
     }
 
-    fn median(&self) -> Millis {
+    pub(crate) fn median(&self) -> Millis {
         let mut sorted = self.walls_ns.clone();
         sorted.sort_unstable();
         Duration::from_nanos(sorted[sorted.len() / 2]).into()
@@ -309,6 +339,7 @@ pub fn point_of(blocks: &[Block], best_probe_ns: u64) -> Point {
         histogram: Some(Histogram::of(&walls)),
         block_p50_ms: blocks.iter().map(Block::median).collect(),
         stretch_calls: stretch_calls(blocks, latency.p90.value_ms),
+        pace: pace_of(blocks.iter().flat_map(|block| &block.pace)),
         conditions: Conditions {
             blocks: blocks.len() as u32,
             warmup: blocks.iter().map(|block| block.warmup).sum(),
@@ -328,15 +359,14 @@ pub fn point_of(blocks: &[Block], best_probe_ns: u64) -> Point {
 /// Returns the part of the machine's processor time that others used during some blocks, and the least that it can have been:
 /// each reading of the clock ticks may be one off. Nothing where the kernel does not tell.
 fn others_busy(blocks: &[Block]) -> Option<(f64, f64)> {
-    let machine: Vec<(Ticks, f64)> = blocks.iter().map(|block| block.machine).collect::<Option<_>>()?;
-    let sum = |of: fn(&(Ticks, f64)) -> f64| machine.iter().map(of).sum::<f64>();
-    let (busy, all, own_us) = (sum(|seen| seen.0.busy), sum(|seen| seen.0.all), sum(|seen| seen.1));
-    let elapsed_us: f64 = blocks.iter().map(|block| block.elapsed_us).sum();
-    let processors = machine.first()?.0.processors;
-    if all <= 0.0 || elapsed_us <= 0.0 {
+    let machine: Vec<MachineUse> = blocks.iter().map(|block| block.machine).collect::<Option<_>>()?;
+    let sum = |of: fn(&MachineUse) -> f64| machine.iter().map(of).sum::<f64>();
+    let (busy, all) = (sum(|seen| seen.ticks.busy), sum(|seen| seen.ticks.all));
+    let processor_us = sum(|seen| seen.elapsed_us * seen.ticks.processors);
+    if all <= 0.0 || processor_us <= 0.0 {
         return None;
     }
-    let used = busy / all - own_us / elapsed_us / processors;
+    let used = busy / all - sum(|seen| seen.own_us) / processor_us;
     Some((used.max(0.0), used - 2.0 * blocks.len() as f64 / all))
 }
 

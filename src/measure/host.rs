@@ -331,7 +331,7 @@ fn sorted(mut words: Vec<String>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ticks, allowed_cores, memory_of_family, pin, quota_cores, reset_peak_of_family, ticks_of};
+    use super::{Ticks, allowed_cores, pin, quota_cores, ticks_of};
 
     #[test]
     fn pins_and_lets_go_again() {
@@ -351,20 +351,6 @@ mod tests {
     fn reads_quotas() {
         assert_eq!((quota_cores("max 100000\n"), quota_cores("250000 100000\n")), (None, Some(2)));
         assert_eq!(quota_cores("50000 100000\n"), Some(1));
-    }
-
-    #[test]
-    fn memory_is_seen_and_peaks_begin_again() {
-        // The tests of this process allocate too, so only large differences tell.
-        const BYTES: usize = 300_000_000;
-        let before = memory_of_family();
-        let block = std::hint::black_box(vec![1_u8; BYTES]);
-        let gained = memory_of_family().gained_since(before);
-        assert!(gained.resident.get() > 200.0 && gained.peak.get() > 200.0, "{gained:?}");
-        drop(block);
-        assert!(memory_of_family().peak.get() > before.resident.get() + 200.0, "the peak stays");
-        reset_peak_of_family();
-        assert!(memory_of_family().peak.get() < before.resident.get() + 200.0, "until it is reset");
     }
 
     #[test]

@@ -7,14 +7,16 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use super::answering::judge_all;
-use super::block::{Block, Enough, measure_block};
+use super::block::{Block, Enough, MachineUse, measure_block};
 use super::energy::Meter;
 use super::host::{Pinned, allowed_cores, memory_of_family, pin, pin_to, reset_peak_of_family};
+use super::pace::rounds;
 use crate::base::error::Error;
 use crate::base::units::Millis;
 use crate::measure::engines::{Engine, Session, bad_model};
@@ -27,6 +29,8 @@ use crate::tensor::Samples;
 const INPUTS: usize = 4;
 /// Samples in one call while answering.
 const ANSWER_BATCH: usize = 50;
+/// Part of a block's budget that may go to calls after pauses and after another variant: one in so many.
+const PART_FOR_PACE: u32 = 3;
 /// Calls of each batch before its memory is read.
 const MEMORY_CALLS: usize = 3;
 
@@ -136,6 +140,16 @@ impl<'a> Here<'a> {
     /// Opens the stages that the input of a variant goes through; none for all but later stages.
     fn open_before(&self, index: usize, cores: u32) -> Result<Vec<Box<dyn Session>>, Error> {
         self.family.stages_before(index).into_iter().map(|stage| self.open(stage, cores)).collect()
+    }
+
+    /// Opens another variant that takes the same samples. None where there is none or it does not open: that is no fault of this
+    /// one. None either where memory is limited, as two may need more than one.
+    fn open_other(&self, index: usize, cores: u32) -> Option<Box<dyn Session>> {
+        let variants = &self.family.list.variants;
+        let is_limited = getrlimit(Resource::RLIMIT_DATA).is_ok_and(|(now, _)| now != RLIM_INFINITY);
+        let others = (index + 1..variants.len()).chain(0..index);
+        let mut whole = others.filter(|&other| variants[other].part.is_none());
+        (!is_limited && variants[index].part.is_none()).then(|| self.open(whole.next()?, cores).ok()).flatten()
     }
 
     /// Returns what the variant receives where the network is given some samples.
@@ -283,6 +297,8 @@ struct Opened {
     cores: u32,
     before: Vec<Box<dyn Session>>,
     session: Box<dyn Session>,
+    /// Another variant, to be called in between; not looked for yet, or not there.
+    other: Option<Option<Box<dyn Session>>>,
     // Last, so that sessions end on their own cores.
     _pinned: Pinned,
 }
@@ -292,7 +308,7 @@ impl Opened {
         let pinned = pin(cores)?;
         let before = lab.open_before(index, cores)?;
         let session = lab.open(index, cores)?;
-        Ok(Self { cores, before, session, _pinned: pinned })
+        Ok(Self { cores, before, session, other: None, _pinned: pinned })
     }
 }
 
@@ -304,13 +320,28 @@ impl Visit for VisitHere<'_> {
             Some(opened) => opened,
             None => Opened::new(lab, index, key.cores)?,
         };
-        let Opened { before, session, .. } = self.opened.insert(opened);
+        let Opened { before, session, other, .. } = self.opened.insert(opened);
         let drawn = lab.inputs(seed, key.batch).into_iter().map(|input| lab.received(index, before, input));
         let inputs = drawn.collect::<Result<Vec<Batch>, Error>>()?;
         let (name, meter) = (&lab.entry(index).name, self.meter.as_ref());
-        lab.with_neighbours(index, key, &self.allowed, &inputs, || {
-            measure_block(session.as_mut(), &inputs, (name, key), earlier, enough, meter)
-        })?
+        let is_paced = lab.engine.is_real() && key.co_runners == 0 && !enough.is_glimpse();
+        if is_paced && other.is_none() {
+            *other = Some(lab.open_other(index, key.cores));
+        }
+        let mut other = other.as_mut().and_then(Option::as_mut);
+        let mut work = || {
+            let mut block = lab.with_neighbours(index, key, &self.allowed, &inputs, || {
+                measure_block(session.as_mut(), &inputs, (name, key), earlier, enough, meter)
+            })??;
+            if is_paced {
+                let other = other.as_mut().map(|other| &mut ***other as &mut dyn Session);
+                let call = block.median().duration();
+                block.pace = rounds(session.as_mut(), other, &inputs, call, enough.budget / PART_FOR_PACE)?;
+            }
+            Ok(block)
+        };
+        let (block, machine) = MachineUse::during(&mut work);
+        block.map(|block: Block| Block { machine, ..block })
     }
 }
 

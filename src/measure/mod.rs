@@ -10,6 +10,7 @@ mod grid;
 pub mod host;
 mod lab;
 mod line_protocol;
+mod pace;
 
 pub use adaptive::Wave;
 pub use answering::Halves;

@@ -1,10 +1,10 @@
 //! The facts of a plan: the profiles and the trace that it names, and what holds on the kind of machine of each pool.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::base::error::Error;
-use crate::facts::{Facts, Running, recorded_load, slowdowns};
+use crate::facts::{Facts, Running, Serving, recorded_load, slowdowns};
 use crate::plan::{InputRole, Plan, Pool};
 use crate::profile::{Service, Variant};
 
@@ -16,8 +16,18 @@ impl Facts {
     pub fn of_plan(plan: &Plan, plan_path: &Path) -> Result<Self, Error> {
         let folder = plan_path.parent().unwrap_or(Path::new(""));
         let profiles = plan.provenance.inputs.iter().filter(|input| input.role == InputRole::Profile);
-        let facts = Self::load_on(&profiles.map(|input| folder.join(&input.path)).collect::<Vec<_>>(), &plan.machines)?;
-        facts.with_load_of(plan, plan_path)
+        let profiles: Vec<PathBuf> = profiles.map(|input| folder.join(&input.path)).collect();
+        Self::load_for(plan, &profiles)?.with_load_of(plan, plan_path)
+    }
+
+    /// Loads profiles for the calls that a plan makes.
+    ///
+    /// # Errors
+    /// As [`Facts::load`].
+    pub fn load_for(plan: &Plan, profiles: &[PathBuf]) -> Result<Self, Error> {
+        let hosts_several = plan.placement.iter().any(|pool| pool.hosts.len() > 1);
+        let serving = plan.provenance.problem.as_ref().map_or(Serving { hosts_several, cores: 0 }, Serving::of);
+        Self::load_on(profiles, &plan.machines, serving)
     }
 
     /// Returns the facts with the recorded load that a plan names.
@@ -65,11 +75,16 @@ impl Facts {
         (!logs.is_empty()).then(|| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
     }
 
-    /// Returns [`Facts::slowdowns`] by the facts that hold on the kind of machine of a pool of a plan.
+    /// Returns [`Facts::slowdowns`] by the facts that hold on the kind of machine of a pool of a plan, relative to what
+    /// [`Facts::service_on`] counts in already.
     #[must_use]
     pub fn slowdowns_on(&self, plan: &Plan, pool: &Pool, variant: &str) -> Vec<f64> {
         let held = self.held_by(plan, pool);
-        slowdowns(held.flat_map(|index| self.profiles[index].document.points_of(variant)), &pool.on)
+        let points = held.flat_map(|index| self.profiles[index].document.points_of(variant));
+        let mut slowdowns = slowdowns(points, pool.on.device(), pool.on.cores());
+        let counted_in = self.serving.beside(&slowdowns, pool.on.cores());
+        slowdowns.iter_mut().for_each(|slowdown| *slowdown /= counted_in);
+        slowdowns
     }
 }
 

@@ -91,6 +91,16 @@ impl Hole {
         self.predicted.spread <= WIDEST_SPREAD
     }
 
+    fn scaled(&self, factor: f64) -> Self {
+        let Predicted { median_ms, spread } = self.predicted;
+        Self {
+            service: Service { law: self.service.law.scaled(factor), ..self.service },
+            predicted: Predicted { median_ms: factor * median_ms, spread },
+            lightest: self.lightest.scaled(factor),
+            ..*self
+        }
+    }
+
     /// Returns the hole filled with the lightest law so much faster than predicted, taken as sure.
     fn at_best(&self, bound: Bound) -> Self {
         let deviations = if self.glimpsed { bound.glimpsed } else { bound.unseen };
@@ -220,13 +230,14 @@ impl Curve {
         Self { measured, holes: self.holes.iter().map(|(&at, of)| (at, hole(of))).collect() }
     }
 
-    /// Returns the curve with every measured law times a factor of its (cores, batch).
+    /// Returns the curve with every law times a factor of its (cores, batch).
     #[must_use]
     pub fn times(&self, factor: impl Fn((u32, u32)) -> f64) -> Self {
         let scaled = |(&at, service): (&(u32, u32), &Service)| {
             (at, Service { law: service.law.scaled(factor(at)), trust: service.trust })
         };
-        Self { measured: self.measured.iter().map(scaled).collect(), holes: self.holes.clone() }
+        let holes = self.holes.iter().map(|(&at, hole)| (at, hole.scaled(factor(at))));
+        Self { measured: self.measured.iter().map(scaled).collect(), holes: holes.collect() }
     }
 
     /// Returns what was predicted of (cores, batch) pairs that were not measured, in increasing order.

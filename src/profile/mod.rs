@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::codec::Document;
 use crate::base::finding::Findings;
 use crate::base::units::{Accuracy, Factor, Joules, Megabytes, Millis, Rate, Share};
+use crate::stats::effect::Ratio;
 use crate::stats::{Histogram, Latency, Quantile};
 
 pub use answers::{Answers, SampleAnswer};
@@ -304,8 +305,23 @@ pub struct Point {
     /// of "is this call among the slowest tenth", at least 1; absent where nobody tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stretch_calls: Option<Factor>,
+    /// How much longer calls take as a plan makes them; absent where nobody measured it, and where calls are so long that it does not
+    /// matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Pace>,
     /// What was seen of the host while measuring.
     pub conditions: Conditions,
+}
+
+/// How much longer calls take as a plan makes them than one right after the other: factors on the times of a point, 1 or more.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pace {
+    /// After a pause, in which the replica slept.
+    pub after_pause: Ratio,
+    /// After a call of another variant on the same cores; absent where the family has no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_other: Option<Ratio>,
 }
 
 /// A configuration of which a few calls were made: enough for its median, and for nothing beyond that.

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Histogram, Quantile};
 
@@ -26,10 +26,11 @@ pub struct Effect {
     pub p_value: f64,
 }
 
-/// A ratio, after ÷ before, with its 95 % interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+/// A ratio with its 95 % interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Ratio {
-    /// After ÷ before.
+    /// One ÷ the other; of two profiles, after ÷ before.
     pub value: f64,
     /// Lower end of the 95 % interval.
     pub low: f64,
@@ -38,6 +39,26 @@ pub struct Ratio {
 }
 
 impl Ratio {
+    /// Returns the geometric mean of ratios whose logarithms are given, with Student's interval.
+    ///
+    /// # Panics
+    /// Where there are fewer than two.
+    #[must_use]
+    pub fn of_logs(logs: &[f64]) -> Self {
+        assert!(logs.len() > 1, "one ratio has no interval");
+        let n = logs.len() as f64;
+        let mean = logs.iter().sum::<f64>() / n;
+        let variance = logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        let half = t_quantile(n - 1.0) * (variance / n).sqrt();
+        Self { value: mean.exp(), low: (mean - half).exp(), high: (mean + half).exp() }
+    }
+
+    /// Returns the ratio with what lies below 1 raised to it.
+    #[must_use]
+    pub const fn no_less_than_one(self) -> Self {
+        Self { value: self.value.max(1.0), low: self.low.max(1.0), high: self.high.max(1.0) }
+    }
+
     /// Returns the ratio with an interval of at least so much, on the logarithmic scale, to both sides.
     #[must_use]
     pub fn at_least(self, half: f64) -> Self {

@@ -61,6 +61,10 @@ impl Engine for Drawn {
         "drawn"
     }
 
+    fn is_real(&self) -> bool {
+        false
+    }
+
     fn version(&self) -> String {
         "1".to_owned()
     }

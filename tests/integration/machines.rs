@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use planner::base::codec::from_value;
-use planner::facts::Facts;
+use planner::facts::{Facts, Serving};
 use planner::optimize::Objective;
 use planner::optimize::fleet::mix::{FleetItem, Mix, Squad};
 use planner::optimize::fleet::{FleetKind, Within, best};
@@ -538,7 +538,8 @@ fn each_kind_has_its_own_facts() {
     assert!(problem.validate().0.is_empty(), "{}", problem.validate());
     let profiles = || vec![(of("old.json", 4.0), None), (of("new.json", 1.0), None)];
     assert!(Facts::of(profiles()).is_err(), "without kinds nobody knows which of the two holds");
-    let facts = Facts::of_kinds(profiles(), &problem.inventory.machines).expect("a profile for each kind");
+    let facts = Facts::of_kinds(profiles(), &problem.inventory.machines, Serving::of(&problem))
+        .expect("a profile for each kind");
     problem.workload.max_rps = planner::base::units::Rate::saturating(20_000.0);
     let plan = planned(&problem, &facts).expect("feasible");
     let findings = check(&plan, &facts, Some(&problem), Tolerance::default());

@@ -47,6 +47,11 @@ pub trait Engine: Sync {
         self.device() == crate::profile::cpu()
     }
 
+    /// Tells whether a call takes as long as it says, so that what came before it may matter.
+    fn is_real(&self) -> bool {
+        true
+    }
+
     /// Tells whether opening a model reads its file, so that where the file lies tells how long that takes.
     fn reads_files(&self) -> bool {
         true
@@ -160,6 +165,10 @@ pub struct Scripted {
 impl Engine for Scripted {
     fn name(&self) -> &'static str {
         "scripted"
+    }
+
+    fn is_real(&self) -> bool {
+        false
     }
 
     fn version(&self) -> String {

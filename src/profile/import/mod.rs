@@ -290,6 +290,7 @@ fn point(row: &Row, declared: &Declared) -> Point {
         histogram: None,
         block_p50_ms: Vec::new(),
         stretch_calls: None,
+        pace: None,
         conditions: Conditions {
             blocks: 0,
             probe_slowdown: None,
