@@ -300,7 +300,67 @@ fn product_hull(one: &[(f64, f64)], other: &[(f64, f64)]) -> Vec<(f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{product_hull, upper_hull};
+    use super::{Bound, ChoiceGoal, ChoiceMetric, Traits, product_hull, upper_hull};
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    /// Puts the traits of some alternatives together.
+    fn together(metric: &ChoiceMetric, picked: impl Iterator<Item = Traits>) -> Traits {
+        let product = *metric == ChoiceMetric::Product;
+        let none = Traits { accuracy: f64::from(u8::from(product)), cost: 0.0, seconds: 0.0 };
+        picked.fold(none, |sum, of| Traits {
+            accuracy: if product { sum.accuracy * of.accuracy } else { sum.accuracy + of.accuracy },
+            cost: sum.cost + of.cost,
+            seconds: sum.seconds + of.seconds,
+        })
+    }
+
+    /// Whatever part of a choice is made, no completion that keeps the limits is worth more than was promised. Where accuracies
+    /// multiply none is 0: that makes all choices alike.
+    #[test]
+    fn no_completion_is_worth_more_than_promised() {
+        let mut dice = ChaCha8Rng::seed_from_u64(5);
+        let (mut completions, mut tight) = (0, 0);
+        for instance in 0..600 {
+            let count = dice.random_range(2..=4_usize);
+            let mut draw = |most: f64| (dice.random_range(0.0..most) * 8.0_f64).round() / 8.0;
+            let stages: Vec<Vec<Traits>> = (0..count)
+                .map(|_| {
+                    (0..3)
+                        .map(|_| Traits { accuracy: draw(0.875) + 0.125, cost: draw(4.0), seconds: draw(2.0) })
+                        .collect()
+                })
+                .collect();
+            let metric = if instance % 2 == 0 { ChoiceMetric::Sum } else { ChoiceMetric::Product };
+            let limit = (instance % 4 < 2).then(|| draw(2.0 * count as f64));
+            let goal = match instance % 3 {
+                0 => ChoiceGoal::Weighted { accuracy: draw(8.0) },
+                1 => ChoiceGoal::Cheapest { accuracy_at_least: draw(1.0) },
+                _ => ChoiceGoal::MostAccurate { cost_at_most: draw(3.0 * count as f64) },
+            };
+            let bound = Bound::new(goal, &metric, limit, draw(1.0), &stages);
+            for picks in 0..3_usize.pow(count as u32) {
+                let pick = |stage: usize| stages[stage][picks / 3_usize.pow(stage as u32) % 3];
+                let whole = together(&metric, (0..count).map(pick));
+                let Some(worth) = bound.worth(whole.accuracy, whole.cost) else { continue };
+                if limit.is_some_and(|limit| whole.seconds > limit) {
+                    continue;
+                }
+                for inside in 0..1_usize << count {
+                    let inside: Vec<bool> = (0..count).map(|stage| inside >> stage & 1 == 1).collect();
+                    let part = together(&metric, (0..count).filter(|&stage| inside[stage]).map(pick));
+                    let promise = bound.promise(part, &bound.rest(&inside));
+                    assert!(
+                        promise >= worth - bound.noise(worth) - 1e-12,
+                        "{instance}: {promise} for {worth}, {inside:?}"
+                    );
+                    completions += 1;
+                    tight += u32::from(promise <= worth + 0.5);
+                }
+            }
+        }
+        assert!(completions > 50_000 && tight > completions / 10, "{tight} of {completions} promises are tight");
+    }
 
     #[test]
     fn a_hull_keeps_what_is_best_at_some_slope() {
