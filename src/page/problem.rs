@@ -1,6 +1,6 @@
 //! The problem, and the facts that the plan was made from.
 
-use super::formatting::{UNKNOWN, about, counted, length, listed, number, objective, percent, rounded, rps};
+use super::formatting::{UNKNOWN, about, counted, length, listed, number, objective, percent, rounded, rps, seconds};
 use super::{Block, Given, Table, text};
 use crate::plan::Plan;
 use crate::problem::{Criterion, Goal, GoalKind, Machine, PipelineAccuracy, Problem};
@@ -142,7 +142,6 @@ fn switch(plan: &Plan) -> String {
         return "none: the plan has one gear".to_owned();
     }
     let part = |share: crate::base::units::Share| about(share.get());
-    let seconds = |time: crate::base::units::Millis| format!("{}\u{a0}s", rounded(time.get() / 1e3));
     let windows = || plan.gears.iter().map(|gear| plan.window_of(gear));
     let shorter = |a, b| if b < a { b } else { a };
     let longer = |a, b| if b > a { b } else { a };

@@ -16,6 +16,7 @@ pub(crate) fn subtitle(given: &Given<'_>) -> String {
 
 pub(crate) fn blocks(given: &Given<'_>) -> Vec<Block> {
     let mut points = vec![slo(given)];
+    points.extend(given.simulated.ok().and_then(|trials| trials.worst_window(&given.plan.slo, "simulation")));
     points.extend(simulated_claims(given.plan));
     points.extend(proof(given.plan));
     points.push(worst_risks(given));

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::codec::Document;
 use crate::base::finding::Findings;
-use crate::base::units::{Accuracy, Factor, Millis, Rate, Share};
+use crate::base::units::{Accuracy, Factor, Millis, Rate, Seconds, Share};
 
 use file::{ForeignKey, ProblemFile};
 pub use function::Function;
@@ -170,6 +170,9 @@ pub struct Slo {
     pub quantile: Share,
     /// Time from arrival to answer.
     pub latency_ms: Millis,
+    /// Length of the windows of time in each of which the quantile must be kept, beside the whole. Default: the whole alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_s: Option<Seconds>,
 }
 
 /// What to make best, and the limits beside the SLO.

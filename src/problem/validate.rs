@@ -6,14 +6,17 @@ use std::collections::BTreeSet;
 
 use super::{
     CascadeSettings, Combination, Criterion, GoalKind, InfAdapter, PipelineAccuracy, PipelineSettings, Problem,
-    RoomName, RoomSettings,
+    RoomName, RoomSettings, Slo,
 };
 use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::graph::SeriesParallel;
 use crate::base::near;
+use crate::base::units::Seconds;
 
 /// Below this the number of gears grows without end.
 const LEAST_GEAR_LOSS: f64 = 1e-4;
+/// Shortest window of an SLO, in seconds.
+const LEAST_WINDOW_S: f64 = 1.0;
 /// Most calls that one request makes at a stage.
 const MOST_CALLS: f64 = 1000.0;
 /// Largest relative error of a forecast or of a profile.
@@ -89,6 +92,17 @@ fn limits_are_positive(problem: &Problem, findings: &mut Findings) {
         if value <= 0.0 || value >= below {
             findings.push(Finding::error(Code::OutOfRange, key, format!("{value} asks for nothing"), allowed));
         }
+    }
+    findings.extend(problem.slo.window_is_long_enough());
+}
+
+impl Slo {
+    /// Returns what is wrong with the window: in a fraction of a second few requests arrive, which tell nothing.
+    pub(crate) fn window_is_long_enough(&self) -> Findings {
+        let short = self.window_s.filter(|window| window.get() < LEAST_WINDOW_S);
+        let cause = |window: Seconds| format!("`slo.window_s` must be at least {LEAST_WINDOW_S}, found {window}");
+        let finding = |window| Finding::error(Code::OutOfRange, "slo.window_s", cause(window), "use a minute: 60");
+        short.map(finding).map_or_else(Findings::default, Findings::from)
     }
 }
 

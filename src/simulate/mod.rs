@@ -29,6 +29,7 @@ mod rent;
 mod repair;
 mod report;
 pub(crate) mod servers;
+mod slo_windows;
 mod tally;
 mod times;
 pub(crate) mod trial;
@@ -48,7 +49,7 @@ pub use ids::{Id, PoolId, VariantId};
 pub use repair::{Effort, GearTrial, repair, repair_gear, try_gear};
 pub use report::{
     Change, DriftReport, GearReport, Interval, Intervals, PoolReport, Report, ReportFormat, ResponseTimes, Source,
-    Summary, Window,
+    Summary, Window, WorstWindow,
 };
 pub use world::{CallTimes, Measured, Textbook, TextbookLaw, World, variants_of};
 

@@ -277,6 +277,7 @@ fn queues_do_not_depend_on_the_clock() {
     let slo = |unit: f64| planner::problem::Slo {
         quantile: planner::base::units::Share::saturating(0.99),
         latency_ms: planner::base::units::Millis::saturating(40.0 * unit),
+        window_s: None,
     };
     let on = |unit: f64| {
         let service = Distribution::new(vec![(7.0 * unit, 0.5), (20.0 * unit, 0.3), (25.0 * unit, 0.2)]);
