@@ -6,7 +6,7 @@ use crate::base::codec;
 use crate::base::codec::{Loaded, load, to_bytes};
 use crate::base::files;
 use crate::facts::Facts;
-use crate::plan::{AtPeak, HeadRoom, Optimality, Plan};
+use crate::plan::{AtPeak, HeadRoom, HoldsUpTo, Optimality, Plan};
 use crate::planners;
 use crate::problem::{GoalKind, Problem};
 use crate::rooms::{self, Context};
@@ -229,7 +229,14 @@ fn summary(plan: &Plan) -> String {
             "\naccuracy over requests: at least {low:.4}{against}, {sure:.0} % sure, by {samples} samples that chose nothing"
         )
     });
-    format!("{rows}\n{optimality}{tried}{cut}{proof}{head_room}\n")
+    let holds = plan.provenance.holds_up_to.map(reserve).unwrap_or_default();
+    format!("{rows}\n{optimality}{tried}{cut}{proof}{head_room}{holds}\n")
+}
+
+/// Says by how much load and service times may grow.
+fn reserve(holds: HoldsUpTo) -> String {
+    let [load, service_times] = [holds.load, holds.service_times].map(|share| format!("+{:.0} %", 100.0 * share.get()));
+    format!("\nholds up to {load} load, {service_times} service time, in simulation")
 }
 
 /// Says what a chosen risk costs.

@@ -23,6 +23,7 @@ mod counts;
 mod drift;
 pub(crate) mod engine;
 mod growth;
+mod holds;
 pub(crate) mod ids;
 mod pool;
 mod rent;
@@ -45,6 +46,7 @@ use crate::workload::Arrivals;
 use walk::Walk;
 
 pub use claim::{ClaimTried, LateGear, QuantileTried, Sureness, check, hold_claims, try_claim};
+pub use holds::holds_up_to;
 pub use ids::{Id, PoolId, VariantId};
 pub use repair::{Effort, GearTrial, repair, repair_gear, try_gear};
 pub use report::{

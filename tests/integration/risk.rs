@@ -3,12 +3,15 @@
 use std::path::Path;
 
 use planner::base::codec::from_value;
+use planner::base::finding::Code;
+use planner::base::units::{Factor, Rate};
 use planner::facts::{Ask, Facts};
 use planner::plan::law::estimate::Queue;
 use planner::plan::{Gear, Plan, Tolerance, check};
 use planner::planners::solve;
 use planner::problem::Problem;
 use planner::rooms::{Answer, Context};
+use planner::simulate::{self, Effort, Measured, try_gear};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -108,6 +111,44 @@ fn head_room_is_told_and_grows_as_the_risk_shrinks() {
         assert!(with <= without, "care makes nothing more accurate: {with} {without}");
     }
     assert!(planned(&problem(None), &facts).provenance.head_room.is_none());
+}
+
+/// Solves with trials.
+fn tried(problem: &Problem, facts: &Facts) -> Plan {
+    let trial = Some(Effort { requests: 40_000, trials: 4, seed: 7 });
+    match solve(problem, facts, Context { trial, ..Context::default() }).expect("solvable") {
+        Answer::Plan(plan) => *plan,
+        Answer::Infeasible(conflict) => panic!("{conflict}"),
+    }
+}
+
+#[test]
+fn a_plan_holds_up_to_the_load_at_which_simulation_breaks_it() {
+    let facts = facts();
+    let problem = problem(Some(0.1));
+    let plan = tried(&problem, &facts);
+    let holds = plan.provenance.holds_up_to.expect("it was tried");
+    assert!(holds.load.get() > 0.02 && holds.service_times.get() > 0.02, "{holds:?}");
+    assert_eq!((holds.max_rps.get(), holds.requests), (PEAK, 10_000));
+    let world = Measured::new(&plan, &facts).expect("measured");
+    for (beyond, keeps) in [(0.0, true), (0.01, false)] {
+        let rate = PEAK * (1.0 + holds.load.get() + beyond);
+        let gear = Gear { up_to_rps: Rate::saturating(rate), ..plan.gears[plan.gear_at(rate)].clone() };
+        assert_eq!(try_gear(&plan, &gear, &world, Effort::from(&holds)).whole.slo_met, keeps, "+{beyond}");
+    }
+}
+
+#[test]
+fn check_makes_the_simulations_of_a_reserve_again() {
+    let facts = facts();
+    let problem = problem(None);
+    let mut plan = tried(&problem, &facts);
+    assert!(!simulate::check(&plan, &facts, Some(&problem), Tolerance::default()).has_errors());
+    let holds = plan.provenance.holds_up_to.as_mut().expect("it was tried");
+    holds.service_times = Factor::saturating(holds.service_times.get() + 0.01);
+    let found = simulate::check(&plan, &facts, Some(&problem), Tolerance::default());
+    let keys: Vec<_> = found.0.iter().filter(|finding| finding.code == Code::ClaimRefuted).map(|of| &of.key).collect();
+    assert_eq!(keys, ["provenance.holds_up_to.service_times"]);
 }
 
 #[test]
