@@ -252,8 +252,10 @@ fn kept_in_hand(room: &HeadRoom) -> String {
     };
     let without = room.without.as_ref().map_or("no plan".to_owned(), at);
     format!(
-        "\nrisk {}: calls may take {least:.3} to {most:.3} times as long and the peak be {:.3} times as high: {}; without: {without}",
+        "\nrisk {}{}, profile error {}: calls may take {least:.3} to {most:.3} times as long and the peak be {:.3} times as high: {}; without: {without}",
         room.risk,
+        if room.is_default { " (default; `risk = \"none\"` takes facts as they are)" } else { "" },
+        room.profile_error,
         room.peak_factor,
         at(&room.with)
     )

@@ -13,6 +13,12 @@ use crate::base::units::{Accuracy, Factor, Rate, Share};
 pub struct HeadRoom {
     /// The probability that is left that the SLO is broken at some load.
     pub risk: Share,
+    /// Whether the problem does not say how much.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_default: bool,
+    /// How much another profile is taken to differ, as a standard deviation of latency relative to it: the largest of all profiles.
+    #[serde(default)]
+    pub profile_error: Factor,
     /// What the highest load was multiplied by.
     pub peak_factor: f64,
     /// What the laws of each variant were multiplied by: the largest factor of its points.

@@ -29,7 +29,7 @@ pub struct Provenance {
     /// by its pool and the replicas, like `cnn_s-1c x 2`; all of it where not named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capacity_parts: BTreeMap<String, f64>,
-    /// What the risk that the problem chose costs; absent where it chose none.
+    /// What the risk that was taken costs; absent where facts were taken as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_room: Option<HeadRoom>,
     /// By how much load and service times may grow; absent where nothing was tried.

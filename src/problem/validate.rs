@@ -5,7 +5,7 @@ mod machines;
 use std::collections::BTreeSet;
 
 use super::{
-    CascadeSettings, Combination, Criterion, GoalKind, InfAdapter, PipelineAccuracy, PipelineSettings, Problem,
+    CascadeSettings, Combination, Criterion, GoalKind, InfAdapter, PipelineAccuracy, PipelineSettings, Problem, Risk,
     RoomName, RoomSettings, Slo,
 };
 use crate::base::finding::{Code, Finding, Findings, Severity};
@@ -188,8 +188,12 @@ fn risk_can_be_taken(problem: &Problem, findings: &mut Findings) {
     let errors =
         [("workload.forecast_error", problem.workload.forecast_error), ("profile_error", problem.profile_error)];
     for (key, error) in errors.into_iter().filter_map(|(key, error)| Some((key, error?))) {
-        if problem.risk.is_none() {
-            let finding = Finding::error(Code::NoEffect, key, "no `risk` was chosen", "add one, like `risk = 0.05`");
+        let takes_facts_as_they_are = match problem.risk {
+            Some(risk) => risk == Risk::None,
+            None => problem.room.is_published(),
+        };
+        if takes_facts_as_they_are {
+            let finding = Finding::error(Code::NoEffect, key, "facts are taken as they are", "set `risk`, like 0.05");
             findings.push(finding.with_severity(Severity::Warning));
         }
         if error.get() > MOST_ERROR {
@@ -197,8 +201,9 @@ fn risk_can_be_taken(problem: &Problem, findings: &mut Findings) {
             findings.push(Finding::error(Code::OutOfRange, key, cause, format!("at most {MOST_ERROR}")));
         }
     }
-    if problem.risk.is_some_and(|risk| risk.get() <= 0.0 || risk.get() >= 0.5) {
-        let action = "a part above 0 and below 0.5, like 0.05";
+    let Some(Risk::Share(risk)) = problem.risk else { return };
+    if risk.get() <= 0.0 || risk.get() >= 0.5 {
+        let action = "a part above 0 and below 0.5, like 0.05, or \"none\"";
         findings.push(Finding::error(Code::OutOfRange, "risk", "nothing is sure, and half is no care", action));
     }
 }

@@ -6,7 +6,7 @@ use super::{Conflict, Planned, Room, conflict, loading, safety_margin, strict, t
 use crate::base::error::Error;
 use crate::facts::{Ask, Facts, Parts};
 use crate::plan::Plan;
-use crate::problem::Problem;
+use crate::problem::{Problem, Risk};
 use crate::simulate::{Effort, hold_claims, holds_up_to};
 
 /// A room's answer.
@@ -64,7 +64,7 @@ fn answered(room: &dyn Room, problem: &Problem, facts: &Facts, context: Context<
                 verify::verify(room, &ask, plan)?;
             }
             if let Some(margin) = &ask.margin {
-                let unbuffered = Problem { risk: None, ..problem.clone() };
+                let unbuffered = Problem { risk: Some(Risk::None), ..problem.clone() };
                 let without = answered(room, &unbuffered, facts, context)?;
                 safety_margin::record(plan, problem, margin, &without);
             }

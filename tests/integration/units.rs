@@ -39,7 +39,7 @@ fn problem(room: &str, goal: &Value, unit: f64) -> Problem {
         _ => 2500.0,
     };
     let mut value = json!({
-        "format": "planner.problem/1", "name": "test", "room": room, "profiles": ["x/digits.json"],
+        "format": "planner.problem/1", "risk": "none", "name": "test", "room": room, "profiles": ["x/digits.json"],
         "workload": { "max_rps": max_rps }, "slo": { "quantile": 0.99, "latency_ms": 8.0 },
         "inventory": { "machines": [
             { "name": "small", "cores": 2, "memory_mb": 7, "at_most": 3, "price_usd_per_hour": 0.1 * unit },
