@@ -96,3 +96,5 @@ mod thresholds;
 mod units;
 #[path = "integration/variant_set.rs"]
 mod variant_set;
+#[path = "integration/windows.rs"]
+mod windows;

@@ -35,7 +35,7 @@ pub fn variant_set(rng: &mut ChaCha8Rng) -> Value {
         _ => json!({ "kind": "most-accurate" }),
     };
     json!({
-        "format": "planner.problem/1", "name": "drawn", "room": "variant-set", "profiles": ["x"],
+        "format": "planner.problem/1", "risk": "none", "name": "drawn", "room": "variant-set", "profiles": ["x"],
         "workload": { "max_rps": 10f64.powf(rng.random_range(2.5..4.3)) },
         "slo": { "quantile": quantile(rng), "latency_ms": rng.random_range(3.0..40.0) },
         "inventory": { "cores": rng.random_range(3..=10), "price_usd_per_core_hour": 0.05 }, "goal": goal
@@ -54,7 +54,7 @@ pub fn pipeline(rng: &mut ChaCha8Rng) -> Value {
         stages.push(json!({ "name": "side", "variants": ["early_exit"], "after": ["detect"], "calls": part }));
     }
     json!({
-        "format": "planner.problem/1", "name": "drawn", "room": "pipeline", "profiles": ["x"], "stages": stages,
+        "format": "planner.problem/1", "risk": "none", "name": "drawn", "room": "pipeline", "profiles": ["x"], "stages": stages,
         "workload": { "max_rps": rng.random_range(200.0..1500.0) },
         "slo": { "quantile": quantile(rng), "latency_ms": rng.random_range(6.0..30.0) },
         "inventory": { "cores": rng.random_range(5..=9), "price_usd_per_core_hour": 0.05 },
@@ -71,7 +71,7 @@ pub fn cascade(rng: &mut ChaCha8Rng) -> Value {
         _ => json!({ "kind": "most-accurate", "gears_at_most": 4 }),
     };
     json!({
-        "format": "planner.problem/1", "name": "drawn", "room": "cascade", "profiles": ["x"],
+        "format": "planner.problem/1", "risk": "none", "name": "drawn", "room": "cascade", "profiles": ["x"],
         "variants": all[first..first + 3],
         "workload": { "max_rps": 10f64.powf(rng.random_range(2.3..3.8)) },
         "slo": { "quantile": quantile(rng), "latency_ms": rng.random_range(4.0..40.0) },

@@ -242,7 +242,7 @@ fn slo(args: &Args) -> Result<Option<Slo>, Finding> {
     }
     let latency_ms = Millis::new(slo_ms).ok().filter(|latency| latency.get() > 0.0);
     let latency_ms = latency_ms.ok_or_else(|| bad("--slo-ms", slo_ms, "a finite number above 0"))?;
-    Ok(Some(Slo { quantile, latency_ms }))
+    Ok(Some(Slo { quantile, latency_ms, window_s: None }))
 }
 
 fn offered(args: &Args, time: Duration) -> Result<OfferedRates, Finding> {

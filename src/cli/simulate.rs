@@ -293,7 +293,7 @@ fn verdict(report: &Report) -> String {
     let slo = report.slo;
     let in_time = 100.0 * (1.0 - report.whole.violation_share.get());
     format!(
-        "{} {word} its SLO under {}: {in_time:.3} % within {} ms, {:.2} % asked{}; {:.0} gear changes an hour; {:.4} USD/h{}{}{}",
+        "{} {word} its SLO under {}: {in_time:.3} % within {} ms, {:.2} % asked{}; {:.0} gear changes an hour; {:.4} USD/h{}{}{}{}",
         report.plan,
         report.arrivals,
         slo.latency_ms,
@@ -301,9 +301,30 @@ fn verdict(report: &Report) -> String {
         lost(&report.whole),
         report.gear_changes_per_hour,
         report.cost_usd_per_hour(),
+        worst_window(report),
         endless(report),
         certainty(report),
         drift(report),
+    )
+}
+
+/// Returns a line about the worst window; nothing where the trial was no longer than one.
+fn worst_window(report: &Report) -> String {
+    let Some(worst) = report.worst_window.filter(|worst| worst.length_ms < report.duration_ms) else {
+        return String::new();
+    };
+    let verdict = match (worst.slo_met, worst.is_open(&report.slo)) {
+        (false, _) => "breaks the SLO",
+        (true, true) => "chance may explain it",
+        (true, false) => "meets the SLO",
+    };
+    format!(
+        "\nworst window of {} s: {:.3} % of {} requests late from {} s on, {verdict}{}",
+        worst.length_ms.get() / 1e3,
+        100.0 * worst.violation_share.get(),
+        worst.arrived,
+        worst.start_ms.get() / 1e3,
+        if report.slo.window_s.is_some() { "" } else { " (set `slo.window_s` to have it count)" },
     )
 }
 

@@ -6,7 +6,7 @@ use crate::base::codec;
 use crate::base::codec::{Loaded, load, to_bytes};
 use crate::base::files;
 use crate::facts::Facts;
-use crate::plan::{AtPeak, HeadRoom, Optimality, Plan};
+use crate::plan::{AtPeak, HeadRoom, HoldsUpTo, Optimality, Plan};
 use crate::planners;
 use crate::problem::{GoalKind, Problem};
 use crate::rooms::{self, Context};
@@ -230,7 +230,14 @@ fn summary(plan: &Plan) -> String {
             "\naccuracy over requests: at least {low:.4}{against}, {sure:.0} % sure, by {samples} samples that chose nothing"
         )
     });
-    format!("{rows}\n{optimality}{tried}{cut}{proof}{head_room}\n")
+    let holds = plan.provenance.holds_up_to.map(reserve).unwrap_or_default();
+    format!("{rows}\n{optimality}{tried}{cut}{proof}{head_room}{holds}\n")
+}
+
+/// Says by how much load and service times may grow.
+fn reserve(holds: HoldsUpTo) -> String {
+    let [load, service_times] = [holds.load, holds.service_times].map(|share| format!("+{:.0} %", 100.0 * share.get()));
+    format!("\nholds up to {load} load, {service_times} service time, in simulation")
 }
 
 /// Says how much longer than in a row calls are taken to be.
@@ -255,8 +262,10 @@ fn kept_in_hand(room: &HeadRoom) -> String {
     };
     let without = room.without.as_ref().map_or("no plan".to_owned(), at);
     format!(
-        "\nrisk {}: calls may take {least:.3} to {most:.3} times as long and the peak be {:.3} times as high: {}; without: {without}",
+        "\nrisk {}{}, profile error {}: calls may take {least:.3} to {most:.3} times as long and the peak be {:.3} times as high: {}; without: {without}",
         room.risk,
+        if room.is_default { " (default; `risk = \"none\"` takes facts as they are)" } else { "" },
+        room.profile_error,
         room.peak_factor,
         at(&room.with)
     )

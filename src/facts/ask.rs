@@ -7,6 +7,7 @@ use super::{AtRisk, Facts};
 use crate::base::error::Error;
 use crate::base::finding::{Code, Finding, Findings};
 use crate::base::near;
+use crate::base::units::{Factor, Share};
 use crate::problem::Problem;
 use crate::profile::Variant;
 
@@ -40,7 +41,7 @@ pub struct Ask<'a> {
     pub parts: Cow<'a, Parts>,
     /// What runs now, the lowest loads first; empty where nothing does.
     pub running: Cow<'a, [Running]>,
-    /// What the risk did; absent where none was asked for.
+    /// What the risk did; absent where facts are taken as they are.
     pub margin: Option<Margin>,
     /// What may be loaded; everything where there is no limit.
     pub limit: Option<LoadLimit>,
@@ -60,6 +61,12 @@ pub struct LoadLimit {
 /// What facts were multiplied by because they may be wrong.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Margin {
+    /// The probability that is left that the SLO is broken at some load.
+    pub risk: Share,
+    /// Whether the problem does not say how much.
+    pub is_default: bool,
+    /// How much another profile is taken to differ, as a standard deviation: the largest of all profiles.
+    pub profile_error: Factor,
     /// The highest load.
     pub peak_factor: f64,
     /// The distributions of each variant: the largest factor of its points.
@@ -72,9 +79,7 @@ impl<'a> Ask<'a> {
     pub fn new(problem: &'a Problem, facts: &'a Facts) -> Self {
         let (problem, facts, margin) = match AtRisk::of(problem, facts) {
             None => (Cow::Borrowed(problem), Cow::Borrowed(facts), None),
-            Some(AtRisk { problem, facts, peak_factor, latency_factors }) => {
-                (Cow::Owned(problem), Cow::Owned(facts), Some(Margin { peak_factor, latency_factors }))
-            }
+            Some(AtRisk { problem, facts, margin }) => (Cow::Owned(problem), Cow::Owned(facts), Some(margin)),
         };
         let (parts, running) = (Cow::Owned(Parts::new()), Cow::Owned(Vec::new()));
         Self { problem, facts, parts, running, margin, limit: None, only: None }

@@ -1,5 +1,6 @@
 //! Numbers and lists as the page writes them.
 
+use crate::base::units::Millis;
 use crate::plan::{Gear, Lane, Plan, Pool};
 use crate::problem::Resource;
 use crate::problem::Slo;
@@ -55,6 +56,11 @@ pub(crate) fn points(difference: f64) -> String {
 /// Returns a time.
 pub(crate) fn ms(time: f64) -> String {
     if time.is_finite() { format!("{}\u{a0}ms", rounded(time)) } else { "unbounded".to_owned() }
+}
+
+/// Returns a time in seconds.
+pub(crate) fn seconds(time: Millis) -> String {
+    format!("{}\u{a0}s", rounded(time.get() / 1e3))
 }
 
 /// Returns a rate.
@@ -128,9 +134,10 @@ pub(crate) fn quantile(slo: &Slo) -> String {
     format!("p{}", number(100.0 * slo.quantile.get()))
 }
 
-/// Returns an SLO as `p99 within 50 ms`.
+/// Returns an SLO as `p99 within 50 ms`, with its window as `p99 within 50 ms in every 60 s`.
 pub(crate) fn objective(slo: &Slo) -> String {
-    format!("{} within {}", quantile(slo), ms(slo.latency_ms.get()))
+    let window = slo.window_s.map_or_else(String::new, |window| format!(" in every {}\u{a0}s", rounded(window.get())));
+    format!("{} within {}{window}", quantile(slo), ms(slo.latency_ms.get()))
 }
 
 /// Returns what one replica of a pool runs on.

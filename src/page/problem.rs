@@ -1,8 +1,8 @@
 //! The problem, and the facts that the plan was made from.
 
-use super::formatting::{UNKNOWN, about, counted, length, listed, number, objective, percent, rounded, rps};
+use super::formatting::{UNKNOWN, about, counted, length, listed, number, objective, percent, rounded, rps, seconds};
 use super::{Block, Given, Table, text};
-use crate::plan::Plan;
+use crate::plan::{HeadRoom, Plan};
 use crate::problem::{Criterion, Goal, GoalKind, Machine, PipelineAccuracy, Problem};
 use crate::profile::Profile;
 
@@ -16,6 +16,7 @@ pub(crate) fn blocks(given: &Given<'_>) -> Vec<Block> {
         Some(problem) => terms.extend(of_problem(problem)),
         None => terms.push(("Goal", "unknown: the plan does not contain its problem".to_owned())),
     }
+    terms.extend(plan.provenance.head_room.as_ref().map(|taken| ("Risk", risk(taken))));
     terms.push(("Room", format!("{}: {}", plan.provenance.room.as_str(), plan.provenance.room.question())));
     terms.push(("Switch rule", switch(plan)));
     let terms = terms.into_iter().map(|(name, meaning)| (name.to_owned(), meaning)).collect();
@@ -31,6 +32,12 @@ fn kept(plan: &Plan) -> String {
     format!("{}, the highest rate of any gear", rps(plan.max_rps()))
 }
 
+/// Says what risk the plan takes.
+fn risk(taken: &HeadRoom) -> String {
+    let by = if taken.is_default { ", by default" } else { "" };
+    format!("{} probability that measurement errors break the SLO{by}", percent(taken.risk.get()))
+}
+
 fn of_problem(problem: &Problem) -> Vec<(&'static str, String)> {
     let mut terms = vec![("Goal", goal(problem)), ("Inventory", inventory(problem))];
     if !problem.stages().is_empty() {
@@ -38,9 +45,6 @@ fn of_problem(problem: &Problem) -> Vec<(&'static str, String)> {
         terms.push(("End-to-end accuracy", accuracy(problem)));
     } else if let Some(variants) = problem.allowed_variants() {
         terms.push(("Variants", listed(&variants.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>())));
-    }
-    if let Some(risk) = problem.risk {
-        terms.push(("Risk", format!("{} probability that measurement errors break the SLO", percent(risk.get()))));
     }
     if problem.room.is_published() {
         terms.push(("Formulation", "published: the paper's own model, which ignores waiting".to_owned()));
@@ -142,7 +146,6 @@ fn switch(plan: &Plan) -> String {
         return "none: the plan has one gear".to_owned();
     }
     let part = |share: crate::base::units::Share| about(share.get());
-    let seconds = |time: crate::base::units::Millis| format!("{}\u{a0}s", rounded(time.get() / 1e3));
     let windows = || plan.gears.iter().map(|gear| plan.window_of(gear));
     let shorter = |a, b| if b < a { b } else { a };
     let longer = |a, b| if b > a { b } else { a };

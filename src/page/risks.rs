@@ -34,6 +34,8 @@ pub(crate) fn of(given: &Given<'_>) -> Vec<Risk> {
     risks.extend(open(plan, given.simulated.ok(), "simulation"));
     risks.extend(slower(plan, given.simulated.ok(), "simulation"));
     risks.extend(slower(plan, given.replayed, "the replay"));
+    risks.extend(bad_window(plan, given.simulated.ok(), "simulation"));
+    risks.extend(bad_window(plan, given.replayed, "the replay"));
     match given.facts {
         Ok(facts) => {
             risks.extend(recomputed(given, facts));
@@ -84,6 +86,11 @@ fn endless(plan: &Plan, trials: Option<&Trials>, name: &str) -> Option<Risk> {
         );
         (Tone::Bad, text)
     })
+}
+
+/// Says where the worst window broke the SLO.
+fn bad_window(plan: &Plan, trials: Option<&Trials>, name: &str) -> Option<Risk> {
+    trials?.worst_window(&plan.slo, name).filter(|(tone, _)| *tone != Tone::Good)
 }
 
 /// Says where trials cannot tell whether the SLO is kept, as what it allows lies inside their interval.

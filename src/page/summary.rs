@@ -4,7 +4,7 @@ use super::formatting::{
     UNKNOWN, about, counted, gears_named, length, ms, objective, percent, quantile, range, rounded, rps,
 };
 use super::{Block, Given, Tone, risks, text};
-use crate::plan::{Gear, LatencyTried, Plan};
+use crate::plan::{Gear, HoldsUpTo, LatencyTried, Plan};
 
 /// Returns the line under the title.
 pub(crate) fn subtitle(given: &Given<'_>) -> String {
@@ -16,6 +16,8 @@ pub(crate) fn subtitle(given: &Given<'_>) -> String {
 
 pub(crate) fn blocks(given: &Given<'_>) -> Vec<Block> {
     let mut points = vec![slo(given)];
+    points.extend(given.simulated.ok().and_then(|trials| trials.worst_window(&given.plan.slo, "simulation")));
+    points.extend(given.plan.provenance.holds_up_to.map(reserve));
     points.extend(simulated_claims(given.plan));
     points.extend(proof(given.plan));
     points.push(worst_risks(given));
@@ -115,6 +117,14 @@ fn simulated_claims(plan: &Plan) -> Option<(Tone, String)> {
             format!("The claimed {name} of {who} is simulated, {sure}: no closed form agrees with trials there."),
         )
     })
+}
+
+/// Says by how much load and service times may grow.
+fn reserve(holds: HoldsUpTo) -> (Tone, String) {
+    let [load, service_times] = [holds.load.get(), holds.service_times.get()];
+    let tone = if load > 0.0 && service_times > 0.0 { Tone::Good } else { Tone::Warning };
+    let (load, service_times) = (about(load), about(service_times));
+    (tone, format!("In simulation it holds up to +{load} load or +{service_times} service time."))
 }
 
 fn proof(plan: &Plan) -> Option<(Tone, String)> {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::formatting::{counted, number};
+use super::Tone;
+use super::formatting::{about, counted, number, percent, seconds};
 use crate::plan::Plan;
 use crate::problem::Slo;
-use crate::simulate::{Effort, Interval, PoolReport, Report, Summary, World, try_gear};
+use crate::simulate::{Effort, Interval, PoolReport, Report, Summary, World, WorstWindow, try_gear};
 
 /// What a trial saw, gear by gear.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +15,8 @@ pub struct Trials {
     pub how: String,
     /// One entry a gear of the plan; nothing where no request arrived under it.
     pub gears: Vec<Option<Seen>>,
+    /// The worst window of a trial of the whole plan that took several; gears tried alone have a steady load.
+    pub worst_window: Option<WorstWindow>,
 }
 
 /// What a trial saw of one gear.
@@ -54,7 +57,7 @@ pub fn try_gears<W: World + Sync>(plan: &Plan, world: &W, effort: Effort) -> Tri
         effort.trials.max(2),
         effort.seed
     );
-    Trials { how, gears }
+    Trials { how, gears, worst_window: None }
 }
 
 impl Seen {
@@ -94,7 +97,27 @@ impl Trials {
             counted(report.replications, "trial"),
             report.seed
         );
-        Some(Self { how, gears: found.into_iter().map(|found| found?.1).collect() })
+        let worst_window = report.worst_window.filter(|worst| worst.length_ms < report.duration_ms);
+        Some(Self { how, gears: found.into_iter().map(|found| found?.1).collect(), worst_window })
+    }
+
+    /// Says how the SLO was kept in the worst window. It must be where the SLO names a window, and is worth a look elsewhere.
+    pub(crate) fn worst_window(&self, slo: &Slo, name: &str) -> Option<(Tone, String)> {
+        let worst = self.worst_window?;
+        let tone = match (worst.slo_met, slo.window_s) {
+            (true, _) => Tone::Good,
+            (false, Some(_)) => Tone::Bad,
+            (false, None) => Tone::Warning,
+        };
+        let [length, start] = [worst.length_ms, worst.start_ms].map(seconds);
+        let late = percent(worst.violation_share.get());
+        let text = format!(
+            "The worst window of {length} in {name} began after {start}: {late} of {} late, {} allowed{}.",
+            counted(worst.arrived, "request"),
+            about(1.0 - slo.quantile.get()),
+            if worst.is_open(slo) { ", which chance may explain" } else { "" }
+        );
+        Some((tone, text))
     }
 
     /// Returns what was seen of a gear.

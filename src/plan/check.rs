@@ -139,8 +139,12 @@ fn facts_are_measured(plan: &Plan, facts: &Facts, findings: &mut Findings) {
 
 fn objectives_agree(plan: &Plan, problem: &Problem, findings: &mut Findings) {
     let (own, asked) = (plan.slo, problem.slo);
-    if own.latency_ms > asked.latency_ms || own.quantile < asked.quantile {
-        let say = |slo: crate::problem::Slo| format!("p{} within {} ms", 100.0 * slo.quantile.get(), slo.latency_ms);
+    let asks_for_windows = asked.window_s.is_some() && own.window_s != asked.window_s;
+    if own.latency_ms > asked.latency_ms || own.quantile < asked.quantile || asks_for_windows {
+        let say = |slo: crate::problem::Slo| {
+            let window = slo.window_s.map_or_else(String::new, |window| format!(" in every {window} s"));
+            format!("p{} within {} ms{window}", 100.0 * slo.quantile.get(), slo.latency_ms)
+        };
         let cause = format!("the plan is for {}, the problem asks for {}", say(own), say(asked));
         findings.push(Finding::error(Code::LimitBroken, "slo", cause, "solve again"));
     }

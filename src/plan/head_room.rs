@@ -1,11 +1,11 @@
-//! What a chosen risk costs, as a plan's provenance tells it.
+//! What a plan keeps in hand: what a chosen risk costs, and how much more it carries than was asked for.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::base::units::{Accuracy, Rate, Share};
+use crate::base::units::{Accuracy, Factor, Rate, Share};
 
 /// What a plan keeps in hand because facts may be wrong.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -13,6 +13,12 @@ use crate::base::units::{Accuracy, Rate, Share};
 pub struct HeadRoom {
     /// The probability that is left that the SLO is broken at some load.
     pub risk: Share,
+    /// Whether the problem does not say how much.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_default: bool,
+    /// How much another profile is taken to differ, as a standard deviation of latency relative to it: the largest of all profiles.
+    #[serde(default)]
+    pub profile_error: Factor,
     /// What the highest load was multiplied by.
     pub peak_factor: f64,
     /// What the laws of each variant were multiplied by: the largest factor of its points.
@@ -36,4 +42,23 @@ pub struct AtPeak {
     /// Part of requests answered rightly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Accuracy>,
+}
+
+/// By which share load and service times may grow, one without the other, before the plan breaks its SLO in simulation: the last
+/// whole percent that keeps it, at most 1. Facts are taken as they were measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HoldsUpTo {
+    /// The highest load that was asked for, beyond which the load grows.
+    pub max_rps: Rate,
+    /// Share by which the load may grow.
+    pub load: Factor,
+    /// Share by which the service times of all calls may grow, each gear at its highest rate.
+    pub service_times: Factor,
+    /// Requests of each simulation, over all its trials.
+    pub requests: u64,
+    /// Independent trials of each simulation.
+    pub trials: u32,
+    /// Seed of the first trial.
+    pub seed: u64,
 }

@@ -47,7 +47,7 @@ pub use claims::{
 };
 pub use diff::{GearDiff, Move, PlanDiff, Ratio, Side, diff, diff_with};
 pub use gear_rule::{GearRule, RuledGear};
-pub use head_room::{AtPeak, HeadRoom};
+pub use head_room::{AtPeak, HeadRoom, HoldsUpTo};
 pub use law::{Passage, Turns};
 pub use optimality::Optimality;
 pub use periods::{Day, DayTotal, Period};

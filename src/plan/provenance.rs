@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::HeadRoom;
+use super::{HeadRoom, HoldsUpTo};
 use crate::base::codec::Loaded;
 use crate::base::paths::relative;
 use crate::base::units::Factor;
@@ -29,9 +29,12 @@ pub struct Provenance {
     /// by its pool and the replicas, like `cnn_s-1c x 2`; all of it where not named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capacity_parts: BTreeMap<String, f64>,
-    /// What the risk that the problem chose costs; absent where it chose none.
+    /// What the risk that was taken costs; absent where facts were taken as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_room: Option<HeadRoom>,
+    /// By how much load and service times may grow; absent where nothing was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds_up_to: Option<HoldsUpTo>,
     /// How the recorded day was cut into periods; absent where the plan has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub day: Option<DayCut>,
@@ -51,6 +54,7 @@ impl Provenance {
             inputs: Vec::new(),
             capacity_parts: BTreeMap::new(),
             head_room: None,
+            holds_up_to: None,
             day: None,
             problem: None,
         }

@@ -105,6 +105,7 @@ fn objective_is_possible(plan: &Plan, findings: &mut Findings) {
         let action = "a part between 0 and 1, both excluded, like 0.99";
         findings.push(Finding::error(Code::OutOfRange, "slo.quantile", plan.slo.quantile.to_string(), action));
     }
+    findings.extend(plan.slo.window_is_long_enough());
 }
 
 fn gears_are_in_order(plan: &Plan, findings: &mut Findings) {

@@ -9,7 +9,7 @@ use super::room::{
     CascadeServe, CascadeSettings, InfAdapter, Ipa, PipelineAccuracy, PipelineSettings, RoomName, RoomSettings, Task,
     VariantSetSettings,
 };
-use super::{Goal, Inventory, Problem, Slo, Workload};
+use super::{Goal, Inventory, Problem, Risk, Slo, Workload};
 use crate::base::units::{Certainty, Factor, Rate, Share};
 
 /// The name and version of the problem format.
@@ -54,12 +54,12 @@ pub(super) struct ProblemFile {
     inventory: Inventory,
     /// What to make best.
     goal: Goal,
-    /// The probability that may be left that the SLO is broken at some load because facts were wrong. Default: facts are taken
-    /// as they were measured.
+    /// The probability that may be left that the SLO is broken at some load because facts were wrong; `"none"` takes facts as they
+    /// are. Default: 0.05 for measured facts; none for facts that were typed or imported, and for `formulation = "published"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    risk: Option<Share>,
+    risk: Option<Risk>,
     /// `risk`: how much another profile of the same variants differs, as a standard deviation of latency relative to it, on top
-    /// of the profile's own intervals. Default: 0.
+    /// of the profile's own intervals. Default: 0.05 for measured profiles, 0 for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     profile_error: Option<Factor>,
     /// Settings of the room `cascade`.

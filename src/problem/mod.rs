@@ -7,6 +7,7 @@ mod function;
 mod inventory;
 mod machine;
 mod resource;
+mod risk;
 mod room;
 mod validate;
 
@@ -17,13 +18,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::codec::Document;
 use crate::base::finding::Findings;
-use crate::base::units::{Accuracy, Factor, Millis, Rate, Share};
+use crate::base::units::{Accuracy, Factor, Millis, Rate, Seconds, Share};
 
 use file::{ForeignKey, ProblemFile};
 pub use function::Function;
 pub use inventory::{HardwareFamily, HardwareKind, Inventory};
 pub use machine::{Billing, Machine};
 pub use resource::Resource;
+pub use risk::Risk;
 pub(crate) use room::accuracy_over_requests;
 pub use room::{
     CascadeServe, CascadeSettings, Combination, InfAdapter, Ipa, PipelineAccuracy, PipelineSettings, RoomName,
@@ -50,11 +52,11 @@ pub struct Problem {
     pub inventory: Inventory,
     /// What to make best.
     pub goal: Goal,
-    /// The probability that may be left that the SLO is broken at some load because facts were wrong; facts are taken as they
-    /// were measured where there is none.
-    pub risk: Option<Share>,
+    /// The probability that may be left that the SLO is broken at some load because facts were wrong. Default: 0.05 where facts
+    /// were measured, and none for published formulations.
+    pub risk: Option<Risk>,
     /// How much another profile of the same variants differs, as a standard deviation of latency relative to it, on top of the
-    /// profile's own intervals.
+    /// profile's own intervals. Default: 0.05 for measured profiles, 0 for others.
     pub profile_error: Option<Factor>,
     /// Keys of the file that its room does not have.
     pub(crate) foreign: Vec<ForeignKey>,
@@ -170,6 +172,9 @@ pub struct Slo {
     pub quantile: Share,
     /// Time from arrival to answer.
     pub latency_ms: Millis,
+    /// Length of the windows of time in each of which the quantile must be kept, beside the whole. Default: the whole alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_s: Option<Seconds>,
 }
 
 /// What to make best, and the limits beside the SLO.

@@ -5,15 +5,18 @@ mod machines;
 use std::collections::BTreeSet;
 
 use super::{
-    CascadeSettings, Combination, Criterion, GoalKind, InfAdapter, PipelineAccuracy, PipelineSettings, Problem,
-    RoomName, RoomSettings,
+    CascadeSettings, Combination, Criterion, GoalKind, InfAdapter, PipelineAccuracy, PipelineSettings, Problem, Risk,
+    RoomName, RoomSettings, Slo,
 };
 use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::graph::SeriesParallel;
 use crate::base::near;
+use crate::base::units::Seconds;
 
 /// Below this the number of gears grows without end.
 const LEAST_GEAR_LOSS: f64 = 1e-4;
+/// Shortest window of an SLO, in seconds.
+const LEAST_WINDOW_S: f64 = 1.0;
 /// Most calls that one request makes at a stage.
 const MOST_CALLS: f64 = 1000.0;
 /// Largest relative error of a forecast or of a profile.
@@ -89,6 +92,17 @@ fn limits_are_positive(problem: &Problem, findings: &mut Findings) {
         if value <= 0.0 || value >= below {
             findings.push(Finding::error(Code::OutOfRange, key, format!("{value} asks for nothing"), allowed));
         }
+    }
+    findings.extend(problem.slo.window_is_long_enough());
+}
+
+impl Slo {
+    /// Returns what is wrong with the window: in a fraction of a second few requests arrive, which tell nothing.
+    pub(crate) fn window_is_long_enough(&self) -> Findings {
+        let short = self.window_s.filter(|window| window.get() < LEAST_WINDOW_S);
+        let cause = |window: Seconds| format!("`slo.window_s` must be at least {LEAST_WINDOW_S}, found {window}");
+        let finding = |window| Finding::error(Code::OutOfRange, "slo.window_s", cause(window), "use a minute: 60");
+        short.map(finding).map_or_else(Findings::default, Findings::from)
     }
 }
 
@@ -174,8 +188,12 @@ fn risk_can_be_taken(problem: &Problem, findings: &mut Findings) {
     let errors =
         [("workload.forecast_error", problem.workload.forecast_error), ("profile_error", problem.profile_error)];
     for (key, error) in errors.into_iter().filter_map(|(key, error)| Some((key, error?))) {
-        if problem.risk.is_none() {
-            let finding = Finding::error(Code::NoEffect, key, "no `risk` was chosen", "add one, like `risk = 0.05`");
+        let takes_facts_as_they_are = match problem.risk {
+            Some(risk) => risk == Risk::None,
+            None => problem.room.is_published(),
+        };
+        if takes_facts_as_they_are {
+            let finding = Finding::error(Code::NoEffect, key, "facts are taken as they are", "set `risk`, like 0.05");
             findings.push(finding.with_severity(Severity::Warning));
         }
         if error.get() > MOST_ERROR {
@@ -183,8 +201,9 @@ fn risk_can_be_taken(problem: &Problem, findings: &mut Findings) {
             findings.push(Finding::error(Code::OutOfRange, key, cause, format!("at most {MOST_ERROR}")));
         }
     }
-    if problem.risk.is_some_and(|risk| risk.get() <= 0.0 || risk.get() >= 0.5) {
-        let action = "a part above 0 and below 0.5, like 0.05";
+    let Some(Risk::Share(risk)) = problem.risk else { return };
+    if risk.get() <= 0.0 || risk.get() >= 0.5 {
+        let action = "a part above 0 and below 0.5, like 0.05, or \"none\"";
         findings.push(Finding::error(Code::OutOfRange, "risk", "nothing is sure, and half is no care", action));
     }
 }

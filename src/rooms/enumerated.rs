@@ -48,7 +48,7 @@ pub(super) fn drawn(dice: &mut ChaCha8Rng) -> (Value, Facts) {
     let kinds: Vec<Value> = (0..dice.random_range(1..=3)).map(|index| kind(dice, index)).collect();
     let quantile = [0.9, 0.95, 0.99][dice.random_range(0..3)];
     let value = json!({
-        "format": "planner.problem/1", "name": "drawn", "profiles": ["x"],
+        "format": "planner.problem/1", "risk": "none", "name": "drawn", "profiles": ["x"],
         "workload": { "max_rps": 10f64.powf(dice.random_range(3.6..5.0)) },
         "slo": { "quantile": quantile, "latency_ms": 10f64.powf(dice.random_range(-0.7..0.9)) },
         "inventory": { "machines": kinds }

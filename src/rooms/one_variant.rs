@@ -98,7 +98,7 @@ fn facts() -> Facts {
 
 fn problem(max_rps: f64) -> Problem {
     let value = json!({
-        "format": "planner.problem/1", "name": "one variant", "room": "variant-set", "profiles": ["digits.json"],
+        "format": "planner.problem/1", "risk": "none", "name": "one variant", "room": "variant-set", "profiles": ["digits.json"],
         "workload": { "max_rps": max_rps }, "slo": { "quantile": 0.99, "latency_ms": 40 },
         "inventory": { "cores": 4, "price_usd_per_core_hour": 0.05 }, "goal": { "kind": "cheapest", "accuracy_at_least": 0.5 }
     });

@@ -1,7 +1,6 @@
 //! What a risk costs: the plan with it beside the plan without.
 
 use super::Answer;
-use crate::base::units::Share;
 use crate::facts::Margin;
 use crate::plan::{AtPeak, Gear, HeadRoom, Plan};
 use crate::problem::Problem;
@@ -10,7 +9,9 @@ use crate::problem::Problem;
 pub(super) fn record(plan: &mut Plan, problem: &Problem, margin: &Margin, without: &Answer) {
     let peak = problem.workload.max_rps.get();
     plan.provenance.head_room = Some(HeadRoom {
-        risk: problem.risk.unwrap_or(Share::ZERO),
+        risk: margin.risk,
+        is_default: margin.is_default,
+        profile_error: margin.profile_error,
         peak_factor: margin.peak_factor,
         latency_factors: margin.latency_factors.clone(),
         with: of_gear(&plan.gears[plan.gears.len() - 1]),

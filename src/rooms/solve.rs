@@ -6,8 +6,8 @@ use super::{Conflict, Planned, Room, conflict, loading, safety_margin, strict, t
 use crate::base::error::Error;
 use crate::facts::{Ask, Facts, Parts};
 use crate::plan::Plan;
-use crate::problem::Problem;
-use crate::simulate::{Effort, hold_claims};
+use crate::problem::{Problem, Risk};
+use crate::simulate::{Effort, hold_claims, holds_up_to};
 
 /// A room's answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +37,15 @@ pub struct Context<'a> {
 /// # Errors
 /// [`Error::Input`] where facts are missing or the room cannot plan what is asked, [`Error::Solver`] where no proof was reached.
 pub fn solve(room: &dyn Room, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
+    let mut answer = answered(room, problem, facts, context)?;
+    if let (Some(effort), Answer::Plan(plan)) = (context.trial, &mut answer) {
+        plan.provenance.holds_up_to = Some(holds_up_to(plan, facts, problem.workload.max_rps, effort)?);
+    }
+    Ok(answer)
+}
+
+/// Answers a problem, with what its risk costs.
+fn answered(room: &dyn Room, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
     room.asks(problem).or(())?;
     let running = context.from.map_or_else(Vec::new, Plan::running);
     let ask = Ask::new(problem, facts).with_running(running);
@@ -55,8 +64,8 @@ pub fn solve(room: &dyn Room, problem: &Problem, facts: &Facts, context: Context
                 verify::verify(room, &ask, plan)?;
             }
             if let Some(margin) = &ask.margin {
-                let unbuffered = Problem { risk: None, ..problem.clone() };
-                let without = solve(room, &unbuffered, facts, context)?;
+                let unbuffered = Problem { risk: Some(Risk::None), ..problem.clone() };
+                let without = answered(room, &unbuffered, facts, context)?;
                 safety_margin::record(plan, problem, margin, &without);
             }
         }

@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use super::holds::found_again;
 use super::repair::alone;
 use super::{Effort, GearTrial, Interval, Measured, Report, Settings, World, replicate, try_gear};
 use crate::base::error::Error;
@@ -194,12 +195,13 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
     if plan.validate().has_errors() {
         return findings;
     }
+    findings.extend(reserve_is_there(plan, facts));
     let ask = problem.map(|problem| Ask::new(problem, facts));
     let facts = ask.as_ref().map_or(facts, |ask| ask.facts.as_ref());
     let Ok(world) = Measured::new(plan, facts) else { return findings };
     for (index, gear) in plan.gears.iter().enumerate() {
         let Some((claim, trial)) = gear.claims.latency.and_then(|claim| Some((claim, claim.trial?))) else { continue };
-        if trial.requests > MOST_REQUESTS || !(2..=MOST_TRIALS).contains(&trial.trials) {
+        if !is_feasible(trial.into()) {
             continue;
         }
         let key = format!("gears[{index}].claims.latency");
@@ -220,6 +222,30 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
                 let action = "solve again, or correct the claim";
                 findings.push(Finding::error(Code::ClaimRefuted, format!("{key}.{name}"), cause, action));
             }
+        }
+    }
+    findings
+}
+
+/// Tells whether trials of such an effort can be made again.
+fn is_feasible(effort: Effort) -> bool {
+    effort.requests <= MOST_REQUESTS && (2..=MOST_TRIALS).contains(&effort.trials)
+}
+
+/// Makes the simulations again that say by how much load and service times may grow. Facts that were not measured are told elsewhere.
+fn reserve_is_there(plan: &Plan, facts: &Facts) -> Findings {
+    let mut findings = Findings::default();
+    let said = plan.provenance.holds_up_to.filter(|said| is_feasible(said.into()));
+    let Some((said, found)) = said.and_then(|said| Some((said, found_again(plan, facts, &said).ok()?))) else {
+        return findings;
+    };
+    for (name, claimed, truth) in
+        [("load", said.load, found.load), ("service_times", said.service_times, found.service_times)]
+    {
+        if (claimed.get() - truth.get()).abs() > 1e-9 {
+            let cause = format!("claims {claimed}, the same simulations say {truth}");
+            let key = format!("provenance.holds_up_to.{name}");
+            findings.push(Finding::error(Code::ClaimRefuted, key, cause, "solve again, or correct the claim"));
         }
     }
     findings

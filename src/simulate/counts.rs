@@ -1,10 +1,12 @@
 //! Everything that is counted after the warm-up.
 
 use super::ids::{CellId, GearId, Id, Table};
-use super::report::{Change, DriftReport, GearReport, Window};
+use super::report::{Change, DriftReport, GearReport, Window, WorstWindow};
+use super::slo_windows::SloWindows;
 use super::tally::{Lost, Tally, millis};
 use crate::base::units::{Rate, Share, Usd};
 use crate::plan::Plan;
+use crate::problem::Slo;
 
 /// Windows that a trial is cut into.
 const WINDOWS: u64 = 60;
@@ -15,6 +17,7 @@ pub struct Counts {
     from: u64,
     end: u64,
     window_ns: u64,
+    slo_windows: SloWindows,
     cells: Table<CellId, Cell>,
     /// Where the latest request that arrived is counted, and when its window ends.
     latest: CellId,
@@ -53,6 +56,7 @@ impl Counts {
             from,
             end,
             window_ns,
+            slo_windows: SloWindows::new(&plan.slo, from, end),
             cells,
             latest,
             latest_ends: if from == 0 { window_ns } else { from },
@@ -84,6 +88,7 @@ impl Counts {
             self.begins_cell(gear, stages, now);
         }
         self.cells[self.latest].tally.arrived += 1;
+        self.slo_windows.arrives(now);
         self.latest
     }
 
@@ -109,19 +114,27 @@ impl Counts {
         self.cells[cell].tally.exits(stage);
     }
 
+    /// A request that arrived then is answered now.
     #[inline]
-    pub fn answers(&mut self, cell: CellId, took_ns: u64, slo_ns: u64, right: Option<bool>) {
-        self.cells[cell].tally.answers(took_ns, slo_ns, right);
+    pub fn answers(&mut self, cell: CellId, arrived: u64, now: u64, slo_ns: u64, right: Option<bool>) {
+        self.cells[cell].tally.answers(now - arrived, slo_ns, right);
+        if now - arrived > slo_ns {
+            self.slo_windows.is_late(arrived);
+        }
     }
 
-    /// A request leaves without an answer.
-    pub fn loses(&mut self, cell: CellId, why: Lost) {
+    /// A request that arrived then leaves without an answer.
+    pub fn loses(&mut self, cell: CellId, arrived: u64, why: Lost) {
         self.cells[cell].tally.loses(why);
+        self.slo_windows.is_late(arrived);
     }
 
-    /// A request is still under way at the end.
-    pub fn abandons(&mut self, cell: CellId, age_ns: u64, slo_ns: u64) {
-        self.cells[cell].tally.late += u64::from(age_ns > slo_ns);
+    /// A request that arrived then is still under way at the end.
+    pub fn abandons(&mut self, cell: CellId, arrived: u64, slo_ns: u64) {
+        if self.end - arrived > slo_ns {
+            self.cells[cell].tally.late += 1;
+            self.slo_windows.is_late(arrived);
+        }
     }
 
     pub fn changes_gear(&mut self, from: GearId, to: GearId, asked: u64, now: u64) {
@@ -157,6 +170,7 @@ impl Counts {
         for gear in self.gear_time.ids() {
             self.gear_time[gear] += other.gear_time[gear];
         }
+        self.slo_windows.absorb(&other.slo_windows);
         self.closed.iter_mut().zip(&other.closed).for_each(|(own, other)| own.cost_usd += other.cost_usd);
     }
 
@@ -197,6 +211,11 @@ impl Counts {
 
     fn of_gear(&self, plan: &Plan, gear: GearId) -> Tally {
         self.sum(plan.gears[gear.index()].stages.len(), |cell| cell.gear == gear)
+    }
+
+    /// Returns the worst window of the SLO's length; `None` where no request arrived.
+    pub fn worst_window(&self, slo: &Slo) -> Option<WorstWindow> {
+        self.slo_windows.worst(slo)
     }
 
     /// Returns the windows, over `trials` trials.

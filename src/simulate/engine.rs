@@ -364,7 +364,7 @@ impl<'a, S: Servers> Engine<'a, S> {
             if request.stages_left > 0 {
                 self.counts.exits(request.cell, stage.position);
             }
-            self.counts.answers(request.cell, self.now - request.arrived, self.slo_ns, request.right);
+            self.counts.answers(request.cell, request.arrived, self.now, self.slo_ns, request.right);
             self.leave(id);
             return;
         }
@@ -408,7 +408,7 @@ impl<'a, S: Servers> Engine<'a, S> {
         }
         let request = &mut self.requests[id];
         request.calls_left -= 1;
-        self.counts.loses(request.cell, why);
+        self.counts.loses(request.cell, request.arrived, why);
         self.leave(id);
     }
 
@@ -525,7 +525,7 @@ impl<'a, S: Servers> Engine<'a, S> {
         let cost = self.cost_so_far();
         self.counts.ends_window(self.gear, cost);
         for request in self.requests.0.iter().filter(|request| !request.gone) {
-            self.counts.abandons(request.cell, self.end - request.arrived, self.slo_ns);
+            self.counts.abandons(request.cell, request.arrived, self.slo_ns);
         }
         self.counts.ends(self.gear);
         for pool in &mut self.pools.0 {

@@ -23,12 +23,14 @@ mod counts;
 mod drift;
 pub(crate) mod engine;
 mod growth;
+mod holds;
 pub(crate) mod ids;
 mod pool;
 mod rent;
 mod repair;
 mod report;
 pub(crate) mod servers;
+mod slo_windows;
 mod tally;
 mod times;
 pub(crate) mod trial;
@@ -44,11 +46,12 @@ use crate::workload::Arrivals;
 use walk::Walk;
 
 pub use claim::{ClaimTried, LateGear, QuantileTried, Sureness, check, hold_claims, try_claim};
+pub use holds::holds_up_to;
 pub use ids::{Id, PoolId, VariantId};
 pub use repair::{Effort, GearTrial, repair, repair_gear, try_gear};
 pub use report::{
     Change, DriftReport, GearReport, Interval, Intervals, PoolReport, Report, ReportFormat, ResponseTimes, Source,
-    Summary, Window,
+    Summary, Window, WorstWindow,
 };
 pub use world::{CallTimes, Measured, Start, Textbook, TextbookLaw, World, variants_of};
 

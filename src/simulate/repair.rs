@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{QuantileTried, Report, Settings, World, replicate};
 use crate::base::units::Share;
-use crate::plan::{Gear, GearTried, LatencyTried, Plan};
+use crate::plan::{Gear, GearTried, HoldsUpTo, LatencyTried, Plan};
 use crate::workload::Arrivals;
 
 /// Steps of the bisection: the part is known to 1/64.
@@ -43,6 +43,12 @@ impl From<GearTried> for Effort {
 
 impl From<LatencyTried> for Effort {
     fn from(LatencyTried { requests, trials, seed, .. }: LatencyTried) -> Self {
+        Self { requests, trials, seed }
+    }
+}
+
+impl From<&HoldsUpTo> for Effort {
+    fn from(&HoldsUpTo { requests, trials, seed, .. }: &HoldsUpTo) -> Self {
         Self { requests, trials, seed }
     }
 }
@@ -155,7 +161,8 @@ fn used_pools(report: &Report) -> impl Iterator<Item = &str> {
     report.pools.iter().filter(|pool| pool.calls > 0).map(|pool| pool.name.as_str())
 }
 
-fn try_at<W: World + Sync>(alone: &Plan, world: &W, effort: Effort, rate_rps: f64) -> Report {
+/// Tries the plan of a gear alone at a rate.
+pub(super) fn try_at<W: World + Sync>(alone: &Plan, world: &W, effort: Effort, rate_rps: f64) -> Report {
     let each = effort.requests as f64 / f64::from(effort.trials.max(2)) / rate_rps;
     let settings = Settings {
         arrivals: Arrivals::Poisson { rate_rps },

@@ -40,6 +40,10 @@ pub struct Report {
     pub slo: Slo,
     /// All requests together.
     pub whole: Summary,
+    /// The window in which the SLO was kept worst, of `slo.window_s` or else of a minute; absent where no request arrived and in reports
+    /// from before it was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst_window: Option<WorstWindow>,
     /// How far the whole can be trusted; absent for a single trial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intervals: Option<Intervals>,
@@ -135,7 +139,7 @@ pub struct Summary {
     /// Violations ÷ requests that arrived.
     pub violation_share: Share,
     /// Whether the SLO's quantile was kept: the share of violations is at most 1 − quantile. For the whole also that no queue grows
-    /// without end, as its requests are never answered, however few they are.
+    /// without end, as its requests are never answered, however few they are, and that the worst window keeps the SLO where it names one.
     pub slo_met: bool,
     /// Part of answered requests that were right; absent without per-sample answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -274,6 +278,34 @@ pub struct Window {
     pub accuracy: Option<Accuracy>,
     /// Price per hour of the replicas that were up.
     pub cost_usd_per_hour: Usd,
+}
+
+/// The window with the largest share of late requests that is sure, of all trials together; requests count where they arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorstWindow {
+    /// Start of the window.
+    pub start_ms: Millis,
+    /// Length of each window; longer than asked where a trial has more than 100,000 of them. The last one may be shorter.
+    pub length_ms: Millis,
+    /// Requests that arrived.
+    pub arrived: u64,
+    /// Requests that were not answered within the SLO's time.
+    pub violations: u64,
+    /// Violations ÷ requests that arrived.
+    pub violation_share: Share,
+    /// The share of violations that is sure: with 95 % confidence for all windows together the lower bound of each (Clopper and
+    /// Pearson, Bonferroni).
+    pub violation_low: Share,
+    /// Whether chance alone may explain its violations: the share that is sure is at most 1 − quantile.
+    pub slo_met: bool,
+}
+
+impl WorstWindow {
+    /// Tells whether more of its requests are late than an SLO allows, though not for sure.
+    pub(crate) fn is_open(&self, slo: &Slo) -> bool {
+        self.slo_met && self.violation_share.get() > 1.0 - slo.quantile.get() + 1e-12
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]

@@ -56,6 +56,8 @@ impl Trial<'_> {
         let pools: Vec<PoolReport> =
             self.pools.ids().map(|pool| self.pools[pool].report(&self.walk.pools[pool], time)).collect();
         whole.slo_met &= !pools.iter().any(|pool| pool.grows_without_end);
+        let worst_window = self.counts.worst_window(&plan.slo);
+        whole.slo_met &= plan.slo.window_s.is_none() || worst_window.is_none_or(|worst| worst.slo_met);
         Report {
             format: ReportFormat::V1,
             plan: plan.name.clone(),
@@ -66,6 +68,7 @@ impl Trial<'_> {
             duration_ms: millis(self.counts.time_ns()),
             slo: plan.slo,
             whole,
+            worst_window,
             intervals: intervals(&self.figures(&plan.slo, time), &figures),
             gears: self.counts.gear_reports(plan, trials, |gear| self.drift_of(plan, gear)),
             machines_usd_per_hour: Usd::saturating(self.rent_usd * 3.6e12 / time.max(1) as f64),

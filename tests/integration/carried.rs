@@ -68,7 +68,7 @@ fn drawn(rng: &mut ChaCha8Rng, room: &str, on_machines: bool) -> Problem {
         _ => 2.5..4.8,
     };
     let mut value = json!({
-        "format": "planner.problem/1", "name": "drawn", "room": room, "profiles": ["x"],
+        "format": "planner.problem/1", "risk": "none", "name": "drawn", "room": room, "profiles": ["x"],
         "workload": { "max_rps": 10f64.powf(rng.random_range(rate)) },
         "slo": { "quantile": quantile, "latency_ms": 10f64.powf(rng.random_range(0.0..1.5)) },
         "inventory": { "cores": rng.random_range(2..=6), "price_usd_per_core_hour": 0.05 },
@@ -200,7 +200,7 @@ fn plans_of_cascades_hold() {
 fn a_rare_stage_that_cannot_keep_up_is_found_by_check_and_by_simulation() {
     // Every 25th request makes a call that takes 0.73 ms: work for more than one replica.
     let value = json!({
-        "format": "planner.problem/1", "name": "rare", "room": "pipeline", "profiles": ["x"],
+        "format": "planner.problem/1", "risk": "none", "name": "rare", "room": "pipeline", "profiles": ["x"],
         "stages": [
             { "name": "look", "variants": ["mlp_s"] },
             { "name": "look again", "variants": ["cnn_l"], "calls": 0.04 }

@@ -133,7 +133,7 @@ fn a_cascade_claims_what_trials_say_and_check_makes_them_again() {
     let facts = Facts::load(&[file("profiles/digits.json")]).expect("the shipped profile loads");
     let (problem, mut plan) = tried(
         json!({
-            "format": "planner.problem/1", "name": "few", "room": "cascade", "profiles": ["x"],
+            "format": "planner.problem/1", "risk": "none", "name": "few", "room": "cascade", "profiles": ["x"],
             "variants": ["mlp_s", "cnn_l"], "workload": { "max_rps": 900 },
             "slo": { "quantile": 0.95, "latency_ms": 12 }, "inventory": { "cores": 1 },
             "goal": { "kind": "most-accurate", "gears_at_most": 1 }, "cascade": { "certify": false, "max_length": 2 }
@@ -169,7 +169,7 @@ fn rare_stalls_are_in_the_claim_of_one_replica() {
     let facts = Facts::of(vec![(profile, None)]).expect("one profile");
     let plan = planned(
         json!({
-            "format": "planner.problem/1", "name": "stalls", "room": "variant-set", "profiles": ["x"],
+            "format": "planner.problem/1", "risk": "none", "name": "stalls", "room": "variant-set", "profiles": ["x"],
             "variants": ["mlp_s"], "workload": { "max_rps": 6000 }, "slo": { "quantile": 0.99, "latency_ms": 200 },
             "inventory": { "cores": 1 }, "goal": { "kind": "most-accurate" }
         }),

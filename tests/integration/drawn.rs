@@ -51,7 +51,7 @@ fn drawn(dice: &mut ChaCha8Rng, room: &str, formulation: &str) -> Problem {
     let quantile = [0.5, 0.9, 0.95, 0.99][dice.random_range(0..4)];
     let accuracies = if is_pipeline { 0.5..0.95 } else { 0.7..0.96 };
     let mut value = json!({
-        "format": "planner.problem/1", "name": "drawn", "room": room, "formulation": formulation, "profiles": ["x"],
+        "format": "planner.problem/1", "risk": "none", "name": "drawn", "room": room, "formulation": formulation, "profiles": ["x"],
         "workload": { "max_rps": 10f64.powf(dice.random_range(if is_pipeline { 2.0..4.6 } else { 3.0..5.6 })) },
         "slo": {
             "quantile": quantile,

@@ -17,7 +17,7 @@ fn facts() -> Facts {
 
 fn problem(room: &str) -> Problem {
     let mut value = json!({
-        "format": "planner.problem/1", "name": "test", "room": room, "profiles": ["x"],
+        "format": "planner.problem/1", "risk": "none", "name": "test", "room": room, "profiles": ["x"],
         "workload": { "max_rps": 500.0 }, "slo": { "quantile": 0.99, "latency_ms": 12.0 },
         "inventory": { "cores": 8, "price_usd_per_core_hour": 0.05 }, "goal": { "kind": "most-accurate" }
     });

@@ -20,7 +20,7 @@ fn facts() -> Facts {
 
 fn problem(max_rps: f64, latency_ms: f64, inventory: &Value, goal: &Value) -> Problem {
     let value = json!({
-        "format": "planner.problem/1", "name": "test", "room": "cascade", "profiles": ["x"],
+        "format": "planner.problem/1", "risk": "none", "name": "test", "room": "cascade", "profiles": ["x"],
         "variants": ["mlp_s", "cnn_s", "cnn_m", "cnn_l"],
         "workload": { "max_rps": max_rps }, "slo": { "quantile": 0.95, "latency_ms": latency_ms },
         "inventory": inventory, "goal": goal, "cascade": { "certify": false }

@@ -133,7 +133,7 @@ fn facts() -> Facts {
 
 fn problem(room: &str, order: &Value, tolerances: &Value) -> Problem {
     let mut value = json!({
-        "format": "planner.problem/1", "name": "test", "room": room, "profiles": ["x"],
+        "format": "planner.problem/1", "risk": "none", "name": "test", "room": room, "profiles": ["x"],
         "workload": { "max_rps": 600.0 }, "slo": { "quantile": 0.99, "latency_ms": 12.0 },
         "inventory": { "cores": 6, "price_usd_per_core_hour": 0.05 },
         "goal": { "kind": "lexicographic", "order": order, "tolerances": tolerances }
@@ -313,7 +313,7 @@ fn drawn(rng: &mut ChaCha8Rng, room: &str, on_machines: bool) -> Problem {
         _ => (rng.random_range(3000.0..9000.0), json!([])),
     };
     let mut value = json!({
-        "format": "planner.problem/1", "name": "drawn", "room": room, "profiles": ["x"],
+        "format": "planner.problem/1", "risk": "none", "name": "drawn", "room": room, "profiles": ["x"],
         "workload": { "max_rps": most_rps }, "slo": { "quantile": 0.99, "latency_ms": rng.random_range(10.0..40.0) },
         "inventory": inventory, "goal": goal
     });

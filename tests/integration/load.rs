@@ -30,7 +30,11 @@ fn settings(rates: OfferedRates, slo: Option<(f64, f64)>, requests: u64) -> Load
         scenario: Scenario::Server,
         service: SERVICE,
         rates,
-        slo: slo.map(|(quantile, ms)| Slo { quantile: share(quantile), latency_ms: Millis::saturating(ms) }),
+        slo: slo.map(|(quantile, ms)| Slo {
+            quantile: share(quantile),
+            latency_ms: Millis::saturating(ms),
+            window_s: None,
+        }),
         duration: Duration::ZERO,
         fewest: requests,
         warmup: 100 * MS,

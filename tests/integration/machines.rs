@@ -277,7 +277,7 @@ pub fn facts() -> Facts {
 
 pub fn problem(max_rps: f64, inventory: &Value, goal: &Value) -> Problem {
     let value = json!({
-        "format": "planner.problem/1", "name": "test", "room": "variant-set", "profiles": ["x/digits.json"],
+        "format": "planner.problem/1", "risk": "none", "name": "test", "room": "variant-set", "profiles": ["x/digits.json"],
         "workload": { "max_rps": max_rps }, "slo": { "quantile": 0.99, "latency_ms": 10 },
         "inventory": inventory, "goal": goal
     });

@@ -53,7 +53,7 @@ impl Bench {
         write("models.toml", list.as_bytes());
         for profile in ["full", "part"] {
             let problem = format!(
-                "format = \"planner.problem/1\"\nroom = \"variant-set\"\nprofiles = [\"{profile}.json\"]\nname = \"{profile}\"\n[workload]\nmax_rps = 400\n[slo]\nquantile = 0.99\nlatency_ms = 40\n[inventory]\ncores = 4\n\
+                "format = \"planner.problem/1\"\nrisk = \"none\"\nroom = \"variant-set\"\nprofiles = [\"{profile}.json\"]\nname = \"{profile}\"\n[workload]\nmax_rps = 400\n[slo]\nquantile = 0.99\nlatency_ms = 40\n[inventory]\ncores = 4\n\
                  [goal]\nkind = \"most-accurate\"\n"
             );
             write(&format!("{profile}.toml"), problem.as_bytes());

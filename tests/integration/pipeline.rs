@@ -45,7 +45,7 @@ fn diamond() -> Value {
 
 fn problem(stages: &Value, goal: &Value) -> Problem {
     let value = json!({
-        "format": "planner.problem/1", "name": "test", "room": "pipeline", "profiles": ["x"], "stages": stages,
+        "format": "planner.problem/1", "risk": "none", "name": "test", "room": "pipeline", "profiles": ["x"], "stages": stages,
         "workload": { "max_rps": 600.0 }, "slo": { "quantile": 0.99, "latency_ms": 12.0 },
         "inventory": { "cores": 8, "price_usd_per_core_hour": 0.05 }, "goal": goal
     });
@@ -388,7 +388,7 @@ fn several_calls_do_not_mix() {
     stages[1]["calls"] = json!(3.0);
     stages[0]["lanes_at_most"] = json!(3);
     let findings = serde_json::from_value::<Problem>(json!({
-        "format": "planner.problem/1", "name": "test", "room": "pipeline", "profiles": ["x"], "stages": stages,
+        "format": "planner.problem/1", "risk": "none", "name": "test", "room": "pipeline", "profiles": ["x"], "stages": stages,
         "workload": { "max_rps": 600.0 }, "slo": { "quantile": 0.99, "latency_ms": 12.0 },
         "inventory": { "cores": 8, "price_usd_per_core_hour": 0.05 }, "goal": goals()[2]
     }))

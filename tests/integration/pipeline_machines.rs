@@ -110,7 +110,7 @@ fn problem(stock: [u32; 2], max_rps: f64, goal: &Value) -> Problem {
     let machines: Vec<&Value> =
         machines.iter().zip(stock).filter(|(_, stock)| *stock > 0).map(|(kind, _)| kind).collect();
     let value = json!({
-        "format": "planner.problem/1", "name": "test", "room": "pipeline", "profiles": ["x/digits.json"],
+        "format": "planner.problem/1", "risk": "none", "name": "test", "room": "pipeline", "profiles": ["x/digits.json"],
         "stages": [
             { "name": "detect", "variants": ["mlp_s", "mlp_m"] },
             { "name": "classify", "variants": ["cnn_s", "cnn_m"], "calls": 2.0 }

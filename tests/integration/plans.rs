@@ -22,7 +22,7 @@ fn facts() -> Facts {
 
 fn problem(max_rps: f64, latency_ms: f64, cores: u32, goal: &Value) -> Problem {
     let value = json!({
-        "format": "planner.problem/1", "name": "test", "room": "variant-set", "profiles": ["x"],
+        "format": "planner.problem/1", "risk": "none", "name": "test", "room": "variant-set", "profiles": ["x"],
         "workload": { "max_rps": max_rps }, "slo": { "quantile": 0.99, "latency_ms": latency_ms },
         "inventory": { "cores": cores, "price_usd_per_core_hour": 0.05 }, "goal": goal
     });

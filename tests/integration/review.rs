@@ -63,7 +63,7 @@ impl Team {
         team.write("profiles/family.json", &to_bytes(&profile));
         team.write(
             "problems/family.toml",
-            b"format = \"planner.problem/1\"\nname = \"family\"\nroom = \"variant-set\"\nprofiles = [\"../profiles/family.json\"]\n\
+            b"format = \"planner.problem/1\"\nrisk = \"none\"\nname = \"family\"\nroom = \"variant-set\"\nprofiles = [\"../profiles/family.json\"]\n\
               [workload]\nmax_rps = 4000\n[slo]\nquantile = 0.99\nlatency_ms = 20\n\
               [inventory]\ncores = 4\nprice_usd_per_core_hour = 0.04\n[goal]\nkind = \"weighted\"\n",
         );

@@ -3,12 +3,15 @@
 use std::path::Path;
 
 use planner::base::codec::from_value;
+use planner::base::finding::Code;
+use planner::base::units::{Factor, Rate, Share};
 use planner::facts::{Ask, Facts};
 use planner::plan::law::estimate::Queue;
 use planner::plan::{Gear, Plan, Tolerance, check};
 use planner::planners::solve;
-use planner::problem::Problem;
+use planner::problem::{Problem, Risk};
 use planner::rooms::{Answer, Context};
+use planner::simulate::{self, Effort, Measured, try_gear};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -33,6 +36,8 @@ fn problem(risk: Option<f64>) -> Problem {
         value["risk"] = json!(risk);
         value["profile_error"] = json!(PROFILE_ERROR);
         value["workload"]["forecast_error"] = json!(FORECAST_ERROR);
+    } else {
+        value["risk"] = json!("none");
     }
     from_value(value).expect("a good problem").0
 }
@@ -110,13 +115,96 @@ fn head_room_is_told_and_grows_as_the_risk_shrinks() {
     assert!(planned(&problem(None), &facts).provenance.head_room.is_none());
 }
 
+/// What is asked where the problem says nothing of a risk.
+fn silent() -> Problem {
+    let mut silent = problem(None);
+    silent.risk = None;
+    silent
+}
+
+#[test]
+fn measured_facts_are_taken_at_a_risk_by_default() {
+    let (facts, silent) = (facts(), silent());
+    let plan = planned(&silent, &facts);
+    let room = plan.provenance.head_room.as_ref().expect("the facts were measured");
+    assert!(room.is_default && room.peak_factor == 1.0, "{room:?}");
+    assert_eq!((room.risk.get(), room.profile_error.get()), (0.05, 0.05));
+    // 2.5 standard deviations of 5 %: one in eight variants may be beyond with a probability of 0.6 %.
+    assert!(room.latency_factors.values().all(|factor| (1.13..1.2).contains(factor)), "{room:?}");
+    assert!(!check(&plan, &facts, Some(&silent), Tolerance::default()).has_errors());
+    let mut said = silent;
+    (said.risk, said.profile_error) = (Some(Risk::Share(room.risk)), Some(room.profile_error));
+    let gears = planned(&said, &facts).gears;
+    assert_eq!(gears, plan.gears, "the default is as if it were said");
+}
+
+#[test]
+fn facts_that_were_not_measured_are_taken_as_said() {
+    let mut profile = facts().profiles.remove(0);
+    profile.document.provenance.measured_at = String::new();
+    let typed = Facts::of(vec![(profile, None)]).expect("one profile");
+    assert!(Ask::new(&silent(), &typed).margin.is_none());
+    let mut asked = silent();
+    asked.risk = Some(Risk::Share(Share::saturating(0.05)));
+    let at_risk = Ask::new(&asked, &typed);
+    let margin = at_risk.margin.as_ref().expect("the problem says so");
+    assert!(margin.profile_error.get() == 0.0 && !margin.is_default);
+}
+
+#[test]
+fn published_formulations_take_facts_as_they_are() {
+    let mut published = serde_json::to_value(silent()).expect("plain data");
+    published["formulation"] = json!("published");
+    published["goal"] = json!({ "kind": "weighted" });
+    let published: Problem = from_value(published).expect("a good problem").0;
+    assert!(Ask::new(&published, &facts()).margin.is_none());
+}
+
+/// Solves with trials.
+fn tried(problem: &Problem, facts: &Facts) -> Plan {
+    let trial = Some(Effort { requests: 40_000, trials: 4, seed: 7 });
+    match solve(problem, facts, Context { trial, ..Context::default() }).expect("solvable") {
+        Answer::Plan(plan) => *plan,
+        Answer::Infeasible(conflict) => panic!("{conflict}"),
+    }
+}
+
+#[test]
+fn a_plan_holds_up_to_the_load_at_which_simulation_breaks_it() {
+    let facts = facts();
+    let problem = problem(Some(0.1));
+    let plan = tried(&problem, &facts);
+    let holds = plan.provenance.holds_up_to.expect("it was tried");
+    assert!(holds.load.get() > 0.02 && holds.service_times.get() > 0.02, "{holds:?}");
+    assert_eq!((holds.max_rps.get(), holds.requests), (PEAK, 10_000));
+    let world = Measured::new(&plan, &facts).expect("measured");
+    for (beyond, keeps) in [(0.0, true), (0.01, false)] {
+        let rate = PEAK * (1.0 + holds.load.get() + beyond);
+        let gear = Gear { up_to_rps: Rate::saturating(rate), ..plan.gears[plan.gear_at(rate)].clone() };
+        assert_eq!(try_gear(&plan, &gear, &world, Effort::from(&holds)).whole.slo_met, keeps, "+{beyond}");
+    }
+}
+
+#[test]
+fn check_makes_the_simulations_of_a_reserve_again() {
+    let facts = facts();
+    let problem = problem(None);
+    let mut plan = tried(&problem, &facts);
+    assert!(!simulate::check(&plan, &facts, Some(&problem), Tolerance::default()).has_errors());
+    let holds = plan.provenance.holds_up_to.as_mut().expect("it was tried");
+    holds.service_times = Factor::saturating(holds.service_times.get() + 0.01);
+    let found = simulate::check(&plan, &facts, Some(&problem), Tolerance::default());
+    let keys: Vec<_> = found.0.iter().filter(|finding| finding.code == Code::ClaimRefuted).map(|of| &of.key).collect();
+    assert_eq!(keys, ["provenance.holds_up_to.service_times"]);
+}
+
 #[test]
 fn every_law_is_at_its_bound() {
     let facts = facts();
     let asked = problem(Some(0.05));
     let at_risk = Ask::new(&asked, &facts);
     let margin = at_risk.margin.as_ref().expect("a risk was chosen");
-    assert_eq!(at_risk.problem.risk, None, "nothing is worked in twice");
+    assert_eq!(at_risk.problem.risk, Some(Risk::None), "nothing is worked in twice");
     for variant in facts.variants() {
         let (curve, slower) = (facts.curve(&variant.name, "cpu"), at_risk.facts.curve(&variant.name, "cpu"));
         let (curve, slower) = (curve.expect("measured"), slower.expect("still there"));

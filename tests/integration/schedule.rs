@@ -30,7 +30,7 @@ fn facts(load_time_ms: Option<f64>) -> Facts {
 
 fn problem(goal: &Value) -> Problem {
     let value = json!({
-        "format": "planner.problem/1", "name": "day", "room": "variant-set", "profiles": ["x"],
+        "format": "planner.problem/1", "risk": "none", "name": "day", "room": "variant-set", "profiles": ["x"],
         "variants": ["mlp_s", "cnn_s", "cnn_m", "early_exit", "cnn_l"],
         "workload": { "max_rps": 12000.0 }, "slo": { "quantile": 0.99, "latency_ms": 10.0 },
         "inventory": { "cores": 4, "price_usd_per_core_hour": 0.05 }, "goal": goal

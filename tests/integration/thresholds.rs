@@ -85,7 +85,7 @@ fn widened(certainty: &str, least: &str) -> bool {
 
 fn problem(certify: bool) -> Problem {
     let value = json!({
-        "format": "planner.problem/1", "name": "test", "room": "cascade", "profiles": ["x"], "variants": VARIANTS,
+        "format": "planner.problem/1", "risk": "none", "name": "test", "room": "cascade", "profiles": ["x"], "variants": VARIANTS,
         "workload": { "max_rps": 9000.0 }, "slo": { "quantile": 0.95, "latency_ms": 20.0 },
         "inventory": { "cores": 2, "price_usd_per_core_hour": 0.05 },
         "goal": { "kind": "most-accurate", "gears_at_most": 6 }, "cascade": { "certify": certify }

@@ -39,7 +39,7 @@ fn problem(room: &str, goal: &Value, unit: f64) -> Problem {
         _ => 2500.0,
     };
     let mut value = json!({
-        "format": "planner.problem/1", "name": "test", "room": room, "profiles": ["x/digits.json"],
+        "format": "planner.problem/1", "risk": "none", "name": "test", "room": room, "profiles": ["x/digits.json"],
         "workload": { "max_rps": max_rps }, "slo": { "quantile": 0.99, "latency_ms": 8.0 },
         "inventory": { "machines": [
             { "name": "small", "cores": 2, "memory_mb": 7, "at_most": 3, "price_usd_per_hour": 0.1 * unit },
@@ -277,6 +277,7 @@ fn queues_do_not_depend_on_the_clock() {
     let slo = |unit: f64| planner::problem::Slo {
         quantile: planner::base::units::Share::saturating(0.99),
         latency_ms: planner::base::units::Millis::saturating(40.0 * unit),
+        window_s: None,
     };
     let on = |unit: f64| {
         let service = Distribution::new(vec![(7.0 * unit, 0.5), (20.0 * unit, 0.3), (25.0 * unit, 0.2)]);

@@ -130,10 +130,10 @@ room = "variant-set"
 profiles = ["{PROFILE}"]
 # Variants that may be used; all of the profiles where left out.
 # variants = [{variants}]
-# The probability that may be left that the SLO is broken because facts were wrong; facts are taken as measured where left out.
+# The probability that may be left that the SLO is broken because facts were wrong; "none" takes facts as they were measured.
 # risk = 0.05
 # With risk: how much another profile of the same variants differs, as a standard deviation relative to its latency.
-# profile_error = 0.08
+# profile_error = 0.05
 
 [workload]
 # The highest rate that the plan must carry, in requests per second.

@@ -239,7 +239,7 @@ mod tests {
     fn capacity_is_where_the_quantile_meets_the_limit() {
         let service = exponential(10.0);
         let queue = Queue { service: &service, servers: 1, batch: 1, hold_ms: 0.0 };
-        let slo = Slo { quantile: Share::saturating(0.99), latency_ms: Millis::saturating(100.0) };
+        let slo = Slo { quantile: Share::saturating(0.99), latency_ms: Millis::saturating(100.0), window_s: None };
         // exp(−(μ−λ) t) = 0.01 → λ = 100 − ln(100)/0.1 s.
         let truth = 100.0 - 100f64.ln() / 0.1;
         assert!((queue.capacity_rps(&slo) / truth - 1.0).abs() < 0.01);
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn capacity_above_says_what_capacity_says() {
         let service = exponential(10.0);
-        let slo = Slo { quantile: Share::saturating(0.99), latency_ms: Millis::saturating(100.0) };
+        let slo = Slo { quantile: Share::saturating(0.99), latency_ms: Millis::saturating(100.0), window_s: None };
         for servers in [1, 2, 7] {
             let queue = Queue { service: &service, servers, batch: 1, hold_ms: 0.0 };
             let capacity = queue.capacity_rps(&slo);

@@ -47,7 +47,7 @@ impl LoadSettings {
             claims: Claims::default(),
             certificate: None,
         };
-        let any = Slo { quantile: Share::default(), latency_ms: Millis::saturating(f64::MAX) };
+        let any = Slo { quantile: Share::default(), latency_ms: Millis::saturating(f64::MAX), window_s: None };
         Plan {
             format: PlanFormat::V1,
             name: variant,

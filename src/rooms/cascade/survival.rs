@@ -80,7 +80,7 @@ mod tests {
     }
 
     fn slo(quantile: f64) -> Slo {
-        Slo { quantile: Share::saturating(quantile), latency_ms: Millis::saturating(350.0) }
+        Slo { quantile: Share::saturating(quantile), latency_ms: Millis::saturating(350.0), window_s: None }
     }
 
     #[test]

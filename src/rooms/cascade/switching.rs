@@ -415,7 +415,7 @@ mod tests {
     ];
 
     fn slo() -> Slo {
-        Slo { quantile: Share::saturating(0.95), latency_ms: Millis::saturating(200.0) }
+        Slo { quantile: Share::saturating(0.95), latency_ms: Millis::saturating(200.0), window_s: None }
     }
 
     const fn whole(load: &RecordedLoad) -> PlayedOn<'_> {

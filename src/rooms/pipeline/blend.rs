@@ -221,7 +221,7 @@ mod tests {
             json!({ "kind": "measured", "combinations": combinations })
         });
         let mut value = json!({
-            "format": "planner.problem/1", "name": "drawn", "room": "pipeline", "profiles": ["x"],
+            "format": "planner.problem/1", "risk": "none", "name": "drawn", "room": "pipeline", "profiles": ["x"],
             "stages": [
                 { "name": "first", "variants": ["mlp_m", "early_exit"], "lanes_at_most": 2 },
                 { "name": "second", "variants": ["cnn_m", "cnn_l"], "lanes_at_most": second }

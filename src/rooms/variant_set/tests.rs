@@ -44,7 +44,7 @@ fn drawn(rng: &mut ChaCha8Rng) -> Problem {
                      "tolerances": { "cores": rng.random_range(0..=1) } }),
     };
     from_value(json!({
-        "format": "planner.problem/1", "name": "day", "room": "variant-set", "profiles": ["x"], "variants": VARIANTS,
+        "format": "planner.problem/1", "risk": "none", "name": "day", "room": "variant-set", "profiles": ["x"], "variants": VARIANTS,
         "workload": { "max_rps": 9000.0 }, "slo": { "quantile": 0.99, "latency_ms": 12.0 },
         "inventory": { "cores": rng.random_range(2..=4), "price_usd_per_core_hour": 0.05 }, "goal": goal
     }))
