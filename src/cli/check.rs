@@ -112,7 +112,7 @@ fn everything(args: &Args) -> Result<Review, Error> {
     manifest.fail_on.extend(&args.fail_on);
     let base = args.base.as_deref().map(|name| Revision::open(name, &args.path)).transpose()?;
     let mut review = reviewed(&manifest, &files, base.as_ref());
-    if args.update && update(&review)? > 0 {
+    if args.update && update(&review, &manifest)? > 0 {
         review = reviewed(&manifest, &files, None);
     }
     Ok(review)
@@ -127,12 +127,12 @@ fn reviewed(manifest: &Manifest, files: &[PathBuf], base: Option<&Revision>) -> 
 }
 
 /// Writes anew every plan that is not what its inputs give, and returns how many those were.
-fn update(review: &Review) -> Result<usize, Error> {
+fn update(review: &Review, manifest: &Manifest) -> Result<usize, Error> {
     let mut written = 0;
     let plans = review.entries.iter().filter(|entry| entry.noun == Plan::NOUN && entry.verdict != Verdict::Unusable);
     for entry in plans.filter(|entry| !entry.findings.is_empty() && entry.solved_again) {
         let committed = load::<Plan>(&entry.file)?;
-        match review::remake(&committed)? {
+        match review::remake(&committed, manifest)? {
             Some(plan) if plan == committed.document => {}
             Some(plan) => {
                 files::write_atomic(&entry.file, &to_bytes(&plan))?;

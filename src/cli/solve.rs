@@ -41,7 +41,7 @@ pub struct Args {
     ///
     /// Where a gear breaks the SLO, capacities are cut and the problem is solved again, but for published formulations, as the
     /// papers do not. Where trials contradict a computed latency, the plan claims what they say.
-    #[arg(long, value_name = "REQUESTS", default_value_t = 200_000)]
+    #[arg(long, value_name = "REQUESTS", default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(..=100_000_000))]
     trial: u64,
     /// Write the exact Pareto frontier, accuracy against cores and cost, in place of a plan: CSV where the output ends in
     /// .csv, else JSON (`planner.frontier/1`), with what others would choose beside it

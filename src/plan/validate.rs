@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Add;
 
 use super::{Gear, Plan, Stage};
-use crate::base::finding::{Code, Finding, Findings};
+use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::near;
 use crate::base::units::Millis;
 
@@ -41,8 +41,18 @@ impl Plan {
             }
         }
         switch_leaves_a_band(self, &mut findings);
+        the_problem_is_sound(self, &mut findings);
         findings
     }
+}
+
+/// What a plan was made for is solved again by whoever checks it.
+fn the_problem_is_sound(plan: &Plan, findings: &mut Findings) {
+    let Some(problem) = &plan.provenance.problem else { return };
+    let errors = problem.validate().0.into_iter().filter(|finding| finding.severity == Severity::Error);
+    findings.extend(Findings(
+        errors.map(|finding| Finding { key: format!("provenance.problem.{}", finding.key), ..finding }).collect(),
+    ));
 }
 
 fn lists_are_not_empty(plan: &Plan, findings: &mut Findings) {

@@ -19,10 +19,11 @@ impl Profile {
             let key = format!("points[{index}]");
             point_names_a_variant(self, point, &key, &mut findings);
             quantiles_increase(&point.latency, &key, &mut findings);
-            if let Some(histogram) = &point.histogram {
-                histogram_counts(histogram, point.count, &key, &mut findings);
+            if let Some(histogram) = &point.histogram
+                && histogram_counts(histogram, point.count, &key, &mut findings)
+            {
+                histogram_has_the_mean(point, histogram, &key, &mut findings);
             }
-            histogram_has_the_mean(point, &key, &mut findings);
             throughput_follows_from_latency(point, &key, &mut findings);
         }
         glimpses_name_variants(self, &mut findings);
@@ -128,18 +129,20 @@ pub(crate) fn quantiles_increase(latency: &Latency, key: &str, findings: &mut Fi
     }
 }
 
-pub(crate) fn histogram_counts(histogram: &Histogram, count: u64, key: &str, findings: &mut Findings) {
-    let calls: u64 = histogram.count.iter().sum();
+/// Tells whether a histogram holds so many calls, at least one, in buckets that increase.
+pub(crate) fn histogram_counts(histogram: &Histogram, count: u64, key: &str, findings: &mut Findings) -> bool {
+    let calls = histogram.count.iter().fold(0, |sum: u64, calls| sum.saturating_add(*calls));
     let ordered = histogram.value_ns.is_sorted_by(|a, b| a < b);
-    if calls != count || histogram.value_ns.len() != histogram.count.len() || !ordered {
+    let holds = calls == count && calls > 0 && histogram.value_ns.len() == histogram.count.len() && ordered;
+    if !holds {
         let cause = format!("the histogram holds {calls} calls in {} buckets, not {count}", histogram.count.len());
         findings.push(Finding::error(Code::Inconsistent, format!("{key}.histogram"), cause, "measure the point again"));
     }
+    holds
 }
 
 /// The histogram and the latency are of the same calls; buckets round by 1 %.
-fn histogram_has_the_mean(point: &Point, key: &str, findings: &mut Findings) {
-    let Some(histogram) = &point.histogram else { return };
+fn histogram_has_the_mean(point: &Point, histogram: &Histogram, key: &str, findings: &mut Findings) {
     let (seen, said) = (histogram.distribution().mean_ms(), point.latency.mean_ms.get());
     if point.count > 0 && said > 0.0 && (seen / said - 1.0).abs() > 0.02 {
         let cause = format!("the histogram's mean is {seen} ms, the point's {said} ms");

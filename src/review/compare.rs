@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Allowances;
+use super::follow::change_alike;
 use crate::base::finding::Code;
 use crate::plan::{Period, Plan, Side, diff};
 
@@ -157,7 +158,7 @@ pub(super) fn do_the_same(before: &Plan, after: &Plan) -> bool {
     }
     let lanes = |side: &Option<Side>| side.as_ref().map(|side| side.lanes.clone());
     let same = |range: &crate::plan::GearDiff| lanes(&range.before) == lanes(&range.after);
-    diff(before, after).ranges.iter().all(same) && before.switch == after.switch
+    diff(before, after).ranges.iter().all(same) && change_alike(before, after)
 }
 
 fn side_at(plan: &Plan, load: f64) -> Option<Side> {

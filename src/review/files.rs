@@ -1,5 +1,6 @@
 //! Finding the files of a review, and loading whatever they are.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -34,18 +35,21 @@ pub fn find(path: &Path) -> Result<(Manifest, Vec<PathBuf>), Error> {
     let inside = path.join(MANIFEST);
     let manifest = if inside.is_file() { &inside } else { path };
     if !manifest.is_file() || parse_value(manifest, &read(manifest)?)?["format"] != Manifest::FORMAT {
-        return Ok((Manifest::default(), listed(path)?));
+        let mut files = Vec::new();
+        listed(path, &mut BTreeSet::new(), &mut files)?;
+        files.sort();
+        return Ok((Manifest::default(), files));
     }
     let named = load::<Manifest>(manifest)?.document;
     let folder = manifest.parent().unwrap_or(Path::new(""));
-    let mut files = Vec::new();
+    let (mut files, mut seen) = (Vec::new(), BTreeSet::new());
     let mut findings = Findings::default();
     for (key, paths) in [("profiles", &named.profiles), ("problems", &named.problems), ("plans", &named.plans)] {
         for (index, path) in paths.iter().enumerate() {
             let path = folder.join(path);
             let path = path.strip_prefix(".").map_or(path.clone(), Path::to_owned);
             if path.exists() {
-                files.extend(listed(&path)?);
+                listed(&path, &mut seen, &mut files)?;
             } else {
                 let cause = format!("there is no {}", path.display());
                 let action = "paths are relative to the manifest";
@@ -58,26 +62,35 @@ pub fn find(path: &Path) -> Result<(Manifest, Vec<PathBuf>), Error> {
     findings.in_file(manifest).or((named, files)).map_err(Error::from)
 }
 
-/// Returns a file itself, or every JSON and TOML file below a folder; what is hidden stays so.
-fn listed(path: &Path) -> Result<Vec<PathBuf>, Error> {
+/// Adds a file itself, or every JSON and TOML file below a folder; what is hidden stays so. What was `seen` by its real name is
+/// passed over, so that links are followed once.
+fn listed(path: &Path, seen: &mut BTreeSet<PathBuf>, files: &mut Vec<PathBuf>) -> Result<(), Error> {
+    let io = |error| Error::io("read", path, error);
     if !path.is_dir() {
         read(path)?;
-        return Ok(vec![path.to_owned()]);
+        if seen.insert(path.canonicalize().map_err(io)?) {
+            files.push(path.to_owned());
+        }
+        return Ok(());
     }
-    let mut files = Vec::new();
-    let io = |error| Error::io("read", path, error);
-    for item in fs::read_dir(path).map_err(io)? {
-        let item = item.map_err(io)?.path();
+    if !seen.insert(path.canonicalize().map_err(io)?) {
+        return Ok(());
+    }
+    let items: Result<Vec<PathBuf>, _> =
+        fs::read_dir(path).map_err(io)?.map(|item| item.map(|item| item.path())).collect();
+    let mut items = items.map_err(io)?;
+    // What is there by itself comes before links to it.
+    items.sort_by_key(|item| (item.is_symlink(), item.clone()));
+    for item in items {
         // What CI systems are told of is named from the root of the repository.
         let item = item.strip_prefix(".").map_or(item.clone(), Path::to_owned);
         let hidden = item.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         let ours = item.extension().is_some_and(|extension| extension == "json" || extension == "toml");
         if !hidden && (item.is_dir() || ours) {
-            files.extend(listed(&item)?);
+            listed(&item, seen, files)?;
         }
     }
-    files.sort();
-    Ok(files)
+    Ok(())
 }
 
 /// Loads a file as what its `format` key says; `None` where it says that it is not of this project.

@@ -7,6 +7,7 @@ use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterato
 
 use super::compare::{Fast, compare, do_the_same};
 use super::files::{Known, load_known};
+use super::follow::{Behind, behind};
 use super::{Entry, Manifest, Metric, MetricChange, Review, Revision, of_class};
 use crate::base::codec::{Loaded, load, sha256};
 use crate::base::error::Error;
@@ -125,6 +126,8 @@ struct Inputs {
     day: Option<(Loaded<RecordedLoad>, f64)>,
     /// Whether the problem is the one that the plan was made from.
     same_problem: bool,
+    /// The problem file that the plan names, where it is not there.
+    missing_problem: Option<PathBuf>,
 }
 
 /// What solving inputs again comes to.
@@ -161,23 +164,26 @@ impl Inputs {
         });
         let day = day.transpose()?;
         let named = named(InputRole::Problem);
-        let there = named.map(|input| beside(&input.path)).filter(|path| path.is_file());
-        if let Some(path) = there {
-            let problem = load::<Problem>(&path)?;
-            if named.is_some_and(|input| input.sha256 != problem.sha256) {
+        let path = named.map(|input| beside(&input.path));
+        if let Some(path) = path.as_ref().filter(|path| path.is_file()) {
+            let problem = load::<Problem>(path)?;
+            let is_the_same = provenance.problem.as_ref().is_none_or(|kept| asks_the_same(kept, &problem.document));
+            if named.is_some_and(|input| input.sha256 != problem.sha256) || !is_the_same {
                 return Ok(Self { same_problem: false, from, day, ..Self::of_problem(problem)? });
             }
         }
+        let missing_problem = path.filter(|path| !path.is_file());
         let problem = kept(
             named.map_or_else(|| plan.path.clone(), |input| beside(&input.path)),
             named.map_or("", |input| &input.sha256),
         );
-        Ok(Self { problem, facts: Facts::of_plan(&plan.document, &plan.path)?, from, day, same_problem: true })
+        let facts = Facts::of_plan(&plan.document, &plan.path)?;
+        Ok(Self { problem, facts, from, day, same_problem: true, missing_problem })
     }
 
     fn of_problem(problem: Loaded<Problem>) -> Result<Self, Error> {
         let facts = Facts::of_problem(&problem.document, problem.path.parent().unwrap_or(Path::new("")))?;
-        Ok(Self { facts, problem: Some(problem), from: None, day: None, same_problem: true })
+        Ok(Self { facts, problem: Some(problem), from: None, day: None, same_problem: true, missing_problem: None })
     }
 
     /// Solves the problem, with the capacities that `plan`'s trials left where there is a plan, or its day. `None` where there is no
@@ -219,6 +225,17 @@ impl Inputs {
     }
 }
 
+/// Tells whether two problems ask the same; where their files lie may differ.
+fn asks_the_same(one: &Problem, other: &Problem) -> bool {
+    let placeless = |problem: &Problem| {
+        let mut problem = problem.clone();
+        let name = |path: &mut PathBuf| *path = path.file_name().map(PathBuf::from).unwrap_or_default();
+        problem.profiles.iter_mut().chain(&mut problem.workload.trace).for_each(name);
+        problem
+    };
+    placeless(one) == placeless(other)
+}
+
 struct Judge<'a> {
     manifest: &'a Manifest,
     file: &'a Path,
@@ -230,7 +247,10 @@ impl Judge<'_> {
         let now = Inputs::of(plan)?;
         let mut findings = plan.findings.clone();
         if now.facts.profiles.is_empty() {
-            return Ok(Entry::of(self.file.to_owned(), "plan", findings.0));
+            let cause = "the plan names no profile, so that nothing of it can be recomputed";
+            let action = "solve it again from profiles, or check it with `planner check PLAN --profile FILE`";
+            findings.push(Finding::error(Code::NotMeasured, "provenance.inputs", cause, action));
+            return Ok(Entry::of(self.file.to_owned(), "plan", findings.in_file(self.file).0));
         }
         let fast = now.facts.at_fast_end(self.manifest.noise.get());
         let changed = self.inputs_changed(plan, &now);
@@ -296,8 +316,13 @@ impl Judge<'_> {
         for finding in plan::facts_changed(&plan.document, &now.facts).0 {
             findings.push(of_class(self.manifest, finding.code, finding.key, finding.cause, &finding.action));
         }
+        if let Some(path) = &now.missing_problem {
+            let cause = format!("{} is not there, so that the problem kept in the plan is taken", path.display());
+            let action = "restore the file, or solve again from another";
+            findings.push(Finding::error(Code::Unreadable, "provenance.inputs", cause, action));
+        }
         if let Some(problem) = now.problem.as_ref().filter(|_| !now.same_problem) {
-            let cause = format!("{} has changed since the plan was made", problem.path.display());
+            let cause = format!("the plan was made for another problem than {} asks now", problem.path.display());
             findings.push(of_class(self.manifest, Code::FactsChanged, "provenance.inputs", cause, "solve it again"));
         }
         let then = plan.document.provenance.inputs.iter().find(|input| input.role == InputRole::Day);
@@ -409,6 +434,11 @@ impl Judge<'_> {
             changes = against(&Fast { plan: &best, latency_ms: &|gear| plan::latency_ms(&after, gear, fast) });
         }
         findings.0.extend(changes.iter().map(|change| self.said(change)));
+        if let Some(committed) = committed.filter(|committed| !do_the_same(committed, &after)) {
+            let facts = now.problem.as_ref().map(|problem| Ask::new(&problem.document, &now.facts));
+            let facts = facts.as_ref().map_or(&now.facts, |ask| ask.facts.as_ref());
+            findings.0.extend(behind(committed, &after, facts)?.map(|behind| self.falls_behind(&behind)));
+        }
         if changes.is_empty() && !do_the_same(before, &after) {
             let cause = "solving again gives another plan of the same value".to_owned();
             findings.push(of_class(
@@ -423,6 +453,16 @@ impl Judge<'_> {
             findings.push(of_class(self.manifest, Code::OnlyProvenance, "provenance.tool", cause, ""));
         }
         Ok((changes, true))
+    }
+
+    fn falls_behind(&self, behind: &Behind) -> Finding {
+        let Behind { load, late, late_again } = behind;
+        let cause = format!(
+            "{:.2} % of the requests are late while gears change ({load}), {:.2} % of the plan solved again",
+            100.0 * late,
+            100.0 * late_again
+        );
+        self.of_class(Code::Worse, "switch", cause, ACCEPT)
     }
 
     fn infeasible(&self, why: &str) -> Finding {
@@ -481,10 +521,10 @@ fn runs(numbers: &[usize]) -> String {
 /// Returns the effort with which a plan was tried while it was made; `None` where it was not.
 fn effort_of(plan: &Plan) -> Option<Effort> {
     let of_gear = |gear: &Gear| {
-        let planned = gear.certificate.as_ref().and_then(|certificate| certificate.trial);
-        planned.map(Effort::from).or_else(|| Some(gear.claims.latency?.trial?.into()))
+        let planned = gear.certificate.as_ref().and_then(|certificate| certificate.trial.as_ref());
+        planned.map(Effort::from).or_else(|| Some(gear.claims.latency.as_ref()?.trial.as_ref()?.into()))
     };
-    plan.gears.iter().find_map(of_gear)
+    plan.gears.iter().find_map(of_gear).filter(|effort| effort.is_feasible())
 }
 
 /// Solves a committed plan's problem again, in full and with its trials, or for its day, and returns what should take its place;
@@ -492,13 +532,15 @@ fn effort_of(plan: &Plan) -> Option<Effort> {
 ///
 /// # Errors
 /// [`Error::Input`] where its inputs cannot be used, [`Error::Unsupported`] where nothing says how it was made.
-pub fn remake(plan: &Loaded<Plan>) -> Result<Option<Plan>, Error> {
+pub fn remake(plan: &Loaded<Plan>, manifest: &Manifest) -> Result<Option<Plan>, Error> {
     let now = Inputs::of(plan)?;
     let problem = now.problem.as_ref().ok_or_else(|| Error::Unsupported {
         what: format!("{} keeps no problem to solve again", plan.path.display()),
         hint: "plans written by hand are updated by hand".to_owned(),
     })?;
-    let effort = effort_of(&plan.document);
+    // What a committed plan says of its trials must not weaken those of the next.
+    let requests = manifest.trial.solve_requests;
+    let effort = (requests > 0).then_some(Effort { requests, trials: TRIALS, seed: manifest.trial.seed });
     let folder = plan.path.parent().unwrap_or(Path::new(""));
     if let (Some((day, _)), Some(cut)) = (&now.day, plan.document.provenance.day) {
         let Some(Again::Plan(mut made)) = now.scheduled(&problem.document, &now.facts)? else { return Ok(None) };

@@ -152,13 +152,17 @@ impl Allowance {
 #[serde(deny_unknown_fields, default)]
 pub struct Trial {
     /// Requests for each gear, over five trials; 0 tries nothing.
+    #[schemars(range(max = 100_000_000))]
     pub requests: u64,
+    /// The same while `--update` solves again; as many as `planner solve` by default.
+    #[schemars(range(max = 100_000_000))]
+    pub solve_requests: u64,
     /// Seed of the first trial.
     pub seed: u64,
 }
 
 impl Default for Trial {
     fn default() -> Self {
-        Self { requests: 10_000, seed: 42 }
+        Self { requests: 10_000, solve_requests: 200_000, seed: 42 }
     }
 }

@@ -14,6 +14,7 @@
 mod base;
 mod compare;
 mod files;
+mod follow;
 mod judge;
 mod manifest;
 pub mod show;

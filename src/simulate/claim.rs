@@ -12,13 +12,13 @@
 use std::time::Duration;
 
 use super::holds::found_again;
-use super::repair::alone;
+use super::repair::{MOST_REQUESTS, MOST_TRIALS, alone, high};
 use super::{Effort, GearTrial, Interval, Measured, Report, Settings, World, replicate, try_gear};
 use crate::base::error::Error;
 use crate::base::finding::{Code, Finding, Findings};
-use crate::base::units::Millis;
+use crate::base::units::{Millis, Share};
 use crate::facts::{Ask, Facts};
-use crate::plan::{self, LatencyClaim, LatencyTried, Plan, Tolerance, latency_ms, latency_trust};
+use crate::plan::{self, GearTried, LatencyClaim, LatencyTried, Plan, Tolerance, latency_ms, latency_trust};
 use crate::problem::{Problem, Slo};
 use crate::profile::Trust;
 use crate::workload::Arrivals;
@@ -40,9 +40,8 @@ const NARROW: f64 = 0.04;
 const ROUNDS: u32 = 3;
 /// What each further round of trials has more requests.
 const MORE_REQUESTS: u64 = 4;
-/// Requests and trials beyond which a claim stays unchecked: no plan is made with so many, and a file must not ask for days.
-const MOST_REQUESTS: u64 = 1_000_000_000;
-const MOST_TRIALS: u32 = 1_000;
+/// How a gear is tried where nothing says how it was.
+const USUAL_EFFORT: Effort = Effort { requests: 200_000, trials: 5, seed: 42 };
 /// Half of an interval, relative, beyond which trials alone say nothing.
 const TOO_WIDE: f64 = 0.25;
 
@@ -199,43 +198,142 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
     let ask = problem.map(|problem| Ask::new(problem, facts));
     let facts = ask.as_ref().map_or(facts, |ask| ask.facts.as_ref());
     let Ok(world) = Measured::new(plan, facts) else { return findings };
-    for (index, gear) in plan.gears.iter().enumerate() {
-        let Some((claim, trial)) = gear.claims.latency.and_then(|claim| Some((claim, claim.trial?))) else { continue };
-        if !is_feasible(trial.into()) {
-            continue;
-        }
-        let key = format!("gears[{index}].claims.latency");
-        findings.0.retain(|finding| finding.code != Code::ClaimUnchecked || finding.key != key);
-        let tried = QuantileTried::of(&try_gear(plan, gear, &world, trial.into()));
-        // Trials that answer nothing refute any claim.
-        let [truth, low, high] = tried.map_or([f64::INFINITY; 3], |tried| {
-            [tried.claims(latency_ms(plan, index, facts)), tried.interval.low, tried.interval.high]
-        });
-        for (name, claimed, truth) in [
-            ("value_ms", claim.value_ms, truth),
-            ("trial.low_ms", trial.low_ms, low),
-            ("trial.high_ms", trial.high_ms, high),
-        ] {
-            let claimed = claimed.get();
-            if truth.is_infinite() || (truth - claimed).abs() > tolerance.relative * claimed.max(truth) {
-                let cause = format!("claims {claimed}, the same trials say {truth}");
-                let action = "solve again, or correct the claim";
-                findings.push(Finding::error(Code::ClaimRefuted, format!("{key}.{name}"), cause, action));
-            }
-        }
+    for index in 0..plan.gears.len() {
+        Retrial { plan, index, facts, world: &world, made: None }.check(tolerance, &mut findings);
     }
     findings
 }
 
-/// Tells whether trials of such an effort can be made again.
-fn is_feasible(effort: Effort) -> bool {
-    effort.requests <= MOST_REQUESTS && (2..=MOST_TRIALS).contains(&effort.trials)
+/// The trials of a gear that are made again, each effort once.
+struct Retrial<'a> {
+    plan: &'a Plan,
+    index: usize,
+    facts: &'a Facts,
+    world: &'a Measured,
+    made: Option<(Effort, Report)>,
+}
+
+impl Retrial<'_> {
+    fn check(&mut self, tolerance: Tolerance, findings: &mut Findings) {
+        let gear = &self.plan.gears[self.index];
+        if let Some(trial) = gear.certificate.as_ref().and_then(|certificate| certificate.trial) {
+            self.of_certificate(&trial, findings);
+        }
+        let key = format!("gears[{}].claims.latency", self.index);
+        match gear.claims.latency {
+            Some(LatencyClaim { trial: Some(trial), value_ms, .. }) => {
+                if self.can_be_made((&trial).into(), &format!("{key}.trial"), findings) {
+                    findings.0.retain(|finding| finding.code != Code::ClaimUnchecked || finding.key != key);
+                    self.of_claim(value_ms, &trial, tolerance, &key, findings);
+                }
+            }
+            claim if latency_ms(self.plan, self.index, self.facts).is_none() => {
+                findings.0.retain(|finding| finding.code != Code::ClaimUnchecked || finding.key != key);
+                self.without_formula(claim.map(|claim| claim.value_ms), &key, findings);
+            }
+            _ => {}
+        }
+    }
+
+    fn report(&mut self, effort: Effort) -> &Report {
+        let made = self.made.take().filter(|(made, _)| *made == effort);
+        let make = || (effort, try_gear(self.plan, &self.plan.gears[self.index], self.world, effort));
+        &self.made.insert(made.unwrap_or_else(make)).1
+    }
+
+    fn can_be_made(&self, effort: Effort, key: &str, findings: &mut Findings) -> bool {
+        let can = effort.is_feasible();
+        if !can {
+            let cause = format!("{} requests in {} trials cannot be simulated again", effort.requests, effort.trials);
+            let action = format!("2 to {MOST_TRIALS} trials of {MOST_REQUESTS} requests at most; solve again");
+            findings.push(Finding::error(Code::OutOfRange, key, cause, action));
+        }
+        can
+    }
+
+    /// What a certificate says of trials must not contradict itself, and the same trials must say it again.
+    fn of_certificate(&mut self, trial: &GearTried, findings: &mut Findings) {
+        let key = format!("gears[{}].certificate.trial", self.index);
+        let allowed = 1.0 - self.plan.slo.quantile.get();
+        let margin = Share::saturating(allowed - trial.violation_high.get());
+        let [is_inside, is_left] =
+            [trial.violation_share <= trial.violation_high, (trial.margin.get() - margin.get()).abs() <= 1e-9];
+        if !(is_inside && is_left) {
+            let cause = format!(
+                "share {}, upper end {} and margin {} contradict each other where {allowed} may be late",
+                trial.violation_share, trial.violation_high, trial.margin
+            );
+            findings.push(Finding::error(Code::Inconsistent, key.clone(), cause, "solve again"));
+        }
+        if !self.can_be_made(trial.into(), &key, findings) {
+            return;
+        }
+        let again = self.report(trial.into());
+        let (share, most) = (again.whole.violation_share.get(), high(again));
+        for (name, claimed, truth) in
+            [("violation_share", trial.violation_share, share), ("violation_high", trial.violation_high, most)]
+        {
+            if (claimed.get() - truth).abs() > 1e-9 {
+                findings.push(refuted(format!("{key}.{name}"), claimed.get(), truth));
+            }
+        }
+    }
+
+    fn of_claim(
+        &mut self,
+        value_ms: Millis,
+        trial: &LatencyTried,
+        tolerance: Tolerance,
+        key: &str,
+        findings: &mut Findings,
+    ) {
+        let formula = latency_ms(self.plan, self.index, self.facts);
+        let tried = QuantileTried::of(self.report(trial.into()));
+        // Trials that answer nothing refute any claim.
+        let [truth, low, high] =
+            tried.map_or([f64::INFINITY; 3], |tried| [tried.claims(formula), tried.interval.low, tried.interval.high]);
+        for (name, claimed, truth) in
+            [("value_ms", value_ms, truth), ("trial.low_ms", trial.low_ms, low), ("trial.high_ms", trial.high_ms, high)]
+        {
+            let claimed = claimed.get();
+            if truth.is_infinite() || (truth - claimed).abs() > tolerance.relative * claimed.max(truth) {
+                findings.push(refuted(format!("{key}.{name}"), claimed, truth));
+            }
+        }
+    }
+
+    /// Where no closed form tells the response time, trials tell whether the SLO is kept, and how far a claim is off.
+    fn without_formula(&mut self, claimed: Option<Millis>, key: &str, findings: &mut Findings) {
+        let slo = self.plan.slo;
+        let report = self.report(USUAL_EFFORT);
+        let tried = QuantileTried::of(report);
+        let late = report.intervals.map_or(report.whole.violation_share.get(), |seen| seen.violation_share.low);
+        let allowed = 1.0 - slo.quantile.get();
+        if late > allowed + 1e-12 || tried.is_none() {
+            let cause = format!(
+                "in simulation at least {:.2} % of the requests are late, {:.2} % are allowed",
+                100.0 * late,
+                100.0 * allowed
+            );
+            findings.push(Finding::error(Code::LimitBroken, format!("gears[{}]", self.index), cause, "solve again"));
+        }
+        let (Some(claimed), Some(tried)) = (claimed.map(Millis::get), tried) else { return };
+        let (low, high) = (tried.interval.low * (1.0 - AGREES), tried.interval.high * (1.0 + AGREES));
+        if !(low..=high).contains(&claimed) {
+            findings.push(refuted(format!("{key}.value_ms"), claimed, tried.claims(None)));
+        }
+    }
+}
+
+fn refuted(key: String, claimed: f64, truth: f64) -> Finding {
+    let cause = format!("claims {claimed}, the same trials say {truth}");
+    Finding::error(Code::ClaimRefuted, key, cause, "solve again, or correct the claim")
 }
 
 /// Makes the simulations again that say by how much load and service times may grow. Facts that were not measured are told elsewhere.
 fn reserve_is_there(plan: &Plan, facts: &Facts) -> Findings {
     let mut findings = Findings::default();
-    let said = plan.provenance.holds_up_to.filter(|said| is_feasible(said.into()));
+    let said = plan.provenance.holds_up_to.filter(|said| Effort::from(said).is_feasible());
     let Some((said, found)) = said.and_then(|said| Some((said, found_again(plan, facts, &said).ok()?))) else {
         return findings;
     };

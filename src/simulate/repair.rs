@@ -35,14 +35,26 @@ pub struct Effort {
     pub seed: u64,
 }
 
-impl From<GearTried> for Effort {
-    fn from(GearTried { requests, trials, seed, .. }: GearTried) -> Self {
+/// The most requests and trials that a file may ask for: it must not ask for days.
+pub(super) const MOST_REQUESTS: u64 = 100_000_000;
+pub(super) const MOST_TRIALS: u32 = 1_000;
+
+impl Effort {
+    /// Tells whether trials of this effort can be made.
+    #[must_use]
+    pub fn is_feasible(self) -> bool {
+        self.requests <= MOST_REQUESTS && (2..=MOST_TRIALS).contains(&self.trials)
+    }
+}
+
+impl From<&GearTried> for Effort {
+    fn from(&GearTried { requests, trials, seed, .. }: &GearTried) -> Self {
         Self { requests, trials, seed }
     }
 }
 
-impl From<LatencyTried> for Effort {
-    fn from(LatencyTried { requests, trials, seed, .. }: LatencyTried) -> Self {
+impl From<&LatencyTried> for Effort {
+    fn from(&LatencyTried { requests, trials, seed, .. }: &LatencyTried) -> Self {
         Self { requests, trials, seed }
     }
 }
@@ -177,7 +189,7 @@ fn time(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST).min(LONGEST)
 }
 
-fn high(report: &Report) -> f64 {
+pub(super) fn high(report: &Report) -> f64 {
     report.intervals.map_or(1.0, |intervals| intervals.violation_share.high)
 }
 
