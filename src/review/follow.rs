@@ -11,9 +11,12 @@ use crate::plan::{Gear, Plan};
 use crate::simulate::{Measured, Report, Settings, simulate};
 use crate::workload::{Arrivals, RecordedLoad, Trace};
 
-/// Requests that a trial has at most, and seconds that it lasts at least and at most where there is no trace.
+/// Requests that a trial has at most, where the shortest is not longer than that.
 const MOST_REQUESTS: f64 = 1e7;
-const SECONDS: (f64, f64) = (10.0, 60.0);
+/// Seconds at the highest rate, at least and at most.
+const AT_THE_TOP_S: (f64, f64) = (5.0, 30.0);
+/// Windows that are followed at most: a rule that looks more seldom is tried as if it looked so often.
+const LONGEST_WINDOW_S: f64 = 300.0;
 /// How much more may be late than of the plan solved again: as a part of all requests, and as a part of what is late of that one.
 const MORE: f64 = 0.01;
 const MORE_OF_IT: f64 = 0.25;
@@ -72,8 +75,11 @@ fn loads(plan: &Plan, recorded: Option<&RecordedLoad>) -> Vec<Settings> {
         return vec![settings(Arrivals::Trace(trace), load.length_s())];
     }
     let (lowest, most) = (0.5 * plan.gears[0].up_to_rps.get(), plan.max_rps());
-    let seconds = (MOST_REQUESTS / most).clamp(SECONDS.0, SECONDS.1);
-    let step = Arrivals::Step { from_rps: lowest, to_rps: most, at_s: 0.25 * seconds };
-    let ramp = Arrivals::Ramp { from_rps: lowest, to_rps: most, over_s: 0.5 * seconds };
-    vec![settings(step, seconds), settings(ramp, seconds)]
+    // The first gear is that for the first window, so the step comes after it.
+    let windows = plan.gears.iter().map(|gear| gear.window_ms.unwrap_or(plan.switch.window_ms).get() / 1e3);
+    let window_s = windows.fold(0.0, f64::max).min(LONGEST_WINDOW_S);
+    let (at_s, top_s) = (1.5 * window_s + 5.0, (MOST_REQUESTS / most).clamp(AT_THE_TOP_S.0, AT_THE_TOP_S.1));
+    let step = Arrivals::Step { from_rps: lowest, to_rps: most, at_s };
+    let ramp = Arrivals::Ramp { from_rps: lowest, to_rps: most, over_s: at_s };
+    vec![settings(step, at_s + top_s), settings(ramp, at_s + top_s)]
 }

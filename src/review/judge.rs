@@ -434,10 +434,11 @@ impl Judge<'_> {
             changes = against(&Fast { plan: &best, latency_ms: &|gear| plan::latency_ms(&after, gear, fast) });
         }
         findings.0.extend(changes.iter().map(|change| self.said(change)));
-        if let Some(committed) = committed.filter(|committed| !do_the_same(committed, &after)) {
-            let facts = now.problem.as_ref().map(|problem| Ask::new(&problem.document, &now.facts));
-            let facts = facts.as_ref().map_or(&now.facts, |ask| ask.facts.as_ref());
-            findings.0.extend(behind(committed, &after, facts)?.map(|behind| self.falls_behind(&behind)));
+        // On other facts than it was made from a plan falls behind for that alone, which is told above.
+        let is_current =
+            now.same_problem && committed.is_some_and(|plan| plan::facts_changed(plan, &now.facts).0.is_empty());
+        if let Some(committed) = committed.filter(|committed| is_current && !do_the_same(committed, &after)) {
+            findings.0.extend(self.falls_behind(committed, &after, now)?);
         }
         if changes.is_empty() && !do_the_same(before, &after) {
             let cause = "solving again gives another plan of the same value".to_owned();
@@ -455,14 +456,17 @@ impl Judge<'_> {
         Ok((changes, true))
     }
 
-    fn falls_behind(&self, behind: &Behind) -> Finding {
-        let Behind { load, late, late_again } = behind;
+    /// Plays the rules that change gear of the committed plan and of the one solved again.
+    fn falls_behind(&self, committed: &Plan, again: &Plan, now: &Inputs) -> Result<Option<Finding>, Error> {
+        let ask = now.problem.as_ref().map(|problem| Ask::new(&problem.document, &now.facts));
+        let facts = ask.as_ref().map_or(&now.facts, |ask| ask.facts.as_ref());
+        let Some(Behind { load, late, late_again }) = behind(committed, again, facts)? else { return Ok(None) };
         let cause = format!(
             "{:.2} % of the requests are late while gears change ({load}), {:.2} % of the plan solved again",
             100.0 * late,
             100.0 * late_again
         );
-        self.of_class(Code::Worse, "switch", cause, ACCEPT)
+        Ok(Some(self.of_class(Code::Worse, "switch", cause, ACCEPT)))
     }
 
     fn infeasible(&self, why: &str) -> Finding {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use planner::base::codec::{load, sha256, to_bytes};
-use planner::base::units::{Accuracy, Millis, Rate};
+use planner::base::units::{Accuracy, Millis, Rate, Share};
 use planner::plan::Plan;
 use planner::profile::{Point, Profile};
 use serde_json::Value;
@@ -185,6 +185,86 @@ fn three_hundredths_slower_is_noise_with_a_note() {
     team.write("planner.ci.toml", strict.as_bytes());
     let said = team.check(&[]);
     assert_eq!(said.code, 1, "{}", said.stdout);
+}
+
+#[test]
+fn a_rule_that_looks_too_seldom_falls_behind_its_own_load() {
+    let team = Team::new();
+    team.plan(|plan| plan.switch.window_ms = Millis::saturating(45_000.0));
+    let said = team.check(&[]);
+    assert_eq!(said.code, 1, "{}", said.stdout);
+    assert!(said.has("worse", "error") && said.stdout.contains("late while gears change"), "{}", said.stdout);
+}
+
+#[test]
+fn trials_that_never_were_and_those_that_contradict_themselves_are_refuted() {
+    let tried = |change: fn(&mut planner::plan::GearTried)| {
+        let team = Team::new();
+        team.plan(|plan| {
+            let certificate = plan.gears[0].certificate.as_mut().expect("solved");
+            let trial = planner::plan::GearTried {
+                requests: 20_000,
+                trials: 5,
+                seed: 7,
+                violation_share: Share::ZERO,
+                violation_high: Share::ZERO,
+                margin: Share::saturating(1.0 - plan.slo.quantile.get()),
+            };
+            change(certificate.trial.insert(trial));
+        });
+        team.check(&[])
+    };
+    let too_many = tried(|trial| trial.trials = 4_000_000_000);
+    assert!(too_many.has("out-of-range", "error"), "{}", too_many.stdout);
+    let at_odds = tried(|trial| trial.margin = Share::saturating(0.5));
+    assert!(at_odds.has("inconsistent", "error"), "{}", at_odds.stdout);
+    let invented = tried(|trial| {
+        trial.violation_share = Share::saturating(0.003);
+        trial.violation_high = Share::saturating(0.004);
+        trial.margin = Share::saturating(trial.margin.get() - 0.004);
+    });
+    assert!(invented.has("claim-refuted", "error"), "{}", invented.stdout);
+}
+
+#[test]
+fn a_plan_is_held_against_the_problem_it_names() {
+    let team = Team::new();
+    team.plan(|plan| plan.provenance.problem.as_mut().expect("kept").workload.max_rps = Rate::saturating(17.0));
+    let said = team.check(&[]);
+    assert!(said.stdout.contains("made for another problem than"), "{}", said.stdout);
+
+    let team = Team::new();
+    team.plan(|plan| {
+        let named = plan.provenance.inputs.iter_mut().find(|input| input.role == planner::plan::InputRole::Problem);
+        named.expect("named").path = "../problems/gone.toml".into();
+    });
+    let said = team.check(&[]);
+    assert_eq!(said.code, 1, "{}", said.stdout);
+    assert!(said.stdout.contains("gone.toml is not there"), "{}", said.stdout);
+
+    let team = Team::new();
+    team.plan(|plan| plan.provenance.inputs.retain(|input| input.role != planner::plan::InputRole::Profile));
+    let said = team.check(&[]);
+    assert_eq!(said.code, 1, "{}", said.stdout);
+    assert!(said.has("not-measured", "error"), "{}", said.stdout);
+}
+
+#[test]
+fn a_key_that_stands_twice_and_a_folder_that_holds_itself() {
+    let team = Team::new();
+    let path = team.path("plans/family.json");
+    let text = fs::read_to_string(&path).expect("written");
+    team.write("plans/family.json", text.replacen('{', "{ \"name\": \"other\",", 1).as_bytes());
+    let said = team.planner(&["check", "plans/family.json"]);
+    assert_eq!(said.code, 2);
+    assert!(said.stderr.contains("the key `name` stands twice"), "{}", said.stderr);
+
+    let team = Team::new();
+    std::os::unix::fs::symlink("..", team.path("plans/up")).expect("a link can be made");
+    let folder = team.path("plans");
+    let said = team.planner(&["check", folder.to_str().expect("text")]);
+    let entries = said.stdout.lines().filter(|line| line.contains("family.json  ") && line.contains(" plan ")).count();
+    assert_eq!(entries, 1, "{}", said.stdout);
 }
 
 #[test]
