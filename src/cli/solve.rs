@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::base::codec;
 use crate::base::codec::{Loaded, load, to_bytes};
 use crate::base::files;
-use crate::facts::Facts;
+use crate::facts::{Ask, Facts};
 use crate::plan::{AtPeak, HeadRoom, HoldsUpTo, Optimality, Plan};
 use crate::planners;
 use crate::problem::{GoalKind, Problem};
@@ -112,7 +112,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let mut plan = match planners::solve(&problem.document, &facts, context)? {
         rooms::Answer::Plan(plan) => *plan,
         rooms::Answer::Infeasible(conflict) => {
-            print(format!("{conflict}\n").as_bytes())?;
+            print(format!("{conflict}\n{}", default_risk(&problem.document, &facts)).as_bytes())?;
             return Ok(Answer::No);
         }
     };
@@ -237,6 +237,14 @@ fn summary(plan: &Plan) -> String {
 fn reserve(holds: HoldsUpTo) -> String {
     let [load, service_times] = [holds.load, holds.service_times].map(|share| format!("+{:.0} %", 100.0 * share.get()));
     format!("\nholds up to {load} load, {service_times} service time, in simulation")
+}
+
+/// Says that there may be a plan without the risk that a problem takes by default; nothing where it takes none so.
+fn default_risk(problem: &Problem, facts: &Facts) -> String {
+    let margin = Ask::new(problem, facts).margin.filter(|margin| margin.is_default);
+    margin.map_or_else(String::new, |margin| {
+        format!("facts are taken at the default risk of {}; `risk = \"none\"` takes them as they are\n", margin.risk)
+    })
 }
 
 /// Says what a chosen risk costs.
