@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::base::codec;
 use crate::base::codec::{Loaded, load, to_bytes};
 use crate::base::files;
-use crate::facts::Facts;
+use crate::facts::{Ask, Facts};
 use crate::plan::{AtPeak, HeadRoom, HoldsUpTo, Optimality, Plan};
 use crate::planners;
 use crate::problem::{GoalKind, Problem};
@@ -113,7 +113,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let mut plan = match planners::solve(&problem.document, &facts, context)? {
         rooms::Answer::Plan(plan) => *plan,
         rooms::Answer::Infeasible(conflict) => {
-            print(format!("{conflict}\n").as_bytes())?;
+            print(format!("{conflict}\n{}", default_risk(&problem.document, &facts)).as_bytes())?;
             return Ok(Answer::No);
         }
     };
@@ -247,6 +247,14 @@ pub fn say_pace(facts: &Facts) {
             "calls are taken to be {least:.2} to {most:.2} times as long as measured in a row: that is how they are served"
         ));
     }
+}
+
+/// Says that there may be a plan without the risk that a problem takes by default; nothing where it takes none so.
+fn default_risk(problem: &Problem, facts: &Facts) -> String {
+    let margin = Ask::new(problem, facts).margin.filter(|margin| margin.is_default);
+    margin.map_or_else(String::new, |margin| {
+        format!("facts are taken at the default risk of {}; `risk = \"none\"` takes them as they are\n", margin.risk)
+    })
 }
 
 /// Says what a chosen risk costs.

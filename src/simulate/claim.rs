@@ -222,10 +222,8 @@ impl Retrial<'_> {
         let key = format!("gears[{}].claims.latency", self.index);
         match gear.claims.latency {
             Some(LatencyClaim { trial: Some(trial), value_ms, .. }) => {
-                if self.can_be_made((&trial).into(), &format!("{key}.trial"), findings) {
-                    findings.0.retain(|finding| finding.code != Code::ClaimUnchecked || finding.key != key);
-                    self.of_claim(value_ms, &trial, tolerance, &key, findings);
-                }
+                findings.0.retain(|finding| finding.code != Code::ClaimUnchecked || finding.key != key);
+                self.of_claim(value_ms, &trial, tolerance, &key, findings);
             }
             claim if latency_ms(self.plan, self.index, self.facts).is_none() => {
                 findings.0.retain(|finding| finding.code != Code::ClaimUnchecked || finding.key != key);
@@ -287,6 +285,9 @@ impl Retrial<'_> {
         key: &str,
         findings: &mut Findings,
     ) {
+        if !self.can_be_made(trial.into(), &format!("{key}.trial"), findings) {
+            return;
+        }
         let formula = latency_ms(self.plan, self.index, self.facts);
         let tried = QuantileTried::of(self.report(trial.into()));
         // Trials that answer nothing refute any claim.
