@@ -21,6 +21,7 @@ use crate::base::error::Error;
 use crate::base::files::read;
 use crate::base::finding::{Code, Finding, Findings};
 use crate::base::near;
+use crate::base::text::decoded;
 
 /// A noun that lives in files of its own.
 pub trait Document: Serialize + DeserializeOwned + JsonSchema {
@@ -76,8 +77,7 @@ pub fn parse_value(path: &Path, bytes: &[u8]) -> Result<Value, Error> {
     let is_toml = path.extension().is_some_and(|extension| extension == "toml");
     let language = if is_toml { "TOML" } else { "JSON" };
     let syntax = |cause: String| {
-        let is_misnamed =
-            !is_toml && std::str::from_utf8(bytes).is_ok_and(|text| toml::from_str::<toml::Table>(text).is_ok());
+        let is_misnamed = !is_toml && decoded(bytes).is_ok_and(|text| toml::from_str::<toml::Table>(&text).is_ok());
         let action = if is_misnamed {
             "it is TOML: give it a name that ends in .toml".to_owned()
         } else {
@@ -85,11 +85,16 @@ pub fn parse_value(path: &Path, bytes: &[u8]) -> Result<Value, Error> {
         };
         Findings::from(Finding::error(Code::Syntax, "", cause, action)).in_file(path)
     };
-    let text = std::str::from_utf8(bytes).map_err(|error| syntax(format!("not UTF-8: {error}")))?;
-    if !is_toml {
-        return serde_json::from_str(text).map_err(|error| syntax(error.to_string()).into());
+    let text = decoded(bytes).map_err(|finding| Findings::from(finding).in_file(path))?;
+    if !is_toml && text.trim().is_empty() {
+        return Err(Findings::from(Finding::error(Code::Syntax, "", "the file is empty", "it must hold JSON"))
+            .in_file(path)
+            .into());
     }
-    let table: toml::Table = toml::from_str(text).map_err(|error| syntax(error.to_string().trim_end().to_owned()))?;
+    if !is_toml {
+        return serde_json::from_str(&text).map_err(|error| syntax(error.to_string()).into());
+    }
+    let table: toml::Table = toml::from_str(&text).map_err(|error| syntax(error.to_string().trim_end().to_owned()))?;
     let mut findings = Findings::default();
     let value = json_of_toml(toml::Value::Table(table), "", &mut findings);
     findings.in_file(path).or(value).map_err(Error::from)

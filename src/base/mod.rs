@@ -9,4 +9,5 @@ pub mod graph;
 pub mod near;
 pub mod paths;
 pub(crate) mod rounding;
+pub mod text;
 pub mod units;
