@@ -13,9 +13,10 @@ use std::fmt::{self, Display};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Answers, Host, Point, Profile, Variant};
+use super::{Answers, Host, Point, Profile, Stopped, Variant};
 use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::units::{Accuracy, Share};
+use crate::stats::Histogram;
 use crate::stats::effect::{Effect, Ratio, effect, holm, mcnemar};
 
 /// Probability of one or more false alarms among all points of two profiles of the same law.
@@ -265,9 +266,14 @@ fn missing(here: &Profile, there: &Profile) -> Vec<PointKey> {
     here.points.iter().map(PointKey::of).filter(|key| !known.contains(key)).collect()
 }
 
+/// Returns the calls of a point; an imported one has only percentiles.
+fn calls(point: &Point) -> Option<&Histogram> {
+    point.histogram.as_ref().filter(|_| point.conditions.stopped != Stopped::Imported)
+}
+
 fn point_changes(pairs: &[(&Point, &Point)], threshold: Share) -> Vec<PointChange> {
     let effects: Vec<Option<Effect>> =
-        pairs.iter().map(|(before, after)| effect(before.histogram.as_ref()?, after.histogram.as_ref()?)).collect();
+        pairs.iter().map(|(before, after)| effect(calls(before)?, calls(after)?)).collect();
     let p_values: Vec<f64> = effects.iter().flatten().map(|effect| effect.p_value).collect();
     let mut raised = holm(&p_values).into_iter();
     let change = |(&(before, after), effect): (&(&Point, &Point), Option<Effect>)| {
@@ -467,7 +473,7 @@ fn disturbed(points: &[PointChange]) -> Option<Finding> {
 fn without_calls(points: &[PointChange]) -> Option<Finding> {
     let silent = points.iter().filter(|point| point.verdict == Verdict::NotJudged).count();
     (silent > 0).then(|| {
-        let cause = format!("{silent} of {} points have no histogram in one of the profiles", points.len());
+        let cause = format!("{silent} of {} points hold no calls in one of the profiles", points.len());
         let action = "their ratios are shown, but nobody can tell them from chance; imported points have none";
         warning("points.histogram", cause, action)
     })

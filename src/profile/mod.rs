@@ -291,7 +291,8 @@ pub struct Point {
     /// Energy of one call, idle power included; absent where nothing counts it or neighbours used some too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy: Option<Energy>,
-    /// Every measured call, so that any quantile can be computed again.
+    /// Every measured call, so that any quantile can be computed again; of an imported point the distribution through its
+    /// percentiles, in millionths of the calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub histogram: Option<Histogram>,
     /// What was seen of the host while measuring.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Point, Profile};
+use super::{Point, Profile, Stopped};
 use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::near;
 use crate::stats::{Histogram, Latency};
@@ -20,7 +20,8 @@ impl Profile {
             point_names_a_variant(self, point, &key, &mut findings);
             quantiles_increase(&point.latency, &key, &mut findings);
             if let Some(histogram) = &point.histogram {
-                histogram_counts(histogram, point.count, &key, &mut findings);
+                let millionths = (point.conditions.stopped == Stopped::Imported).then(|| histogram.count.iter().sum());
+                histogram_counts(histogram, millionths.unwrap_or(point.count).max(1), &key, &mut findings);
             }
             histogram_has_the_mean(point, &key, &mut findings);
             throughput_follows_from_latency(point, &key, &mut findings);
@@ -139,7 +140,10 @@ pub(crate) fn histogram_counts(histogram: &Histogram, count: u64, key: &str, fin
 
 /// The histogram and the latency are of the same calls; buckets round by 1 %.
 fn histogram_has_the_mean(point: &Point, key: &str, findings: &mut Findings) {
-    let Some(histogram) = &point.histogram else { return };
+    let Some(histogram) = point.histogram.as_ref().filter(|histogram| histogram.count.iter().any(|&calls| calls > 0))
+    else {
+        return;
+    };
     let (seen, said) = (histogram.distribution().mean_ms(), point.latency.mean_ms.get());
     if point.count > 0 && said > 0.0 && (seen / said - 1.0).abs() > 0.02 {
         let cause = format!("the histogram's mean is {seen} ms, the point's {said} ms");
