@@ -79,6 +79,8 @@ pub fn histogram(mean_ms: f64, times: Times) -> Option<Histogram> {
 
 /// Returns why the numbers of a row cannot be of the same calls.
 pub fn contradiction(row: &Row) -> Option<Finding> {
+    // Without its batch, a throughput tells nothing of a call; what is missing is asked for first.
+    row.batch?;
     let refuse = |cause: String, action: &str| Some(Finding::error(Code::Inconsistent, &row.place, cause, action));
     if let (Some(told), Some(follows)) = (row.times.mean, row.mean_of_throughput()) {
         let in_flight = told / follows;

@@ -473,6 +473,7 @@ fn nothing_is_guessed() {
         ),
         case("ts,rps\n2031-05-04 10:01,1\n2031-05-04 10:00,1\n", "line 3", "before the line above"),
         case("ts,name,rps\n2031-05-04 10:01,a,1\n2031-05-04 10:01,b,1\n", "line 3", "one series in a file"),
+        case("metric_name,timestamp,metric_value\na,1900000000,1\nb,1900000000,2\n", "line 3", "at the same time as"),
         case("ts,rps\n2031-05-04 10:01,1\n", "", "does not tell how long it holds"),
         case("ts,value\n2031-05-04 10:01,1.5\n2031-05-04 10:02,2\n", "line 2", "`rps` or `requests`"),
         case("ts,rps\n2031-05-04 10:00:00Z,1\n2031-05-04 10:00:01,1\n", "line 3", "offset from UTC"),

@@ -21,7 +21,7 @@ const COUNTS: &[&str] = &[
     "reqs",
 ];
 /// Columns that hold requests in a line's step where the line's time stands beside them; alone they could be anything.
-const VALUES: &[&str] = &["value", "sum", "samplecount"];
+const VALUES: &[&str] = &["value", "metric_value", "sum", "samplecount"];
 /// Columns that number the steps; several add up.
 const STEPS: &[&str] = &["second", "minute", "hour", "day"];
 /// Columns that hold a time; with `_ms` and so on, a number of such units.
