@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::base::error::Error;
 use crate::base::files::read;
 use crate::base::finding::{Code, Finding, Findings};
+use crate::base::json;
 use crate::base::near;
 use crate::base::text::decoded;
 
@@ -92,7 +93,7 @@ pub fn parse_value(path: &Path, bytes: &[u8]) -> Result<Value, Error> {
             .into());
     }
     if !is_toml {
-        return serde_json::from_str(&text).map_err(|error| syntax(error.to_string()).into());
+        return json::parse(&text).map_err(|error| syntax(error.to_string()).into());
     }
     let table: toml::Table = toml::from_str(&text).map_err(|error| syntax(error.to_string().trim_end().to_owned()))?;
     let mut findings = Findings::default();

@@ -6,6 +6,7 @@ pub mod error;
 pub mod files;
 pub mod finding;
 pub mod graph;
+pub(crate) mod json;
 pub mod near;
 pub mod paths;
 pub(crate) mod rounding;

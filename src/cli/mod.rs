@@ -35,6 +35,7 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 use crate::base::text::shown;
 use crate::base::{files, near};
+use crate::facts::Facts;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use program::main;
@@ -156,6 +157,15 @@ impl Output {
         let folder = self.output.parent().filter(|folder| !folder.as_os_str().is_empty());
         folder.map_or(Ok(()), is_folder)?;
         if self.overwrite { Ok(()) } else { is_free(&[&self.output]) }
+    }
+
+    /// Refuses to replace a profile or a trace that was read.
+    ///
+    /// # Errors
+    /// As [`Output::check`].
+    pub fn check_facts(&self, facts: &Facts) -> Result<(), Error> {
+        let profiles = facts.profiles.iter().map(|profile| &profile.path);
+        is_no_input(&self.output, profiles.chain(facts.recorded.iter().map(|trace| &trace.path)))
     }
 
     /// Refuses stdout where the result is several files.

@@ -62,6 +62,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     } else {
         Facts::load_on(&args.profile, &plan.machines)?
     };
+    args.output.check_facts(&facts)?;
     let world = Measured::new(&plan, &facts).map_err(|findings| findings.in_file(&args.plan))?;
     let settings = args.load.settings(&plan, &Usual { trace: None, seconds: 10.0, warmup_s: 1.0 })?;
     let engine = args.engine.open()?;

@@ -110,6 +110,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let plan = load::<Plan>(&args.plan)?;
     say_findings(&plan.findings);
     let facts = facts_of(&plan, &args.profile)?;
+    args.output.check_facts(&facts)?;
     say_findings(&facts_changed(&plan.document, &facts).in_file(&args.plan));
     let world = world(args, &plan.document, &facts).map_err(|findings| findings.in_file(&args.plan))?;
     let usual = Usual { trace: own_trace(&plan), seconds: 60.0, warmup_s: 0.0 };

@@ -79,6 +79,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     problem.document.goal.strict_transitions |= args.strict_transitions;
     say_findings(&problem.findings);
     let facts = Facts::of_problem(&problem.document, args.problem.parent().unwrap_or(Path::new("")))?;
+    args.output.check_facts(&facts)?;
     for profile in &facts.profiles {
         say_findings(&profile.findings);
     }

@@ -101,6 +101,11 @@ fn simulate_plays_the_trace_of_the_problem() {
     assert_eq!((&report["arrivals"], &report["duration_ms"]), (&"load.csv × 200".into(), &3000.0.into()));
     assert!(said.contains("load.csv: 3 rates of 1 s each: 3 s, 3 requests, peak 2 requests/s"), "{said}");
     assert_eq!(run(&["--rps", "50", "--duration-s", "1"]).0["arrivals"], "poisson 50 rps");
+    let trace = folder.path().join("load.csv");
+    let mut over = assert_cmd::Command::cargo_bin("planner").expect("built");
+    over.arg("simulate").arg(&path).arg("-o").arg(&trace).arg("--overwrite");
+    over.assert().code(2).stderr(predicates::str::contains("is an input"));
+    assert!(fs::read_to_string(&trace).expect("kept").starts_with("second,rps"));
 }
 
 #[test]

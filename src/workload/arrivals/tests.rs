@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::read::parse;
 use super::{Arrivals, MmppState, Timestamps, Trace};
 use crate::base::finding::Findings;
+use crate::stats::Dice;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -479,6 +480,11 @@ fn nothing_is_guessed() {
         case("ts,rps\n2031-05-04 10:00:00Z,1\n2031-05-04 10:00:01,1\n", "line 3", "offset from UTC"),
         case("ts,rps\n04.05.2031 10:00,1\n", "line 2", "no time that is known"),
         case("time,rps\n0,1\n", "line 2", "needs its unit in the name, like timestamp_ms"),
+        case(
+            "ts,rps\n1677-10-01 00:00:00,1\n2262-01-01 00:00:00,1\n1677-10-01 00:00:00,1\n",
+            "line 4",
+            "before the line above",
+        ),
         case("{\"timestamp\": 0}\n{\"timestamp\": 3000}\n", "line 1", "JSON Lines"),
         case("{\n\"rps\": [1, 2]\n}\n", "line 1", "one JSON document"),
         case("[{\"rps\": 1}]", "line 1", "a JSON list"),
@@ -500,6 +506,36 @@ fn nothing_is_guessed() {
         assert!(findings.to_string().contains(word), "{text}: {findings}");
     }
     assert!(parse(b"rps\n1\xe9\n", "t").expect_err("Latin 1").to_string().contains("not UTF-8"));
+}
+
+/// Bytes that are changed, taken out and doubled at random: a recording or findings, never a panic.
+#[test]
+fn damaged_recordings_are_read_or_refused() {
+    let sound = [
+        "timestamp,requests,zone\n2031-05-04 10:00:00Z,120,a\n2031-05-04 10:01:00Z,60,b\n",
+        "hour;minute;rps\n0;58;1,5\n0;59;2,25\n1;0;3\n",
+        "sep=;\n\"Time (ms)\";\"Value\"\n1900000000000;4\n1900000001000;8\n",
+        "{\"ts\": 1900000000, \"requests\": 4}\n{\"ts\": 1900000001, \"requests\": 8}\n",
+        "198.51.100.7 - - [04/May/2031:10:00:00 +0000] \"POST /v2 HTTP/1.1\" 200 312\n",
+        "HashOwner,HashApp,HashFunction,Trigger,1,2,3\na,b,c,http,60,0,30\n",
+    ];
+    let letters = b"\0\t\n\r\"+,-./09:;=TZ[]{}\x80\xef\xff";
+    let mut dice = Dice::new(3, 1);
+    let mut below = |most: usize| ((dice.unit() * most as f64) as usize).min(most - 1);
+    let mut read = 0;
+    for _ in 0..6_000 {
+        let mut bytes = sound[below(sound.len())].as_bytes().to_vec();
+        for _ in 0..1 + below(4) {
+            let at = below(bytes.len());
+            match below(3) {
+                0 => bytes[at] = letters[below(letters.len())],
+                1 => drop(bytes.drain(at..(at + 1 + below(8)).min(bytes.len() - 1).max(at))),
+                _ => bytes.splice(at..at, bytes[at..(at + 12).min(bytes.len())].to_vec()).for_each(drop),
+            }
+        }
+        read += usize::from(parse(&bytes, "t").is_ok());
+    }
+    assert!((100..5_900).contains(&read), "{read} of 6000 were read");
 }
 
 #[test]

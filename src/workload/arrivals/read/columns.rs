@@ -81,6 +81,18 @@ pub enum When {
     Time(usize, Option<u64>),
 }
 
+impl When {
+    /// Returns the columns that it rests on.
+    pub fn columns(&self) -> impl Iterator<Item = usize> {
+        let (time, steps): (_, &[(usize, u64)]) = match self {
+            Self::EachSecond => (None, &[]),
+            Self::Time(column, _) => (Some(*column), &[]),
+            Self::Steps(steps) => (None, steps),
+        };
+        time.into_iter().chain(steps.iter().map(|&(column, _)| column))
+    }
+}
+
 /// Which columns are read.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Columns {

@@ -83,8 +83,8 @@ impl Clock {
 }
 
 /// The lines that were read.
-pub struct Lines {
-    columns: Columns,
+pub struct Lines<'a> {
+    columns: &'a Columns,
     names: Vec<String>,
     form: &'static str,
     clock: Option<Clock>,
@@ -116,16 +116,16 @@ struct Commas {
     sure: bool,
 }
 
-impl Lines {
-    pub fn new(table: &Table<'_>, columns: Columns) -> Self {
-        let step_ns = match &columns {
+impl<'a> Lines<'a> {
+    pub fn new(table: &Table<'_>, columns: &'a Columns) -> Self {
+        let step_ns = match columns {
             Columns::Loads { when: When::Steps(steps), .. } => steps.iter().map(|&(_, unit_ns)| unit_ns as i64).min(),
             _ => None,
         };
         Self {
             names: table.first.iter().map(str::to_owned).collect(),
             form: table.form(),
-            loads: if let Columns::Minutes { from } = columns {
+            loads: if let &Columns::Minutes { from } = columns {
                 vec![0.0; table.first.len() - from]
             } else {
                 Vec::new()
@@ -152,17 +152,17 @@ impl Lines {
             );
             return true;
         }
-        match self.columns.clone() {
-            Columns::Arrivals { column, unit_ns } => {
+        match self.columns {
+            &Columns::Arrivals { column, unit_ns } => {
                 if let Some(time_ns) = self.time(line, column, unit_ns, &row[column]) {
                     self.take_arrival(line, &row[column], time_ns);
                 }
             }
-            Columns::Minutes { from } => self.take_minutes(line, from, row),
+            &Columns::Minutes { from } => self.take_minutes(line, from, row),
             // Locust writes a line for each of its requests and one for all.
-            Columns::Loads { only: Some(name), .. } if !matches!(&row[name], "Aggregated" | "Total") => {}
-            Columns::Loads { when, column, load, .. } => {
-                self.take_step(line, &when, row);
+            Columns::Loads { only: Some(name), .. } if !matches!(&row[*name], "Aggregated" | "Total") => {}
+            &Columns::Loads { ref when, column, load, .. } => {
+                self.take_step(line, when, row);
                 let number =
                     self.number(line, column, &row[column]).filter(|&number| self.is_load(line, load, column, number));
                 self.loads.extend(number);
@@ -210,22 +210,25 @@ impl Lines {
 
     /// Sees that the times of a series go up by one step, for else it is not known how long a line holds.
     fn take_step(&mut self, line: u64, when: &When, row: &StringRecord) {
-        let (columns, time_ns) = match when {
+        let time_ns = match when {
             When::EachSecond => return,
-            When::Time(column, unit_ns) => (vec![*column], self.time(line, *column, *unit_ns, &row[*column])),
-            When::Steps(steps) => (steps.iter().map(|&(column, _)| column).collect(), self.steps_ns(line, steps, row)),
+            When::Time(column, unit_ns) => self.time(line, *column, *unit_ns, &row[*column]),
+            When::Steps(steps) => self.steps_ns(line, steps, row),
         };
         let Some(time_ns) = time_ns else { return };
         if self.steps.first_ns.is_none() {
             self.steps = Steps { first_ns: Some(time_ns), last_ns: time_ns, ..self.steps };
             return;
         }
-        let since_ns = time_ns - std::mem::replace(&mut self.steps.last_ns, time_ns);
-        let step_ns = *self.steps.step_ns.get_or_insert(since_ns);
+        let since_ns = time_ns.saturating_sub(std::mem::replace(&mut self.steps.last_ns, time_ns));
+        if since_ns > 0 {
+            self.steps.step_ns.get_or_insert(since_ns);
+        }
+        let step_ns = self.steps.step_ns.unwrap_or(since_ns);
         if since_ns > 0 && (since_ns - step_ns).abs() <= step_ns / JITTER {
             return;
         }
-        let named = columns.iter().map(|&column| format!("`{}` {}", self.names[column], &row[column]));
+        let named = when.columns().map(|column| format!("`{}` {}", self.names[column], &row[column]));
         let comes = match since_ns {
             ..0 => "before the line above".to_owned(),
             0 => "at the same time as the line above".to_owned(),
@@ -234,9 +237,6 @@ impl Lines {
         let cause = format!("{} comes {comes}", named.collect::<Vec<_>>().join(", "));
         let action = "one line for each step of time in order, with 0 where nothing came; one series in a file";
         self.complain(line, Code::Order, cause, action);
-        if self.steps.last_ns - self.steps.first_ns.unwrap_or(0) == since_ns && since_ns <= 0 {
-            self.steps.step_ns = None;
-        }
     }
 
     /// Returns the time that the numbers of several steps add up to.
@@ -300,7 +300,7 @@ impl Lines {
             self.findings.push(Finding::error(Code::Syntax, "", cause, "correct those above first"));
         }
         std::mem::take(&mut self.findings).or(())?;
-        match &self.columns {
+        match self.columns {
             Columns::Arrivals { .. } => self.arrivals(name),
             Columns::Minutes { .. } => self.trace(name, 60 * SECOND_NS, Load::Count),
             Columns::Loads { load, .. } => {
@@ -312,12 +312,12 @@ impl Lines {
 
     /// Returns the step of a series: on average, where its times jitter.
     fn step_ns(&self) -> Result<u64, Findings> {
-        match (&self.columns, self.steps.step_ns) {
+        match (self.columns, self.steps.step_ns) {
             (Columns::Loads { when: When::EachSecond, .. }, _) => Ok(SECOND_NS),
             (Columns::Loads { when: When::Steps(_), .. }, Some(step_ns)) => Ok(step_ns as u64),
             (_, Some(_)) => {
                 let steps = (self.loads.len().max(2) - 1) as u64;
-                Ok((self.steps.last_ns - self.steps.first_ns.unwrap_or(0)) as u64 / steps)
+                Ok(self.steps.last_ns.saturating_sub(self.steps.first_ns.unwrap_or(0)) as u64 / steps)
             }
             _ if self.loads.is_empty() => Err(empty()),
             _ => {
@@ -343,8 +343,9 @@ impl Lines {
             return Err(empty());
         };
         let start = clock.start(first);
-        if last - start > LONGEST_NS {
-            let days = (last - start) / 86_400_000_000_000;
+        let length_ns = last.saturating_sub(start);
+        if length_ns > LONGEST_NS {
+            let days = length_ns / 86_400_000_000_000;
             let cause = format!("the last arrival comes {days} days after the start; at most 104 can be simulated");
             let action = "times count from the start of the trace, or from 1970, in the unit that the name says";
             return Err(Finding::error(Code::OutOfRange, "", cause, action).into());

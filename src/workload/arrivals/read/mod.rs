@@ -39,7 +39,7 @@ pub fn parse(bytes: &[u8], name: &str) -> Result<Arrivals, Findings> {
     let text = decoded(bytes)?;
     let table = Table::open(&text)?;
     let (columns, has_names) = columns_of(&table)?;
-    let mut lines = Lines::new(&table, columns);
+    let mut lines = Lines::new(&table, &columns);
     table.rows(has_names, |line, row| lines.take(line, row))?;
     lines.recording(name)
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::time::line_time;
 use crate::base::finding::{Code, Finding, Findings};
+use crate::base::json;
 
 /// A recording, understood as far as its first line tells.
 pub struct Table<'a> {
@@ -119,7 +120,11 @@ fn separator(line: &str) -> u8 {
 }
 
 fn object(line: &str) -> Result<Map<String, Value>, String> {
-    serde_json::from_str(line).map_err(|error| error.to_string())
+    match json::parse(line) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err("it is no object".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Returns a JSON value as a cell of CSV would hold it.
