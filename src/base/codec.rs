@@ -14,14 +14,15 @@ use jsonschema::{ValidationError, Validator};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::base::error::Error;
 use crate::base::files::read;
 use crate::base::finding::{Code, Finding, Findings};
+use crate::base::json;
 use crate::base::near;
+use crate::base::text::decoded;
 
 /// A noun that lives in files of its own.
 pub trait Document: Serialize + DeserializeOwned + JsonSchema {
@@ -77,8 +78,7 @@ pub fn parse_value(path: &Path, bytes: &[u8]) -> Result<Value, Error> {
     let is_toml = path.extension().is_some_and(|extension| extension == "toml");
     let language = if is_toml { "TOML" } else { "JSON" };
     let syntax = |cause: String| {
-        let is_misnamed =
-            !is_toml && std::str::from_utf8(bytes).is_ok_and(|text| toml::from_str::<toml::Table>(text).is_ok());
+        let is_misnamed = !is_toml && decoded(bytes).is_ok_and(|text| toml::from_str::<toml::Table>(&text).is_ok());
         let action = if is_misnamed {
             "it is TOML: give it a name that ends in .toml".to_owned()
         } else {
@@ -86,84 +86,19 @@ pub fn parse_value(path: &Path, bytes: &[u8]) -> Result<Value, Error> {
         };
         Findings::from(Finding::error(Code::Syntax, "", cause, action)).in_file(path)
     };
-    let text = std::str::from_utf8(bytes).map_err(|error| syntax(format!("not UTF-8: {error}")))?;
-    if !is_toml {
-        return json_without_doubles(text).map_err(|error| syntax(error.to_string()).into());
+    let text = decoded(bytes).map_err(|finding| Findings::from(finding).in_file(path))?;
+    if !is_toml && text.trim().is_empty() {
+        return Err(Findings::from(Finding::error(Code::Syntax, "", "the file is empty", "it must hold JSON"))
+            .in_file(path)
+            .into());
     }
-    let table: toml::Table = toml::from_str(text).map_err(|error| syntax(error.to_string().trim_end().to_owned()))?;
+    if !is_toml {
+        return json::parse(&text).map_err(|error| syntax(error.to_string()).into());
+    }
+    let table: toml::Table = toml::from_str(&text).map_err(|error| syntax(error.to_string().trim_end().to_owned()))?;
     let mut findings = Findings::default();
     let value = json_of_toml(toml::Value::Table(table), "", &mut findings);
     findings.in_file(path).or(value).map_err(Error::from)
-}
-
-/// Parses JSON and refuses a key that stands twice in a table, as TOML does: nobody can tell which of both was meant.
-fn json_without_doubles(text: &str) -> Result<Value, serde_json::Error> {
-    struct Single;
-
-    impl<'de> DeserializeSeed<'de> for Single {
-        type Value = Value;
-
-        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-            deserializer.deserialize_any(self)
-        }
-    }
-
-    impl<'de> Visitor<'de> for Single {
-        type Value = Value;
-
-        fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            formatter.write_str("a JSON value")
-        }
-
-        fn visit_bool<E>(self, truth: bool) -> Result<Value, E> {
-            Ok(truth.into())
-        }
-
-        fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-            Ok(number.into())
-        }
-
-        fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-            Ok(number.into())
-        }
-
-        fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-            Ok(number.into())
-        }
-
-        fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-            Ok(text.into())
-        }
-
-        fn visit_unit<E>(self) -> Result<Value, E> {
-            Ok(Value::Null)
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-            let mut values = Vec::new();
-            while let Some(value) = items.next_element_seed(Single)? {
-                values.push(value);
-            }
-            Ok(Value::Array(values))
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-            let mut table = serde_json::Map::new();
-            while let Some(key) = entries.next_key::<String>()? {
-                let value = entries.next_value_seed(Single)?;
-                if table.contains_key(&key) {
-                    return Err(A::Error::custom(format!("the key `{key}` stands twice")));
-                }
-                table.insert(key, value);
-            }
-            Ok(Value::Object(table))
-        }
-    }
-
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Single.deserialize(&mut deserializer)?;
-    deserializer.end()?;
-    Ok(value)
 }
 
 /// Turns a JSON value into a document: first the schema, then the rules between fields.

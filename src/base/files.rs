@@ -41,8 +41,16 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Error> {
 /// # Errors
 /// Where the bytes are not gzip, are cut short, or unpack to more than [`LARGEST_UNPACKED`].
 pub fn unpacked(path: &Path, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    unpacked_at_most(path, bytes, LARGEST_UNPACKED)
+}
+
+/// As [`unpacked`], with another limit in bytes.
+///
+/// # Errors
+/// As [`unpacked`].
+pub fn unpacked_at_most(path: &Path, bytes: Vec<u8>, most: u64) -> io::Result<Vec<u8>> {
     let is_gzip = bytes.starts_with(&[0x1f, 0x8b]) || path.extension().is_some_and(|extension| extension == "gz");
-    if is_gzip { unpack(&bytes) } else { Ok(bytes) }
+    if is_gzip { take(MultiGzDecoder::new(&bytes[..]), 0, most) } else { Ok(bytes) }
 }
 
 /// Unpacks gzip.
@@ -109,7 +117,11 @@ fn take(mut source: impl Read, expected: u64, most: u64) -> io::Result<Vec<u8>> 
     if expected <= most && source.read(&mut [0])? == 0 {
         return Ok(bytes);
     }
-    let size = if most >= 1 << 30 { format!("{} GiB", most >> 30) } else { format!("{most} bytes") };
+    let size = match () {
+        () if most.is_multiple_of(1 << 30) => format!("{} GiB", most >> 30),
+        () if most.is_multiple_of(1 << 20) => format!("{} MiB", most >> 20),
+        () => format!("{most} bytes"),
+    };
     Err(io::Error::new(ErrorKind::FileTooLarge, format!("it holds more than {size}, the most that is read")))
 }
 

@@ -14,7 +14,7 @@ use crate::{Code, Error, Severity};
 use super::solve::{facts_of, problem_of};
 use super::values::part;
 use super::voice::Progress;
-use super::{Answer, print, say, table};
+use super::{Answer, is_no_input, print, print_text, say, table};
 
 /// Check committed plans: recompute every claim, solve again, compare, and try them in simulation
 ///
@@ -77,7 +77,11 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     for wanted in &args.formats {
         let text = shown(&review, wanted.form, alone);
         match &wanted.file {
-            Some(file) => files::write_atomic(file, text.as_bytes())?,
+            Some(file) => {
+                is_no_input(file, review.entries.iter().map(|entry| &entry.file).chain([&args.path]))?;
+                files::write_atomic(file, text.as_bytes())?;
+            }
+            None if matches!(wanted.form, Form::Table | Form::Github) => print_text(&text)?,
             None => print(text.as_bytes())?,
         }
     }

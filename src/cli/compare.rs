@@ -14,7 +14,7 @@ use crate::profile::{Answers, Profile};
 use crate::stats::effect::Ratio;
 
 use super::values::share;
-use super::{Answer, Layout, print, say, say_findings, table};
+use super::{Answer, Layout, print, print_text, say, say_findings, table};
 
 /// Compare two profiles point by point
 ///
@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         Layout::Json => print(&to_bytes(&comparison))?,
         Layout::Table => {
             say_findings(&Findings(comparison.findings.clone()));
-            print(describe(&comparison, args.all).as_bytes())?;
+            print_text(&describe(&comparison, args.all))?;
         }
     }
     Ok(if comparison.regression { Answer::No } else { Answer::Yes })

@@ -17,7 +17,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
-    args.output.check()?;
+    args.output.check([])?;
     let mut script = Vec::new();
     generate(args.shell, &mut visible(), "planner", &mut script);
     args.output.write(&script)?;

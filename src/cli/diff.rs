@@ -14,7 +14,7 @@ use crate::review::{Revision, find};
 use serde::Serialize;
 
 use super::values::part;
-use super::{Answer, Layout, Output, plot, print, table};
+use super::{Answer, Layout, Output, figures, plot, print, print_text, table};
 
 /// Compare two plans, or two folders of plans, load by load
 ///
@@ -76,13 +76,13 @@ fn two_plans(args: &Args, before: &Loaded<Plan>, after: &Loaded<Plan>) -> Result
     let output = args.plot.clone().map(|output| Output { output, overwrite: args.overwrite });
     if let Some(output) = &output {
         let kind = plot::kind(output)?;
-        output.check()?;
+        output.check([&before.path, &after.path])?;
         output.write(&plot::draw(Figure::PlansOverLoad(&before.document, &after.document), kind)?)?;
     }
     let diff = compared(before, after).beyond(args.threshold);
     match args.format {
         Layout::Json => print(&to_bytes(&diff))?,
-        Layout::Table => print(describe(&diff).as_bytes())?,
+        Layout::Table => print_text(&describe(&diff))?,
     }
     Ok(if diff.same { Answer::Yes } else { Answer::No })
 }
@@ -102,7 +102,7 @@ fn two_folders(
     files.sort_by(|a, b| a.file.cmp(&b.file));
     match args.format {
         Layout::Json => print(&to_bytes(&files))?,
-        Layout::Table => print(summary(&files).as_bytes())?,
+        Layout::Table => print_text(&summary(&files))?,
     }
     let same = files.iter().all(|file| file.diff.as_ref().is_some_and(|diff| diff.same));
     Ok(if same { Answer::Yes } else { Answer::No })
@@ -161,11 +161,11 @@ fn describe(diff: &PlanDiff) -> String {
         for ratio in &diff.ratios {
             rows.add_row([
                 ratio.metric.to_owned(),
-                format!("{:.4}", ratio.before),
-                format!("{:.4}", ratio.after),
+                figures(ratio.before, 4),
+                figures(ratio.after, 4),
                 format!("{:.3}", ratio.mean),
                 format!("{:.3}", ratio.worst),
-                format!("{:.1}", ratio.worst_at_rps),
+                figures(ratio.worst_at_rps, 1),
             ]);
         }
         let _ = writeln!(text, "mean over the loads that both carry\n{rows}\n");
@@ -187,12 +187,12 @@ fn row(range: &GearDiff) -> [String; 8] {
         range.before.as_ref().and_then(of),
         range.after.as_ref().and_then(of),
     ) {
-        (Some(old), Some(new)) if old == new => format!("{old:.digits$}"),
-        (Some(old), Some(new)) => format!("{old:.digits$} → {new:.digits$}"),
+        (Some(old), Some(new)) if old == new => figures(old, digits),
+        (Some(old), Some(new)) => format!("{} → {}", figures(old, digits), figures(new, digits)),
         _ => "–".to_owned(),
     };
     [
-        format!("{:.1} to {:.1}", range.from_rps, range.to_rps),
+        format!("{} to {}", figures(range.from_rps, 1), figures(range.to_rps, 1)),
         lanes(&range.before),
         lanes(&range.after),
         change(4, &|side| side.accuracy),

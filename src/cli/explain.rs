@@ -9,7 +9,7 @@ use crate::planners;
 use crate::rooms::{Explanation, LimitPrice};
 
 use super::solve::{facts_of, problem_of};
-use super::{Answer, Layout, print, say_findings, table};
+use super::{Answer, Layout, figures, print, print_text, say_findings, table};
 
 /// Explain a gear: which limits bind, what loosening them would buy, and what came second
 #[derive(Debug, clap::Args)]
@@ -44,7 +44,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let explanation = planners::explain(&plan.document, &problem, &facts, gear)?;
     match args.format {
         Layout::Json => print(&to_bytes(&explanation))?,
-        Layout::Table => print(describe(&explanation).as_bytes())?,
+        Layout::Table => print_text(&describe(&explanation))?,
     }
     Ok(Answer::Yes)
 }
@@ -71,8 +71,8 @@ fn price(limit: &LimitPrice) -> String {
         format!("{word} {} core{}", limit.cores_change.abs(), if limit.cores_change.abs() == 1 { "" } else { "s" })
     });
     let money = limit.cost_change_usd_per_hour.filter(|change| change.abs() >= 5e-5);
-    let money =
-        money.map(|change| format!("{} {:.4} USD/h", if change < 0.0 { "saves" } else { "takes" }, change.abs()));
+    let money = money
+        .map(|change| format!("{} {} USD/h", if change < 0.0 { "saves" } else { "takes" }, figures(change.abs(), 4)));
     // What is paid where machines are rented is the machines.
     let taken = if limit.cost_change_usd_per_hour.is_some() { money } else { cores };
     let both: Vec<String> = accuracy.into_iter().chain(taken).collect();
@@ -80,11 +80,11 @@ fn price(limit: &LimitPrice) -> String {
 }
 
 fn describe(explanation: &Explanation) -> String {
-    let usd = |usd: Option<f64>| usd.map_or_else(String::new, |usd| format!(" for {usd:.4} USD/h"));
+    let usd = |usd: Option<f64>| usd.map_or_else(String::new, |usd| format!(" for {} USD/h", figures(usd, 4)));
     let mut text = format!(
-        "gear {} at {:.1} requests/s: accuracy {:.4} on {} cores{}, objective {:.6}\n\n",
+        "gear {} at {} requests/s: accuracy {:.4} on {} cores{}, objective {:.6}\n\n",
         explanation.gear,
-        explanation.load_rps,
+        figures(explanation.load_rps, 1),
         explanation.accuracy,
         explanation.cores,
         usd(explanation.cost_usd_per_hour),

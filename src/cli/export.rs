@@ -29,7 +29,7 @@ enum Kind {
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
     let kind = kind(&args.output)?;
-    args.output.check()?;
+    args.output.check([&args.profile])?;
     let profile = load::<Profile>(&args.profile)?;
     say_findings(&profile.findings);
     let bytes = match kind {

@@ -9,7 +9,7 @@ use crate::planners;
 use crate::problem::Problem;
 use crate::rooms::Frontiers;
 
-use super::{Answer, Output, print, table};
+use super::{Answer, Output, figures, print_text, table};
 
 /// Works out the frontier at these loads, or at the highest that is planned for, and writes it; exit 1 where nothing carries them.
 pub fn write(problem: &Problem, facts: &Facts, loads: &[f64], output: &Output) -> Result<Answer, Error> {
@@ -17,17 +17,17 @@ pub fn write(problem: &Problem, facts: &Facts, loads: &[f64], output: &Output) -
     let loads = if loads.is_empty() { &highest } else { loads };
     let frontiers = planners::frontiers(problem, facts, &BTreeMap::new(), loads)?;
     if frontiers.choices.is_empty() {
-        print(b"infeasible: nothing carries the load within the SLO on what there is\n")?;
+        print_text("infeasible: nothing carries the load within the SLO on what there is\n")?;
         return Ok(Answer::No);
     }
     let is_exact = planners::room_of(problem)?.is_exact();
     let is_csv = output.output.extension().is_some_and(|extension| extension == "csv");
     let bytes = if is_csv { frontiers.to_csv().into_bytes() } else { to_bytes(&frontiers) };
     if output.is_stdout() {
-        print(shown(&frontiers, is_exact).as_bytes())?;
+        print_text(&shown(&frontiers, is_exact))?;
     } else {
         output.write(&bytes)?;
-        print(shown(&frontiers, is_exact).as_bytes())?;
+        print_text(&shown(&frontiers, is_exact))?;
     }
     Ok(Answer::Yes)
 }
@@ -41,10 +41,10 @@ fn shown(frontiers: &Frontiers, is_exact: bool) -> String {
     let mut rows = table(if rented { &heads } else { &heads[..6] });
     for choice in &frontiers.choices {
         let mut row = vec![
-            format!("{:.1}", choice.load_rps.get()),
+            figures(choice.load_rps.get(), 1),
             choice.by.as_str().to_owned(),
             choice.cores.to_string(),
-            format!("{:.4}", choice.cost_usd_per_hour.get()),
+            figures(choice.cost_usd_per_hour.get(), 4),
             format!("{:.4}", choice.accuracy.get()),
             each(&choice.cores_of),
         ];

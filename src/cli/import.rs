@@ -63,10 +63,16 @@ enum From {
     ModelAnalyzer,
     /// OpenVINO's benchmark_app: benchmark_report.csv or .json
     BenchmarkApp,
+    /// NVIDIA's AIPerf: profile_export_aiperf.json
+    Aiperf,
+    /// GuideLLM: benchmarks.json
+    Guidellm,
+    /// NVIDIA's trtexec: what it prints
+    Trtexec,
 }
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
-    args.output.check()?;
+    args.output.check(&args.files)?;
     counts_fit(args)?;
     let files = args.files.iter().map(|path| Ok(Foreign { path: path.clone(), bytes: read(path)? }));
     let files = files.collect::<Result<Vec<_>, Error>>()?;
@@ -111,6 +117,9 @@ const fn tool_of(from: From) -> Tool {
         From::PerfAnalyzer => Tool::PerfAnalyzer,
         From::ModelAnalyzer => Tool::ModelAnalyzer,
         From::BenchmarkApp => Tool::BenchmarkApp,
+        From::Aiperf => Tool::AiPerf,
+        From::Guidellm => Tool::GuideLlm,
+        From::Trtexec => Tool::Trtexec,
     }
 }
 

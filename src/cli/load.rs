@@ -10,6 +10,8 @@ use crate::workload::{Arrivals, MmppState};
 use crate::{Code, Error, Finding, Findings};
 use clap::ValueEnum;
 
+use super::say;
+
 /// Part of the plan's highest rate that is tried where none is given.
 const DEFAULT_LOAD: f64 = 0.8;
 /// Longest time that can be tried, and warmed up: a hundred years, so that both together fit the clock.
@@ -20,7 +22,8 @@ const MOST_REQUESTS: f64 = 1e9;
 /// One of `--rps`, `--mmpp`, `--step`, `--ramp` and `--trace`.
 #[derive(Debug, clap::Args)]
 pub struct Load {
-    /// Offer this many requests per second (default: 80 % of what the plan carries)
+    /// Offer this many requests per second (default: 80 % of what the plan carries; `simulate` plays the problem's trace
+    /// where it names one)
     #[arg(long, value_name = "R", group = "load", allow_negative_numbers = true)]
     rps: Option<f64>,
     /// How arrivals at a rate are spaced (default: poisson)
@@ -39,7 +42,7 @@ pub struct Load {
     /// Change the rate of Poisson arrivals evenly, from FROM to TO requests per second in SECONDS, then stay
     #[arg(long, value_name = "FROM:TO:SECONDS", group = "load", allow_hyphen_values = true)]
     ramp: Option<Change>,
-    /// Offer a recording, CSV or gzipped: rates or arrival times, as the header says (docs/formats/traces.md)
+    /// Offer a recording, CSV or JSON Lines: rates, counts or times, as the names of its columns say (docs/formats/traces.md)
     #[arg(long, value_name = "FILE", group = "load")]
     trace: Option<PathBuf>,
     /// Multiply the rate of the trace; of recorded arrival times a part can be kept, up to 1
@@ -61,8 +64,10 @@ pub struct Load {
 }
 
 /// What a command does where the user asks for nothing else.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Usual {
+    /// The trace that is played, with the factor of its rates.
+    pub trace: Option<(PathBuf, f64)>,
     /// Time that is tried.
     pub seconds: f64,
     /// Time before counting.
@@ -118,12 +123,17 @@ fn numbers<const N: usize>(text: &str) -> Option<[f64; N]> {
 }
 
 impl Load {
+    /// Returns the recording that is to be played.
+    pub const fn trace(&self) -> Option<&PathBuf> {
+        self.trace.as_ref()
+    }
+
     /// Returns the trial that the flags ask for.
     ///
     /// # Errors
     /// Findings for flags that cannot be or do nothing.
-    pub fn settings(&self, plan: &Plan, usual: Usual) -> Result<Settings, Error> {
-        let arrivals = self.arrivals(plan)?;
+    pub fn settings(&self, plan: &Plan, usual: &Usual) -> Result<Settings, Error> {
+        let arrivals = self.arrivals(plan, usual)?;
         let change = self.step.or(self.ramp).map_or(0.0, |change| 2.0 * change.seconds);
         let seconds = match self.duration_s {
             Some(seconds) => positive("--duration-s", seconds)?,
@@ -142,18 +152,20 @@ impl Load {
         Ok(Settings { arrivals, duration, warmup, seed: self.seed })
     }
 
-    fn arrivals(&self, plan: &Plan) -> Result<Arrivals, Error> {
+    fn arrivals(&self, plan: &Plan, usual: &Usual) -> Result<Arrivals, Error> {
         let mut findings = self.useless();
         findings.extend(not_zero("--rps", self.rps));
         findings.extend(not_zero("--scale", Some(self.scale)));
-        let arrivals = self.law(plan)?;
+        let arrivals = self.law(plan, usual)?;
         findings.extend(self.in_flags(arrivals.validate()));
         Ok(findings.or(arrivals)?)
     }
 
-    fn law(&self, plan: &Plan) -> Result<Arrivals, Error> {
-        if let Some(path) = &self.trace {
-            return Ok(Arrivals::of_file(path)?.scaled(self.scale, self.time_scale));
+    fn law(&self, plan: &Plan, usual: &Usual) -> Result<Arrivals, Error> {
+        if let Some((path, scale)) = self.recording(usual) {
+            let recorded = Arrivals::of_file(&path)?;
+            say(format_args!("read {}: {}", path.display(), recorded.reading().unwrap_or_default()));
+            return Ok(recorded.scaled(scale, self.time_scale));
         }
         if let Some(Change { from_rps, to_rps, seconds }) = self.step {
             return Ok(Arrivals::Step { from_rps, to_rps, at_s: seconds });
@@ -170,6 +182,16 @@ impl Load {
             (Some(Spacing::Gamma), Some(burstiness)) => Arrivals::Gamma { rate_rps, burstiness },
             _ => Arrivals::Poisson { rate_rps },
         })
+    }
+
+    /// Returns the trace that is played, with the factor of its rates: the given one, or the usual one where no load is given.
+    fn recording(&self, usual: &Usual) -> Option<(PathBuf, f64)> {
+        let has_law = self.step.or(self.ramp).is_some() || !self.mmpp.is_empty() || self.rps.is_some();
+        match &self.trace {
+            Some(path) => Some((path.clone(), self.scale)),
+            None if has_law || self.arrivals.is_some() || self.burstiness.is_some() => None,
+            None => usual.trace.clone(),
+        }
     }
 
     fn rate(&self, plan: &Plan) -> f64 {

@@ -21,7 +21,7 @@ use super::engine::EngineChoice;
 use super::profile::{moment, relative_to, thread_variables, tool};
 use super::values::share;
 use super::voice::Progress;
-use super::{Answer, Layout, Output, print, say, say_findings, table};
+use super::{Answer, Layout, Output, print, print_text, say, say_findings, table};
 
 /// Connections to a server where the user does not say.
 const IN_FLIGHT: u32 = 32;
@@ -121,7 +121,7 @@ impl From<ScenarioName> for Scenario {
 }
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
-    args.output.check()?;
+    args.output.check([&args.models])?;
     let settings = settings(args)?;
     let engine = args.engine.open()?;
     let store = ModelStore::load(std::slice::from_ref(&args.models))?;
@@ -139,7 +139,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     say_findings(&test.validate());
     match args.format {
         Layout::Json => print(&to_bytes(&test))?,
-        Layout::Table => print(text(&test).as_bytes())?,
+        Layout::Table => print_text(&text(&test))?,
     }
     Ok(answer(&test))
 }

@@ -33,7 +33,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
+use crate::base::text::shown;
 use crate::base::{files, near};
+use crate::facts::Facts;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use program::main;
@@ -143,17 +145,27 @@ impl Output {
         if self.is_stdout() { Path::new("") } else { self.output.parent().unwrap_or(Path::new("")) }
     }
 
-    /// Refuses early, before any work, to replace a file that was not meant to be replaced.
+    /// Refuses early, before any work, to replace a file that was not meant to be replaced, and never replaces an input.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where the file exists and `--overwrite` was not given.
-    pub fn check(&self) -> Result<(), Error> {
+    /// [`Error::Unsupported`] where the file exists and `--overwrite` was not given, or is one of the inputs.
+    pub fn check<'a>(&self, inputs: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), Error> {
         if self.is_stdout() {
             return Ok(());
         }
+        is_no_input(&self.output, inputs)?;
         let folder = self.output.parent().filter(|folder| !folder.as_os_str().is_empty());
         folder.map_or(Ok(()), is_folder)?;
         if self.overwrite { Ok(()) } else { is_free(&[&self.output]) }
+    }
+
+    /// Refuses to replace a profile or a trace that was read.
+    ///
+    /// # Errors
+    /// As [`Output::check`].
+    pub fn check_facts(&self, facts: &Facts) -> Result<(), Error> {
+        let profiles = facts.profiles.iter().map(|profile| &profile.path);
+        is_no_input(&self.output, profiles.chain(facts.recorded.iter().map(|trace| &trace.path)))
     }
 
     /// Refuses stdout where the result is several files.
@@ -176,6 +188,19 @@ impl Output {
     /// [`Error::Io`] where the system refuses.
     pub fn write(&self, bytes: &[u8]) -> Result<(), Error> {
         if self.is_stdout() { print(bytes) } else { files::write_atomic(&self.output, bytes) }
+    }
+}
+
+/// Refuses to write over a file that is read.
+fn is_no_input<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), Error> {
+    let Ok(target) = output.canonicalize() else { return Ok(()) };
+    let is_target = |input: &&PathBuf| input.canonicalize().is_ok_and(|input| input == target);
+    match inputs.into_iter().find(is_target) {
+        None => Ok(()),
+        Some(input) => Err(Error::Unsupported {
+            what: format!("{} is an input: writing {} would destroy it", input.display(), output.display()),
+            hint: "name another file".to_owned(),
+        }),
     }
 }
 
@@ -268,6 +293,22 @@ pub fn print(bytes: &[u8]) -> Result<(), Error> {
     }
 }
 
+/// Prints an answer in words; control characters of names that it holds are escaped.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_text(text: &str) -> Result<(), Error> {
+    print(shown(text).as_bytes())
+}
+
+/// Returns a number with so many decimals, and one that would lose its figures by that with three of them.
+pub fn figures(number: f64, decimals: usize) -> String {
+    let needed = (2.0 - number.abs().log10().floor()).max(0.0);
+    let is_small = decimals > 0 && number != 0.0 && number.abs() < 10f64.powi(1 - decimals as i32);
+    let decimals = if is_small { needed as usize } else { decimals };
+    format!("{number:.decimals$}")
+}
+
 /// Returns an empty table in the house style: columns without borders.
 pub fn table(header: &[&str]) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
@@ -279,6 +320,21 @@ pub fn table(header: &[&str]) -> comfy_table::Table {
 mod tests {
     use super::{Cli, visible};
     use clap::{Command, CommandFactory};
+
+    #[test]
+    fn small_numbers_keep_their_figures() {
+        let cases = [
+            (3512.04, 1, "3512.0"),
+            (0.0, 1, "0.0"),
+            (0.0281, 1, "0.0281"),
+            (1.25e-7, 4, "0.000000125"),
+            (2.5, 4, "2.5000"),
+            (2.0, 0, "2"),
+        ];
+        for (number, decimals, text) in cases {
+            assert_eq!(super::figures(number, decimals), text);
+        }
+    }
 
     #[test]
     fn the_command_line_is_sound() {

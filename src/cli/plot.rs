@@ -41,7 +41,7 @@ pub enum Kind {
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
     let kind = args.kind.map_or_else(|| kind(&args.output), Ok)?;
-    args.output.check()?;
+    args.output.check([&args.file])?;
     args.output.write(&picture(&args.file, kind)?)?;
     if !args.output.is_stdout() {
         say(format!("wrote {}", args.output.output.display()));

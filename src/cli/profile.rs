@@ -20,7 +20,7 @@ use super::engine::EngineChoice;
 use super::measure_less::{Choice, Less};
 use super::values::{megabytes, millis, seconds, share};
 use super::voice::Progress;
-use super::{Answer, Output, print, say_findings, table, worker};
+use super::{Answer, Output, print_text, say_findings, table, worker};
 
 /// Variables that change how many threads an engine uses
 const THREAD_VARIABLES: [&str; 5] =
@@ -151,7 +151,7 @@ fn run_measure(args: &Args, models: &Path) -> Result<Answer, Error> {
     desk.journal.end();
     drop(desk);
     say_findings(&profile.validate());
-    print(format!("{}{}", summary(&profile), if less.is_empty() { residuals(&profile) } else { less }).as_bytes())?;
+    print_text(&format!("{}{}", summary(&profile), if less.is_empty() { residuals(&profile) } else { less }))?;
     Ok(if profile.failures.is_empty() { Answer::Yes } else { Answer::No })
 }
 
@@ -165,10 +165,10 @@ fn check_output(args: &Args) -> Result<(), Error> {
     if args.resume {
         return Ok(());
     }
-    args.output.check()?;
+    args.output.check(&args.models)?;
     [answers_path, calibration_path]
         .iter()
-        .try_for_each(|path| Output { output: path(&args.output.output), ..args.output.clone() }.check())
+        .try_for_each(|path| Output { output: path(&args.output.output), ..args.output.clone() }.check(&args.models))
 }
 
 /// A server's cores are its own: points can only carry the number that the user knows.

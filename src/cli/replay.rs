@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::engine::EngineChoice;
 use super::load::{Load, Usual};
-use super::{Answer, Layout, Output, print, say, say_findings, table};
+use super::{Answer, Layout, Output, print, print_text, say, say_findings, table};
 
 /// Try a plan on this machine, with real models in real time, beside its simulation; exit 1 where it breaks its SLO
 ///
@@ -53,7 +53,7 @@ struct Outcome<'a> {
 }
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
-    args.output.check()?;
+    args.output.check([&args.plan].into_iter().chain(&args.profile).chain(&args.models).chain(args.load.trace()))?;
     let plan = load::<Plan>(&args.plan)?;
     say_findings(&plan.findings);
     let plan = chosen(args, plan.document)?;
@@ -62,8 +62,9 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     } else {
         Facts::load_for(&plan, &args.profile)?
     };
+    args.output.check_facts(&facts)?;
     let world = Measured::new(&plan, &facts).map_err(|findings| findings.in_file(&args.plan))?;
-    let settings = args.load.settings(&plan, Usual { seconds: 10.0, warmup_s: 1.0 })?;
+    let settings = args.load.settings(&plan, &Usual { trace: None, seconds: 10.0, warmup_s: 1.0 })?;
     let engine = args.engine.open()?;
     let store = if args.models.is_empty() { ModelStore::from_facts(&facts)? } else { ModelStore::load(&args.models)? };
     let store = store.with_certainty(facts.certainty()?);
@@ -83,7 +84,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         Layout::Json => {
             print(&to_bytes(&Outcome { report, simulated: &simulated, comparison: &comparison, overhead }))?
         }
-        Layout::Table => print(text(report, &comparison, &overhead).as_bytes())?,
+        Layout::Table => print_text(&text(report, &comparison, &overhead))?,
     }
     Ok(if report.whole.slo_met { Answer::Yes } else { Answer::No })
 }
@@ -111,7 +112,7 @@ fn text(report: &Report, comparison: &[Row], overhead: &Overhead) -> String {
 fn comparison_table(rows: &[Row]) -> comfy_table::Table {
     let mut comparison =
         table(&["of", "measure", "claim", "simulated", "as served", "measured", "off by", "off as served"]);
-    let number = |number: Option<f64>| number.map_or_else(|| "–".to_owned(), figures);
+    let number = |number: Option<f64>| number.map_or_else(|| "–".to_owned(), sized);
     for row in rows {
         let off = |simulated: Option<f64>| {
             let pair = simulated.zip(row.measured).filter(|(simulated, _)| *simulated > 0.0);
@@ -132,7 +133,7 @@ fn comparison_table(rows: &[Row]) -> comfy_table::Table {
 }
 
 /// Returns a number as its size asks for.
-fn figures(number: f64) -> String {
+fn sized(number: f64) -> String {
     if number >= 100.0 { format!("{number:.1}") } else { format!("{number:.4}") }
 }
 

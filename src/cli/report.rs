@@ -58,7 +58,12 @@ enum Kind {
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
     let kind = kind(args)?;
-    args.output.check()?;
+    args.output.check(
+        [&args.plan]
+            .into_iter()
+            .chain([&args.problem, &args.simulated, &args.replayed].into_iter().flatten())
+            .chain(&args.profile),
+    )?;
     let plan = load::<Plan>(&args.plan)?;
     say_findings(&plan.findings);
     let text = match kind {

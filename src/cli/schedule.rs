@@ -14,7 +14,7 @@ use crate::rooms;
 use crate::simulate::{Effort, hold_claims};
 use crate::workload::RecordedLoad;
 
-use super::{Answer, Output, print, say_findings, table};
+use super::{Answer, Output, print_text, say_findings, table};
 
 /// What the flags say of the day.
 #[derive(Debug, Clone, Copy)]
@@ -34,10 +34,9 @@ pub fn write(problem: &Loaded<Problem>, facts: &Facts, day: Recorded<'_>, output
     let load = RecordedLoad::read(day.trace, day.scale, f64::INFINITY)?;
     let Some(mut plan) = planners::schedule(&problem.document, facts, &load.document, day.period_s)? else {
         let peak = load.document.peak_rps();
-        print(
-            format!("infeasible: no gear carries the highest rate of every period, up to {peak:.1} requests/s\n")
-                .as_bytes(),
-        )?;
+        print_text(&format!(
+            "infeasible: no gear carries the highest rate of every period, up to {peak:.1} requests/s\n"
+        ))?;
         return Ok(Answer::No);
     };
     if let Some(effort) = day.trial {
@@ -50,7 +49,7 @@ pub fn write(problem: &Loaded<Problem>, facts: &Facts, day: Recorded<'_>, output
     say_findings(&plan.transitions(&problem.document).in_file(&problem.path));
     output.write(&to_bytes(&plan))?;
     if !output.is_stdout() {
-        print(shown(&plan).as_bytes())?;
+        print_text(&shown(&plan))?;
     }
     Ok(Answer::Yes)
 }

@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         write_all(&args.output.output, &files, args.output.overwrite)?;
         return Ok(Answer::Yes);
     }
-    args.output.check()?;
+    args.output.check([])?;
     schemas.map(|published| to_bytes(&(published.schema)())).try_for_each(|bytes| args.output.write(&bytes))?;
     Ok(Answer::Yes)
 }

@@ -1,7 +1,7 @@
 //! `planner simulate`: what would happen if a plan served a load.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::Error;
@@ -19,7 +19,7 @@ use clap::ValueEnum;
 
 use super::load::{Load, Usual};
 use super::solve::{facts_of, problem_of, say_pace};
-use super::{Answer, Layout, Output, print, say_findings, table};
+use super::{Answer, Layout, Output, figures, print, print_text, say_findings, table};
 
 /// Try a plan in an event simulation; exit 1 where it breaks its SLO
 #[derive(Debug, clap::Args)]
@@ -109,14 +109,16 @@ impl Baseline {
 }
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
-    args.output.check()?;
+    args.output.check([&args.plan].into_iter().chain(&args.profile).chain(args.load.trace()))?;
     let plan = load::<Plan>(&args.plan)?;
     say_findings(&plan.findings);
     let facts = facts_of(&plan, &args.profile)?;
+    args.output.check_facts(&facts)?;
     say_findings(&facts_changed(&plan.document, &facts).in_file(&args.plan));
     say_pace(&facts);
     let world = world(args, &plan.document, &facts).map_err(|findings| findings.in_file(&args.plan))?;
-    let settings = args.load.settings(&plan.document, Usual { seconds: 60.0, warmup_s: 0.0 })?;
+    let usual = Usual { trace: own_trace(&plan), seconds: 60.0, warmup_s: 0.0 };
+    let settings = args.load.settings(&plan.document, &usual)?;
     let report = replicate(&plan.document, &world, &settings, args.replications);
     if report.whole.arrived == 0 {
         return Err(Error::Unsupported {
@@ -133,9 +135,16 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         (Layout::Json, true) if others.is_empty() => print(&to_bytes(&own.report))?,
         (Layout::Json, _) if !others.is_empty() => print(&to_bytes(&side_by_side_json(&own, &others)))?,
         (Layout::Json, _) => {}
-        (Layout::Table, _) => print(format!("{}{}", text(&own.report), side_by_side(&own, &others)).as_bytes())?,
+        (Layout::Table, _) => print_text(&format!("{}{}", text(&own.report), side_by_side(&own, &others)))?,
     }
     Ok(if own.report.whole.slo_met { Answer::Yes } else { Answer::No })
+}
+
+/// Returns the trace that the plan's problem names, with the factor of its rates.
+fn own_trace(plan: &Loaded<Plan>) -> Option<(PathBuf, f64)> {
+    let workload = &plan.document.provenance.problem.as_ref()?.workload;
+    let path = plan.path.parent().unwrap_or(Path::new("")).join(workload.trace.as_ref()?);
+    Some((path, workload.trace_scale.map_or(1.0, f64::from)))
 }
 
 fn world(args: &Args, plan: &Plan, facts: &Facts) -> Result<Measured, Findings> {
@@ -222,7 +231,7 @@ fn side_by_side(own: &Tried, others: &[Tried]) -> String {
             tried.accuracy(),
             format!("{:.3} %{verdict}", other.whole.violation_share.get() * 100.0),
             p99,
-            format!("{:.4}", other.cost_usd_per_hour()),
+            figures(other.cost_usd_per_hour(), 4),
             if ours > 0.0 {
                 format!("{:+.0} %", (other.cost_usd_per_hour() / ours - 1.0) * 100.0)
             } else {
@@ -248,7 +257,7 @@ pub fn text(report: &Report) -> String {
 fn gears(report: &Report) -> comfy_table::Table {
     let mut gears = table(&["gear", "up to rps", "time", "requests", "p50 ms", "p95 ms", "p99 ms", "late", "accuracy"]);
     for (index, gear) in report.gears.iter().enumerate() {
-        let range = format!("{:.1}", gear.up_to_rps.get());
+        let range = figures(gear.up_to_rps.get(), 1);
         gears.add_row(row(index.to_string(), range, gear.time_share.get(), &gear.summary));
     }
     gears.add_row(row("all".to_owned(), String::new(), 1.0, &report.whole));
@@ -282,7 +291,7 @@ fn pools(report: &Report) -> comfy_table::Table {
             format!("{:.3}", pool.mean_waiting),
             pool.calls.to_string(),
             format!("{:.2}", pool.mean_batch),
-            format!("{:.4}", pool.cost_usd_per_hour.get()),
+            figures(pool.cost_usd_per_hour.get(), 4),
         ]);
     }
     pools
@@ -293,14 +302,14 @@ fn verdict(report: &Report) -> String {
     let slo = report.slo;
     let in_time = 100.0 * (1.0 - report.whole.violation_share.get());
     format!(
-        "{} {word} its SLO under {}: {in_time:.3} % within {} ms, {:.2} % asked{}; {:.0} gear changes an hour; {:.4} USD/h{}{}{}{}",
+        "{} {word} its SLO under {}: {in_time:.3} % within {} ms, {:.2} % asked{}; {:.0} gear changes an hour; {} USD/h{}{}{}{}",
         report.plan,
         report.arrivals,
         slo.latency_ms,
         slo.quantile.get() * 100.0,
         lost(&report.whole),
         report.gear_changes_per_hour,
-        report.cost_usd_per_hour(),
+        figures(report.cost_usd_per_hour(), 4),
         worst_window(report),
         endless(report),
         certainty(report),

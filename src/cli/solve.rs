@@ -14,7 +14,7 @@ use crate::simulate::Effort;
 use crate::{Code, Error, Finding, Findings, Severity};
 
 use super::values::positive;
-use super::{Answer, Output, frontier, print, say, say_findings, schedule, table};
+use super::{Answer, Output, figures, frontier, print, print_text, say, say_findings, schedule, table};
 
 /// Independent trials of each gear, for an interval.
 const TRIALS: u32 = 5;
@@ -74,11 +74,12 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
-    args.output.check()?;
+    args.output.check([&args.problem])?;
     let mut problem = resolved(&args.problem, &args.set)?;
     problem.document.goal.strict_transitions |= args.strict_transitions;
     say_findings(&problem.findings);
     let facts = Facts::of_problem(&problem.document, args.problem.parent().unwrap_or(Path::new("")))?;
+    args.output.check_facts(&facts)?;
     for profile in &facts.profiles {
         say_findings(&profile.findings);
     }
@@ -113,7 +114,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let mut plan = match planners::solve(&problem.document, &facts, context)? {
         rooms::Answer::Plan(plan) => *plan,
         rooms::Answer::Infeasible(conflict) => {
-            print(format!("{conflict}\n{}", default_risk(&problem.document, &facts)).as_bytes())?;
+            print_text(&format!("{conflict}\n{}", default_risk(&problem.document, &facts)))?;
             return Ok(Answer::No);
         }
     };
@@ -125,7 +126,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     rooms::record(&mut plan, args.output.beside(), &problem, &facts, from.as_ref());
     args.output.write(&to_bytes(&plan))?;
     if !args.output.is_stdout() {
-        print(summary(&plan).as_bytes())?;
+        print_text(&summary(&plan))?;
     }
     Ok(Answer::Yes)
 }
@@ -194,12 +195,12 @@ fn assign(value: &mut serde_json::Value, assignment: &str) -> Result<(), Error> 
 fn summary(plan: &Plan) -> String {
     let mut rows = table(&["gear", "up to rps", "lanes", "accuracy", "latency ms", "cores", "usd/h"]);
     let side = crate::plan::diff(plan, plan);
-    let number = |value: Option<f64>, digits: usize| value.map_or("–".into(), |value| format!("{value:.digits$}"));
+    let number = |value: Option<f64>, digits: usize| value.map_or("–".into(), |value| figures(value, digits));
     for range in side.ranges {
         let Some(gear) = range.after else { continue };
         rows.add_row([
             gear.gear.to_string(),
-            format!("{:.1}", range.to_rps),
+            figures(range.to_rps, 1),
             gear.lanes.join("\n"),
             number(gear.accuracy, 4),
             number(gear.latency_ms, 2),
@@ -266,7 +267,7 @@ fn kept_in_hand(room: &HeadRoom) -> String {
     let at = |peak: &AtPeak| {
         let cores = peak.cores.map_or("–".into(), |cores| cores.to_string());
         let accuracy = peak.accuracy.map_or("–".into(), |accuracy| format!("{:.4}", accuracy.get()));
-        format!("accuracy {accuracy} on {cores} cores at {:.1} requests/s", peak.load_rps.get())
+        format!("accuracy {accuracy} on {cores} cores at {} requests/s", figures(peak.load_rps.get(), 1))
     };
     let without = room.without.as_ref().map_or("no plan".to_owned(), at);
     format!(

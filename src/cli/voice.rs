@@ -11,6 +11,7 @@ use std::io::{IsTerminal, Write};
 use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
 
+use crate::base::text::shown;
 use crate::{Error, Finding, Findings, Severity};
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -77,7 +78,7 @@ fn is_flag(argument: &OsStr) -> bool {
 pub fn say(text: impl Display) {
     let voice = Voice::of_this_run();
     if !voice.quiet {
-        speak(voice, &text.to_string(), |text| Event::Note { text });
+        speak(voice, &shown(&text.to_string()), |text| Event::Note { text });
     }
 }
 
@@ -181,10 +182,10 @@ impl Progress {
     pub fn tell(&self, text: impl Display) {
         let voice = Voice::of_this_run();
         match &self.bar {
-            Some(bar) => bar.set_message(text.to_string()),
+            Some(bar) => bar.set_message(shown(&text.to_string()).into_owned()),
             None if voice.quiet => {}
             None => {
-                speak(voice, &text.to_string(), |text| Event::Progress { text, done: self.done, of: self.of });
+                speak(voice, &shown(&text.to_string()), |text| Event::Progress { text, done: self.done, of: self.of });
             }
         }
     }
@@ -220,7 +221,8 @@ fn graded(severity: Severity, text: &str) -> String {
         Severity::Note => AnsiColor::Cyan,
     };
     let style = Style::new().bold().fg_color(Some(colour.into()));
-    let (word, rest) = text.split_at_checked(severity.as_str().len()).unwrap_or(("", text));
+    let text = shown(text);
+    let (word, rest) = text.split_at_checked(severity.as_str().len()).unwrap_or(("", &text));
     format!("{style}{word}{style:#}{rest}")
 }
 

@@ -1,6 +1,7 @@
 //! A page as Markdown; figures are described in words.
 
 use super::{Block, Figure, Page, Table};
+use crate::base::text::shown;
 
 /// Writes a page as Markdown, with tables as GitHub reads them.
 #[must_use]
@@ -82,7 +83,7 @@ fn cell(text: &str) -> String {
 /// Keeps letters that mean something in Markdown from meaning it, and texts on one line.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
+    for letter in shown(text).chars() {
         match letter {
             '\n' => out += "<br>",
             '<' => out += "&lt;",

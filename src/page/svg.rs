@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::fmt::Write;
 
+use crate::base::text::shown;
 use plotters::prelude::DrawingBackend;
 use plotters::style::text_anchor::{HPos, VPos};
 use plotters::style::{FontStyle, FontTransform};
@@ -266,7 +267,7 @@ fn cut(text: &str, most: f64) -> String {
 
 /// Returns a text as HTML and SVG carry it, also inside an attribute.
 pub(crate) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    shown(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 fn role(described: &str) -> String {

@@ -15,9 +15,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::starts::StartsApart;
-use super::{Answers, Host, Point, Profile, Starts, Variant};
+use super::{Answers, Host, Point, Profile, Starts, Stopped, Variant};
 use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::units::{Accuracy, Share};
+use crate::stats::Histogram;
 use crate::stats::effect::{Effect, Ratio, effect, holm, mcnemar};
 
 /// Probability of one or more false alarms among all points of two profiles of the same law.
@@ -271,6 +272,11 @@ fn missing(here: &Profile, there: &Profile) -> Vec<PointKey> {
     here.points.iter().map(PointKey::of).filter(|key| !known.contains(key)).collect()
 }
 
+/// Returns the calls of a point; an imported one has only percentiles.
+fn calls(point: &Point) -> Option<&Histogram> {
+    point.histogram.as_ref().filter(|_| point.conditions.stopped != Stopped::Imported)
+}
+
 /// What the calls of a point tell, and what its starts.
 type Tests = (Option<Effect>, Option<StartsApart>);
 
@@ -278,8 +284,8 @@ fn point_changes(pairs: &[(&Point, &Point)], starts: Option<Starts>, threshold: 
     let tests: Vec<Tests> = pairs
         .iter()
         .map(|(before, after)| {
-            let calls = || effect(before.histogram.as_ref()?, after.histogram.as_ref()?);
-            (calls(), starts.and_then(|starts| starts.apart(before, after)))
+            let of_calls = || effect(calls(before)?, calls(after)?);
+            (of_calls(), starts.and_then(|starts| starts.apart(before, after)))
         })
         .collect();
     let larger =
@@ -484,7 +490,7 @@ fn disturbed(points: &[PointChange]) -> Option<Finding> {
 fn without_calls(points: &[PointChange]) -> Option<Finding> {
     let silent = points.iter().filter(|point| point.verdict == Verdict::NotJudged).count();
     (silent > 0).then(|| {
-        let cause = format!("{silent} of {} points have no histogram in one of the profiles", points.len());
+        let cause = format!("{silent} of {} points hold no calls in one of the profiles", points.len());
         let action = "their ratios are shown, but nobody can tell them from chance; imported points have none";
         warning("points.histogram", cause, action)
     })

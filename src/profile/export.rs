@@ -29,6 +29,10 @@ impl Values {
     /// Returns a value as text; one that is absent is empty.
     fn text(&self, row: usize) -> String {
         match self {
+            // A spreadsheet takes a text that begins so for a formula.
+            Self::Texts(texts) if texts[row].starts_with(['=', '+', '-', '@', '\t', '\r']) => {
+                format!("'{}", texts[row])
+            }
             Self::Texts(texts) => texts[row].clone(),
             Self::Counts(counts) => counts[row].to_string(),
             Self::Numbers(numbers) => numbers[row].map(|number| number.to_string()).unwrap_or_default(),

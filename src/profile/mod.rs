@@ -294,7 +294,8 @@ pub struct Point {
     /// Energy of one call, idle power included; absent where nothing counts it or neighbours used some too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy: Option<Energy>,
-    /// Every measured call, so that any quantile can be computed again.
+    /// Every measured call, so that any quantile can be computed again; of an imported point the distribution through its
+    /// percentiles, in millionths of the calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub histogram: Option<Histogram>,
     /// Median wall time of the calls of each block: a block is a start of the variant in a process of its own, so these tell how

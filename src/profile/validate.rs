@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Point, Profile};
+use super::{Point, Profile, Stopped};
 use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::near;
 use crate::stats::{Histogram, Latency};
@@ -19,10 +19,13 @@ impl Profile {
             let key = format!("points[{index}]");
             point_names_a_variant(self, point, &key, &mut findings);
             quantiles_increase(&point.latency, &key, &mut findings);
-            if let Some(histogram) = &point.histogram
-                && histogram_counts(histogram, point.count, &key, &mut findings)
-            {
-                histogram_has_the_mean(point, histogram, &key, &mut findings);
+            if let Some(histogram) = &point.histogram {
+                // Of an imported point it counts millionths.
+                let is_imported = point.conditions.stopped == Stopped::Imported;
+                let calls = if is_imported { histogram.calls() } else { point.count };
+                if histogram_counts(histogram, calls, &key, &mut findings) {
+                    histogram_has_the_mean(point, histogram, &key, &mut findings);
+                }
             }
             throughput_follows_from_latency(point, &key, &mut findings);
         }
@@ -131,7 +134,7 @@ pub(crate) fn quantiles_increase(latency: &Latency, key: &str, findings: &mut Fi
 
 /// Tells whether a histogram holds so many calls, at least one, in buckets that increase.
 pub(crate) fn histogram_counts(histogram: &Histogram, count: u64, key: &str, findings: &mut Findings) -> bool {
-    let calls = histogram.count.iter().fold(0, |sum: u64, calls| sum.saturating_add(*calls));
+    let calls = histogram.calls();
     let ordered = histogram.value_ns.is_sorted_by(|a, b| a < b);
     let holds = calls == count && calls > 0 && histogram.value_ns.len() == histogram.count.len() && ordered;
     if !holds {

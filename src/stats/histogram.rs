@@ -32,6 +32,12 @@ impl Histogram {
         Self { value_ns, count }
     }
 
+    /// Returns the number of calls.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.count.iter().fold(0, |sum, calls| sum.saturating_add(*calls))
+    }
+
     /// Returns the distribution that draws a bucket with its share of the calls.
     #[must_use]
     pub fn distribution(&self) -> Distribution {

@@ -48,6 +48,35 @@ fn what_was_not_measured_is_empty() {
 }
 
 #[test]
+fn a_name_is_no_formula_to_a_spreadsheet() {
+    let mut profile = load::<Profile>(shipped().as_ref()).expect("the shipped profile loads").document;
+    profile.points.truncate(1);
+    profile.points[0].variant = "=1+1".to_owned();
+    profile.variants[0].name = "=1+1".to_owned();
+    let text = String::from_utf8(to_csv(&profile)).expect("text");
+    assert!(text.lines().nth(1).expect("a row").starts_with("'=1+1,"), "{text}");
+}
+
+#[test]
+fn an_input_is_never_written_over() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let copy = folder.path().join("p.csv");
+    std::fs::copy(shipped(), &copy).expect("writable");
+    let [copy, link] = [copy, folder.path().join("link.csv")].map(|path| path.to_str().expect("plain").to_owned());
+    std::os::unix::fs::symlink(&copy, &link).expect("writable");
+    for output in [&copy, &link] {
+        let run = planner(&["profile", "export", &copy, "-o", output, "--overwrite"]);
+        run.code(2).stderr(contains("is an input"));
+    }
+    let plan = folder.path().join("plan.json").to_str().expect("plain").to_owned();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans/samples/variant-set.json");
+    std::fs::copy(shipped, &plan).expect("writable");
+    planner(&["check", &plan, "--format", &format!("junit={plan}")]).code(2);
+    let kept = std::fs::read_to_string(&plan).expect("readable");
+    assert!(kept.starts_with('{'), "{kept}");
+}
+
+#[test]
 fn the_name_of_the_file_says_what_it_is() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = |name: &str| folder.path().join(name).to_str().expect("plain").to_owned();

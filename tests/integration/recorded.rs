@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use planner::base::codec::load;
+use planner::base::codec::{load, to_bytes};
 use planner::facts::Facts;
 use planner::plan::{InputRole, Plan, Switch, facts_changed};
 use planner::planners::solve;
@@ -82,6 +82,30 @@ fn a_peak_beyond_the_plan_is_said() {
     let findings = facts.recorded.expect("the problem names one").findings;
     assert!(findings.to_string().contains("up to 60000.0 requests/s, the plan is for 40000"), "{findings}");
     assert!(!findings.has_errors());
+}
+
+/// Without a load of its own, a simulation plays the trace of the plan's problem, and says what it read.
+#[test]
+fn simulate_plays_the_trace_of_the_problem() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (_, plan, path) = solved(folder.path(), "second,rps\n0,1\n1,2\n2,0\n", 200.0);
+    fs::write(&path, to_bytes(&plan)).expect("writable");
+    let run = |flags: &[&str]| {
+        let mut command = assert_cmd::Command::cargo_bin("planner").expect("built");
+        command.args(["simulate", "--replications", "1", "--format", "json"]).args(flags).arg(&path);
+        let output = command.output().expect("it runs");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
+        (report, String::from_utf8(output.stderr).expect("text"))
+    };
+    let (report, said) = run(&[]);
+    assert_eq!((&report["arrivals"], &report["duration_ms"]), (&"load.csv × 200".into(), &3000.0.into()));
+    assert!(said.contains("load.csv: 3 rates of 1 s each: 3 s, 3 requests, peak 2 requests/s"), "{said}");
+    assert_eq!(run(&["--rps", "50", "--duration-s", "1"]).0["arrivals"], "poisson 50 rps");
+    let trace = folder.path().join("load.csv");
+    let mut over = assert_cmd::Command::cargo_bin("planner").expect("built");
+    over.arg("simulate").arg(&path).arg("-o").arg(&trace).arg("--overwrite");
+    over.assert().code(2).stderr(predicates::str::contains("is an input"));
+    assert!(fs::read_to_string(&trace).expect("kept").starts_with("second,rps"));
 }
 
 #[test]

@@ -257,7 +257,7 @@ fn a_key_that_stands_twice_and_a_folder_that_holds_itself() {
     team.write("plans/family.json", text.replacen('{', "{ \"name\": \"other\",", 1).as_bytes());
     let said = team.planner(&["check", "plans/family.json"]);
     assert_eq!(said.code, 2);
-    assert!(said.stderr.contains("the key `name` stands twice"), "{}", said.stderr);
+    assert!(said.stderr.contains("the key `name` comes twice"), "{}", said.stderr);
 
     let team = Team::new();
     std::os::unix::fs::symlink("..", team.path("plans/up")).expect("a link can be made");

@@ -13,7 +13,7 @@ use crate::problem::Problem;
 use crate::profile::ModelList;
 
 use super::schema::file;
-use super::{Answer, Output, is_folder, print, write_all};
+use super::{Answer, Output, is_folder, print_text, write_all};
 use survey::Survey;
 
 /// Write a commented model list and problem for the ONNX models in a folder
@@ -50,6 +50,6 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     files.push((text::MODELS.into(), text::models(&survey).into_bytes()));
     files.push((text::PROBLEM.into(), text::problem(&survey, allowed_cores().len()).into_bytes()));
     write_all(&output.output, &files, output.overwrite)?;
-    print(text::next(&survey, &output.output).as_bytes())?;
+    print_text(&text::next(&survey, &output.output))?;
     Ok(Answer::Yes)
 }

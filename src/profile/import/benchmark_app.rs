@@ -1,4 +1,5 @@
-//! The report of `OpenVINO`'s benchmark_app: one configuration a file, as CSV with semicolons or as JSON.
+//! The report of `OpenVINO`'s benchmark_app: one configuration a report, as CSV with semicolons or as JSON; a file may hold
+//! several reports of CSV, one after the other.
 //!
 //! Keys as the Python package (2026.4, whose JSON has the keys of its CSV) and the C++ sample's `main.cpp` write them;
 //! each has its own words.
@@ -14,31 +15,53 @@ use crate::base::finding::{Code, Finding, Findings};
 /// The two sections that matter, key by key.
 #[derive(Default)]
 struct Report {
+    place: String,
     setup: BTreeMap<String, String>,
     results: BTreeMap<String, String>,
 }
 
 pub(super) fn rows(text: &str, path: &Path) -> Result<Rows, Findings> {
     let is_json = path.extension().is_some_and(|extension| extension == "json");
-    let report = if is_json { from_json(text, path)? } else { from_csv(text) };
-    if report.results.is_empty() {
-        let action = "name the benchmark_report.csv or .json that `benchmark_app -report_type no_counters` writes";
-        return Err(Finding::error(Code::MissingField, "Execution results", "there is no such section", action).into());
+    let reports = if is_json { vec![from_json(text, path)?] } else { from_csv(text) };
+    let mut found = Rows::default();
+    let mut findings = Findings::default();
+    for report in &reports {
+        match one_row(report) {
+            Ok(row) => found.add(row),
+            Err(finding) => findings.push(finding),
+        }
     }
-    if let Some(error) = report.results.get("error") {
-        return Err(Finding::error(Code::BadData, "error", format!("the run failed: {error}"), "run it again").into());
-    }
-    alone(&report)?;
-    Ok(Rows { rows: vec![row(&report)?], crowded: 0 })
+    findings.or(found)
 }
 
-fn from_csv(text: &str) -> Report {
-    let mut report = Report::default();
+fn one_row(report: &Report) -> Result<Row, Finding> {
+    if report.results.is_empty() {
+        let action = "name the benchmark_report.csv or .json that `benchmark_app -report_type no_counters` writes";
+        return Err(Finding::error(Code::MissingField, "Execution results", "there is no such section", action));
+    }
+    if let Some(error) = report.results.get("error") {
+        return Err(Finding::error(Code::BadData, "error", format!("the run failed: {error}"), "run it again"));
+    }
+    alone(report)?;
+    row(report)
+}
+
+/// Returns the reports of a file: another begins where a section comes again after the results of the last.
+fn from_csv(text: &str) -> Vec<Report> {
+    let mut reports = vec![Report::default()];
     let mut section = None;
-    for line in text.lines().map(str::trim) {
+    for (line, number) in text.lines().map(str::trim).zip(1..) {
+        let report = reports.last_mut().expect("there is a first report");
         match line.split_once(';') {
             None if line.is_empty() => {}
-            None => section = Some(line),
+            None => {
+                section = Some(line);
+                let begins_anew =
+                    matches!(line, "Command line parameters" | "Configuration setup" | "Execution results");
+                if begins_anew && !report.results.is_empty() {
+                    reports.push(Report { place: format!("report from line {number}"), ..Report::default() });
+                }
+            }
             Some((key, value)) => {
                 let (key, value) = (key.trim().to_owned(), value.trim().trim_end_matches(';').to_owned());
                 match section {
@@ -49,7 +72,7 @@ fn from_csv(text: &str) -> Report {
             }
         }
     }
-    report
+    reports
 }
 
 fn from_json(text: &str, path: &Path) -> Result<Report, Findings> {
@@ -61,7 +84,7 @@ fn from_json(text: &str, path: &Path) -> Result<Report, Findings> {
         let entries = value.get(name).and_then(serde_json::Value::as_object).into_iter().flatten();
         entries.map(|(key, value)| (key.clone(), text_of(value))).collect()
     };
-    Ok(Report { setup: section("configuration_setup"), results: section("execution_results") })
+    Ok(Report { place: String::new(), setup: section("configuration_setup"), results: section("execution_results") })
 }
 
 fn text_of(value: &serde_json::Value) -> String {
@@ -80,19 +103,31 @@ fn alone(report: &Report) -> Result<(), Finding> {
 }
 
 fn row(report: &Report) -> Result<Row, Finding> {
-    let batch = number(&report.setup, &["batch size", "batch_size"])?;
+    let batch = batch(&report.setup)?;
+    let times = times(&report.results)?;
+    let throughput = number(&report.results, &["throughput"])?;
     let device = report.setup.get("target device").or(report.setup.get("target_device"));
     let topology = report.setup.get("topology").filter(|name| !name.is_empty());
     let iterations = number(&report.results, &["total number of iterations", "iterations_num"])?;
     Ok(Row {
+        place: report.place.clone(),
         variant: topology.cloned(),
-        batch: batch.map(|batch| whole(batch, "batch size")).transpose()?,
+        batch,
         device: device.map(|name| name.to_lowercase()),
         count: iterations.map(|count| count as u64),
         load_time_ms: load_time(&report.results)?,
-        throughput_rps: number(&report.results, &["throughput"])?,
-        times: times(&report.results)?,
+        // Where the batch is open, the samples that the tool counted were not of the batch that the user tells.
+        throughput_rps: throughput.filter(|_| batch.is_some() || times.mean.is_none()),
+        times,
+        ..Row::default()
     })
+}
+
+/// Returns the batch; `None` where a model leaves it open, which the file writes as `?`.
+fn batch(setup: &BTreeMap<String, String>) -> Result<Option<u32>, Finding> {
+    let is_open = ["batch size", "batch_size"].iter().any(|key| setup.get(*key).is_some_and(|batch| batch == "?"));
+    let told = if is_open { None } else { number(setup, &["batch size", "batch_size"])? };
+    told.map(|batch| whole(batch, "batch size")).transpose()
 }
 
 fn times(results: &BTreeMap<String, String>) -> Result<Times, Finding> {

@@ -5,8 +5,11 @@
 //! or filled in on the cautious side, and `docs/profiling.md` says how.
 
 mod benchmark_app;
+mod llm;
 mod model_analyzer;
 mod perf_analyzer;
+mod through;
+mod trtexec;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,6 +19,7 @@ use super::{
 };
 use crate::base::codec::sha256;
 use crate::base::finding::{Code, Finding, Findings, Severity};
+use crate::base::text::decoded;
 use crate::base::units::{Accuracy, Megabytes, Millis, Rate, Share};
 use crate::stats::{Latency, Quantile};
 
@@ -28,6 +32,12 @@ pub enum Tool {
     ModelAnalyzer,
     /// `OpenVINO`'s benchmark_app: `benchmark_report.csv` or `.json` of `-report_type`.
     BenchmarkApp,
+    /// NVIDIA's AIPerf: `profile_export_aiperf.json`.
+    AiPerf,
+    /// GuideLLM: `benchmarks.json`.
+    GuideLlm,
+    /// NVIDIA's trtexec: what it prints.
+    Trtexec,
 }
 
 /// A file that the tool wrote.
@@ -65,13 +75,32 @@ pub struct Declared {
 /// One configuration as a tool tells it; what it does not tell is absent.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Row {
+    /// Where the file tells it, like `line 3`; empty where a file tells one.
+    place: String,
     variant: Option<String>,
     batch: Option<u32>,
     device: Option<String>,
     count: Option<u64>,
     load_time_ms: Option<f64>,
+    memory_mb: Option<f64>,
+    /// Samples per second.
     throughput_rps: Option<f64>,
+    /// Calls per second, where the tool counts those.
+    calls_per_s: Option<f64>,
     times: Times,
+}
+
+impl Row {
+    /// Returns the time of a call that follows from the throughput: with one request in flight, the next call begins where
+    /// the last one ended.
+    fn mean_of_throughput(&self) -> Option<f64> {
+        let calls_per_s = self.calls_per_s.or_else(|| Some(self.throughput_rps? / f64::from(self.batch.unwrap_or(1))));
+        calls_per_s.map(|rate| 1e3 / rate)
+    }
+
+    fn mean_ms(&self) -> Option<f64> {
+        self.times.mean.or_else(|| self.mean_of_throughput())
+    }
 }
 
 /// The times of a call in milliseconds, as far as they are known.
@@ -93,6 +122,35 @@ struct Rows {
     rows: Vec<Row>,
     /// Rows left out because more than one request was in flight.
     crowded: usize,
+    /// Places of rows left out because they tell no time: the run failed.
+    untimed: Vec<String>,
+}
+
+impl Rows {
+    /// Takes a row over, or leaves it out where it tells no time.
+    fn add(&mut self, row: Row) {
+        if row.times.mean.or(row.throughput_rps).or(row.calls_per_s).is_none() {
+            self.untimed.push(row.place);
+        } else {
+            self.rows.push(row);
+        }
+    }
+
+    /// Returns what was left out, and why.
+    fn left_out(&self) -> Findings {
+        let mut findings = Findings::default();
+        if self.crowded > 0 {
+            let cause = format!("{} rows were measured with more than one request in flight", self.crowded);
+            let action = "they are left out: their latencies hold waiting, which a plan works out itself";
+            findings.push(Finding::error(Code::NoEffect, "", cause, action).with_severity(Severity::Note));
+        }
+        for place in &self.untimed {
+            let cause = "tells neither mean latency nor throughput above 0: left out";
+            let action = "the run failed or was too short: measure it again";
+            findings.push(Finding::error(Code::NoEffect, place, cause, action).with_severity(Severity::Note));
+        }
+        findings
+    }
 }
 
 /// Returns the profile that some files of a tool tell, with what is doubtful about it.
@@ -108,8 +166,13 @@ pub fn import(files: &[Foreign], from: Tool, declared: &Declared) -> Result<(Pro
             Err(more) => findings.extend(more.in_file(&file.path)),
         }
     }
-    let findings = findings.or(()).map(|()| doubts(&found))?;
+    findings.or(())?;
+    let mut findings = Findings::default();
+    for (file, rows) in files.iter().zip(&found) {
+        findings.extend(rows.left_out().in_file(&file.path));
+    }
     let rows: Vec<Row> = found.into_iter().flat_map(|rows| rows.rows).collect();
+    findings.push(doubt(&rows));
     let profile = profile(files, from, declared, &rows)?;
     let mut all = profile.validate().or(()).map(|()| findings)?;
     all.extend(unknown_costs(&profile));
@@ -118,17 +181,21 @@ pub fn import(files: &[Foreign], from: Tool, declared: &Declared) -> Result<(Pro
 
 /// Reads one file and puts the declared name and batch where it tells none.
 fn rows(file: &Foreign, from: Tool, declared: &Declared, index: usize) -> Result<Rows, Findings> {
-    let text = std::str::from_utf8(&file.bytes)
-        .map_err(|error| Finding::error(Code::Syntax, "", format!("not UTF-8: {error}"), "name the tool's own file"))?;
+    let text = decoded(&file.bytes)?;
     let mut found = match from {
-        Tool::PerfAnalyzer => perf_analyzer::rows(text)?,
-        Tool::ModelAnalyzer => model_analyzer::rows(text, &declared.variants)?,
-        Tool::BenchmarkApp => benchmark_app::rows(text, &file.path)?,
+        Tool::PerfAnalyzer => perf_analyzer::rows(&text)?,
+        Tool::ModelAnalyzer => model_analyzer::rows(&text, &declared.variants)?,
+        Tool::BenchmarkApp => benchmark_app::rows(&text, &file.path)?,
+        Tool::AiPerf => llm::aiperf(&text, &file.path)?,
+        Tool::GuideLlm => llm::guidellm(&text, &file.path)?,
+        Tool::Trtexec => trtexec::rows(&text)?,
     };
     if found.rows.is_empty() {
-        let cause = "no row was measured with one request in flight";
+        let mut findings = found.left_out();
+        let cause = "no row tells the time of calls with one request in flight";
         let action = "measure with concurrency 1: with more, latencies hold waiting";
-        return Err(Finding::error(Code::Empty, "", cause, action).into());
+        findings.push(Finding::error(Code::Empty, "", cause, action));
+        return Err(findings);
     }
     if from != Tool::ModelAnalyzer {
         let name = nth_or_only(&declared.variants, index).cloned();
@@ -136,7 +203,9 @@ fn rows(file: &Foreign, from: Tool, declared: &Declared, index: usize) -> Result
     }
     let batch = nth_or_only(&declared.batches, index).copied();
     found.rows.iter_mut().for_each(|row| row.batch = row.batch.or(batch));
-    is_complete(&found.rows, declared).or(found)
+    let mut findings = is_complete(&found.rows, declared);
+    findings.extend(Findings(found.rows.iter().filter_map(through::contradiction).collect()));
+    findings.or(found)
 }
 
 /// One word for all files, or one for each.
@@ -152,8 +221,6 @@ fn is_complete(rows: &[Row], declared: &Declared) -> Findings {
         }
     };
     let any = |lacks: fn(&Row) -> bool| rows.iter().any(lacks);
-    let untimed = |row: &Row| row.times.mean.or(row.throughput_rps).is_none();
-    needs(any(untimed), "throughput", "a row tells neither mean latency nor throughput", "measure again, for longer");
     needs(any(|row| row.variant.is_none()), "variant", "the file names no model", "name it: --variant NAME");
     needs(any(|row| row.batch.is_none()), "batch", "the file tells no batch", "give it: --batch N, one for each file");
     let on_cores = rows.iter().any(|row| device(row, declared) == "cpu");
@@ -212,6 +279,9 @@ impl Tool {
             Self::PerfAnalyzer => "perf_analyzer",
             Self::ModelAnalyzer => "Model Analyzer",
             Self::BenchmarkApp => "benchmark_app",
+            Self::AiPerf => "AIPerf",
+            Self::GuideLlm => "GuideLLM",
+            Self::Trtexec => "trtexec",
         }
     }
 
@@ -219,6 +289,8 @@ impl Tool {
         match self {
             Self::PerfAnalyzer | Self::ModelAnalyzer => "triton",
             Self::BenchmarkApp => "openvino",
+            Self::AiPerf | Self::GuideLlm => "openai",
+            Self::Trtexec => "tensorrt",
         }
     }
 }
@@ -255,13 +327,19 @@ fn variants(rows: &[Row], from: Tool, declared: &Declared) -> Result<Vec<Variant
             },
             load_time_ms: load_time.unwrap_or_default(),
             cold_load_time_ms: None,
-            memory_mb: declared.memory_mb.unwrap_or_default(),
+            memory_mb: declared.memory_mb.or(most_memory(rows, &name)).unwrap_or_default(),
             memory_of_batches: Vec::new(),
             part_of: None,
             name,
         });
     }
     findings.or(variants)
+}
+
+/// Returns the most memory that any row of a variant tells.
+fn most_memory(rows: &[Row], variant: &str) -> Option<Megabytes> {
+    let of_variant = rows.iter().filter(|row| row.variant.as_deref() == Some(variant));
+    of_variant.filter_map(|row| row.memory_mb).max_by(f64::total_cmp).map(Megabytes::saturating)
 }
 
 fn accuracy(variant: &str, declared: &Declared) -> Option<Accuracy> {
@@ -272,9 +350,8 @@ fn accuracy(variant: &str, declared: &Declared) -> Option<Accuracy> {
 fn point(row: &Row, declared: &Declared) -> Point {
     let device = device(row, declared);
     let batch = row.batch.unwrap_or(1);
-    // One request in flight: the next call begins where the last one ended.
-    let mean = row.times.mean.or(row.throughput_rps.map(|rps| 1e3 * f64::from(batch) / rps));
-    let latency = latency(mean.unwrap_or_default(), row.times);
+    let mean = row.mean_ms().unwrap_or_default();
+    let latency = latency(mean, row.times);
     Point {
         variant: row.variant.clone().unwrap_or_default(),
         batch,
@@ -287,7 +364,7 @@ fn point(row: &Row, declared: &Declared) -> Point {
         latency,
         cpu_ms: None,
         energy: None,
-        histogram: None,
+        histogram: through::histogram(mean, row.times),
         block_p50_ms: Vec::new(),
         stretch_calls: None,
         pace: None,
@@ -338,18 +415,19 @@ fn exact(ms: f64) -> Quantile {
     Quantile { value_ms: ms, low_ms: ms, high_ms: ms }
 }
 
-fn doubts(found: &[Rows]) -> Findings {
-    let mut findings = Findings::default();
-    let crowded: usize = found.iter().map(|rows| rows.crowded).sum();
-    if crowded > 0 {
-        let cause = format!("{crowded} rows were measured with more than one request in flight");
-        let action = "they are left out: their latencies hold waiting, which a plan works out itself";
-        findings.push(Finding::error(Code::NoEffect, "", cause, action).with_severity(Severity::Note));
-    }
-    let cause = "the file holds no single calls, so plans take every call to last the mean";
-    let action = "tails are then too short: measure with `planner profile` before relying on a tight SLO";
-    findings.push(Finding::error(Code::NotMeasured, "points", cause, action).with_severity(Severity::Warning));
-    findings
+/// Says how far the rows tell the times of single calls.
+fn doubt(rows: &[Row]) -> Finding {
+    let (cause, action) = if rows.iter().all(|row| through::histogram(1.0, row.times).is_some()) {
+        let cause = "the file holds no single calls, so plans draw them from a distribution through its percentiles";
+        (
+            cause,
+            "nothing is known between the percentiles: measure with `planner profile` before relying on a tight SLO",
+        )
+    } else {
+        let cause = "the file holds neither single calls nor percentiles, so plans take every call to last the mean";
+        (cause, "tails are then too short: measure with `planner profile` before relying on a tight SLO")
+    };
+    Finding::error(Code::NotMeasured, "points", cause, action).with_severity(Severity::Warning)
 }
 
 fn unknown_costs(profile: &Profile) -> Findings {
@@ -403,10 +481,14 @@ impl Sheet {
         self.records[row].get(index).filter(|text| !text.is_empty())
     }
 
+    /// Returns where a row stands.
+    fn place(&self, row: usize) -> String {
+        self.records[row].position().map_or_else(String::new, |position| format!("line {}", position.line()))
+    }
+
     /// Returns the number of a column in a row, or `None` where there is no such column or it is empty.
     fn number(&self, row: usize, column: &str) -> Result<Option<f64>, Finding> {
-        // The header is line 1.
-        let place = || format!("line {}, {column}", row + 2);
+        let place = || format!("{}, {column}", self.place(row));
         self.text(row, column).map_or(Ok(None), |text| positive(text, &place()))
     }
 }

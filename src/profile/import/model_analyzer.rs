@@ -22,7 +22,7 @@ pub(super) fn rows(text: &str, wanted: &[String]) -> Result<Rows, Findings> {
             continue;
         }
         if sheet.number(row, "Concurrency")? == Some(1.0) {
-            found.rows.push(one_row(&sheet, row, name)?);
+            found.add(one_row(&sheet, row, name)?);
         } else {
             found.crowded += 1;
         }
@@ -52,10 +52,13 @@ fn one_row(sheet: &Sheet, row: usize, name: &str) -> Result<Row, Finding> {
     for (time, percent) in times.quantiles.iter_mut().zip(QUANTILES) {
         *time = sheet.number(row, &format!("p{percent} Latency (ms)"))?;
     }
-    let place = format!("line {}, Batch", row + 2);
+    let place = format!("{}, Batch", sheet.place(row));
     let batch = sheet.number(row, "Batch")?.map(|number| whole(number, &place)).transpose()?;
     let device = sheet.text(row, "Instance Group").filter(|group| group.contains("GPU")).map(|_| "gpu".to_owned());
+    let memory = if device.is_some() { "GPU Memory Usage (MB)" } else { "RAM Usage (MB)" };
     Ok(Row {
+        place: sheet.place(row),
+        memory_mb: sheet.number(row, memory)?,
         variant: Some(name.to_owned()),
         batch,
         device,

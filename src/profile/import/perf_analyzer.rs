@@ -20,7 +20,7 @@ pub(super) fn rows(text: &str) -> Result<Rows, Findings> {
     let mut found = Rows::default();
     for row in 0..sheet.records.len() {
         if sheet.number(row, "Concurrency")? == Some(1.0) {
-            found.rows.push(one_row(&sheet, row)?);
+            found.add(one_row(&sheet, row)?);
         } else {
             found.crowded += 1;
         }
@@ -34,5 +34,6 @@ fn one_row(sheet: &Sheet, row: usize) -> Result<Row, Finding> {
     for (time, percent) in times.quantiles.iter_mut().zip(QUANTILES) {
         *time = ms(&format!("p{percent} latency"))?;
     }
-    Ok(Row { throughput_rps: sheet.number(row, "Inferences/Second")?, times, ..Row::default() })
+    let throughput_rps = sheet.number(row, "Inferences/Second")?;
+    Ok(Row { place: sheet.place(row), throughput_rps, times, ..Row::default() })
 }

@@ -7,6 +7,7 @@ use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use super::{Entry, Review, Verdict, said, slashed};
 use crate::base::finding::{Finding, Severity};
+use crate::base::text::shown;
 
 /// Returns a review as a JUnit report.
 ///
@@ -39,7 +40,7 @@ fn write(review: &Review, bytes: &mut Vec<u8>) -> io::Result<()> {
 }
 
 fn case(writer: &mut Writer<&mut Vec<u8>>, entry: &Entry) -> io::Result<()> {
-    let name = slashed(&entry.file);
+    let name = shown(&slashed(&entry.file)).into_owned();
     let class = format!("planner.{}", entry.noun);
     let case =
         writer.create_element("testcase").with_attributes([("name", name.as_str()), ("classname", class.as_str())]);
@@ -51,23 +52,18 @@ fn case(writer: &mut Writer<&mut Vec<u8>>, entry: &Entry) -> io::Result<()> {
         let is_error = |finding: &&Finding| finding.severity == Severity::Error;
         let kind = if entry.verdict == Verdict::Unusable { "error" } else { "failure" };
         for finding in entry.findings.iter().filter(is_error) {
-            let message = printable(&said(finding));
+            let message = shown(&said(finding)).into_owned();
             let failure = writer.create_element(kind);
             failure
                 .with_attributes([("type", finding.code.as_str()), ("message", message.as_str())])
-                .write_text_content(BytesText::new(&printable(&finding.to_string())))?;
+                .write_text_content(BytesText::new(&shown(&finding.to_string())))?;
         }
         let rest: Vec<String> =
             entry.findings.iter().filter(|finding| !is_error(finding)).map(ToString::to_string).collect();
         if !rest.is_empty() {
-            writer.create_element("system-out").write_text_content(BytesText::new(&printable(&rest.join("\n"))))?;
+            writer.create_element("system-out").write_text_content(BytesText::new(&shown(&rest.join("\n"))))?;
         }
         Ok(())
     })?;
     Ok(())
-}
-
-/// Leaves out what XML 1.0 cannot hold.
-fn printable(text: &str) -> String {
-    text.chars().filter(|&character| matches!(character, '\t' | '\n' | '\r') || character >= ' ').collect()
 }

@@ -2,6 +2,7 @@
 
 use super::{Review, Verdict, file_of, said, slashed, verdict};
 use crate::base::finding::{Finding, Severity};
+use crate::base::text::shown;
 
 /// Returns a review as Markdown: the outcome, a table of files, and what was found.
 #[must_use]
@@ -42,12 +43,12 @@ fn item(file: &str, finding: &Finding) -> String {
 
 /// Keeps a name from ending its code span or its cell.
 fn code(text: &str) -> String {
-    text.replace('`', "'").replace('|', "\\|").replace('\n', " ")
+    shown(text).replace('`', "'").replace('|', "\\|").replace('\n', " ")
 }
 
 /// Keeps text from being read as HTML, and on one line.
 fn plain(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\n', " ")
+    shown(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\n', " ")
 }
 
 fn cell(text: &str) -> String {

@@ -12,7 +12,6 @@
 
 mod random;
 mod read;
-mod time;
 mod trace;
 
 use std::ops::RangeInclusive;

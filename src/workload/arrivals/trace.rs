@@ -44,6 +44,21 @@ impl Arrivals {
         read::load(path)
     }
 
+    /// Returns in words what a recording holds as it is played: lines, time, requests and peak; `None` for other laws.
+    #[must_use]
+    pub fn reading(&self) -> Option<String> {
+        let lines = match self {
+            Self::Trace(trace) => format!("{} rates of {} s each", trace.rates.len(), trace.step_ns() / NS),
+            Self::Timestamps(times) => format!("{} arrival times", times.times_ns.len()),
+            _ => return None,
+        };
+        let length_s = self.length_s()?;
+        // Four figures: a peak is mostly a count divided by a step.
+        let peak = format!("{:.3e}", self.highest_rate(0.0, length_s)).parse::<f64>().unwrap_or_default();
+        let requests = self.expected(length_s);
+        Some(format!("{lines}: {length_s} s, {requests:.0} requests, peak {peak} requests/s"))
+    }
+
     /// Returns a recording with its rate and its time multiplied; other laws are scaled in their figures and stay.
     #[must_use]
     pub fn scaled(self, rate: f64, time: f64) -> Self {
