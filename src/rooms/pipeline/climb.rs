@@ -4,6 +4,8 @@
 //! best value only falls as the load rises, and whatever is best at a load is best up to the highest load that it
 //! carries: these are the exact breakpoints.
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
 use crate::base::error::Error;
 use crate::base::rounding::{ROUNDING, keeps_within};
 use crate::facts::Ask;
@@ -335,7 +337,8 @@ impl<'a> Model<'a> {
             };
             let mixed = bar.map(|bar| blend::of_stage(self, stage, load, bar)).unwrap_or_default();
             let mixed = mixed.into_iter().map(|offer| (offer.alternative, offer.portions));
-            let (alternatives, of): (Vec<_>, Vec<_>) = able.map(alternative).chain(mixed).unzip();
+            let alone: Vec<_> = able.collect::<Vec<_>>().into_par_iter().map(alternative).collect();
+            let (alternatives, of): (Vec<_>, Vec<_>) = alone.into_iter().chain(mixed).unzip();
             stages.push(alternatives);
             portions.push(of);
         }
