@@ -16,8 +16,10 @@ use super::say;
 const DEFAULT_LOAD: f64 = 0.8;
 /// Longest time that can be tried, and warmed up: a hundred years, so that both together fit the clock.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
-/// Most requests of one trial.
-const MOST_REQUESTS: f64 = 1e9;
+/// Most requests of one trial: some ten seconds on a core.
+const MOST_REQUESTS: f64 = 2e8;
+/// Most requests that may wait at the end of one trial: they take half a gigabyte.
+const MOST_WAITING: f64 = 1e7;
 
 /// One of `--rps`, `--mmpp`, `--step`, `--ramp` and `--trace`.
 #[derive(Debug, clap::Args)]
@@ -72,6 +74,12 @@ pub struct Usual {
     pub seconds: f64,
     /// Time before counting.
     pub warmup_s: f64,
+}
+
+/// Tells whether a plan turns requests away or drops them, so that no queue grows without end.
+fn sheds_load(plan: &Plan) -> bool {
+    let mut lanes = plan.gears.iter().flat_map(|gear| &gear.stages).flat_map(|stage| &stage.lanes);
+    lanes.any(|lane| lane.queue_limit.is_some() || lane.drop_after_ms.is_some())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -143,11 +151,11 @@ impl Load {
         let (duration, warmup) = (time("--duration-s", seconds)?, time("--warmup-s", warmup_s)?);
         let expected = arrivals.expected(seconds + warmup_s);
         if expected > MOST_REQUESTS {
-            return Err(bad_number(
-                "--rps",
-                expected,
-                "at most 1e9 requests in a trial: lower the rate or the duration",
-            ));
+            return Err(too_many(expected, "in a trial; at most 2e8 can be simulated"));
+        }
+        let waiting = expected - plan.max_rps() * (seconds + warmup_s);
+        if waiting > MOST_WAITING && !sheds_load(plan) {
+            return Err(too_many(waiting, "in a trial are more than the plan carries; at most 1e7 can wait"));
         }
         Ok(Settings { arrivals, duration, warmup, seed: self.seed })
     }
@@ -249,6 +257,11 @@ fn time(name: &str, seconds: f64) -> Result<Duration, Error> {
 fn positive(name: &str, number: f64) -> Result<f64, Error> {
     let is_positive = number.is_finite() && number > 0.0;
     if is_positive { Ok(number) } else { Err(bad_number(name, number, "a finite number above 0")) }
+}
+
+fn too_many(requests: f64, limit: &str) -> Error {
+    let cause = format!("about {requests:.0} requests {limit}");
+    Finding::error(Code::OutOfRange, "--rps", cause, "lower the rate or the duration").into()
 }
 
 fn bad_number(name: &str, number: f64, action: &str) -> Error {

@@ -24,6 +24,7 @@
 //! cores or go.
 
 pub mod at_load;
+mod window;
 
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::{Instance, Objective, Solution};
 use crate::base::rounding::{NOISE, ROUNDING};
+use window::Window;
 
 /// The optimum at every load up to the highest that can be carried.
 #[derive(Debug, Clone)]
@@ -111,12 +113,17 @@ impl<'a> Ladder<'a> {
     /// Solves the instance for every load from `least` to `most`; what it says of other loads is not to be used.
     #[must_use]
     pub fn between(least: f64, most: f64, instance: &'a Instance) -> Self {
+        Self::within(&Window::up_to(most, instance), least, most, instance)
+    }
+
+    /// Does so with no more cores than a window shows.
+    fn within(window: &Window, least: f64, most: f64, instance: &'a Instance) -> Self {
         let order = instance.by_accuracy();
         let mut levels: Vec<Level> = Vec::new();
         let mut optimum = Function { pieces: Vec::new() };
         let mut scratch = Vec::new();
         for threshold in load_time_levels(instance) {
-            let level = Level::solve(instance, &order, threshold, least..=most, levels.last());
+            let level = Level::solve(instance, window, (&order, threshold), least..=most, levels.last());
             for (cores, accuracy_mass) in level.tables[0].iter().enumerate() {
                 let root = Root { level: levels.len(), cores };
                 let goal = goal_function(instance, accuracy_mass, &level.tables[0], threshold, root);
@@ -318,15 +325,19 @@ impl Level {
     /// Runs the programme for some loads. `lower` is the level below, if any.
     fn solve(
         instance: &Instance,
-        order: &[usize],
-        threshold: f64,
+        window: &Window,
+        (order, threshold): (&[usize], f64),
         loads: RangeInclusive<f64>,
         lower: Option<&Self>,
     ) -> Self {
         let most = *loads.end();
-        let options: Vec<Vec<_>> =
-            order.iter().map(|&index| worth_looking_at(instance, index, threshold, most)).collect();
-        let budgets = instance.budget as usize + 1;
+        let of_item = |&index: &usize| {
+            let mut options = worth_looking_at(instance, index, threshold, most);
+            options.retain(|option| option.cores <= window.of_item[index]);
+            options
+        };
+        let options: Vec<Vec<_>> = order.iter().map(of_item).collect();
+        let budgets = window.budget as usize + 1;
         let mut tables = vec![Arc::new(vec![Function { pieces: Vec::new() }; budgets])];
         let mut same = lower;
         for (position, &index) in order.iter().enumerate().rev() {

@@ -11,6 +11,7 @@ pub mod lp;
 pub mod milp;
 pub mod pack;
 pub mod path;
+mod stairs;
 
 use crate::base::rounding::{ROUNDING, SUMS};
 
@@ -112,6 +113,43 @@ pub struct Solution {
     pub cores: Vec<u32>,
     /// Rate of each item (λ_m); they sum to the load.
     pub quotas: Vec<f64>,
+}
+
+/// Whether a load is carried, as far as was looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Some choice carries it.
+    Carried,
+    /// No choice carries it.
+    NotCarried,
+    /// The search was cut short.
+    Unknown,
+}
+
+/// The highest load that is carried, as far as was looked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Highest {
+    /// A load that is carried, in requests per second; 0 where none is.
+    pub load: f64,
+    /// Whether no higher load is carried, or the search was cut short.
+    pub is_proved: bool,
+}
+
+impl Highest {
+    /// Returns a load of which it is known that no higher one is carried.
+    #[must_use]
+    pub const fn proved(load: f64) -> Self {
+        Self { load, is_proved: true }
+    }
+
+    /// Tells whether it is as high as a load.
+    pub(crate) fn reach(self, load: f64) -> Reach {
+        match self {
+            Self { load: highest, .. } if highest >= load * (1.0 - ROUNDING) => Reach::Carried,
+            Self { is_proved: true, .. } => Reach::NotCarried,
+            Self { .. } => Reach::Unknown,
+        }
+    }
 }
 
 /// Tells whether two solvers found the same best value of a goal, rounding aside, or both that there is none.

@@ -263,7 +263,7 @@ impl Maker<'_> {
 
     fn most_alone(&self, asked: &Problem, variant: &String) -> Result<f64, Error> {
         let ask = self.ask.only(std::slice::from_ref(variant));
-        Ok(self.room.open(&ask)?.max_load(asked, f64::INFINITY)? * NEARLY)
+        Ok(self.room.open(&ask)?.max_load(asked)?.load * NEARLY)
     }
 
     fn one_variant_each(&self, kind: BaselineKind) -> Result<Vec<Baseline>, Error> {

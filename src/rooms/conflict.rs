@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 
 use super::Opened;
 use crate::base::error::Error;
-use crate::base::rounding::ROUNDING;
 use crate::base::units::{Accuracy, Megabytes, Millis, Rate};
+use crate::optimize::Reach;
 use crate::problem::Problem;
 
 /// Why there is no plan: limits that cannot hold together, each with what it would have to become.
@@ -28,22 +28,48 @@ pub struct ConflictingLimit {
     pub key: Cow<'static, str>,
     /// What it asks for.
     pub asked: f64,
-    /// The nearest value that admits a plan while all else stays; absent where no value that was looked at does (cores
-    /// are looked at up to 8 times the asked ones and up to 256, machines up to 64).
+    /// The nearest value that is known to admit a plan while all else stays; absent where none is.
     pub would_have_to_be: Option<f64>,
+    /// The loosest value that was looked at, where none is known (cores are looked at up to 8 times the asked ones and up to 256,
+    /// machines up to 64).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub looked_up_to: Option<f64>,
+    /// Whether the search came to its limit of effort: then a nearer value, or some value, may admit a plan too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cut_short: bool,
+}
+
+impl ConflictingLimit {
+    /// Returns a limit with the nearest value that admits a plan, where one is known.
+    pub(super) fn new(key: impl Into<Cow<'static, str>>, asked: f64, would_have_to_be: Option<f64>) -> Self {
+        Self { key: key.into(), asked, would_have_to_be, looked_up_to: None, cut_short: false }
+    }
+}
+
+impl std::fmt::Display for ConflictingLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} = {}", self.key, self.asked)?;
+        match (self.would_have_to_be, self.looked_up_to) {
+            (Some(rate), _) if self.cut_short && self.key == RATE => write!(f, "  carries at least {rate}")?,
+            (Some(value), _) if self.cut_short => write!(f, "  {value} is enough")?,
+            (Some(value), _) => write!(f, "  would have to be {value}")?,
+            (None, Some(most)) => write!(f, "  no value up to {most} is known to help while all else stays")?,
+            (None, None) => write!(f, "  no value that was looked at helps while all else stays")?,
+        }
+        if self.cut_short { f.write_str("; the search was cut short, a nearer value may do") } else { Ok(()) }
+    }
 }
 
 impl Conflict {
     /// Returns that a rate is too high, however much would be carried.
     pub(super) fn of_rate(asked: f64) -> Self {
-        let key = Cow::Borrowed("workload.max_rps");
-        Self { limits: vec![ConflictingLimit { key, asked, would_have_to_be: None }], in_trials: false }
+        Self { limits: vec![ConflictingLimit::new(RATE, asked, None)], in_trials: false }
     }
 
     /// Returns the same where trials say so, and saw gears carry such a rate.
     pub(super) fn in_trials(mut self, carried: f64) -> Self {
         self.in_trials = true;
-        for limit in self.limits.iter_mut().filter(|limit| limit.key == "workload.max_rps" && carried > 0.0) {
+        for limit in self.limits.iter_mut().filter(|limit| limit.key == RATE && carried > 0.0) {
             limit.would_have_to_be = limit.would_have_to_be.map_or(Some(carried), |known| Some(known.max(carried)));
         }
         self
@@ -51,7 +77,7 @@ impl Conflict {
 
     /// Puts the rate in the user's words, where it was planned for so many times the peak.
     pub(super) fn at_peak_of(&mut self, factor: f64) {
-        for limit in self.limits.iter_mut().filter(|limit| limit.key == "workload.max_rps") {
+        for limit in self.limits.iter_mut().filter(|limit| limit.key == RATE) {
             limit.asked /= factor;
             limit.would_have_to_be = limit.would_have_to_be.map(|rate| rate / factor);
         }
@@ -74,15 +100,14 @@ impl std::fmt::Display for Conflict {
             if index > 0 {
                 writeln!(f)?;
             }
-            write!(f, "  {} = {}", limit.key, limit.asked)?;
-            match limit.would_have_to_be {
-                Some(value) => write!(f, "  would have to be {value}")?,
-                None => write!(f, "  no value that was looked at helps while all else stays")?,
-            }
+            write!(f, "  {limit}")?;
         }
         Ok(())
     }
 }
+
+/// The key of the load that is planned for.
+const RATE: &str = "workload.max_rps";
 
 /// A latency so long that only saturation limits a replica.
 const NO_LATENCY_LIMIT_MS: f64 = 1e9;
@@ -130,7 +155,7 @@ impl Limit {
         let key = match self {
             Self::Stock(kind) => return Cow::Owned(format!("inventory.machines[{kind}].at_most")),
             Self::Memory(kind) => return Cow::Owned(format!("inventory.machines[{kind}].memory_mb")),
-            Self::Rate => "workload.max_rps",
+            Self::Rate => RATE,
             Self::Cores => match problem.goal.cores_at_most.map(|most| most.cmp(&problem.inventory.cores)) {
                 None | Some(Ordering::Greater) => "inventory.cores",
                 Some(_) => "inventory.cores and goal.cores_at_most",
@@ -204,50 +229,49 @@ impl Limit {
     }
 }
 
-/// Finds the smallest conflict by deletion: a limit whose absence leaves the problem infeasible is not part of it.
+/// Finds the smallest conflict by deletion: a limit whose absence leaves the problem infeasible is not part of it. One of which
+/// that stays open is kept.
 pub(super) fn find(problem: &Problem, room: &dyn Opened) -> Result<Conflict, Error> {
     let mut reduced = problem.clone();
     let mut kept = Vec::new();
     for limit in Limit::all(problem).into_iter().filter(|limit| limit.asked(problem).is_some()) {
         let without = limit.dropped(&reduced);
-        if carries(room, &without)? {
-            kept.push(limit);
-        } else {
+        if room.carries(&without)? == Reach::NotCarried {
             reduced = without;
+        } else {
+            kept.push(limit);
         }
     }
-    let mut limits = Vec::new();
-    for limit in kept {
-        limits.push(ConflictingLimit {
-            key: limit.key(problem),
-            asked: limit.asked(problem).expect("only limits that were asked for are kept"),
-            would_have_to_be: nearest(limit, problem, room)?,
-        });
-    }
-    Ok(Conflict { limits, in_trials: false })
+    let limits = kept.into_iter().map(|limit| nearest(limit, problem, room));
+    Ok(Conflict { limits: limits.collect::<Result<_, _>>()?, in_trials: false })
 }
 
-/// Tells whether some plan carries all that a problem asks for.
-fn carries(room: &dyn Opened, problem: &Problem) -> Result<bool, Error> {
-    let asked = problem.workload.max_rps.get();
-    Ok(room.max_load(problem, asked)? >= asked * (1.0 - ROUNDING))
-}
-
-/// Returns the value nearest to the asked one that admits a plan while the other limits stay.
-fn nearest(limit: Limit, problem: &Problem, room: &dyn Opened) -> Result<Option<f64>, Error> {
+/// Returns a limit with the value nearest to the asked one that admits a plan while the other limits stay.
+fn nearest(limit: Limit, problem: &Problem, room: &dyn Opened) -> Result<ConflictingLimit, Error> {
+    let asked = limit.asked(problem).expect("only limits that were asked for are kept");
+    let mut found = ConflictingLimit::new(limit.key(problem), asked, None);
     if limit == Limit::Rate {
-        return Ok(Some(room.max_load(problem, f64::INFINITY)?).filter(|&load| load > 0.0));
+        let highest = room.max_load(problem)?;
+        found.would_have_to_be = Some(highest.load).filter(|&load| load > 0.0);
+        found.cut_short = !highest.is_proved;
+        return Ok(found);
     }
-    let asked = limit.asked(problem).expect("checked by the caller");
-    if !carries(room, &limit.moved(problem, limit.loosest(problem)))? {
-        return Ok(None);
+    let mut admits = |value: f64| -> Result<bool, Error> {
+        let reach = room.carries(&limit.moved(problem, value))?;
+        found.cut_short |= reach == Reach::Unknown;
+        Ok(reach == Reach::Carried)
+    };
+    let loosest = limit.loosest(problem);
+    if !admits(loosest)? {
+        found.looked_up_to = Some(loosest);
+        return Ok(found);
     }
-    let (mut refused, mut admitted) = (asked, limit.loosest(problem));
+    let (mut refused, mut admitted) = (asked, loosest);
     // Double away from the asked value first, so that few expensive instances are solved.
     if !matches!(limit, Limit::Accuracy | Limit::MeanAccuracy) {
         let mut step = asked * 1.5 + 1.0;
         while step < admitted {
-            if carries(room, &limit.moved(problem, step.floor()))? {
+            if admits(step.floor())? {
                 admitted = step.floor();
             } else {
                 refused = step.floor();
@@ -262,7 +286,8 @@ fn nearest(limit: Limit, problem: &Problem, room: &dyn Opened) -> Result<Option<
     while !fine(refused, admitted) {
         let middle = 0.5 * (refused + admitted);
         let middle = if limit.is_hardware() { middle.floor() } else { middle };
-        if carries(room, &limit.moved(problem, middle))? { admitted = middle } else { refused = middle }
+        if admits(middle)? { admitted = middle } else { refused = middle }
     }
-    Ok(Some(admitted))
+    found.would_have_to_be = Some(admitted);
+    Ok(found)
 }

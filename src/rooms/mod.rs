@@ -41,6 +41,7 @@ use crate::base::error::Error;
 use crate::base::finding::Findings;
 use crate::base::rounding::keeps_within;
 use crate::facts::Ask;
+use crate::optimize::{Highest, Reach};
 use crate::plan::{Gear, Plan};
 use crate::problem::Problem;
 
@@ -124,12 +125,20 @@ pub trait Opened {
     /// [`Error::Solver`] where no proof was reached.
     fn plan(&self) -> Result<Planned, Error>;
 
-    /// Returns the highest load up to `most` that some plan carries; 0 where none carries any. `problem` is the ask's, with
-    /// limits moved.
+    /// Returns the highest load, up to the asked one, that some plan carries; 0 where none carries any. `problem` is the ask's,
+    /// with limits moved.
     ///
     /// # Errors
     /// As [`Room::open`].
-    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error>;
+    fn max_load(&self, problem: &Problem) -> Result<Highest, Error>;
+
+    /// Tells whether some plan carries all that a problem asks for; `problem` is the ask's, with limits moved.
+    ///
+    /// # Errors
+    /// As [`Room::open`].
+    fn carries(&self, problem: &Problem) -> Result<Reach, Error> {
+        Ok(self.max_load(problem)?.reach(problem.workload.max_rps.get()))
+    }
 
     /// Returns what the best plan does at a load; `None` where it is not carried.
     ///

@@ -14,6 +14,7 @@ use super::{Answer, Choice, Context, Frontiers, Opened, Planned, Room, explain, 
 use crate::base::codec::from_value;
 use crate::base::error::Error;
 use crate::facts::{Ask, Facts, Parts};
+use crate::optimize::Highest;
 use crate::page::{self, Given, page, try_gears};
 use crate::plan::{Certificate, Plan, Tolerance, check};
 use crate::problem::Problem;
@@ -68,10 +69,11 @@ impl Opened for Ways<'_> {
         Ok(Planned::Plan(Box::new(assemble(self.ask, vec![super::gears::Decoded { gear, lanes }]))))
     }
 
-    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
+    fn max_load(&self, problem: &Problem) -> Result<Highest, Error> {
         let ask = self.ask.moved(problem.clone());
         let highest = configurations(&ask, &self.variant)?.last().map_or(0.0, |way| way.capacity);
-        Ok(if goal::is_accurate_enough(problem, self.accuracy) { highest.min(most) } else { 0.0 })
+        let is_carried = goal::is_accurate_enough(problem, self.accuracy);
+        Ok(Highest::proved(if is_carried { highest.min(problem.workload.max_rps.get()) } else { 0.0 }))
     }
 
     fn best_at(&self, load: f64) -> Result<Option<Choice>, Error> {

@@ -1,5 +1,6 @@
 //! Measured times as a histogram, and the distribution that queues and simulations read off it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -50,7 +51,8 @@ impl Histogram {
 /// A distribution of times in milliseconds on finitely many values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Distribution {
-    atoms: Vec<(f64, f64)>,
+    /// Shared: there are many ways to run a variant, and they have the same times.
+    atoms: Arc<[(f64, f64)]>,
     mean: f64,
     scv: f64,
 }
@@ -72,7 +74,7 @@ impl Distribution {
         let mean: f64 = atoms.iter().map(|&(t, p)| t * p).sum();
         let variance: f64 = atoms.iter().map(|&(t, p)| (t - mean).powi(2) * p).sum();
         let scv = if mean > 0.0 { variance / (mean * mean) } else { 0.0 };
-        Self { atoms, mean, scv }
+        Self { atoms: atoms.into(), mean, scv }
     }
 
     /// Returns the distribution of a time that is always the same.
@@ -129,7 +131,7 @@ impl Distribution {
     #[must_use]
     pub fn quantile_ms(&self, q: f64) -> f64 {
         let mut reached = 0.0;
-        for &(t, p) in &self.atoms {
+        for &(t, p) in self.atoms() {
             reached += p;
             if reached >= q - 1e-12 {
                 return t;

@@ -44,6 +44,8 @@ const CASES: &[&str] = &[
     "simulate ../../plans/samples/variant-set.json --time-scale 2",
     "simulate ../../plans/samples/variant-set.json --rps NaN",
     "simulate ../../plans/samples/variant-set.json --rps 1e300",
+    "simulate ../../plans/samples/variant-set.json --rps 1e9 --duration-s 1",
+    "simulate ../../plans/samples/variant-set.json --rps 1e8 --duration-s 1",
     "simulate ../../plans/samples/variant-set.json --rps -5 --arrivals gamma --burstiness -1",
     "simulate ../../plans/samples/variant-set.json --rps 5 --arrivals gamma --burstiness 0",
     "simulate ../../plans/samples/variant-set.json --arrivals gamma",

@@ -26,6 +26,7 @@
 
 use super::worth_looking_at;
 use crate::base::rounding::{NOISE, ROUNDING, SUMS};
+use crate::optimize::stairs::Stairs;
 use crate::optimize::{Allotment, Instance, Objective, Solution};
 
 /// Prices of load that are tried at most; the search for the best one ends by itself after a few.
@@ -437,24 +438,21 @@ fn taken(layers: &[Vec<Label>], last: &Label) -> Vec<u32> {
 
 /// Keeps the labels that no other makes worthless before a variant of this accuracy.
 ///
-/// Fewest cores first, so that only labels of the staircase, sorted by load with falling excess, can dominate.
+/// Fewest cores first: then what a label has carried and gained beyond this accuracy tells.
 fn undominated(mut labels: Vec<Label>, accuracy: f64, noise: f64) -> Vec<Label> {
     let excess = |label: &Label| label.mass - accuracy * label.carried;
     labels.sort_unstable_by(|a, b| {
         let more = b.carried.total_cmp(&a.carried).then(excess(b).total_cmp(&excess(a)));
         a.cores.cmp(&b.cores).then(more)
     });
-    let mut stairs: Vec<(f64, f64)> = Vec::new();
+    let mut stairs = Stairs::default();
     labels.retain(|label| {
         let (carried, excess) = (label.carried, excess(label));
-        let above = stairs.partition_point(|stair| stair.0 < carried);
-        if stairs.get(above).is_some_and(|stair| stair.1 >= excess - noise) {
-            return false;
+        let is_new = !stairs.reach((carried, excess - noise));
+        if is_new {
+            stairs.add((carried, excess));
         }
-        let from = stairs[..above].partition_point(|stair| stair.1 > excess);
-        let until = above + usize::from(stairs.get(above).is_some_and(|stair| stair.0 <= carried));
-        stairs.splice(from..until, [(carried, excess)]);
-        true
+        is_new
     });
     labels
 }

@@ -17,10 +17,16 @@
 //! **Packing.** A whole choice counts only if its replicas pack ([`pack`]); else the search goes on to the
 //! next best, so that no choice that does not pack is ever returned.
 
+mod reach;
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
 use super::shape::{Shapes, fits_in};
 use super::{FleetKind, Within};
 use crate::base::rounding::{NOISE, ROUNDING, SUMS};
 use crate::optimize::pack::{self, Size};
+use crate::optimize::stairs::Stairs;
 
 /// Parts of the gap between bound and floor that are searched, one after the other: few labels reach close to the bound.
 const PARTS_OF_GAP: [f64; 3] = [1.0 / 16.0, 1.0 / 4.0, 1.0];
@@ -83,8 +89,8 @@ pub struct Mix {
     order: Vec<usize>,
     /// Most that the items from a position on carry, by kind and cores.
     carried: Vec<Tables>,
-    /// For each multiplier μ the tables `W`.
-    priced: Vec<(f64, Vec<Tables>)>,
+    /// For each multiplier μ of the load row, once it has been asked for.
+    priced: OnceLock<Vec<Priced>>,
     shapes: Shapes,
     /// Where the shapes of each item's options begin.
     begins: Vec<usize>,
@@ -93,19 +99,68 @@ pub struct Mix {
 /// `[position][cores]` of one kind.
 type Tables = Vec<Vec<f64>>;
 
+/// A multiplier μ of the load row with the tables `W` of every kind.
+#[derive(Debug, Clone)]
+struct Priced {
+    multiplier: f64,
+    tables: Vec<Tables>,
+}
+
+impl Priced {
+    /// Returns the bound on the right answers of a label.
+    fn bound(&self, position: usize, mass: f64, load_left: f64, left: &[u32]) -> f64 {
+        let gains: f64 = self.tables.iter().zip(left).map(|(tables, &cores)| tables[position][cores as usize]).sum();
+        mass + self.multiplier * load_left + gains
+    }
+}
+
+/// How many labels a search may still look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Looks(u64);
+
+impl Looks {
+    /// A search to the end.
+    pub const UNLIMITED: Self = Self(u64::MAX);
+
+    /// A search that looks at so many.
+    #[must_use]
+    pub const fn at_most(looks: u64) -> Self {
+        Self(looks)
+    }
+
+    /// Tells whether a search was cut short.
+    #[must_use]
+    pub const fn are_spent(self) -> bool {
+        self.0 == 0
+    }
+
+    fn spend(&mut self, looks: usize) {
+        self.0 = self.0.saturating_sub(looks as u64);
+    }
+}
+
 impl Mix {
     /// Works the tables out, up to the cores of all machines.
     #[must_use]
     pub fn new(items: Vec<FleetItem>, kinds: Vec<FleetKind>) -> Self {
         let mut order: Vec<usize> = (0..items.len()).collect();
         order.sort_by(|&a, &b| items[b].accuracy.total_cmp(&items[a].accuracy));
-        let tables = |worth: &dyn Fn(f64) -> f64| -> Vec<Tables> {
-            (0..kinds.len()).map(|kind| tables_of(&items, &order, &kinds, kind, worth)).collect()
-        };
-        let carried = tables(&|_| 1.0);
-        let priced = prices(&items).into_iter().map(|price| (price, tables(&|accuracy| accuracy - price))).collect();
         let (shapes, begins) = shapes(&items, &kinds);
-        Self { carried, priced, items, kinds, order, shapes, begins }
+        let mix = Self { carried: Vec::new(), priced: OnceLock::new(), items, kinds, order, shapes, begins };
+        Self { carried: mix.tables(&|_| 1.0), ..mix }
+    }
+
+    /// Returns the tables of every kind where a call of this accuracy is worth so much.
+    fn tables(&self, worth: &dyn Fn(f64) -> f64) -> Vec<Tables> {
+        (0..self.kinds.len()).map(|kind| tables_of(&self.items, &self.order, &self.kinds, kind, worth)).collect()
+    }
+
+    fn priced(&self, multiplier: f64) -> Priced {
+        Priced { multiplier, tables: self.tables(&|accuracy| accuracy - multiplier) }
+    }
+
+    fn all_priced(&self) -> &[Priced] {
+        self.priced.get_or_init(|| prices(&self.items).into_iter().map(|price| self.priced(price)).collect())
     }
 
     /// Returns the kinds of machines.
@@ -231,7 +286,7 @@ impl Within for AtLoad<'_> {
         if self.mix.carries(0, &left) < self.needed() {
             return f64::NEG_INFINITY;
         }
-        let bounds = (0..self.mix.priced.len()).map(|price| self.mix.bound(price, 0, 0.0, self.load, &left));
+        let bounds = self.mix.all_priced().iter().map(|priced| priced.bound(0, 0.0, self.load, &left));
         bounds.fold(f64::INFINITY, f64::min) / self.load
     }
 
@@ -240,18 +295,18 @@ impl Within for AtLoad<'_> {
         if self.mix.carries(0, &left) < self.needed() {
             return None;
         }
-        let mut prices: Vec<(f64, usize)> =
-            (0..self.mix.priced.len()).map(|price| (self.mix.bound(price, 0, 0.0, self.load, &left), price)).collect();
-        prices.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let bound = |priced: &Priced| priced.bound(0, 0.0, self.load, &left);
+        let mut prices: Vec<&Priced> = self.mix.all_priced().iter().collect();
+        prices.sort_by(|a, b| bound(a).total_cmp(&bound(b)));
         prices.truncate(PRICES_KEPT);
-        let bound = prices.first()?.0;
-        let prices: Vec<usize> = prices.into_iter().map(|(_, price)| price).collect();
+        let bound = bound(prices.first()?);
         let lightest = self.mix.items.iter().map(|item| item.accuracy).fold(f64::INFINITY, f64::min);
         // Twice the slack: rounding must not cut off what is accurate enough by the last digit.
         let floor = (floor - 2.0 * SUMS).max(lightest - ROUNDING) * self.load;
         let gap = bound - floor;
-        let search = |part: &f64| self.search(fleet, &prices, bound - part * gap);
-        let picks = PARTS_OF_GAP.iter().find_map(search)?;
+        let mut looks = Looks::UNLIMITED;
+        let mut search = |part: &f64| self.search(fleet, &prices, bound - part * gap, f64::INFINITY, &mut looks);
+        let picks = PARTS_OF_GAP.iter().find_map(&mut search)?;
         let (accuracy, _) = self.mix.evaluate(&picks, self.load)?;
         Some((accuracy, picks))
     }
@@ -262,8 +317,16 @@ impl AtLoad<'_> {
         self.load * (1.0 - ROUNDING)
     }
 
-    /// Returns the picks of the best choice above a floor: decides one item after the other for all labels at once.
-    fn search(&self, fleet: &[u32], prices: &[usize], floor: f64) -> Option<Vec<usize>> {
+    /// Returns the picks of the best choice above a floor, or of one with so many right answers that it is enough: decides one
+    /// item after the other for all labels at once, as long as there are looks left.
+    fn search(
+        &self,
+        fleet: &[u32],
+        prices: &[&Priced],
+        floor: f64,
+        enough: f64,
+        looks: &mut Looks,
+    ) -> Option<Vec<usize>> {
         let mix = self.mix;
         let noise = NOISE * self.load;
         let mut best: (f64, Option<Vec<usize>>) = (floor - noise, None);
@@ -281,19 +344,26 @@ impl AtLoad<'_> {
                     if label.carried >= self.needed() {
                         if label.mass > best.0 + noise && self.packs(fleet, &label) {
                             best = (label.mass, Some(mix.in_order(&label.picks)));
+                            if label.mass >= enough {
+                                return best.1;
+                            }
                         }
                         continue;
                     }
-                    let enough = label.carried + mix.carries(position + 1, &label.left) >= self.needed();
+                    let may_carry = label.carried + mix.carries(position + 1, &label.left) >= self.needed();
                     let rest = self.load - label.carried;
-                    let promise = |price: &usize| mix.bound(*price, position + 1, label.mass, rest, &label.left);
-                    if enough && prices.iter().all(|price| promise(price) > best.0 + noise) {
+                    let promise = |priced: &&Priced| priced.bound(position + 1, label.mass, rest, &label.left);
+                    if may_carry && prices.iter().all(|priced| promise(priced) > best.0 + noise) {
                         next.push(label);
                     }
                 }
+                looks.spend(mix.items[mix.order[position]].options.len());
+                if looks.are_spent() {
+                    return best.1;
+                }
             }
             let accuracy = mix.order.get(position + 1).map_or(0.0, |&index| mix.items[index].accuracy);
-            open = undominated(next, accuracy, noise);
+            open = undominated(next, accuracy, noise, looks);
         }
         best.1
     }
@@ -335,13 +405,6 @@ impl Mix {
         self.carried.iter().zip(left).map(|(tables, &cores)| tables[position][cores as usize]).sum()
     }
 
-    /// Returns the bound on the right answers of a label.
-    fn bound(&self, price: usize, position: usize, mass: f64, load_left: f64, left: &[u32]) -> f64 {
-        let (multiplier, tables) = &self.priced[price];
-        let gains: f64 = tables.iter().zip(left).map(|(tables, &cores)| tables[position][cores as usize]).sum();
-        mass + multiplier * load_left + gains
-    }
-
     fn in_order(&self, by_position: &[usize]) -> Vec<usize> {
         let mut picks = vec![0; self.items.len()];
         self.order.iter().zip(by_position).for_each(|(&index, &pick)| picks[index] = pick);
@@ -350,23 +413,33 @@ impl Mix {
 }
 
 /// Keeps the labels that no other makes worthless before an item of this accuracy.
-fn undominated(mut labels: Vec<Label>, accuracy: f64, noise: f64) -> Vec<Label> {
+///
+/// Labels of one shape form a staircase of what they have carried and gained beyond this accuracy; so a label is held against
+/// shapes that are no larger, and not against every label.
+fn undominated(mut labels: Vec<Label>, accuracy: f64, noise: f64, looks: &mut Looks) -> Vec<Label> {
     let excess = |label: &Label| label.mass - accuracy * label.carried;
     let size = |label: &Label| label.shape.iter().sum::<u32>();
     labels.sort_by(|a, b| {
         let more = b.carried.total_cmp(&a.carried).then(excess(b).total_cmp(&excess(a)));
         size(a).cmp(&size(b)).then(more)
     });
-    let mut kept: Vec<Label> = Vec::new();
-    for label in labels {
-        let beaten = |other: &Label| {
-            other.carried >= label.carried
-                && excess(other) >= excess(&label) - noise
-                && fits_in(&other.shape, &label.shape)
+    let mut by_shape: Vec<(Vec<u32>, Stairs)> = Vec::new();
+    let mut places: BTreeMap<Vec<u32>, usize> = BTreeMap::new();
+    labels.retain(|label| {
+        looks.spend(by_shape.len());
+        let (carried, excess) = (label.carried, excess(label));
+        let beats = |(shape, stairs): &(Vec<u32>, Stairs)| {
+            fits_in(shape, &label.shape) && stairs.reach((carried, excess - noise))
         };
-        if !kept.iter().any(beaten) {
-            kept.push(label);
+        if looks.are_spent() || by_shape.iter().any(beats) {
+            return false;
         }
-    }
-    kept
+        let place = *places.entry(label.shape.clone()).or_insert(by_shape.len());
+        if place == by_shape.len() {
+            by_shape.push((label.shape.clone(), Stairs::default()));
+        }
+        by_shape[place].1.add((carried, excess));
+        true
+    });
+    labels
 }

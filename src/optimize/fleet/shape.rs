@@ -2,8 +2,9 @@
 //!
 //! Where the memory of a kind cannot bind and the cores of its replicas divide each other, like 1, 2, 4, replicas fit
 //! wherever others do if for each size they take no more cores in replicas of at least that size: large ones take the
-//! places of large ones, and what a place leaves over is used without waste. Else it is enough that there are no more
-//! replicas of any size.
+//! places of large ones, and what a place leaves over is used without waste. Where the largest divides the cores of a
+//! machine too, nothing is left over, and the sum of cores tells. Else it is enough that there are no more replicas of any
+//! size.
 
 use super::FleetKind;
 use crate::optimize::pack::Size;
@@ -32,15 +33,18 @@ impl Shapes {
             classes.sort_unstable();
             classes.dedup();
             let nest = !memory_binds && classes.windows(2).all(|pair| pair[1].0.is_multiple_of(pair[0].0));
+            let fill = nest && classes.last().is_none_or(|largest| kind.space.cores.is_multiple_of(largest.0));
             for (at, size) in here() {
                 let place = classes.partition_point(|other| *other < class(size));
-                of[at] = if nest {
+                of[at] = if fill {
+                    vec![(first, size.cores)]
+                } else if nest {
                     (0..=place).map(|dimension| (first + dimension, size.cores)).collect()
                 } else {
                     vec![(first + place, 1)]
                 };
             }
-            first += classes.len();
+            first += if fill { 1 } else { classes.len() };
         }
         Self { of, dimensions: first }
     }

@@ -35,6 +35,7 @@ use crate::base::error::Error;
 use crate::base::rounding::ROUNDING;
 use crate::base::units::Certainty;
 use crate::facts::Ask;
+use crate::optimize::Highest;
 use crate::plan::Plan;
 use crate::problem::Problem;
 use crate::rooms::cascade::what_runs;
@@ -246,9 +247,9 @@ impl Opened for Ring<'_> {
         Ok(Planned::Plan(Box::new(found)))
     }
 
-    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
+    fn max_load(&self, problem: &Problem) -> Result<Highest, Error> {
         let ask = self.ask.moved(Problem { room: problem.room.tail_aware(), ..problem.clone() });
-        Cascades.open(&ask)?.max_load(&ask.problem, most)
+        Cascades.open(&ask)?.max_load(&ask.problem)
     }
 
     fn best_at(&self, load: f64) -> Result<Option<Choice>, Error> {

@@ -18,6 +18,7 @@ use crate::base::finding::{Code, Finding};
 use crate::base::rounding::{ROUNDING, keeps_within};
 use crate::base::units::{Rate, Usd};
 use crate::facts::{Ask, Facts, not_measured};
+use crate::optimize::Highest;
 use crate::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, Picked, SeriesParallel, labels};
 use crate::plan::{Certificate, Claims, Dispatch, Gear, Stage, pipeline_accuracy};
 use crate::problem::{Ipa, Problem, RoomSettings, Task};
@@ -96,8 +97,9 @@ impl Opened for AsPublished<'_> {
         Ok(Planned::Plan(Box::new(assemble(self.ask, gears))))
     }
 
-    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
-        Ok(Program::new(&self.ask.moved(problem.clone()))?.max_load(most))
+    fn max_load(&self, problem: &Problem) -> Result<Highest, Error> {
+        let program = Program::new(&self.ask.moved(problem.clone()))?;
+        Ok(Highest::proved(program.max_load(problem.workload.max_rps.get())))
     }
 
     fn best_at(&self, load: f64) -> Result<Option<rooms::Choice>, Error> {

@@ -12,6 +12,7 @@ use crate::base::error::Error;
 use crate::base::rounding::{ROUNDING, SUMS, keeps_within};
 use crate::base::units::{Accuracy, Millis};
 use crate::facts::Ask;
+use crate::optimize::Highest;
 use crate::plan::{Certificate, Plan, Pool};
 use crate::problem::{CascadeSettings, GoalKind, Problem, Resource, RoomSettings};
 use crate::rooms::exits::{Cascade, Records, SearchGrid, frontier, recount, thinning_loss};
@@ -73,19 +74,20 @@ impl Opened for Planning<'_> {
         Ok(self.planned.get_or_init(|| planned).clone())
     }
 
-    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
+    fn max_load(&self, problem: &Problem) -> Result<Highest, Error> {
+        let most = problem.workload.max_rps.get();
         let model = self.model(problem)?;
         let counts: Vec<u32> = model.devices.iter().map(|device| device.at_most).collect();
         let ceiling = model.rated.iter().map(|rated| rated.at_most(&counts)).fold(0.0, f64::max).min(most);
         if ceiling <= 0.0 || self.carries_up_to(problem, ceiling)? {
-            return Ok(ceiling);
+            return Ok(Highest::proved(ceiling));
         }
         let (mut carried, mut refused) = (0.0, ceiling);
         while refused - carried > 1e-6 * ceiling {
             let middle = 0.5 * (carried + refused);
             if self.carries_up_to(problem, middle)? { carried = middle } else { refused = middle }
         }
-        Ok(carried)
+        Ok(Highest::proved(carried))
     }
 
     /// The placement is that for all loads: what is best at one is the gear that serves it.

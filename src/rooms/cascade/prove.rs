@@ -169,7 +169,7 @@ fn not_proved(
     let accuracy = match target {
         Target::Within { loss, .. } => {
             let key = if settings.loss_at_most.is_some() { "cascade.loss_at_most" } else { "cascade.reference" };
-            ConflictingLimit { key: key.into(), asked: loss, would_have_to_be: low.map(|low| -low) }
+            ConflictingLimit::new(key, loss, low.map(|low| -low))
         }
         Target::Accuracy(least) => {
             let key = if problem.goal.mean_accuracy_at_least.is_some() {
@@ -177,14 +177,14 @@ fn not_proved(
             } else {
                 "goal.accuracy_at_least"
             };
-            ConflictingLimit { key: key.into(), asked: least, would_have_to_be: low }
+            ConflictingLimit::new(key, least, low)
         }
     };
     let more = failed.and_then(|tested| tested.more_samples);
-    let samples = ConflictingLimit {
-        key: "labelled samples to prove it on (`cascade.certify`)".into(),
-        asked: samples as f64,
-        would_have_to_be: more.map(|more| (samples as u64 + more) as f64),
-    };
+    let samples = ConflictingLimit::new(
+        "labelled samples to prove it on (`cascade.certify`)",
+        samples as f64,
+        more.map(|more| (samples as u64 + more) as f64),
+    );
     Conflict { limits: vec![accuracy, samples], in_trials: false }
 }

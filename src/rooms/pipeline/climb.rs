@@ -4,6 +4,8 @@
 //! best value only falls as the load rises, and whatever is best at a load is best up to the highest load that it
 //! carries: these are the exact breakpoints.
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
 use crate::base::error::Error;
 use crate::base::rounding::{ROUNDING, keeps_within};
 use crate::facts::Ask;
@@ -22,6 +24,10 @@ use super::ways::{Way, of_stage};
 
 /// Steps of the bisection for the highest load of a gear.
 const STEPS: usize = 48;
+/// Cost of the ways that are looked at first, as a multiple of the least that keeps up; queues take some more.
+const CHEAP: f64 = 1.25;
+/// Multiple of that cost at which they are looked at next.
+const DEARER: f64 = 2.0;
 /// Least weight of cores, as a part of that of accuracy: among equally accurate choices the one with fewer is best.
 const LEAST_WEIGHT: f64 = 1e-9;
 /// The lowest load that is planned for, as a part of the highest.
@@ -131,22 +137,29 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Returns about the highest load up to `most` that can be carried.
-    pub fn highest_load(&self, most: f64) -> f64 {
+    /// Returns about the highest load up to the asked one that can be carried.
+    pub fn highest_load(&self) -> f64 {
         let asked = self.problem.workload.max_rps.get();
-        let mut high = if most.is_finite() { most } else { asked };
-        if most.is_finite() && self.best_of(most).is_some() {
-            return most;
+        if self.carries(asked) {
+            return asked;
         }
-        while most.is_infinite() && self.best_of(high).is_some() {
-            high *= 2.0;
-        }
-        let mut low = 0.0;
+        let (mut low, mut high) = (0.0, asked);
         while high - low > 1e-6 * high && high > 1e-9 * asked {
             let middle = 0.5 * (low + high);
-            if self.best_of(middle).is_some() { low = middle } else { high = middle }
+            if self.carries(middle) { low = middle } else { high = middle }
         }
         low
+    }
+
+    /// Tells whether a load is carried within the cores, or within stock, with the accuracy that the goal asks for.
+    pub fn carries(&self, load: f64) -> bool {
+        match (&self.machines, goal::objective(self.problem)) {
+            (Some(machines), Objective::Cheapest { accuracy_at_least }) => {
+                machines.carries(self, load, accuracy_at_least)
+            }
+            (Some(machines), _) => machines.carries(self, load, f64::NEG_INFINITY),
+            (None, _) => self.best_of_level(load).is_some(),
+        }
     }
 
     /// Returns the best choice at a load that keeps within the cores, or within stock; its cost is in cores, or in money.
@@ -192,18 +205,51 @@ impl<'a> Model<'a> {
 
     /// Returns the best choice of the goal's first level at a load.
     ///
-    /// It is sought without mixtures first: then only mixtures that may be worth as much are looked at.
+    /// It is sought among cheap ways first, and among dearer ones as long as these may be better: most ways have many more replicas
+    /// than a load needs.
     pub fn best_of_level(&self, load: f64) -> Option<Chosen> {
         if self.machines.is_some() {
             return self.levels(load)?.into_iter().next();
         }
-        let alone = self.program(load, None);
+        let budget = f64::from(self.problem.core_budget());
+        let mut cost_at_most = CHEAP * self.least_cost(load);
+        loop {
+            let best = self.best_of_ways(load, cost_at_most);
+            if cost_at_most >= budget || best.as_ref().is_some_and(|best| self.beats_dearer(best, cost_at_most)) {
+                return best;
+            }
+            cost_at_most *= DEARER;
+        }
+    }
+
+    /// Tells whether nothing that costs more than this is better, however accurate.
+    fn beats_dearer(&self, best: &Chosen, cost: f64) -> bool {
+        let slack = self.goal().rounding(best.accuracy, best.cost);
+        let most = self.goal().value(self.most_accurate(), cost);
+        best.cost <= cost && most.is_none_or(|most| most <= best.value + slack)
+    }
+
+    /// Returns an accuracy that no choice exceeds.
+    fn most_accurate(&self) -> f64 {
+        let most = |of: &[f64]| of.iter().copied().fold(0.0, f64::max);
+        match &self.metric {
+            ChoiceMetric::Table(table) => most(&table.accuracies),
+            ChoiceMetric::Sum => self.accuracies.iter().map(|of| most(of)).sum(),
+            ChoiceMetric::Product => self.accuracies.iter().map(|of| most(of)).product(),
+        }
+    }
+
+    /// Returns the best choice of the goal's first level at a load among ways that leave room for the other stages within a cost.
+    ///
+    /// It is sought without mixtures first: then only mixtures that may be worth as much are looked at.
+    fn best_of_ways(&self, load: f64, cost_at_most: f64) -> Option<Chosen> {
+        let alone = self.program_within(load, cost_at_most, None);
         let best = self.best_in(&alone);
         let known = best.as_ref().map(|picked| alone.chosen(picked));
         if !mixes(self.problem) {
             return known;
         }
-        let mixed = self.program(load, Some(&Bar::Best(best.as_ref())));
+        let mixed = self.program_within(load, cost_at_most, Some(&Bar::Best(best.as_ref())));
         let found = self.best_in(&mixed).map(|picked| mixed.chosen(&picked));
         // Among equals the one without mixtures.
         let order = |chosen: &Chosen| (chosen.value, chosen.accuracy, -chosen.cost);
@@ -269,10 +315,17 @@ impl<'a> Model<'a> {
 
     /// Returns the integer program at a load; with mixtures that clear the bar, where there is one.
     pub fn program(&self, load: f64, bar: Option<&Bar<'_>>) -> Program {
+        self.program_within(load, f64::INFINITY, bar)
+    }
+
+    /// Returns the integer program of ways that leave room for the other stages within a cost.
+    fn program_within(&self, load: f64, cost_at_most: f64, bar: Option<&Bar<'_>>) -> Program {
         let mut stages = Vec::new();
         let mut portions = Vec::new();
         for (stage, (ways, accuracies)) in self.ways.iter().zip(&self.accuracies).enumerate() {
-            let able = ways.iter().enumerate().filter(|(_, way)| keeps_up(way, load));
+            let room = cost_at_most - self.least_cost_beside(stage);
+            let fits = |way: &Way| keeps_within(f64::from(way.configuration.cores()), room);
+            let able = ways.iter().enumerate().filter(|(_, way)| fits(way) && keeps_up(way, load));
             let alternative = |(index, way): (usize, &Way)| {
                 let alternative = Alternative {
                     accuracy: accuracies[way.variant],
@@ -284,7 +337,8 @@ impl<'a> Model<'a> {
             };
             let mixed = bar.map(|bar| blend::of_stage(self, stage, load, bar)).unwrap_or_default();
             let mixed = mixed.into_iter().map(|offer| (offer.alternative, offer.portions));
-            let (alternatives, of): (Vec<_>, Vec<_>) = able.map(alternative).chain(mixed).unzip();
+            let alone: Vec<_> = able.collect::<Vec<_>>().into_par_iter().map(alternative).collect();
+            let (alternatives, of): (Vec<_>, Vec<_>) = alone.into_iter().chain(mixed).unzip();
             stages.push(alternatives);
             portions.push(of);
         }
@@ -295,6 +349,15 @@ impl<'a> Model<'a> {
     pub fn outline(&self) -> Choice<GridDistribution> {
         let (walk, metric) = (self.walk.clone(), self.metric.clone());
         Choice { stages: Vec::new(), walk, metric, goal: self.goal(), limit: self.problem.slo.quantile.get() }
+    }
+
+    /// Returns the fewest cores of ways that keep up with a load.
+    fn least_cost(&self, load: f64) -> f64 {
+        let least = |ways: &Vec<Way>| {
+            let able = ways.iter().filter(|way| keeps_up(way, load));
+            able.map(|way| f64::from(way.configuration.cores())).fold(f64::INFINITY, f64::min)
+        };
+        self.ways.iter().map(least).sum()
     }
 
     /// Returns the fewest cores that the other stages can have.

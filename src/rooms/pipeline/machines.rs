@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use crate::base::rounding::keeps_within;
+use crate::base::rounding::{SUMS, keeps_within};
 use crate::facts::Facts;
 use crate::optimize::Objective;
 use crate::optimize::choice::labels::{self, Descent};
@@ -51,6 +51,14 @@ impl OnMachines {
         let at_load = AtLoad::new(self, model, load);
         let levels = objective.first_level().into_iter().chain([objective]);
         levels.map(|level| fleet::best(self.site.kinds(), level, &at_load).map(chosen)).collect()
+    }
+
+    /// Tells whether everything within stock carries a load with an accuracy of at least this.
+    pub fn carries(&self, model: &Model<'_>, load: f64, accuracy_at_least: f64) -> bool {
+        let all: Vec<u32> = self.site.kinds().iter().map(|kind| kind.at_most).collect();
+        let floor = accuracy_at_least - SUMS;
+        let at_load = AtLoad::new(self, model, load);
+        at_load.bound(&all, floor) >= floor && at_load.most_accurate(&all, floor).is_some()
     }
 
     /// Returns the choices at a load that no fleet as cheap beats in accuracy, the cheapest first.

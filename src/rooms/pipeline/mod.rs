@@ -21,6 +21,7 @@ use super::{Choice, Freedom, Opened, Planned, Room};
 use crate::base::error::Error;
 use crate::facts::Ask;
 use crate::optimize::choice::ChoiceGoal;
+use crate::optimize::{Highest, Reach};
 use crate::plan::Gear;
 use crate::problem::{Problem, RoomSettings};
 use crate::rooms::configurations::Configuration;
@@ -56,9 +57,15 @@ impl Opened for Model<'_> {
         Ok(Planned::Plan(Box::new(assemble(self.ask, gears))))
     }
 
-    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
+    fn max_load(&self, problem: &Problem) -> Result<Highest, Error> {
         let ask = self.ask.moved(problem.clone());
-        Ok(Model::new(&ask)?.highest_load(most))
+        Ok(Highest::proved(Model::new(&ask)?.highest_load()))
+    }
+
+    fn carries(&self, problem: &Problem) -> Result<Reach, Error> {
+        let ask = self.ask.moved(problem.clone());
+        let is_carried = Model::new(&ask)?.carries(problem.workload.max_rps.get());
+        Ok(if is_carried { Reach::Carried } else { Reach::NotCarried })
     }
 
     fn best_at(&self, load: f64) -> Result<Option<Choice>, Error> {

@@ -16,9 +16,9 @@ use crate::base::error::Error;
 use crate::base::rounding::{ROUNDING, SUMS, keeps_within};
 use crate::base::units::{Accuracy, Millis};
 use crate::facts::{Ask, Facts, not_measured};
-use crate::optimize::Objective;
-use crate::optimize::fleet::mix::{FleetItem, Mix, Squad, worth_keeping};
-use crate::optimize::fleet::{self, Best, Within};
+use crate::optimize::fleet::mix::{FleetItem, Looks, Mix, Squad, worth_keeping};
+use crate::optimize::fleet::{self, Best};
+use crate::optimize::{Highest, Objective, Reach};
 use crate::plan::{Certificate, Gear};
 use crate::problem::{GoalKind, Machine, Problem};
 use crate::rooms::configurations::Configuration;
@@ -30,6 +30,9 @@ use crate::rooms::{Choice, Opened, Planned, goal, one_stage};
 const STEPS: usize = 32;
 /// The lowest load that is planned for, as a part of the highest.
 const LOWEST: f64 = 1e-3;
+
+/// What a question of the conflict analysis may look at before it stays open: a second or two.
+const MOST_LOOKS: u64 = 100_000_000;
 
 /// The device whose replicas take cores.
 const CPU: &str = "cpu";
@@ -84,28 +87,12 @@ impl<'a> OnMachines<'a> {
         fleet::best(self.mix.kinds(), self.objective, &self.mix.at(load))
     }
 
-    /// Returns about the highest load up to `most` that can be carried with the accuracy that the goal asks for.
-    fn highest_load(&self, most: f64) -> f64 {
-        let all: Vec<u32> = self.mix.kinds().iter().map(|kind| kind.at_most).collect();
-        let floor = match self.objective {
+    /// Returns the least accuracy that the goal asks for.
+    fn least_accuracy(&self) -> f64 {
+        match self.objective {
             Objective::Cheapest { accuracy_at_least } => accuracy_at_least,
-            _ => f64::NEG_INFINITY,
-        };
-        let carries = |load: f64| self.mix.at(load).most_accurate(&all, floor).is_some();
-        let asked = self.problem.workload.max_rps.get();
-        let mut high = if most.is_finite() { most } else { asked };
-        if most.is_finite() && carries(most) {
-            return most;
+            _ => 0.0,
         }
-        while most.is_infinite() && carries(high) {
-            high *= 2.0;
-        }
-        let mut low = 0.0;
-        while high - low > 1e-6 * high && high > 1e-9 * asked {
-            let middle = 0.5 * (low + high);
-            if carries(middle) { low = middle } else { high = middle }
-        }
-        low
     }
 
     /// Returns the best choice at a load that does not give an item so many cores as this option has.
@@ -319,9 +306,16 @@ impl Opened for OnMachines<'_> {
         Ok(gears.map_or(Planned::NotCarried, |gears| Planned::Plan(Box::new(assemble(self.ask, gears)))))
     }
 
-    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
+    fn max_load(&self, problem: &Problem) -> Result<Highest, Error> {
         let ask = self.ask.moved(problem.clone());
-        Ok(OnMachines::new(&ask)?.highest_load(most))
+        let moved = OnMachines::new(&ask)?;
+        Ok(moved.mix.highest_load(problem.workload.max_rps.get(), moved.least_accuracy(), Looks::at_most(MOST_LOOKS)))
+    }
+
+    fn carries(&self, problem: &Problem) -> Result<Reach, Error> {
+        let ask = self.ask.moved(problem.clone());
+        let moved = OnMachines::new(&ask)?;
+        Ok(moved.mix.reaches(problem.workload.max_rps.get(), moved.least_accuracy(), Looks::at_most(MOST_LOOKS)))
     }
 
     fn best_at(&self, load: f64) -> Result<Option<Choice>, Error> {

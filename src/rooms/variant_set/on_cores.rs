@@ -5,7 +5,7 @@ use crate::base::error::Error;
 use crate::base::rounding::ROUNDING;
 use crate::facts::Ask;
 use crate::optimize::fill::{Ladder, at_load};
-use crate::optimize::{Instance, Item, Objective, Solution, enumerate};
+use crate::optimize::{Highest, Instance, Item, Objective, Reach, Solution, enumerate};
 use crate::plan::Gear;
 use crate::problem::Problem;
 use crate::rooms::configurations::Configuration;
@@ -95,9 +95,15 @@ impl Opened for OnCores<'_> {
         Ok(Planned::Plan(Box::new(assemble(self.ask, gears))))
     }
 
-    fn max_load(&self, problem: &Problem, most: f64) -> Result<f64, Error> {
+    fn max_load(&self, problem: &Problem) -> Result<Highest, Error> {
         let model = Model::new(&self.ask.moved(problem.clone()), self.configurations)?;
-        Ok(Ladder::between(0.0, most, &model.instance).max_load())
+        Ok(Highest::proved(Ladder::between(0.0, problem.workload.max_rps.get(), &model.instance).max_load()))
+    }
+
+    fn carries(&self, problem: &Problem) -> Result<Reach, Error> {
+        let model = Model::new(&self.ask.moved(problem.clone()), self.configurations)?;
+        let is_carried = at_load::solve(&model.instance, problem.workload.max_rps.get()).is_some();
+        Ok(if is_carried { Reach::Carried } else { Reach::NotCarried })
     }
 
     fn best_at(&self, load: f64) -> Result<Option<Choice>, Error> {
