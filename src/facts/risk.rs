@@ -14,8 +14,8 @@
 //! rule free of circles: the bounds do not depend on the plan.
 //!
 //! Where the problem does not say, measured facts are taken at a risk of 5 %, and another profile of the same variants to differ by
-//! a standard deviation of 5 %, as far as quiet profiles do. Facts that were typed or imported are taken as they are said, and so
-//! are all facts by published formulations.
+//! as much as the starts within the profile do, 2 % at least; by 5 % where it keeps no starts. Facts that were typed or imported are
+//! taken as they are said, and so are all facts by published formulations.
 //!
 //! Claims of such a plan are made on the bounds, and so is `check`; `simulate` plays the facts as they were measured.
 
@@ -24,13 +24,17 @@ use std::collections::BTreeMap;
 use super::{Facts, Margin};
 use crate::base::units::{Factor, Rate, Share};
 use crate::problem::{Problem, Risk};
-use crate::profile::{Point, Profile};
+use crate::profile::{Point, Profile, Starts};
 
 /// The risk where the problem does not say.
 const USUAL_RISK: f64 = 0.05;
 /// How much another profile of the same variants differs, as a standard deviation, where neither problem nor profile says: two
-/// quiet profiles have medians more than 5 % apart at 18 % of their points, and replays call 4 to 27 % slower than a closed loop.
+/// quiet profiles have medians more than 5 % apart at 18 % of their points.
 const USUAL_PROFILE_ERROR: f64 = 0.05;
+/// The least that it is taken to be where the starts within a profile say: profiles of other days differ by more than those.
+const LEAST_PROFILE_ERROR: f64 = 0.02;
+/// Degrees of freedom from which on the starts within a profile say it.
+const ENOUGH_STARTS: f64 = 8.0;
 /// Half a 95 % interval in standard deviations.
 const Z95: f64 = 1.959_963_984_540_054;
 
@@ -75,8 +79,13 @@ impl Chosen {
 
 /// Returns how much another profile of the same variants is taken to differ.
 fn profile_error(problem: &Problem, profile: &Profile) -> f64 {
-    let usual = if profile.is_measured() { USUAL_PROFILE_ERROR } else { 0.0 };
-    problem.profile_error.map_or(usual, f64::from)
+    let seen = || Starts::of(&[profile]).filter(|starts| starts.freedom >= ENOUGH_STARTS);
+    let usual = || match (profile.is_measured(), seen()) {
+        (false, _) => 0.0,
+        (true, Some(starts)) => starts.deviation.max(LEAST_PROFILE_ERROR),
+        (true, None) => USUAL_PROFILE_ERROR,
+    };
+    problem.profile_error.map_or_else(usual, f64::from)
 }
 
 impl AtRisk {
@@ -157,7 +166,40 @@ fn normal_quantile(probability: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::normal_quantile;
+    use std::path::Path;
+
+    use super::{normal_quantile, profile_error};
+    use crate::base::codec::{from_value, load};
+    use crate::base::units::{Factor, Millis};
+    use crate::problem::Problem;
+    use crate::profile::Profile;
+
+    #[test]
+    fn another_profile_differs_as_the_starts_within_this_one_do() {
+        let value = serde_json::json!({
+            "format": "planner.problem/1", "name": "test", "room": "variant-set", "profiles": ["x"],
+            "workload": { "max_rps": 10.0 }, "slo": { "quantile": 0.95, "latency_ms": 10.0 },
+            "inventory": { "cores": 1 }, "goal": { "kind": "most-accurate" }
+        });
+        let mut problem: Problem = from_value(value).expect("a good problem").0;
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/digits.json");
+        let shipped = load::<Profile>(&path).expect("the shipped profile loads").document;
+        let with_starts = |starts: &[f64]| {
+            let mut profile = shipped.clone();
+            for point in &mut profile.points {
+                let median = point.latency.p50.value_ms.get();
+                point.block_p50_ms = starts.iter().map(|start| Millis::saturating(start * median)).collect();
+            }
+            profile
+        };
+        assert_eq!(profile_error(&problem, &shipped), 0.05, "nobody recorded its starts");
+        let spread = (0.1_f64.powi(2) / 2.0).sqrt();
+        let seen = profile_error(&problem, &with_starts(&[1.0, 0.1_f64.exp()]));
+        assert!((seen - spread).abs() < 1e-9, "{seen} for {spread}");
+        assert_eq!(profile_error(&problem, &with_starts(&[1.0, 1.001])), 0.02, "other days differ by more");
+        problem.profile_error = Some(Factor::saturating(0.3));
+        assert_eq!(profile_error(&problem, &with_starts(&[1.0, 1.1])), 0.3, "what the problem says counts");
+    }
 
     #[test]
     fn quantiles_of_the_normal_law_err_on_the_safe_side() {

@@ -7,11 +7,12 @@
 //! ```
 //!
 //! More load or slower calls answer nothing earlier, so the percent is found by bisection. That nothing more is carried as planned
-//! is what other trials tell; these say how much more is. Facts are taken as they were measured, whatever risk was asked for.
+//! is what other trials tell; these say how much more is. Facts are taken as they were measured, whatever risk was asked for, and slow
+//! calls come in stretches where that was measured.
 
 use super::ids::{PoolId, VariantId};
 use super::repair::{alone, try_at};
-use super::{Effort, Measured, World};
+use super::{Effort, Measured, Start, World};
 use crate::base::error::Error;
 use crate::base::units::{Factor, Rate};
 use crate::facts::Facts;
@@ -42,7 +43,9 @@ pub(super) fn found_again(plan: &Plan, facts: &Facts, said: &HoldsUpTo) -> Resul
 }
 
 fn found_with(plan: &Plan, facts: &Facts, max_rps: Rate, effort: Effort) -> Result<HoldsUpTo, Error> {
-    let measured = Measured::new(plan, facts)?;
+    // Slow calls come in stretches where the profile tells how long those last: that is what a reserve is for.
+    let stretched = Measured::new(plan, facts)?.with_stretches(plan, facts);
+    let measured = stretched.or_else(|_| Measured::new(plan, facts))?;
     let keeps = |gear: &Gear, rate_rps: f64, slower: u32| {
         let world = Slower { world: &measured, factor: grown(slower) };
         try_at(&alone(plan, gear), &world, effort, rate_rps).whole.slo_met
@@ -103,6 +106,11 @@ impl<W: World> World for Slower<'_, W> {
     #[inline]
     fn service_ns(&self, variant: VariantId, pool: PoolId, batch: u32, dice: &mut Dice) -> u64 {
         (self.world.service_ns(variant, pool, batch, dice) as f64 * self.factor).round() as u64
+    }
+
+    fn stretched_ns(&self, variant: VariantId, pool: PoolId, batch: u32, start: Start) -> Option<u64> {
+        let time = self.world.stretched_ns(variant, pool, batch, start)?;
+        Some((time as f64 * self.factor).round() as u64)
     }
 
     fn slowdown(&self, variant: VariantId, pool: PoolId, neighbours: u32) -> Option<f64> {
