@@ -456,3 +456,71 @@ fn undominated(mut labels: Vec<Label>, accuracy: f64, noise: f64) -> Vec<Label> 
     });
     labels
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::{Allotment, NOTHING, Program, Variant};
+
+    fn drawn(dice: &mut ChaCha8Rng) -> Program {
+        let mut variants: Vec<Variant> = (0..dice.random_range(1..=4_usize))
+            .map(|index| {
+                let (mut cores, mut capacity) = (0, 0.0);
+                let mut option = || {
+                    cores += dice.random_range(1..=3_u32);
+                    capacity += dice.random_range(1.0..40.0_f64);
+                    Allotment { cores, capacity }
+                };
+                let options = vec![option(), option(), option()];
+                Variant { index, accuracy: dice.random_range(0.1..1.0), options }
+            })
+            .collect();
+        variants.sort_by(|one, other| other.accuracy.total_cmp(&one.accuracy));
+        Program {
+            load: dice.random_range(10.0..150.0),
+            budget: dice.random_range(2..=16),
+            weight: 1.0,
+            price: [0.0, dice.random_range(0.0..10.0)][dice.random_range(0..2_usize)],
+            items: variants.len(),
+            variants,
+        }
+    }
+
+    /// Whatever is decided of the first variants, no allotment of the others is worth more than the bounds say.
+    #[test]
+    fn no_allotment_is_worth_more_than_its_bounds() {
+        let mut dice = ChaCha8Rng::seed_from_u64(9);
+        let (mut allotments, mut tight) = (0, 0);
+        for instance in 0..400 {
+            let program = drawn(&mut dice);
+            let Some(relaxed) = program.clone().relaxed() else { continue };
+            let choices = program.variants.iter().map(|variant| variant.options.len() + 1);
+            for number in 0..choices.product::<usize>() {
+                let mut rest = number;
+                let mut labels = vec![NOTHING];
+                for variant in &program.variants {
+                    let none = Allotment { cores: 0, capacity: 0.0 };
+                    let options: Vec<&Allotment> = std::iter::once(&none).chain(&variant.options).collect();
+                    let option = options[rest % options.len()];
+                    rest /= options.len();
+                    labels.push(labels[labels.len() - 1].then(0, variant.accuracy, option, program.load));
+                }
+                let whole = labels[labels.len() - 1];
+                if whole.cores as usize > program.budget || whole.carried < program.needed() {
+                    continue;
+                }
+                let score = program.score(&whole);
+                let bounds = labels.iter().enumerate().map(|(position, label)| relaxed.bound_after(position, label));
+                let within = relaxed.bound_within(whole.cores as usize) + program.noise();
+                for bound in bounds.chain([relaxed.bound(), within]) {
+                    assert!(bound >= score - program.noise(), "{instance}: {bound} for {score}, {labels:?}");
+                }
+                allotments += 1;
+                tight += u32::from(relaxed.bound() < 1.05 * score);
+            }
+        }
+        assert!(allotments > 2_000 && tight > 50, "{tight} of {allotments}");
+    }
+}
