@@ -10,12 +10,15 @@ use super::{Facts, slowdowns};
 use crate::problem::{Problem, RoomName};
 use crate::profile::{Curve, Pace, Point, Profile};
 
-/// How a plan makes calls, as far as a problem tells before anything is chosen.
+/// How a plan makes calls, as far as a problem tells before anything is chosen. By default, and by published formulations, calls are
+/// as long as measured in a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Serving {
+    /// Whether a replica pauses between calls.
+    pub pauses: bool,
     /// Whether a replica hosts several variants.
     pub hosts_several: bool,
-    /// Cores of the host on which replicas run side by side; 0 where nobody tells.
+    /// Cores of the host, or of the largest rented machine, on which replicas run side by side; 0 where nobody tells.
     pub cores: u32,
 }
 
@@ -23,13 +26,19 @@ impl Serving {
     /// Returns how the plans of a problem make calls.
     #[must_use]
     pub fn of(problem: &Problem) -> Self {
-        Self { hosts_several: problem.room.name() == RoomName::Cascade, cores: problem.inventory.cores }
+        if problem.room.is_published() {
+            return Self::default();
+        }
+        let of_machines = problem.inventory.machines.iter().map(|machine| machine.cores).max();
+        let cores = problem.inventory.cores.max(of_machines.unwrap_or(0));
+        Self { pauses: true, hosts_several: problem.room.name() == RoomName::Cascade, cores }
     }
 
     /// Returns by how much calls are longer after what comes before them.
     fn after(self, pace: &Pace) -> f64 {
+        let pause = if self.pauses { pace.after_pause.value } else { 1.0 };
         let other = pace.after_other.filter(|_| self.hosts_several).map_or(1.0, |other| other.value);
-        pace.after_pause.value.max(other)
+        pause.max(other)
     }
 
     /// Returns by how much calls on so many cores are longer beside as many busy neighbours as fit on the host, given what is known
@@ -43,15 +52,13 @@ impl Serving {
 /// Returns a curve whose times are those of calls as a plan makes them.
 pub(super) fn served(curve: &Curve, profile: &Profile, (variant, device): (&str, &str), serving: Serving) -> Curve {
     let points: Vec<&Point> = profile.points_of(variant).filter(|point| point.device == device).collect();
-    let alone = || points.iter().filter(|point| point.co_runners == 0);
-    // What a cold core costs is a time, more or less, so that a call that nobody tried pays that of the others.
-    let costs_ms =
-        alone().filter_map(|point| Some((serving.after(&point.pace?) - 1.0) * point.latency.p50.value_ms.get()));
-    let (sum, count) = costs_ms.fold((0.0, 0), |(sum, count), cost| (sum + cost, count + 1));
-    let usual_ms = if count > 0 { sum / f64::from(count) } else { 0.0 };
-    let after = |at: (u32, u32)| match alone().find(|point| (point.cores, point.batch) == at) {
-        Some(point) => point.pace.map_or(1.0, |pace| serving.after(&pace)),
-        None => curve.holes().get(&at).map_or(1.0, |hole| 1.0 + usual_ms / hole.predicted.median_ms),
+    // What nobody tried pays what the nearest point does.
+    let octaves = |a: u32, b: u32| (f64::from(a) / f64::from(b)).ln().abs();
+    let far = |point: &Point, at: (u32, u32)| octaves(point.cores, at.0) + octaves(point.batch, at.1);
+    let after = |at: (u32, u32)| {
+        let nearest =
+            points.iter().filter(|point| point.co_runners == 0).min_by(|a, b| far(a, at).total_cmp(&far(b, at)));
+        nearest.and_then(|point| point.pace).map_or(1.0, |pace| serving.after(&pace))
     };
     curve.times(|at| after(at) * serving.beside(&slowdowns(points.iter().copied(), device, at.0), at.0))
 }
@@ -108,11 +115,12 @@ mod tests {
 
     #[test]
     fn calls_are_as_long_as_after_what_comes_before_them() {
-        let [alone, several] = [false, true].map(|hosts_several| Serving { hosts_several, cores: 0 });
+        let [alone, several] = [false, true].map(|hosts_several| Serving { pauses: true, hosts_several, cores: 0 });
         let in_a_row = mean_ms(|_| (), several, 1, 4);
         assert!((mean_ms(paced, alone, 1, 4) / in_a_row - 1.1).abs() < 1e-9);
         assert!((mean_ms(paced, several, 1, 4) / in_a_row - 1.25).abs() < 1e-9);
         // Between measured batches the curve lies between the measured ones.
+        assert_eq!(mean_ms(paced, Serving::default(), 1, 4), in_a_row);
         assert!((mean_ms(paced, alone, 1, 3) / mean_ms(|_| (), alone, 1, 3) - 1.1).abs() < 1e-9);
     }
 
@@ -127,7 +135,7 @@ mod tests {
             }
             profile.points.extend(beside);
         };
-        let on = |cores| Serving { hosts_several: false, cores };
+        let on = |cores| Serving { pauses: true, hosts_several: false, cores };
         let alone = mean_ms(|_| (), on(0), 1, 4);
         for (cores, times) in [(0, 1.0), (1, 1.0), (2, 1.5), (16, 1.5)] {
             assert!((mean_ms(neighbours, on(cores), 1, 4) / alone - times).abs() < 1e-9, "{cores} cores");

@@ -50,8 +50,16 @@ pub fn rounds(
 ) -> Result<Vec<Round>, Error> {
     let begin = Instant::now();
     let mut rounds = Vec::new();
-    // Calls, pauses of their length, and the other's calls.
-    let one_round = call * 5 * CALLS as u32;
+    // Calls of three kinds, and pauses of their length.
+    let mut one_round = call * 4 * CALLS as u32;
+    if let Some(session) = &mut other {
+        let others = session.run(&inputs[0])?.wall * CALLS as u32;
+        if (one_round + others) * FEWEST_ROUNDS as u32 > budget {
+            other = None;
+        } else {
+            one_round += others;
+        }
+    }
     while begin.elapsed() + one_round * (FEWEST_ROUNDS.saturating_sub(rounds.len()).max(1) as u32) <= budget
         && rounds.len() < MOST_ROUNDS
     {

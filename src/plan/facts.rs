@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::base::error::Error;
 use crate::facts::{Facts, Running, Serving, recorded_load, slowdowns};
 use crate::plan::{InputRole, Plan, Pool};
-use crate::profile::{Service, Variant};
+use crate::profile::{Point, Service, Variant};
 
 impl Facts {
     /// Loads the profiles and the trace that a plan names in its provenance, found relative to the plan's folder.
@@ -26,7 +26,8 @@ impl Facts {
     /// As [`Facts::load`].
     pub fn load_for(plan: &Plan, profiles: &[PathBuf]) -> Result<Self, Error> {
         let hosts_several = plan.placement.iter().any(|pool| pool.hosts.len() > 1);
-        let serving = plan.provenance.problem.as_ref().map_or(Serving { hosts_several, cores: 0 }, Serving::of);
+        let serving =
+            plan.provenance.problem.as_ref().map_or(Serving { pauses: true, hosts_several, cores: 0 }, Serving::of);
         Self::load_on(profiles, &plan.machines, serving)
     }
 
@@ -70,7 +71,8 @@ impl Facts {
     #[must_use]
     pub fn stretch_on(&self, plan: &Plan, pool: &Pool, variant: &str) -> Option<f64> {
         let points = self.held_by(plan, pool).flat_map(|index| self.profiles[index].document.points_of(variant));
-        let here = points.filter(|point| point.device == pool.on.device() && point.cores == pool.on.cores());
+        let on = |point: &&Point| point.device == pool.on.device() && point.cores == pool.on.cores();
+        let here = points.filter(on).filter(|point| point.co_runners == 0);
         let logs: Vec<f64> = here.filter_map(|point| Some(f64::from(point.stretch_calls?).ln())).collect();
         (!logs.is_empty()).then(|| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
     }

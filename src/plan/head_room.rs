@@ -61,4 +61,7 @@ pub struct HoldsUpTo {
     pub trials: u32,
     /// Seed of the first trial.
     pub seed: u64,
+    /// Whether slow calls came in stretches, as `simulate --stretches` draws them: where the profile tells how long those last.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stretches: bool,
 }

@@ -56,7 +56,8 @@ pub struct Problem {
     /// were measured, and none for published formulations.
     pub risk: Option<Risk>,
     /// How much another profile of the same variants differs, as a standard deviation of latency relative to it, on top of the
-    /// profile's own intervals. Default: 0.05 for measured profiles, 0 for others.
+    /// profile's own intervals. Default for measured profiles: as far as the starts within the profile differ, 0.04 at least, and 0.05 where it keeps
+    /// none; 0 for others.
     pub profile_error: Option<Factor>,
     /// Keys of the file that its room does not have.
     pub(crate) foreign: Vec<ForeignKey>,

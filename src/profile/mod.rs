@@ -302,8 +302,8 @@ pub struct Point {
     /// far the next start may differ. Empty where nobody tells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub block_p50_ms: Vec<Millis>,
-    /// How many calls that follow each other share their luck, as slow stretches hang over many: the integrated autocorrelation time
-    /// of "is this call among the slowest tenth", at least 1; absent where nobody tells.
+    /// How many calls in a row tell as much as one, as slow stretches hang over many: the integrated autocorrelation time of "is this call
+    /// among the slowest tenth", at least 1; absent where it was not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stretch_calls: Option<Factor>,
     /// How much longer calls take as a plan makes them; absent where nobody measured it, and where calls are so long that it does not

@@ -4,6 +4,8 @@
 //! The calls of one start share its luck: memory layout, clock, neighbours. So the spread of calls says little about the next
 //! start, and the spread of blocks does.
 
+use std::collections::BTreeMap;
+
 use super::{Point, Profile};
 use crate::stats::effect::{t_quantile, two_sided_t};
 
@@ -30,13 +32,22 @@ pub(super) struct StartsApart {
 
 impl Starts {
     /// Returns the spread over all points of some profiles, or `None` where no point has two blocks. Each point counts by its
-    /// number of blocks; those that others disturbed do not.
+    /// number of blocks, but for those that were disturbed or had neighbours. The points of a variant on as many cores share their
+    /// starts, so that their degrees of freedom are those of one.
     #[must_use]
     pub fn of(profiles: &[&Profile]) -> Option<Self> {
-        let points = profiles.iter().flat_map(|profile| &profile.points);
-        let undisturbed = points.filter(|point| !point.conditions.contended);
-        let (squares, freedom) = undisturbed.map(spread).fold((0.0, 0.0), |sum, own| (sum.0 + own.0, sum.1 + own.1));
-        (freedom > 0.0).then(|| Self { deviation: (squares / freedom).sqrt(), freedom })
+        let (mut squares, mut blocks) = (0.0, 0.0);
+        let mut freedom: BTreeMap<(usize, &str, u32), f64> = BTreeMap::new();
+        for (place, profile) in profiles.iter().enumerate() {
+            let counts = |point: &&Point| !point.conditions.contended && point.co_runners == 0;
+            for point in profile.points.iter().filter(counts) {
+                let own = spread(point);
+                (squares, blocks) = (squares + own.0, blocks + own.1);
+                let shared = freedom.entry((place, &point.variant, point.cores)).or_insert(0.0);
+                *shared = f64::max(*shared, own.1);
+            }
+        }
+        (blocks > 0.0).then(|| Self { deviation: (squares / blocks).sqrt(), freedom: freedom.into_values().sum() })
     }
 
     /// Holds the medians of two sets of starts of a point against each other: Student's test with a spread between that of the
@@ -104,7 +115,8 @@ mod tests {
     fn the_spread_of_starts_is_found() {
         let found = Starts::of(&[&started(5, 0.04, &mut Dice::new(1, 0))]).expect("points have blocks");
         assert!((found.deviation - 0.04).abs() < 0.004, "{found:?}");
-        assert_eq!(found.freedom, 4.0 * 96.0);
+        // Eight variants on one and on two cores.
+        assert_eq!(found.freedom, 4.0 * 16.0);
         let silent =
             Profile { points: vec![Point { block_p50_ms: Vec::new(), ..shipped().points.remove(0) }], ..shipped() };
         assert_eq!(Starts::of(&[&silent]), None);

@@ -7,6 +7,9 @@ use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::near;
 use crate::stats::{Histogram, Latency};
 
+/// How many times as long a call may be after a pause at most.
+const MOST_TIMES: f64 = 1e3;
+
 impl Profile {
     /// Returns everything that is wrong or doubtful in the profile.
     #[must_use]
@@ -28,6 +31,7 @@ impl Profile {
                 }
             }
             throughput_follows_from_latency(point, &key, &mut findings);
+            calls_as_served_are_no_faster(point, &key, &mut findings);
         }
         glimpses_name_variants(self, &mut findings);
         accuracies_lie_in_their_intervals(self, &mut findings);
@@ -150,6 +154,36 @@ fn histogram_has_the_mean(point: &Point, histogram: &Histogram, key: &str, findi
     if point.count > 0 && said > 0.0 && (seen / said - 1.0).abs() > 0.02 {
         let cause = format!("the histogram's mean is {seen} ms, the point's {said} ms");
         findings.push(Finding::error(Code::Inconsistent, format!("{key}.histogram"), cause, "measure the point again"));
+    }
+}
+
+/// Nothing makes a call faster than in a row, and a stretch has at least its own call.
+fn calls_as_served_are_no_faster(point: &Point, key: &str, findings: &mut Findings) {
+    let pace = point.pace.into_iter().flat_map(|pace| {
+        [Some(("pace.after_pause", pace.after_pause)), pace.after_other.map(|other| ("pace.after_other", other))]
+    });
+    for (name, ratio) in pace.flatten() {
+        let is_sound =
+            1.0 <= ratio.low && ratio.low <= ratio.value && ratio.value <= ratio.high && ratio.value <= MOST_TIMES;
+        if !is_sound {
+            let cause = format!("{} ({} to {}) is no factor with its interval", ratio.value, ratio.low, ratio.high);
+            let action = format!("a factor from 1 to {MOST_TIMES} between its ends; measure the point again");
+            findings.push(Finding::error(Code::OutOfRange, format!("{key}.{name}"), cause, action));
+        }
+    }
+    if let Some(calls) = point.stretch_calls.filter(|calls| calls.get() < 1.0) {
+        let cause = format!("{calls} calls are less than one");
+        findings.push(Finding::error(Code::OutOfRange, format!("{key}.stretch_calls"), cause, "at least 1"));
+    }
+    let (medians, blocks) = (point.block_p50_ms.len(), point.conditions.blocks as usize);
+    if medians > 0 && medians != blocks {
+        let cause = format!("{medians} medians of {blocks} blocks");
+        findings.push(Finding::error(
+            Code::Inconsistent,
+            format!("{key}.block_p50_ms"),
+            cause,
+            "measure the point again",
+        ));
     }
 }
 

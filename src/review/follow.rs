@@ -11,12 +11,14 @@ use crate::plan::{Gear, Plan};
 use crate::simulate::{Measured, Report, Settings, simulate};
 use crate::workload::{Arrivals, RecordedLoad, Trace};
 
-/// Requests that a trial has at most, where the shortest is not longer than that.
+/// Requests of a trial, about; one that takes five times as many is not made.
 const MOST_REQUESTS: f64 = 1e7;
 /// Seconds at the highest rate, at least and at most.
 const AT_THE_TOP_S: (f64, f64) = (5.0, 30.0);
 /// Windows that are followed at most: a rule that looks more seldom is tried as if it looked so often.
 const LONGEST_WINDOW_S: f64 = 300.0;
+/// A recording that lasts longer is not played.
+const LONGEST_RECORDING_S: f64 = 1e6;
 /// How much more may be late than of the plan solved again: as a part of all requests, and as a part of what is late of that one.
 const MORE: f64 = 0.01;
 const MORE_OF_IT: f64 = 0.25;
@@ -70,7 +72,10 @@ fn loads(plan: &Plan, recorded: Option<&RecordedLoad>) -> Vec<Settings> {
         warmup: Duration::ZERO,
         seed: 42,
     };
-    if let Some(load) = recorded.filter(|load| load.mean_rps() * load.length_s() <= MOST_REQUESTS) {
+    let is_short = |load: &&RecordedLoad| {
+        load.mean_rps() * load.length_s() <= MOST_REQUESTS && load.length_s() <= LONGEST_RECORDING_S
+    };
+    if let Some(load) = recorded.filter(is_short) {
         let trace = Trace::new("the problem's trace", load.per_second().collect());
         return vec![settings(Arrivals::Trace(trace), load.length_s())];
     }
@@ -81,5 +86,6 @@ fn loads(plan: &Plan, recorded: Option<&RecordedLoad>) -> Vec<Settings> {
     let (at_s, top_s) = (1.5 * window_s + 5.0, (MOST_REQUESTS / most).clamp(AT_THE_TOP_S.0, AT_THE_TOP_S.1));
     let step = Arrivals::Step { from_rps: lowest, to_rps: most, at_s };
     let ramp = Arrivals::Ramp { from_rps: lowest, to_rps: most, over_s: at_s };
-    vec![settings(step, at_s + top_s), settings(ramp, at_s + top_s)]
+    let is_short = |arrivals: &Arrivals| arrivals.initial_rate(at_s + top_s) * (at_s + top_s) <= 5.0 * MOST_REQUESTS;
+    [step, ramp].into_iter().filter(is_short).map(|arrivals| settings(arrivals, at_s + top_s)).collect()
 }

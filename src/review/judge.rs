@@ -319,7 +319,7 @@ impl Judge<'_> {
         if let Some(path) = &now.missing_problem {
             let cause = format!("{} is not there, so that the problem kept in the plan is taken", path.display());
             let action = "restore the file, or solve again from another";
-            findings.push(Finding::error(Code::Unreadable, "provenance.inputs", cause, action));
+            findings.push(of_class(self.manifest, Code::FactsChanged, "provenance.inputs", cause, action));
         }
         if let Some(problem) = now.problem.as_ref().filter(|_| !now.same_problem) {
             let cause = format!("the plan was made for another problem than {} asks now", problem.path.display());

@@ -31,6 +31,8 @@ use crate::simulate::Controller;
 pub(super) const RIM_REPLICAS: std::ops::RangeInclusive<u32> = 1..=4;
 /// Part of what a variant can carry at most that is asked of it: no rounding takes that away.
 const NEARLY: f64 = 1.0 - 1e-6;
+/// How many times the asked load a single variant is asked for, to find what it carries at most.
+const BEYOND: f64 = 1e3;
 
 /// A kind of baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -261,9 +263,12 @@ impl Maker<'_> {
         self.planned(self.room, &self.ask.moved(asked).only(std::slice::from_ref(variant)))
     }
 
+    /// Returns the highest load that a variant carries alone, also beyond what is asked for.
     fn most_alone(&self, asked: &Problem, variant: &String) -> Result<f64, Error> {
         let ask = self.ask.only(std::slice::from_ref(variant));
-        Ok(self.room.open(&ask)?.max_load(asked)?.load * NEARLY)
+        let mut beyond = asked.clone();
+        beyond.workload.max_rps = Rate::saturating(BEYOND * asked.workload.max_rps.get());
+        Ok(self.room.open(&ask)?.max_load(&beyond)?.load * NEARLY)
     }
 
     fn one_variant_each(&self, kind: BaselineKind) -> Result<Vec<Baseline>, Error> {

@@ -11,7 +11,7 @@ use crate::problem::Problem;
 
 /// Why there is no plan: limits that cannot hold together, each with what it would have to become.
 ///
-/// The set is minimal: without any one of them there is a plan.
+/// The set is minimal, without any one of them there is a plan, unless the search for one was cut short.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Conflict {
     /// The limits in conflict.
@@ -56,7 +56,11 @@ impl std::fmt::Display for ConflictingLimit {
             (None, Some(most)) => write!(f, "  no value up to {most} is known to help while all else stays")?,
             (None, None) => write!(f, "  no value that was looked at helps while all else stays")?,
         }
-        if self.cut_short { f.write_str("; the search was cut short, a nearer value may do") } else { Ok(()) }
+        match (self.cut_short, self.would_have_to_be) {
+            (false, _) => Ok(()),
+            (true, Some(_)) => f.write_str("; the search was cut short, a nearer value may do"),
+            (true, None) => f.write_str("; the search was cut short"),
+        }
     }
 }
 
@@ -89,6 +93,9 @@ impl std::fmt::Display for Conflict {
         let infeasible = if self.in_trials { "infeasible in simulation" } else { "infeasible" };
         match self.limits.as_slice() {
             [_] => writeln!(f, "{infeasible}: this limit cannot hold")?,
+            limits if limits.iter().any(|limit| limit.cut_short) => {
+                writeln!(f, "{infeasible}: these limits, perhaps not all of them, cannot hold together")?;
+            }
             _ => {
                 writeln!(
                     f,

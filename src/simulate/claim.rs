@@ -239,16 +239,6 @@ impl Retrial<'_> {
         &self.made.insert(made.unwrap_or_else(make)).1
     }
 
-    fn can_be_made(&self, effort: Effort, key: &str, findings: &mut Findings) -> bool {
-        let can = effort.is_feasible();
-        if !can {
-            let cause = format!("{} requests in {} trials cannot be simulated again", effort.requests, effort.trials);
-            let action = format!("2 to {MOST_TRIALS} trials of {MOST_REQUESTS} requests at most; solve again");
-            findings.push(Finding::error(Code::OutOfRange, key, cause, action));
-        }
-        can
-    }
-
     /// What a certificate says of trials must not contradict itself, and the same trials must say it again.
     fn of_certificate(&mut self, trial: &GearTried, findings: &mut Findings) {
         let key = format!("gears[{}].certificate.trial", self.index);
@@ -263,7 +253,7 @@ impl Retrial<'_> {
             );
             findings.push(Finding::error(Code::Inconsistent, key.clone(), cause, "solve again"));
         }
-        if !self.can_be_made(trial.into(), &key, findings) {
+        if !can_be_made(trial.into(), &key, findings) {
             return;
         }
         let again = self.report(trial.into());
@@ -285,7 +275,7 @@ impl Retrial<'_> {
         key: &str,
         findings: &mut Findings,
     ) {
-        if !self.can_be_made(trial.into(), &format!("{key}.trial"), findings) {
+        if !can_be_made(trial.into(), &format!("{key}.trial"), findings) {
             return;
         }
         let formula = latency_ms(self.plan, self.index, self.facts);
@@ -326,6 +316,17 @@ impl Retrial<'_> {
     }
 }
 
+/// Tells whether trials can be made again; a finding where not.
+fn can_be_made(effort: Effort, key: &str, findings: &mut Findings) -> bool {
+    let can = effort.is_feasible();
+    if !can {
+        let cause = format!("{} requests in {} trials cannot be simulated again", effort.requests, effort.trials);
+        let action = format!("2 to {MOST_TRIALS} trials of {MOST_REQUESTS} requests at most; solve again");
+        findings.push(Finding::error(Code::OutOfRange, key, cause, action));
+    }
+    can
+}
+
 fn refuted(key: String, claimed: f64, truth: f64) -> Finding {
     let cause = format!("claims {claimed}, the same trials say {truth}");
     Finding::error(Code::ClaimRefuted, key, cause, "solve again, or correct the claim")
@@ -334,10 +335,11 @@ fn refuted(key: String, claimed: f64, truth: f64) -> Finding {
 /// Makes the simulations again that say by how much load and service times may grow. Facts that were not measured are told elsewhere.
 fn reserve_is_there(plan: &Plan, facts: &Facts) -> Findings {
     let mut findings = Findings::default();
-    let said = plan.provenance.holds_up_to.filter(|said| Effort::from(said).is_feasible());
-    let Some((said, found)) = said.and_then(|said| Some((said, found_again(plan, facts, &said).ok()?))) else {
+    let Some(said) = plan.provenance.holds_up_to else { return findings };
+    if !can_be_made((&said).into(), "provenance.holds_up_to", &mut findings) {
         return findings;
-    };
+    }
+    let Ok(found) = found_again(plan, facts, &said) else { return findings };
     for (name, claimed, truth) in
         [("load", said.load, found.load), ("service_times", said.service_times, found.service_times)]
     {

@@ -45,6 +45,7 @@ pub(super) fn found_again(plan: &Plan, facts: &Facts, said: &HoldsUpTo) -> Resul
 fn found_with(plan: &Plan, facts: &Facts, max_rps: Rate, effort: Effort) -> Result<HoldsUpTo, Error> {
     // Slow calls come in stretches where the profile tells how long those last: that is what a reserve is for.
     let stretched = Measured::new(plan, facts)?.with_stretches(plan, facts);
+    let stretches = stretched.is_ok();
     let measured = stretched.or_else(|_| Measured::new(plan, facts))?;
     let keeps = |gear: &Gear, rate_rps: f64, slower: u32| {
         let world = Slower { world: &measured, factor: grown(slower) };
@@ -71,6 +72,7 @@ fn found_with(plan: &Plan, facts: &Facts, max_rps: Rate, effort: Effort) -> Resu
         requests: effort.requests,
         trials: effort.trials,
         seed: effort.seed,
+        stretches,
     })
 }
 

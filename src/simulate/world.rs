@@ -137,17 +137,28 @@ impl Measured {
     /// A finding for every variant of which nobody measured how long stretches last.
     pub fn with_stretches(mut self, plan: &Plan, facts: &Facts) -> Result<Self, Findings> {
         let mut findings = Findings::default();
-        let laws = variants_of(plan).into_iter().zip(&self.laws).map(|(variant, pools)| {
-            let of_pool = |(pool, laws): (&crate::plan::Pool, &Vec<Law>)| {
-                let Some(calls) = facts.stretch_on(plan, pool, variant) else {
-                    return not_in_stretches(variant, laws, &mut findings);
-                };
-                let services = (1..=laws.len() as u32).filter_map(|batch| facts.service_on(plan, pool, variant, batch));
-                services.map(|service| Stretches::of(&service.law, calls)).collect()
+        let variants = variants_of(plan);
+        let mut of_variants: Vec<Vec<Vec<Stretches>>> = vec![Vec::new(); variants.len()];
+        for (place, pool) in plan.placement.iter().enumerate() {
+            // One length for all that a pool serves: its calls of whatever batch share the core's luck.
+            let length_of = |variant: &&str| {
+                let calls = facts.stretch_on(plan, pool, variant)?;
+                Some(calls * facts.service_on(plan, pool, variant, 1)?.law.mean_ms())
             };
-            plan.placement.iter().zip(pools).map(of_pool).collect()
-        });
-        self.stretches = laws.collect();
+            let hosted = || variants.iter().filter(|variant| pool.hosts.iter().any(|host| host == *variant));
+            let length_ms = hosted().filter_map(length_of).fold(0.0, f64::max);
+            for ((variant, laws), pools) in variants.iter().zip(&self.laws).zip(&mut of_variants) {
+                let batches = laws[place].len() as u32;
+                if batches > 0 && facts.stretch_on(plan, pool, variant).is_none() {
+                    let cause = format!("how long slow stretches of `{variant}` last on the pool `{}`", pool.name);
+                    let action = "profile it again, or simulate without --stretches";
+                    findings.push(Finding::error(Code::NotMeasured, format!("placement[{place}]"), cause, action));
+                }
+                let services = (1..=batches).filter_map(|batch| facts.service_on(plan, pool, variant, batch));
+                pools.push(services.map(|service| Stretches::of(&service.law, length_ms)).collect());
+            }
+        }
+        self.stretches = of_variants;
         findings.or(self)
     }
 
@@ -308,10 +319,10 @@ impl Law {
     }
 }
 
-/// A measured law whose calls come in stretches of equal luck. Time is cut into stretches, each replica's by itself; what begins in
-/// one takes the same quantile of its law. So the times of calls keep their law, and calls that follow each other hang together as
-/// long as was measured.
-#[derive(Debug)]
+/// A measured law whose calls come in stretches that are slow or fast. Time is cut into stretches, those of a pool of one length; what
+/// begins in one takes the same quantile of its law. Replicas have stretches of their own; which replica it is, the number of those
+/// that are busy stands for. So the times of calls keep their law, and slow calls follow each other as long as was measured.
+#[derive(Debug, Clone)]
 struct Stretches {
     /// Times in increasing order, with the probability of at most each.
     at_most: Vec<(u64, f64)>,
@@ -319,14 +330,13 @@ struct Stretches {
 }
 
 impl Stretches {
-    /// `calls` is how many calls that follow each other make a stretch.
-    fn of(law: &Distribution, calls: f64) -> Self {
+    fn of(law: &Distribution, length_ms: f64) -> Self {
         let mut sum = 0.0;
         let at_most = law.atoms().iter().map(|&(ms, p)| {
             sum += p;
             (ns(ms), sum)
         });
-        Self { at_most: at_most.collect(), length_ns: ns(calls * law.mean_ms()).max(1) }
+        Self { at_most: at_most.collect(), length_ns: ns(length_ms).max(1) }
     }
 
     fn at(&self, pool: PoolId, start: Start) -> u64 {
@@ -335,17 +345,6 @@ impl Stretches {
         let place = self.at_most.partition_point(|&(_, at_most)| at_most <= luck);
         self.at_most[place.min(self.at_most.len() - 1)].0
     }
-}
-
-/// Finds that nobody measured the stretches of a variant that a pool runs.
-fn not_in_stretches(variant: &str, laws: &[Law], findings: &mut Findings) -> Vec<Stretches> {
-    let found = |finding: &Finding| finding.cause.contains(&format!("`{variant}`"));
-    if !laws.is_empty() && !findings.0.iter().any(found) {
-        let cause = format!("how long slow stretches of `{variant}` last");
-        let action = "profile it again, or simulate without --stretches";
-        findings.push(Finding::error(Code::NotMeasured, "placement", cause, action));
-    }
-    Vec::new()
 }
 
 /// A world from a queueing textbook, where theory knows the answer. Batches take as long as one call.

@@ -238,7 +238,7 @@ fn a_plan_is_held_against_the_problem_it_names() {
         let named = plan.provenance.inputs.iter_mut().find(|input| input.role == planner::plan::InputRole::Problem);
         named.expect("named").path = "../problems/gone.toml".into();
     });
-    let said = team.check(&[]);
+    let said = team.check(&["--fail-on", "facts-changed"]);
     assert_eq!(said.code, 1, "{}", said.stdout);
     assert!(said.stdout.contains("gone.toml is not there"), "{}", said.stdout);
 

@@ -393,7 +393,7 @@ fn regular_step(times_ns: &[i64]) -> Option<i64> {
     }
     let middle = gaps.len() / 2;
     let step = *gaps.select_nth_unstable(middle).1;
-    let near = gaps.iter().filter(|&&gap| (gap - step).abs() <= step / 100).count();
+    let near = gaps.iter().filter(|&&gap| (gap - step).abs() <= step / 10).count();
     (step > 0 && near * 10 >= gaps.len() * 9).then_some(step)
 }
 
