@@ -150,6 +150,9 @@ max_rps = 100
 quantile = 0.99
 # That time, from arrival to answer, in milliseconds.
 latency_ms = 100
+# Length of windows, in seconds, in each of which that part must be in time too; the whole alone counts where left out. Simulation and
+# replay judge it, planning does not.
+# window_s = 60
 
 [inventory]
 # Cores for all variants together; this machine lets planner use {cores}.
