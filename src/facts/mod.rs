@@ -40,7 +40,8 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Loads profiles and, where they name them, their answers.
+    /// Loads profiles and, where they name them, their answers, for replicas that host one variant each. The facts of a problem or a plan
+    /// are [`Facts::of_problem`] and [`Facts::of_plan`].
     ///
     /// ```
     /// let facts = planner::Facts::load(&["profiles/digits.json".into()])?;
@@ -52,7 +53,7 @@ impl Facts {
     /// # Errors
     /// [`Error::Input`] with the findings of every file that cannot be used, or a variant that two profiles name.
     pub fn load(paths: &[PathBuf]) -> Result<Self, Error> {
-        Self::load_on(paths, &[], Serving::default())
+        Self::load_on(paths, &[], Serving::ALONE)
     }
 
     /// Loads profiles of these kinds of machines: two may name the same variant where no kind trusts both.
@@ -85,7 +86,7 @@ impl Facts {
     /// # Errors
     /// Findings where two profiles name the same variant.
     pub fn of(profiles: Vec<(Loaded<Profile>, Option<Answers>)>) -> Result<Self, Findings> {
-        Self::of_kinds(profiles, &[], Serving::default())
+        Self::of_kinds(profiles, &[], Serving::ALONE)
     }
 
     /// Returns facts of these kinds of machines from profiles that are already in memory.

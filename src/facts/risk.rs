@@ -13,9 +13,9 @@
 //! are within their bounds the SLO holds. Counting every variant that may be used, and not only those that are, keeps the
 //! rule free of circles: the bounds do not depend on the plan.
 //!
-//! Where the problem does not say, measured facts are taken at a risk of 5 %, and another profile of the same variants to differ by
-//! as much as the starts within the profile do, 4 % at least; by 5 % where it keeps no starts. Facts that were typed or imported are
-//! taken as they are said, and so are all facts by published formulations.
+//! Where the problem does not say, facts of profiles that tell how far their starts differ (`block_p50_ms`) are taken at a risk of 5 %,
+//! and another profile to differ by as much as those, 4 % at least. Facts that nobody tells this of are taken as they are said, and so
+//! are all facts by published formulations.
 //!
 //! Claims of such a plan are made on the bounds, and so is `check`; `simulate` plays the facts as they were measured.
 
@@ -28,9 +28,8 @@ use crate::profile::{Point, Profile, Starts};
 
 /// The risk where the problem does not say.
 const USUAL_RISK: f64 = 0.05;
-/// How much another profile of the same variants differs, as a standard deviation, where neither problem nor profile says: two
-/// quiet profiles have medians more than 5 % apart at 18 % of their points.
-const USUAL_PROFILE_ERROR: f64 = 0.05;
+/// How much another profile of the same variants is taken to differ, as a standard deviation, where few starts tell.
+const FEW_STARTS_ERROR: f64 = 0.05;
 /// The least that it is taken to be where the starts within a profile say: profiles of other hours differ by more than those. A
 /// difference of more than 5 % at 18 % of the points is a standard deviation of 3.7 %.
 const LEAST_PROFILE_ERROR: f64 = 0.04;
@@ -65,26 +64,25 @@ impl Chosen {
             Some(Risk::None) => None,
             Some(Risk::Share(risk)) => Some(Self { risk, is_default: false }),
             None => {
-                let measured = facts.profiles.iter().any(|profile| profile.document.is_measured());
+                let told = facts.profiles.iter().any(|profile| Starts::of(&[&profile.document]).is_some());
                 let risk = Share::saturating(USUAL_RISK);
-                (measured && !problem.room.is_published()).then_some(Self { risk, is_default: true })
+                (told && !problem.room.is_published()).then_some(Self { risk, is_default: true })
             }
         }
     }
 
-    /// Tells whether the facts of a profile are held for uncertain: those that were not measured only where the problem says so.
+    /// Tells whether the facts of a profile are held for uncertain: those that keep no starts only where the problem says so.
     fn is_about(self, profile: &Profile) -> bool {
-        !self.is_default || profile.is_measured()
+        !self.is_default || Starts::of(&[profile]).is_some()
     }
 }
 
 /// Returns how much another profile of the same variants is taken to differ.
 fn profile_error(problem: &Problem, profile: &Profile) -> f64 {
-    let seen = || Starts::of(&[profile]).filter(|starts| starts.freedom >= ENOUGH_STARTS);
-    let usual = || match (profile.is_measured(), seen()) {
-        (false, _) => 0.0,
-        (true, Some(starts)) => starts.deviation.max(LEAST_PROFILE_ERROR),
-        (true, None) => USUAL_PROFILE_ERROR,
+    let usual = || match Starts::of(&[profile]) {
+        None => 0.0,
+        Some(starts) if starts.freedom < ENOUGH_STARTS => FEW_STARTS_ERROR,
+        Some(starts) => starts.deviation.max(LEAST_PROFILE_ERROR),
     };
     problem.profile_error.map_or_else(usual, f64::from)
 }
@@ -193,7 +191,7 @@ mod tests {
             }
             profile
         };
-        assert_eq!(profile_error(&problem, &shipped), 0.05, "nobody recorded its starts");
+        assert_eq!(profile_error(&problem, &shipped), 0.0, "nobody recorded its starts");
         let spread = (0.1_f64.powi(2) / 2.0).sqrt();
         let seen = profile_error(&problem, &with_starts(&[1.0, 0.1_f64.exp()]));
         assert!((seen - spread).abs() < 1e-9, "{seen} for {spread}");

@@ -23,6 +23,9 @@ pub struct Serving {
 }
 
 impl Serving {
+    /// Replicas that host one variant each, of whose neighbours nothing is known.
+    pub const ALONE: Self = Self { pauses: true, hosts_several: false, cores: 0 };
+
     /// Returns how the plans of a problem make calls.
     #[must_use]
     pub fn of(problem: &Problem) -> Self {

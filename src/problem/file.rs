@@ -55,12 +55,12 @@ pub(super) struct ProblemFile {
     /// What to make best.
     goal: Goal,
     /// The probability that may be left that the SLO is broken at some load because facts were wrong; `"none"` takes facts as they
-    /// are. Default: 0.05 for measured facts; none for facts that were typed or imported, and for `formulation = "published"`.
+    /// are. Default: 0.05 where a profile tells how far its starts differ; none elsewhere and for `formulation = "published"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     risk: Option<Risk>,
     /// `risk`: how much another profile of the same variants differs, as a standard deviation of latency relative to it, on top
-    /// of the profile's own intervals. Default for measured profiles: as far as the starts within the profile differ, 0.04 at least, and 0.05 where it keeps
-    /// none; 0 for others.
+    /// of the profile's own intervals. Default: as far as the starts within the profile differ, 0.04 at least; 0
+    /// where it keeps none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     profile_error: Option<Factor>,
     /// Settings of the room `cascade`.

@@ -52,12 +52,12 @@ pub struct Problem {
     pub inventory: Inventory,
     /// What to make best.
     pub goal: Goal,
-    /// The probability that may be left that the SLO is broken at some load because facts were wrong. Default: 0.05 where facts
-    /// were measured, and none for published formulations.
+    /// The probability that may be left that the SLO is broken at some load because facts were wrong. Default: 0.05 where a
+    /// profile tells how far its starts differ, and none elsewhere and for published formulations.
     pub risk: Option<Risk>,
     /// How much another profile of the same variants differs, as a standard deviation of latency relative to it, on top of the
-    /// profile's own intervals. Default for measured profiles: as far as the starts within the profile differ, 0.04 at least, and 0.05 where it keeps
-    /// none; 0 for others.
+    /// profile's own intervals. Default: as far as the starts within the profile differ, 0.04 at least; 0
+    /// where it keeps none.
     pub profile_error: Option<Factor>,
     /// Keys of the file that its room does not have.
     pub(crate) foreign: Vec<ForeignKey>,

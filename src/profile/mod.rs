@@ -550,12 +550,6 @@ impl Host {
 }
 
 impl Profile {
-    /// Tells whether this program measured it, or is about to: no other tool's result, and not written by hand.
-    #[must_use]
-    pub fn is_measured(&self) -> bool {
-        self.provenance.blocks > 0 || !self.provenance.measured_at.is_empty()
-    }
-
     /// Returns the variant of that name.
     ///
     /// ```
