@@ -194,7 +194,7 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
     if plan.validate().has_errors() {
         return findings;
     }
-    findings.extend(reserve_is_there(plan, facts));
+    findings.extend(reserve_is_there(plan, facts, problem));
     let ask = problem.map(|problem| Ask::new(problem, facts));
     let facts = ask.as_ref().map_or(facts, |ask| ask.facts.as_ref());
     let Ok(world) = Measured::new(plan, facts) else { return findings };
@@ -239,16 +239,6 @@ impl Retrial<'_> {
         &self.made.insert(made.unwrap_or_else(make)).1
     }
 
-    fn can_be_made(&self, effort: Effort, key: &str, findings: &mut Findings) -> bool {
-        let can = effort.is_feasible();
-        if !can {
-            let cause = format!("{} requests in {} trials cannot be simulated again", effort.requests, effort.trials);
-            let action = format!("2 to {MOST_TRIALS} trials of {MOST_REQUESTS} requests at most; solve again");
-            findings.push(Finding::error(Code::OutOfRange, key, cause, action));
-        }
-        can
-    }
-
     /// What a certificate says of trials must not contradict itself, and the same trials must say it again.
     fn of_certificate(&mut self, trial: &GearTried, findings: &mut Findings) {
         let key = format!("gears[{}].certificate.trial", self.index);
@@ -263,7 +253,7 @@ impl Retrial<'_> {
             );
             findings.push(Finding::error(Code::Inconsistent, key.clone(), cause, "solve again"));
         }
-        if !self.can_be_made(trial.into(), &key, findings) {
+        if !can_be_made(trial.into(), &key, findings) {
             return;
         }
         let again = self.report(trial.into());
@@ -285,7 +275,7 @@ impl Retrial<'_> {
         key: &str,
         findings: &mut Findings,
     ) {
-        if !self.can_be_made(trial.into(), &format!("{key}.trial"), findings) {
+        if !can_be_made(trial.into(), &format!("{key}.trial"), findings) {
             return;
         }
         let formula = latency_ms(self.plan, self.index, self.facts);
@@ -326,25 +316,46 @@ impl Retrial<'_> {
     }
 }
 
+/// Tells whether trials are few enough to be made again; a finding where they are not.
+fn can_be_made(effort: Effort, key: &str, findings: &mut Findings) -> bool {
+    let can = effort.is_feasible();
+    if !can {
+        let cause = format!("{} requests in {} trials cannot be simulated again", effort.requests, effort.trials);
+        let action = format!("2 to {MOST_TRIALS} trials of {MOST_REQUESTS} requests at most; solve again");
+        findings.push(Finding::error(Code::OutOfRange, key, cause, action));
+    }
+    can
+}
+
 fn refuted(key: String, claimed: f64, truth: f64) -> Finding {
     let cause = format!("claims {claimed}, the same trials say {truth}");
     Finding::error(Code::ClaimRefuted, key, cause, "solve again, or correct the claim")
 }
 
 /// Makes the simulations again that say by how much load and service times may grow. Facts that were not measured are told elsewhere.
-fn reserve_is_there(plan: &Plan, facts: &Facts) -> Findings {
+fn reserve_is_there(plan: &Plan, facts: &Facts, problem: Option<&Problem>) -> Findings {
     let mut findings = Findings::default();
-    let said = plan.provenance.holds_up_to.filter(|said| Effort::from(said).is_feasible());
-    let Some((said, found)) = said.and_then(|said| Some((said, found_again(plan, facts, &said).ok()?))) else {
+    let Some(said) = plan.provenance.holds_up_to else { return findings };
+    let key = "provenance.holds_up_to";
+    if let Some(asked) = problem.map(|problem| problem.workload.max_rps).filter(|asked| *asked != said.max_rps) {
+        let cause = format!("load grows beyond {} requests/s, the problem asks for {asked}", said.max_rps);
+        findings.push(Finding::error(Code::Inconsistent, format!("{key}.max_rps"), cause, "solve again"));
+    }
+    if !can_be_made(Effort::from(&said), key, &mut findings) {
         return findings;
-    };
+    }
+    let Ok(found) = found_again(plan, facts, &said) else { return findings };
     for (name, claimed, truth) in
         [("load", said.load, found.load), ("service_times", said.service_times, found.service_times)]
     {
         if (claimed.get() - truth.get()).abs() > 1e-9 {
             let cause = format!("claims {claimed}, the same simulations say {truth}");
-            let key = format!("provenance.holds_up_to.{name}");
-            findings.push(Finding::error(Code::ClaimRefuted, key, cause, "solve again, or correct the claim"));
+            findings.push(Finding::error(
+                Code::ClaimRefuted,
+                format!("{key}.{name}"),
+                cause,
+                "solve again, or correct the claim",
+            ));
         }
     }
     findings
