@@ -58,6 +58,8 @@ mod machines;
 mod machines_compared;
 #[path = "integration/measure_less.rs"]
 mod measure_less;
+#[path = "integration/mutations.rs"]
+mod mutations;
 #[path = "integration/ocr.rs"]
 mod ocr;
 #[path = "integration/pipeline.rs"]

@@ -107,7 +107,9 @@ fn one_plan(args: &Args) -> Result<Review, Error> {
     let tolerance = Tolerance { relative: args.tolerance, ..Tolerance::default() };
     let mut findings = simulate::check(&plan.document, &facts, problem.as_ref(), tolerance);
     findings.extend(plan::facts_changed(&plan.document, &facts));
-    Ok(Review::of(vec![Entry::of(args.path.clone(), Plan::NOUN, findings.in_file(&args.path).0)]))
+    let recomputed = review::recomputed(&plan.document, &findings.0);
+    let entry = Entry::of(args.path.clone(), Plan::NOUN, findings.in_file(&args.path).0);
+    Ok(Review::of(vec![Entry { recomputed, ..entry }]))
 }
 
 /// Goes through a folder or a manifest.
@@ -116,6 +118,10 @@ fn everything(args: &Args) -> Result<Review, Error> {
     manifest.fail_on.extend(&args.fail_on);
     let base = args.base.as_deref().map(|name| Revision::open(name, &args.path)).transpose()?;
     let mut review = reviewed(&manifest, &files, base.as_ref());
+    if let Some(base) = &base {
+        review.entries.extend(review::gone(&manifest, &args.path, base)?);
+        review.entries.sort_by(|one, other| one.file.cmp(&other.file));
+    }
     if args.update && update(&review, &manifest)? > 0 {
         review = reviewed(&manifest, &files, None);
     }
@@ -174,7 +180,8 @@ fn listed(review: &Review) -> String {
         };
         format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
     });
-    format!("{list}{verdict}: {}\n", counts.join(", "))
+    let recomputed = review.recomputed().map_or_else(String::new, |words| format!("; recomputed {words}"));
+    format!("{list}{verdict}: {}{recomputed}\n", counts.join(", "))
 }
 
 fn tabled(review: &Review) -> String {

@@ -1,6 +1,6 @@
 //! `planner profile`: measure a family of models on this machine.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -134,6 +134,9 @@ fn run_measure(args: &Args, models: &Path) -> Result<Answer, Error> {
     check_cores(args)?;
     let engine = args.engine.open()?;
     let family = Family::load(models)?;
+    let journal = Journal::begin(&args.output.output, args.resume && args.output.output.exists())?;
+    // Another process may have written it since.
+    check_output(args)?;
     let earlier = if args.resume { earlier(&args.output.output)? } else { None };
     let settings = settings(args, models);
     let program = std::env::current_exe().map_err(|error| Error::io("find", Path::new("this program"), error))?;
@@ -141,7 +144,6 @@ fn run_measure(args: &Args, models: &Path) -> Result<Answer, Error> {
     let limits = Limits { time: args.time_limit_s, memory: args.memory_limit_mb };
     let lab = Apart::new(&family, engine.as_ref(), &command, limits);
     let choice = args.less.chooser(&family, &args.output.output, &engine.device(), args.budget_ms)?;
-    let journal = Journal::begin(&args.output.output, earlier.is_some())?;
     let mut desk = Desk { args, progress: Progress::new(), journal, choice };
     let (mut profile, _) = measure(&family, &lab, &settings, earlier, &mut desk)?;
     let less = desk.choice.as_mut().map(|choice| choice.end(&profile));
@@ -273,39 +275,40 @@ impl Attendant for Desk<'_> {
 }
 
 /// Blocks of points that are not finished, one to a line beside the profile, so that a killed measurement loses no more
-/// than the block under way.
+/// than the block under way. Its lock keeps a second process from the same profile.
 struct Journal {
     path: PathBuf,
-    file: Option<File>,
+    file: File,
 }
 
 impl Journal {
     /// Goes on with the journal that is there, or forgets it.
     fn begin(profile: &Path, goes_on: bool) -> Result<Self, Error> {
         let path = journal_path(profile);
-        if goes_on {
-            // What a kill cut off in the middle of a line must not spoil the next.
-            let kept: String = Self::lines(profile).into_iter().map(|line| line + "\n").collect();
-            write_atomic(&path, kept.as_bytes())?;
-        } else if path.exists() {
-            std::fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;
-        }
-        Ok(Self { path, file: None })
+        let failed = |error: std::io::Error| Error::io("write", &path, error);
+        let mut file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+        file.try_lock().map_err(|error| match error {
+            TryLockError::Error(error) => failed(error),
+            TryLockError::WouldBlock => Error::Unsupported {
+                what: format!("another process is writing {}", profile.display()),
+                hint: "wait until it is done, or name another output".to_owned(),
+            },
+        })?;
+        // What a kill cut off in the middle of a line must not spoil the next.
+        let lines = if goes_on { Self::lines(profile) } else { Vec::new() };
+        let kept: String = lines.into_iter().map(|line| line + "\n").collect();
+        file.set_len(0).and_then(|()| file.write_all(kept.as_bytes())).map_err(failed)?;
+        Ok(Self { path, file })
     }
 
     fn add(&mut self, block: &Block) -> Result<(), Error> {
-        let failed = |error: std::io::Error| Error::io("write", &self.path, error);
-        let file = match &mut self.file {
-            Some(file) => file,
-            slot => slot.insert(File::options().create(true).append(true).open(&self.path).map_err(failed)?),
-        };
-        let line = serde_json::to_string(block).map_err(|error| failed(error.into()))? + "\n";
-        file.write_all(line.as_bytes()).map_err(failed)
+        let line = serde_json::to_string(block).map_err(std::io::Error::from).map(|line| line + "\n");
+        let written = line.and_then(|line| self.file.write_all(line.as_bytes()));
+        written.map_err(|error| Error::io("write", &self.path, error))
     }
 
     /// The profile is complete.
-    fn end(&mut self) {
-        self.file = None;
+    fn end(&self) {
         // A journal that stays is ignored by a complete profile.
         let _ = std::fs::remove_file(&self.path);
     }
@@ -322,6 +325,15 @@ impl Journal {
             .unwrap_or_default();
         let sound = |line: &&str| serde_json::from_str::<Block>(line).is_ok();
         text.lines().take_while(sound).map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Journal {
+    /// Leaves no empty file where nothing was measured.
+    fn drop(&mut self) {
+        if self.file.metadata().is_ok_and(|file| file.len() == 0) {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -125,17 +125,29 @@ pub fn say_usage(error: &clap::Error) {
     }
 }
 
-/// Says in one sentence that the program has failed itself, and shows a stack only to who asks for it.
+/// Says in one sentence that the program, or the engine built into it, has failed itself, and shows a stack only to who asks for it.
 pub fn say_bug(panic: &PanicHookInfo<'_>) {
     let what = panic.payload_as_str().unwrap_or("of unknown kind");
     let place = panic.location().map(|place| format!(" ({place})")).unwrap_or_default();
-    let text = format!("this is a bug in planner: {what}{place}");
-    let hint = "please report this line with the command; RUST_BACKTRACE=1 shows the way there";
+    let (whose, hint) = if panic.location().is_some_and(|place| is_of_engine(place.file())) {
+        (
+            "the engine rten cannot run this model",
+            "another engine may, like `--engine onnxruntime`; docs/engines.md lists them",
+        )
+    } else {
+        ("this is a bug in planner", "please report this line with the command; RUST_BACKTRACE=1 shows the way there")
+    };
+    let text = format!("{whose}: {what}{place}");
     let words = graded(Severity::Error, &format!("error: {text}\n  hint: {hint}"));
     speak(Voice::of_this_run(), &words, |_| Event::Bug { text: &text });
     if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
         line(&Backtrace::force_capture().to_string());
     }
+}
+
+/// Tells whether a source file is of rten or one of its parts, whose folders carry a version, like `rten-gemm-0.27.0`.
+fn is_of_engine(file: &str) -> bool {
+    file.split(['/', '\\']).any(|folder| folder.starts_with("rten-"))
 }
 
 /// Says that a bug has ended it, to programs alone: people have read it already.
@@ -240,6 +252,18 @@ mod tests {
             ("planner", "planner"),
         ] {
             assert_eq!(super::first(words(given)), words(meant));
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_engine_is_told_from_one_of_planner() {
+        for (file, is_of_engine) in [
+            ("/home/a/.cargo/registry/src/index.crates.io-1/rten-0.27.0/src/graph.rs", true),
+            ("rten-gemm-0.27.0/src/lib.rs", true),
+            ("src/measure/engines/rten.rs", false),
+            ("/home/a/.cargo/registry/src/index.crates.io-1/planner-0.1.0/src/tensor/mod.rs", false),
+        ] {
+            assert_eq!(super::is_of_engine(file), is_of_engine, "{file}");
         }
     }
 

@@ -6,6 +6,7 @@
 //! What no closed form covers is reported as such ([`Code::ClaimUnchecked`]), never passed over in silence.
 
 mod certificate;
+mod missing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,6 +70,7 @@ fn checked(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: Tol
         checker.latency(&mut findings);
         checker.cost(&mut findings);
         checker.cores(&mut findings);
+        checker.missing(&mut findings);
         packing::check(plan, gear, facts, &checker.key, &mut findings);
         exit::check(gear, &checker.key, facts, &mut findings);
         watch::check(plan, index, facts, tolerance.absolute, &mut findings);
@@ -383,16 +385,21 @@ impl Checker<'_> {
 
     fn cost(&self, findings: &mut Findings) {
         let Some(claim) = self.gear.claims.cost_usd_per_hour else { return };
+        match self.expected_cost() {
+            None => findings.push(self.unchecked("cost_usd_per_hour")),
+            Some(truth) if (truth - claim.get()).abs() <= self.tolerance.relative * truth => {}
+            Some(truth) => findings.push(self.refuted("cost_usd_per_hour", claim.get(), truth)),
+        }
+    }
+
+    /// Returns the price of an hour; `None` where functions are paid by their use.
+    fn expected_cost(&self) -> Option<f64> {
         if self.plan.placement.iter().any(|pool| matches!(pool.on, Resource::Function { .. })) {
-            findings.push(self.unchecked("cost_usd_per_hour"));
-            return;
+            return None;
         }
         let cost = |pool: &super::Pool| f64::from(self.gear.replicas_of(pool)) * pool.on.usd_per_hour();
         let own: f64 = self.plan.placement.iter().map(cost).sum();
-        let truth = own + self.plan.machines_usd_per_hour(self.gear);
-        if (truth - claim.get()).abs() > self.tolerance.relative * truth {
-            findings.push(self.refuted("cost_usd_per_hour", claim.get(), truth));
-        }
+        Some(own + self.plan.machines_usd_per_hour(self.gear))
     }
 
     fn cores(&self, findings: &mut Findings) {

@@ -1,5 +1,6 @@
 //! Another git revision's files, brought into a folder of their own as they are asked for.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
@@ -61,12 +62,29 @@ impl Revision {
     /// As [`Self::file`].
     pub fn folder(&self, path: &Path) -> Result<Option<PathBuf>, Error> {
         let Some(inside) = self.inside(path) else { return Ok(None) };
-        let listed = git(&self.root, &["ls-tree", "-r", "-z", "--name-only", &self.name, "--", &slashed(&inside)])?;
-        let listed = String::from_utf8_lossy(&listed).into_owned();
-        for name in listed.split('\0').filter(|name| name.ends_with(".json") || name.ends_with(".toml")) {
+        for name in self.listed(&inside)? {
             self.file(&self.root.join(name))?;
         }
         Ok(Some(self.folder.path().join(inside)).filter(|folder| folder.is_dir()))
+    }
+
+    /// Returns the plans of then that lie below these paths and are gone today, each as it was below its path.
+    ///
+    /// # Errors
+    /// As [`Self::file`].
+    pub fn gone(&self, below: &[PathBuf]) -> Result<BTreeSet<PathBuf>, Error> {
+        let mut gone = BTreeSet::new();
+        for path in below {
+            let Some(inside) = self.inside(path) else { continue };
+            for name in self.listed(&inside)?.iter().filter(|name| !self.root.join(name).exists()) {
+                let then = self.fetch(name)?;
+                if then.is_some_and(|then| load::<Plan>(&then).is_ok()) {
+                    let below = name.strip_prefix(&inside).ok().filter(|below| !below.as_os_str().is_empty());
+                    gone.insert(below.map_or_else(|| path.clone(), |below| path.join(below)));
+                }
+            }
+        }
+        Ok(gone)
     }
 
     /// Returns the way of a path from the root of the repository.
@@ -79,6 +97,15 @@ impl Revision {
         [real, path]
             .iter()
             .find_map(|path| path.strip_prefix(&root).or(path.strip_prefix(&self.root)).ok().map(Path::to_owned))
+    }
+
+    /// Returns the JSON and TOML files below a path, from the root of the repository.
+    fn listed(&self, inside: &Path) -> Result<Vec<PathBuf>, Error> {
+        let below = Some(slashed(inside)).filter(|below| !below.is_empty()).unwrap_or_else(|| ".".to_owned());
+        let listed = git(&self.root, &["ls-tree", "-r", "-z", "--name-only", &self.name, "--", &below])?;
+        let listed = String::from_utf8_lossy(&listed).into_owned();
+        let ours = |name: &&str| name.ends_with(".json") || name.ends_with(".toml");
+        Ok(listed.split('\0').filter(ours).map(PathBuf::from).collect())
     }
 
     /// Brings one file.

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Manifest;
+use super::{Entry, Manifest, Revision, of_class};
 use crate::base::codec::{Document, Loaded, load, parse_value};
 use crate::base::error::Error;
 use crate::base::files::read;
-use crate::base::finding::{Code, Finding, Findings};
+use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::plan::Plan;
 use crate::problem::Problem;
 use crate::profile::{ModelList, Profile};
@@ -60,6 +60,33 @@ pub fn find(path: &Path) -> Result<(Manifest, Vec<PathBuf>), Error> {
     files.sort();
     files.dedup();
     findings.in_file(manifest).or((named, files)).map_err(Error::from)
+}
+
+/// Returns an entry for each plan that the revision has where plans are looked for, by today's manifest or by that of then, and
+/// that is gone today.
+///
+/// # Errors
+/// As [`Revision::file`].
+pub fn gone(manifest: &Manifest, path: &Path, base: &Revision) -> Result<Vec<Entry>, Error> {
+    let of_manifest = if path.is_dir() { path.join(MANIFEST) } else { path.to_owned() };
+    let then = base.file(&of_manifest)?.and_then(|then| load::<Manifest>(&then).ok()).map(|then| then.document.plans);
+    let named = manifest.plans.iter().chain(then.iter().flatten());
+    let folder = of_manifest.parent().unwrap_or(Path::new(""));
+    let beside = |path: &PathBuf| {
+        let path = folder.join(path);
+        path.strip_prefix(".").map_or(path.clone(), Path::to_owned)
+    };
+    let mut below: Vec<PathBuf> = named.map(beside).collect();
+    if below.is_empty() {
+        below.push(path.to_owned());
+    }
+    let entry = |file: PathBuf| {
+        let cause = format!("`{}` has this plan, it is gone now", base.name);
+        let finding = of_class(manifest, Code::OtherPlan, "", cause, "restore it, or see that nothing deploys it");
+        let severity = finding.severity.max(Severity::Warning);
+        Entry::of(file.clone(), Plan::NOUN, Findings::from(finding.with_severity(severity)).in_file(&file).0)
+    };
+    Ok(base.gone(&below)?.into_iter().map(entry).collect())
 }
 
 /// Adds a file itself, or every JSON and TOML file below a folder; what is hidden stays so. What was `seen` by its real name is

@@ -8,6 +8,8 @@ use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterato
 use super::compare::{Fast, compare, do_the_same};
 use super::files::{Known, load_known};
 use super::follow::{Behind, behind};
+use super::recomputed::recomputed;
+use super::stated::misstated;
 use super::{Entry, Manifest, Metric, MetricChange, Review, Revision, of_class};
 use crate::base::codec::{Loaded, load, sha256};
 use crate::base::error::Error;
@@ -257,6 +259,7 @@ impl Judge<'_> {
         let stale = !changed.0.is_empty();
         findings.extend(changed);
         findings.extend(self.claims(plan, &now, &fast, stale));
+        let recomputed = if stale { Vec::new() } else { recomputed(&plan.document, &findings.0) };
         if !findings.has_errors() {
             findings.extend(self.tried(&plan.document, &now.facts, stale.then_some(&fast))?);
         }
@@ -269,7 +272,7 @@ impl Judge<'_> {
             None => (Vec::new(), false),
         };
         let entry = Entry::of(self.file.to_owned(), "plan", findings.in_file(self.file).0);
-        Ok(Entry { changes, solved_again, ..entry })
+        Ok(Entry { changes, solved_again, recomputed, ..entry })
     }
 
     /// A problem that no plan here was made from: it must have a plan, no worse than before where there is a revision.
@@ -437,8 +440,15 @@ impl Judge<'_> {
         // On other facts than it was made from a plan falls behind for that alone, which is told above.
         let is_current =
             now.same_problem && committed.is_some_and(|plan| plan::facts_changed(plan, &now.facts).0.is_empty());
-        if let Some(committed) = committed.filter(|committed| is_current && !do_the_same(committed, &after)) {
-            findings.0.extend(self.falls_behind(committed, &after, now)?);
+        if let Some(committed) = committed.filter(|_| is_current) {
+            let found = if !do_the_same(committed, &after) {
+                self.falls_behind(committed, &after, now)?
+            } else if committed.provenance.tool == after.provenance.tool {
+                misstated(committed, &after)
+            } else {
+                None
+            };
+            findings.0.extend(found);
         }
         if changes.is_empty() && !do_the_same(before, &after) {
             let cause = "solving again gives another plan of the same value".to_owned();
@@ -449,7 +459,7 @@ impl Judge<'_> {
                 cause,
                 "nothing need be done; `planner diff` shows it",
             ));
-        } else if findings.0.is_empty() && before.provenance.tool != after.provenance.tool {
+        } else if before.provenance.tool != after.provenance.tool {
             let cause = format!("made by {}, this is {}", before.provenance.tool, after.provenance.tool);
             findings.push(of_class(self.manifest, Code::OnlyProvenance, "provenance.tool", cause, ""));
         }

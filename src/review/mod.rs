@@ -17,7 +17,9 @@ mod files;
 mod follow;
 mod judge;
 mod manifest;
+mod recomputed;
 pub mod show;
+mod stated;
 
 use std::path::PathBuf;
 
@@ -27,9 +29,10 @@ use crate::base::finding::{Code, Finding, Severity};
 
 pub use base::Revision;
 pub use compare::{Metric, MetricChange};
-pub use files::find;
+pub use files::{find, gone};
 pub use judge::{remake, review};
 pub use manifest::{Allowance, Allowances, Manifest, ManifestFormat, Trial};
+pub use recomputed::{Recomputed, recomputed};
 
 /// What a review found, file by file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -61,6 +64,12 @@ impl Review {
     pub fn count(&self, verdict: Verdict) -> usize {
         self.entries.iter().filter(|entry| entry.verdict == verdict).count()
     }
+
+    /// Returns how much of what all plans claim was recomputed, in words; `None` where nothing was.
+    #[must_use]
+    pub fn recomputed(&self) -> Option<String> {
+        recomputed::in_words(self.entries.iter().flat_map(|entry| &entry.recomputed))
+    }
 }
 
 /// What a review found about one file.
@@ -76,6 +85,9 @@ pub struct Entry {
     pub solved_again: bool,
     /// What is different, metric by metric.
     pub changes: Vec<MetricChange>,
+    /// How much of what a plan claims was recomputed; nothing of other files, and where a plan's inputs have changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recomputed: Vec<Recomputed>,
     /// Everything that was seen, worst first.
     pub findings: Vec<Finding>,
 }
@@ -89,7 +101,7 @@ impl Entry {
             Severity::Error => Verdict::Failed,
             Severity::Warning | Severity::Note => Verdict::Noted,
         });
-        Self { file, noun, verdict, solved_again: false, changes: Vec::new(), findings }
+        Self { file, noun, verdict, solved_again: false, changes: Vec::new(), recomputed: Vec::new(), findings }
     }
 
     /// Returns an entry for a file that cannot be used at all.

@@ -52,9 +52,13 @@ fn answered(room: &dyn Room, problem: &Problem, facts: &Facts, context: Context<
     let parts = context.capacity_parts.cloned().unwrap_or_default();
     let is_cut = room.cuts().is_some() && !problem.room.is_published();
     let mut answer = match context.trial.filter(|_| is_cut) {
-        Some(effort) => tried::solve(room, &ask, parts, effort)?,
+        Some(effort) => tried::solve(room, &ask, parts.clone(), effort)?,
         None => once(room, &ask, &parts)?,
     };
+    // Parts that are given are the cuts of earlier trials: the proof is held against what they cost, as then.
+    if let (None, false, Answer::Plan(plan)) = (context.trial, parts.is_empty(), &mut answer) {
+        tried::bound(room, &ask, &Parts::new(), plan)?;
+    }
     if let (Some(effort), Answer::Plan(plan)) = (context.trial.filter(|_| !is_cut), &mut answer) {
         hold_claims(plan, &ask.facts, effort, &[])?;
     }

@@ -145,7 +145,7 @@ fn certify(plan: &mut Plan, trials: &[GearTrial], effort: Effort) {
 }
 
 /// Holds the gears of a plan against the best choices without the cuts.
-fn bound(room: &dyn Room, ask: &Ask<'_>, parts: &Parts, plan: &mut Plan) -> Result<(), Error> {
+pub(super) fn bound(room: &dyn Room, ask: &Ask<'_>, parts: &Parts, plan: &mut Plan) -> Result<(), Error> {
     let uncut = ask.clone().with_parts(parts);
     let opened: Box<dyn Opened + '_> = room.open(&uncut)?;
     for gear in &mut plan.gears {

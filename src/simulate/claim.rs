@@ -194,7 +194,7 @@ pub fn check(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: T
     if plan.validate().has_errors() {
         return findings;
     }
-    findings.extend(reserve_is_there(plan, facts));
+    findings.extend(reserve_is_there(plan, facts, problem));
     let ask = problem.map(|problem| Ask::new(problem, facts));
     let facts = ask.as_ref().map_or(facts, |ask| ask.facts.as_ref());
     let Ok(world) = Measured::new(plan, facts) else { return findings };
@@ -316,7 +316,7 @@ impl Retrial<'_> {
     }
 }
 
-/// Tells whether trials can be made again; a finding where not.
+/// Tells whether trials are few enough to be made again; a finding where they are not.
 fn can_be_made(effort: Effort, key: &str, findings: &mut Findings) -> bool {
     let can = effort.is_feasible();
     if !can {
@@ -333,10 +333,15 @@ fn refuted(key: String, claimed: f64, truth: f64) -> Finding {
 }
 
 /// Makes the simulations again that say by how much load and service times may grow. Facts that were not measured are told elsewhere.
-fn reserve_is_there(plan: &Plan, facts: &Facts) -> Findings {
+fn reserve_is_there(plan: &Plan, facts: &Facts, problem: Option<&Problem>) -> Findings {
     let mut findings = Findings::default();
     let Some(said) = plan.provenance.holds_up_to else { return findings };
-    if !can_be_made((&said).into(), "provenance.holds_up_to", &mut findings) {
+    let key = "provenance.holds_up_to";
+    if let Some(asked) = problem.map(|problem| problem.workload.max_rps).filter(|asked| *asked != said.max_rps) {
+        let cause = format!("load grows beyond {} requests/s, the problem asks for {asked}", said.max_rps);
+        findings.push(Finding::error(Code::Inconsistent, format!("{key}.max_rps"), cause, "solve again"));
+    }
+    if !can_be_made(Effort::from(&said), key, &mut findings) {
         return findings;
     }
     let Ok(found) = found_again(plan, facts, &said) else { return findings };
@@ -345,8 +350,12 @@ fn reserve_is_there(plan: &Plan, facts: &Facts) -> Findings {
     {
         if (claimed.get() - truth.get()).abs() > 1e-9 {
             let cause = format!("claims {claimed}, the same simulations say {truth}");
-            let key = format!("provenance.holds_up_to.{name}");
-            findings.push(Finding::error(Code::ClaimRefuted, key, cause, "solve again, or correct the claim"));
+            findings.push(Finding::error(
+                Code::ClaimRefuted,
+                format!("{key}.{name}"),
+                cause,
+                "solve again, or correct the claim",
+            ));
         }
     }
     findings

@@ -392,6 +392,72 @@ fn a_revision_is_solved_in_place_of_a_stale_baseline() {
 }
 
 #[test]
+fn a_plan_that_is_gone_is_told() {
+    let team = Team::new();
+    team.git(&["init", "-q"]);
+    team.git(&["add", "."]);
+    team.git(&["commit", "-qm", "baseline"]);
+    fs::remove_file(team.path("plans/family.json")).expect("it is there");
+    let said = team.check(&["--base", "HEAD"]);
+    assert!(said.has("other-plan", "warning"), "{}", said.stdout);
+    assert!(said.stdout.contains("`HEAD` has this plan, it is gone now"), "{}", said.stdout);
+    assert!(said.stdout.contains("plans/family.json"), "{}", said.stdout);
+}
+
+#[test]
+fn what_is_stated_and_not_what_the_inputs_give_is_refuted() {
+    type Change = fn(&mut Plan);
+    let changes: [(&str, Change); 5] = [
+        ("gears[0].certificate.bound", |plan| {
+            let certificate = plan.gears[0].certificate.as_mut().expect("solved");
+            (certificate.bound, certificate.gap) = (certificate.bound + 0.1, certificate.gap + 0.1);
+        }),
+        ("placement[0].on.price_usd_per_core_hour", |plan| plan.placement[0].on = cheaper(&plan.placement[0].on)),
+        ("placement[0].hosts[1]", |plan| {
+            let hosts = plan.placement[0].hosts.clone();
+            plan.placement[0].hosts.extend(hosts);
+        }),
+        ("gears[0].claims.utilisation", |plan| plan.gears[0].claims.utilisation.clear()),
+        ("gears[0].claims.accuracy", |plan| plan.gears[0].claims.accuracy = None),
+    ];
+    let team = Team::new();
+    let path = team.path("plans/family.json");
+    let solved = fs::read(&path).expect("written");
+    for (key, change) in changes {
+        team.plan(change);
+        let said = team.check(&[]);
+        assert_eq!(said.code, 1, "{key}: {}", said.stdout);
+        assert!(said.stdout.contains(key), "{key}: {}", said.stdout);
+        fs::write(&path, &solved).expect("writable");
+    }
+}
+
+fn cheaper(resource: &planner::problem::Resource) -> planner::problem::Resource {
+    let mut value = serde_json::to_value(resource).expect("JSON");
+    value["price_usd_per_core_hour"] = 0.02.into();
+    serde_json::from_value(value).expect("a resource")
+}
+
+#[test]
+fn what_was_recomputed_is_counted() {
+    let team = Team::new();
+    let gears = load::<Plan>(&team.path("plans/family.json")).expect("valid").document.gears.len();
+    let all =
+        ["latency claims", "accuracies", "costs", "core counts"].map(|claim| format!("{gears} of {gears} {claim}"));
+    for arguments in [&["check", "."][..], &["check", "plans/family.json"]] {
+        let said = team.planner(arguments);
+        assert!(said.stdout.contains(&format!("; recomputed {}", all.join(", "))), "{}", said.stdout);
+    }
+    team.plan(|plan| plan.gears[0].claims.cores = None);
+    let said = team.planner(&["check", "plans/family.json"]);
+    assert!(
+        said.code == 1 && said.stdout.contains(&format!("{} of {gears} core counts", gears - 1)),
+        "{}",
+        said.stdout
+    );
+}
+
+#[test]
 fn what_the_manifest_names_must_be_there() {
     let team = Team::new();
     team.write("planner.ci.toml", b"format = \"planner.ci/1\"\nplans = [\"plan\"]\nfail_on = [\"syntax\"]\n");

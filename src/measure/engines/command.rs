@@ -84,13 +84,19 @@ impl Session for SpokenSession {
     fn run(&mut self, input: &Batch) -> Result<Run, Error> {
         let ask = Ask::Run { shape: &input.shape, data: &input.data };
         let (answer, round_trip) = self.child.ask::<ScoresAnswer>(&ask).map_err(Trouble::of_engine)?;
-        let wall = answer.wall_ms.map_or(Ok(round_trip), wall_of)?;
+        let wall = answer.wall_ms.map_or(Ok(round_trip), |ms| wall_of(ms, self.child.limit))?;
         checked(NAME, Run { scores: answer.scores, classes: answer.classes, passed: None, wall }, input.samples())
     }
 }
 
-fn wall_of(ms: f64) -> Result<Duration, Error> {
-    Duration::try_from_secs_f64(ms / 1e3).map_err(|_| failed(format!("`wall_ms` is {ms}, which is no time")))
+/// Returns the time that a child says its call took: some time, and no more than it had.
+fn wall_of(ms: f64, limit: Duration) -> Result<Duration, Error> {
+    let wall = Duration::try_from_secs_f64(ms / 1e3).ok().filter(|wall| !wall.is_zero());
+    let wall = wall.ok_or_else(|| failed(format!("`wall_ms` is {ms}, which is no time")))?;
+    if wall > limit {
+        return Err(failed(format!("`wall_ms` is {ms}, but it answered within {} s", limit.as_secs_f64())));
+    }
+    Ok(wall)
 }
 
 fn failed(message: String) -> Error {

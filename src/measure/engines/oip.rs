@@ -232,7 +232,9 @@ struct Answer {
 impl Client {
     fn new(url: &str, limit: Duration) -> Self {
         // No proxy: the round trip to the server itself is what counts, and the library reads no environment.
-        let config = ureq::Agent::config_builder().timeout_global(Some(limit)).http_status_as_error(false).proxy(None);
+        // No redirects: they lead to another server than the one that is named.
+        let config = ureq::Agent::config_builder().timeout_global(Some(limit)).http_status_as_error(false);
+        let config = config.proxy(None).max_redirects(0);
         Self { agent: ureq::Agent::new_with_config(config.build()), url: url.to_owned(), limit }
     }
 
@@ -253,9 +255,10 @@ impl Client {
     ) -> Result<Answer, Error> {
         let read = |mut response: ureq::http::Response<ureq::Body>| {
             let body = response.body_mut().with_config().limit(LARGEST_ANSWER).read_to_string()?;
-            Ok(Answer { from: address.to_owned(), status: response.status().as_u16(), body })
+            let to = response.headers().get("location").map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
+            Ok((Answer { from: address.to_owned(), status: response.status().as_u16(), body }, to))
         };
-        response.and_then(read).map_err(|error| match error {
+        let (answer, to) = response.and_then(read).map_err(|error| match error {
             ureq::Error::Timeout(_) => failed(format!(
                 "{address} did not answer within {} s\n  hint: where it needs longer, pass --engine-timeout-s",
                 self.limit.as_secs_f64()
@@ -263,7 +266,14 @@ impl Client {
             error => {
                 failed(format!("{address} cannot be asked: {error}\n  hint: is the server up, and this its address?"))
             }
-        })
+        })?;
+        if (300..400).contains(&answer.status) {
+            let to = to.map_or_else(|| "no place".to_owned(), |to| shown(&to));
+            return Err(failed(format!(
+                "{address} redirects to {to}, which is not followed\n  hint: name the server that answers itself"
+            )));
+        }
+        Ok(answer)
     }
 }
 

@@ -28,7 +28,9 @@ pub fn verdict(review: &Review) -> String {
         .filter_map(count)
         .collect();
     let noun = if files == 1 { "file" } else { "files" };
-    format!("{files} {noun}: {}", if counts.is_empty() { "nothing to check".to_owned() } else { counts.join(", ") })
+    let recomputed = review.recomputed().map_or_else(String::new, |words| format!("; recomputed {words}"));
+    let counts = if counts.is_empty() { "nothing to check".to_owned() } else { counts.join(", ") };
+    format!("{files} {noun}: {counts}{recomputed}")
 }
 
 /// Returns a path as systems on all platforms read it.

@@ -88,3 +88,21 @@ fn a_device_that_is_not_there_is_refused_with_a_hint() {
         assert!(!path.exists(), "{device}");
     }
 }
+
+/// Two processes that write one profile would each overwrite what the other measured.
+#[test]
+fn a_profile_that_another_process_writes_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (models, into) = (small_family(folder.path()), folder.path().join("p.json"));
+    let journal = fs::File::create(folder.path().join("p.json.blocks")).expect("writable");
+    journal.lock().expect("nobody else has it");
+    let engine = ["--engine", "command", "--command", "python3 examples/command_engine.py"];
+    let (code, stderr) = profile(&models, &into, &engine);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("another process is writing") && stderr.contains("p.json"), "{stderr}");
+    assert!(!into.exists());
+    journal.unlock().expect("it was locked");
+    let (code, stderr) = profile(&models, &into, &engine);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(!folder.path().join("p.json.blocks").exists());
+}

@@ -208,6 +208,24 @@ fn a_server_that_is_none_is_told() {
 }
 
 #[test]
+fn a_redirect_is_not_followed() {
+    let other = Server::start(linear);
+    let place = format!("{}/v2/health/ready", other.url);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let answer = format!("HTTP/1.1 307 -\r\nlocation: {place}\r\ncontent-length: 0\r\n\r\n");
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    let error = Oip::connect(&url, "cpu", MINUTE).expect_err("a redirect").to_string();
+    assert!(error.contains(&format!("redirects to {place}, which is not followed")), "{error}");
+    assert_eq!(other.connections.load(Ordering::SeqCst), 0);
+}
+
+#[test]
 fn a_server_that_hangs_in_a_call_is_not_waited_for() {
     let server = Server::start(|request, rest| match request {
         "POST /v2/models/linear/infer" => None,

@@ -1,0 +1,29 @@
+//! Claims that are not made although the facts tell what they would be: what is not claimed is not confirmed.
+
+use super::Checker;
+use crate::base::finding::{Code, Finding, Findings};
+use crate::plan::{InputRole, Plan};
+
+impl Checker<'_> {
+    /// Finds the claims that a gear of a plan with a problem leaves out. Plans by hand, without one, claim what they like.
+    pub(super) fn missing(&self, findings: &mut Findings) {
+        if !names_a_problem(self.plan) {
+            return;
+        }
+        let claims = &self.gear.claims;
+        let missing = [
+            ("accuracy", claims.accuracy.is_none() && self.expected_accuracy().is_some()),
+            ("latency", claims.latency.is_none() && self.expected_latency().is_some_and(f64::is_finite)),
+            ("cost_usd_per_hour", claims.cost_usd_per_hour.is_none() && self.expected_cost().is_some()),
+            ("cores", claims.cores.is_none()),
+        ];
+        for (name, _) in missing.iter().filter(|(_, is_missing)| *is_missing) {
+            let (key, cause) = (format!("{}.claims.{name}", self.key), "the claim is missing");
+            findings.push(Finding::error(Code::MissingField, key, cause, "solve again"));
+        }
+    }
+}
+
+fn names_a_problem(plan: &Plan) -> bool {
+    plan.provenance.problem.is_some() || plan.provenance.inputs.iter().any(|input| input.role == InputRole::Problem)
+}
