@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::base::finding::{Code, Finding};
+use crate::base::finding::{Code, Finding, Severity};
 use crate::plan::{Gear, Plan};
 
 /// How many claims of one kind were recomputed and confirmed.
@@ -30,7 +30,8 @@ const KINDS: [(&str, &str, Makes); 4] = [
 /// Counts the claims of a plan that a check recomputed without a finding; nothing where facts were missing, which ends a check.
 #[must_use]
 pub fn recomputed(plan: &Plan, findings: &[Finding]) -> Vec<Recomputed> {
-    if findings.iter().any(|finding| finding.code == Code::NotMeasured) {
+    let ends_it = |finding: &Finding| finding.code == Code::NotMeasured && finding.severity == Severity::Error;
+    if findings.iter().any(ends_it) {
         return Vec::new();
     }
     let is_found = |gear: usize, kind: &str| {
