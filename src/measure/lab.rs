@@ -31,6 +31,8 @@ const INPUTS: usize = 4;
 const ANSWER_BATCH: usize = 50;
 /// Part of a block's budget that may go to calls after pauses and after another variant: one in so many.
 const PART_FOR_PACE: u32 = 3;
+/// Largest model file that is opened a second time, in bytes.
+const LARGEST_TO_OPEN_AGAIN: u64 = 1 << 28;
 /// Calls of each batch before its memory is read.
 const MEMORY_CALLS: usize = 3;
 
@@ -142,14 +144,16 @@ impl<'a> Here<'a> {
         self.family.stages_before(index).into_iter().map(|stage| self.open(stage, cores)).collect()
     }
 
-    /// Opens another variant that takes the same samples. None where there is none or it does not open: that is no fault of this
-    /// one. None either where memory is limited, as two may need more than one.
-    fn open_other(&self, index: usize, cores: u32) -> Option<Box<dyn Session>> {
+    /// Opens a variant a second time, to be called in between as another one would be: its weights are elsewhere in memory. A real other
+    /// one might crash or hang, which is no fault of this one. None where the family has no other, where memory is limited, and where
+    /// the file is so large that two may not fit; calls are long there.
+    fn open_again(&self, index: usize, cores: u32) -> Option<Box<dyn Session>> {
         let variants = &self.family.list.variants;
         let is_limited = getrlimit(Resource::RLIMIT_DATA).is_ok_and(|(now, _)| now != RLIM_INFINITY);
-        let others = (index + 1..variants.len()).chain(0..index);
-        let mut whole = others.filter(|&other| variants[other].part.is_none());
-        (!is_limited && variants[index].part.is_none()).then(|| self.open(whole.next()?, cores).ok()).flatten()
+        let file = std::fs::metadata(self.family.folder.join(&variants[index].file));
+        let is_small = file.is_ok_and(|file| file.len() <= LARGEST_TO_OPEN_AGAIN);
+        let is_whole = variants[index].part.is_none();
+        (variants.len() > 1 && is_whole && is_small && !is_limited).then(|| self.open(index, cores).ok()).flatten()
     }
 
     /// Returns what the variant receives where the network is given some samples.
@@ -297,7 +301,7 @@ struct Opened {
     cores: u32,
     before: Vec<Box<dyn Session>>,
     session: Box<dyn Session>,
-    /// Another variant, to be called in between; not looked for yet, or not there.
+    /// The variant again, to be called in between; not looked for yet, or not there.
     other: Option<Option<Box<dyn Session>>>,
     // Last, so that sessions end on their own cores.
     _pinned: Pinned,
@@ -326,7 +330,7 @@ impl Visit for VisitHere<'_> {
         let (name, meter) = (&lab.entry(index).name, self.meter.as_ref());
         let is_paced = lab.engine.is_real() && key.co_runners == 0 && !enough.is_glimpse();
         if is_paced && other.is_none() {
-            *other = Some(lab.open_other(index, key.cores));
+            *other = Some(lab.open_again(index, key.cores));
         }
         let mut other = other.as_mut().and_then(Option::as_mut);
         let mut work = || {

@@ -36,8 +36,8 @@ pub struct Round {
     pub after_other: Option<f64>,
 }
 
-/// Makes rounds for about so long; none where calls are so long that three rounds would take more. `other` is a session of
-/// another variant on the same cores, `call` the time of one call.
+/// Makes rounds for about so long; none where calls are so long that three rounds would take more. `other` is a session on the same
+/// cores that stands for another variant, `call` the time of one call.
 ///
 /// # Errors
 /// [`Error::Engine`] where the engine fails.
