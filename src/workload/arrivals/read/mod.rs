@@ -63,3 +63,6 @@ fn columns_of(table: &Table<'_>) -> Result<(Columns, bool), Findings> {
         Some(_) => Err(columns::unknown(first)),
     }
 }
+
+#[cfg(test)]
+mod tests;
