@@ -237,10 +237,7 @@ fn summary(plan: &Plan) -> String {
 
 /// Says by how much load and service times may grow.
 fn reserve(holds: HoldsUpTo) -> String {
-    let [load, service_times] = [holds.load, holds.service_times].map(|share| {
-        let or_more = if share.get() < 1.0 { "" } else { " or more" };
-        format!("+{:.0} %{or_more}", 100.0 * share.get())
-    });
+    let [load, service_times] = holds.in_words();
     let stretches = if holds.stretches { ", with slow calls in stretches" } else { "" };
     format!("\nholds up to {load} load, {service_times} service time, in simulation{stretches}")
 }

@@ -14,7 +14,7 @@
 //! rule free of circles: the bounds do not depend on the plan.
 //!
 //! Where the problem does not say, facts of profiles that tell how far their starts differ (`block_p50_ms`) are taken at a risk of 5 %,
-//! and another profile to differ by as much as those, 4 % at least. Facts that nobody tells this of are taken as they are said, and so
+//! and another profile to differ by as much as those, 4 % at least. Facts of other profiles are taken as they are said, and so
 //! are all facts by published formulations.
 //!
 //! Claims of such a plan are made on the bounds, and so is `check`; `simulate` plays the facts as they were measured.
@@ -50,36 +50,38 @@ pub struct AtRisk {
 }
 
 /// How wrong facts may be.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Chosen {
     risk: Share,
     /// Whether the problem does not say.
     is_default: bool,
+    /// How much another profile is taken to differ from each one; `None` where a profile is taken as it is.
+    profile_errors: Vec<Option<f64>>,
 }
 
 impl Chosen {
     /// Returns the risk of a problem, the usual one where it does not say; `None` where facts are taken as they are.
     fn of(problem: &Problem, facts: &Facts) -> Option<Self> {
-        match problem.risk {
-            Some(Risk::None) => None,
-            Some(Risk::Share(risk)) => Some(Self { risk, is_default: false }),
-            None => {
-                let told = facts.profiles.iter().any(|profile| Starts::of(&[&profile.document]).is_some());
-                let risk = Share::saturating(USUAL_RISK);
-                (told && !problem.room.is_published()).then_some(Self { risk, is_default: true })
-            }
-        }
-    }
-
-    /// Tells whether the facts of a profile are held for uncertain: those that keep no starts only where the problem says so.
-    fn is_about(self, profile: &Profile) -> bool {
-        !self.is_default || Starts::of(&[profile]).is_some()
+        let (risk, is_default) = match problem.risk {
+            Some(Risk::None) => return None,
+            Some(Risk::Share(risk)) => (risk, false),
+            None if problem.room.is_published() => return None,
+            None => (Share::saturating(USUAL_RISK), true),
+        };
+        let error = |profile: &Profile| {
+            let starts = Starts::of(&[profile]);
+            // By default only what tells how far its starts differ is held for uncertain.
+            (starts.is_some() || !is_default).then(|| profile_error(problem, starts))
+        };
+        let profile_errors: Vec<_> = facts.profiles.iter().map(|profile| error(&profile.document)).collect();
+        let is_uncertain = !is_default || profile_errors.iter().any(Option::is_some);
+        is_uncertain.then_some(Self { risk, is_default, profile_errors })
     }
 }
 
-/// Returns how much another profile of the same variants is taken to differ.
-fn profile_error(problem: &Problem, profile: &Profile) -> f64 {
-    let usual = || match Starts::of(&[profile]) {
+/// Returns how much another profile of the same variants is taken to differ from one with these starts.
+fn profile_error(problem: &Problem, starts: Option<Starts>) -> f64 {
+    let usual = || match starts {
         None => 0.0,
         Some(starts) if starts.freedom < ENOUGH_STARTS => FEW_STARTS_ERROR,
         Some(starts) => starts.deviation.max(LEAST_PROFILE_ERROR),
@@ -96,38 +98,35 @@ impl AtRisk {
         let forecast_error = problem.workload.forecast_error.map_or(0.0, f64::from);
         let events = variants.len() + usize::from(forecast_error > 0.0);
         let deviations = normal_quantile(1.0 - chosen.risk.get() / events.max(1) as f64);
-        let is_uncertain = |profile: &&Profile| chosen.is_about(profile);
         let mut slower = facts.clone();
         let mut latency_factors = BTreeMap::new();
-        for profile in facts.profiles.iter().map(|profile| &profile.document).filter(is_uncertain) {
-            let error = profile_error(problem, profile);
+        let uncertain = || facts.profiles.iter().zip(&chosen.profile_errors);
+        for (profile, error) in uncertain().filter_map(|(profile, error)| Some((&profile.document, (*error)?))) {
             for point in profile.points.iter().filter(|point| point.co_runners == 0) {
                 let factor = (deviations * spread(point).hypot(error)).exp();
                 let largest = latency_factors.entry(point.variant.clone()).or_insert(factor);
                 *largest = f64::max(*largest, factor);
             }
         }
-        let documents = facts.profiles.iter().map(|profile| &profile.document);
-        let of_profiles = slower.curves.iter_mut().zip(documents).filter(|(_, profile)| chosen.is_about(profile));
-        let curves = of_profiles.flat_map(|(curves, profile)| curves.iter_mut().map(move |named| (named, profile)));
-        for (((variant, device), curve), profile) in curves {
-            let own: BTreeMap<(u32, u32), f64> = profile
-                .points_of(variant)
-                .filter(|point| point.device == *device && point.co_runners == 0)
-                .map(|point| ((point.cores, point.batch), spread(point)))
-                .collect();
-            let error = profile_error(problem, profile);
-            *curve = curve.slower(deviations, error, |at| own.get(&at).copied().unwrap_or(0.0));
+        for (curves, (profile, error)) in slower.curves.iter_mut().zip(uncertain()) {
+            let Some(error) = *error else { continue };
+            for ((variant, device), curve) in curves {
+                let own: BTreeMap<(u32, u32), f64> = profile
+                    .document
+                    .points_of(variant)
+                    .filter(|point| point.device == *device && point.co_runners == 0)
+                    .map(|point| ((point.cores, point.batch), spread(point)))
+                    .collect();
+                *curve = curve.slower(deviations, error, |at| own.get(&at).copied().unwrap_or(0.0));
+            }
         }
         latency_factors.retain(|name, _| variants.contains(name));
         let peak_factor = 1.0 + deviations * forecast_error;
         let mut asked = problem.clone();
         asked.risk = Some(Risk::None);
         asked.workload.max_rps = Rate::saturating(problem.workload.max_rps.get() * peak_factor);
-        let errors = facts.profiles.iter().map(|profile| &profile.document).filter(is_uncertain);
-        let largest = errors.map(|profile| profile_error(problem, profile)).fold(0.0, f64::max);
-        let profile_error = Factor::saturating(largest);
-        let Chosen { risk, is_default } = chosen;
+        let Chosen { risk, is_default, profile_errors } = chosen;
+        let profile_error = Factor::saturating(profile_errors.into_iter().flatten().fold(0.0, f64::max));
         let margin = Margin { risk, is_default, profile_error, peak_factor, latency_factors };
         Some(Self { problem: asked, facts: slower, margin })
     }
@@ -167,7 +166,7 @@ fn normal_quantile(probability: f64) -> f64 {
 mod tests {
     use std::path::Path;
 
-    use super::{normal_quantile, profile_error};
+    use super::{Starts, normal_quantile, profile_error};
     use crate::base::codec::{from_value, load};
     use crate::base::units::{Factor, Millis};
     use crate::problem::Problem;
@@ -191,13 +190,21 @@ mod tests {
             }
             profile
         };
-        assert_eq!(profile_error(&problem, &shipped), 0.0, "nobody recorded its starts");
+        assert_eq!(profile_error(&problem, Starts::of(&[&shipped])), 0.0, "nobody recorded its starts");
         let spread = (0.1_f64.powi(2) / 2.0).sqrt();
-        let seen = profile_error(&problem, &with_starts(&[1.0, 0.1_f64.exp()]));
+        let seen = profile_error(&problem, Starts::of(&[&with_starts(&[1.0, 0.1_f64.exp()])]));
         assert!((seen - spread).abs() < 1e-9, "{seen} for {spread}");
-        assert_eq!(profile_error(&problem, &with_starts(&[1.0, 1.001])), 0.04, "other hours differ by more");
+        assert_eq!(
+            profile_error(&problem, Starts::of(&[&with_starts(&[1.0, 1.001])])),
+            0.04,
+            "other hours differ by more"
+        );
         problem.profile_error = Some(Factor::saturating(0.3));
-        assert_eq!(profile_error(&problem, &with_starts(&[1.0, 1.1])), 0.3, "what the problem says counts");
+        assert_eq!(
+            profile_error(&problem, Starts::of(&[&with_starts(&[1.0, 1.1])])),
+            0.3,
+            "what the problem says counts"
+        );
     }
 
     #[test]

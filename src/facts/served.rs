@@ -7,6 +7,7 @@
 //! ```
 
 use super::{Facts, slowdowns};
+use crate::base::codec::Loaded;
 use crate::problem::{Problem, RoomName};
 use crate::profile::{Curve, Pace, Point, Profile};
 
@@ -18,7 +19,7 @@ pub struct Serving {
     pub pauses: bool,
     /// Whether a replica hosts several variants.
     pub hosts_several: bool,
-    /// Cores of the host, or of the largest rented machine, on which replicas run side by side; 0 where nobody tells.
+    /// Cores of the host, or of the largest rented machine, on which replicas run side by side; 0 if unknown.
     pub cores: u32,
 }
 
@@ -52,18 +53,27 @@ impl Serving {
     }
 }
 
-/// Returns a curve whose times are those of calls as a plan makes them.
-pub(super) fn served(curve: &Curve, profile: &Profile, (variant, device): (&str, &str), serving: Serving) -> Curve {
+/// Returns how many times as long as in a row a plan's calls of a variant take, by (cores, batch). What was not tried takes the factor
+/// of the nearest point.
+fn factors<'a>(
+    profile: &'a Profile,
+    (variant, device): (&'a str, &'a str),
+    serving: Serving,
+) -> impl Fn((u32, u32)) -> f64 + use<'a> {
     let points: Vec<&Point> = profile.points_of(variant).filter(|point| point.device == device).collect();
-    // What nobody tried pays what the nearest point does.
     let octaves = |a: u32, b: u32| (f64::from(a) / f64::from(b)).ln().abs();
-    let far = |point: &Point, at: (u32, u32)| octaves(point.cores, at.0) + octaves(point.batch, at.1);
-    let after = |at: (u32, u32)| {
-        let nearest =
-            points.iter().filter(|point| point.co_runners == 0).min_by(|a, b| far(a, at).total_cmp(&far(b, at)));
-        nearest.and_then(|point| point.pace).map_or(1.0, |pace| serving.after(&pace))
-    };
-    curve.times(|at| after(at) * serving.beside(&slowdowns(points.iter().copied(), device, at.0), at.0))
+    move |(cores, batch)| {
+        let far = |point: &Point| octaves(point.cores, cores) + octaves(point.batch, batch);
+        let alone = points.iter().filter(|point| point.co_runners == 0);
+        let pace = alone.min_by(|a, b| far(a).total_cmp(&far(b))).and_then(|point| point.pace);
+        let after = pace.map_or(1.0, |pace| serving.after(&pace));
+        after * serving.beside(&slowdowns(points.iter().copied(), device, cores), cores)
+    }
+}
+
+/// Returns a curve whose times are those of calls as a plan makes them.
+pub(super) fn served(curve: &Curve, profile: &Profile, named: (&str, &str), serving: Serving) -> Curve {
+    curve.times(factors(profile, named, serving))
 }
 
 impl Facts {
@@ -71,13 +81,11 @@ impl Facts {
     /// no profile says more than that.
     #[must_use]
     pub fn pace(&self) -> Option<(f64, f64)> {
-        let profiles = || self.profiles.iter().map(|profile| &profile.document);
-        let factor = |(profile, point): (&Profile, &Point)| {
-            let neighbours = slowdowns(profile.points_of(&point.variant), &point.device, point.cores);
-            let after = point.pace.map_or(1.0, |pace| self.serving.after(&pace));
-            after * self.serving.beside(&neighbours, point.cores)
+        let points =
+            self.profiles.iter().flat_map(|profile| profile.document.points.iter().map(move |point| (profile, point)));
+        let factor = |(profile, point): (&Loaded<Profile>, &Point)| {
+            factors(&profile.document, (&point.variant, &point.device), self.serving)((point.cores, point.batch))
         };
-        let points = profiles().flat_map(|profile| profile.points.iter().map(move |point| (profile, point)));
         let factors = points.filter(|(_, point)| point.co_runners == 0).map(factor);
         let (least, most) =
             factors.fold((f64::INFINITY, 1.0), |(least, most), factor| (factor.min(least), factor.max(most)));

@@ -263,10 +263,10 @@ impl Block {
         self.walls_ns.iter().map(|&ns| Duration::from_nanos(ns))
     }
 
-    pub(crate) fn median(&self) -> Millis {
-        let mut sorted = self.walls_ns.clone();
-        sorted.sort_unstable();
-        Duration::from_nanos(sorted[sorted.len() / 2]).into()
+    pub(crate) fn median(&self) -> Duration {
+        let mut walls_ns = self.walls_ns.clone();
+        let middle = walls_ns.len() / 2;
+        Duration::from_nanos(*walls_ns.select_nth_unstable(middle).1)
     }
 
     /// Returns what a glimpse saw; whether it was disturbed can only be told where the calls are made in this process.
@@ -286,15 +286,12 @@ impl Block {
 
     /// Tells whether others must have been running.
     pub(crate) fn is_disturbed(&self) -> bool {
-        let mut sorted = self.walls_ns.clone();
-        sorted.sort_unstable();
         if self.key.cores == 1 {
-            let median = sorted[sorted.len() / 2] as f64;
-            let mean = sorted.iter().sum::<u64>() as f64 / sorted.len() as f64;
-            return median.max(mean) > 1.2 * self.cpu_ns;
+            let mean = self.walls_ns.iter().sum::<u64>() as f64 / self.walls_ns.len() as f64;
+            return mean.max(self.median().as_nanos() as f64) > 1.2 * self.cpu_ns;
         }
         // The kernel counts through the warm-up too, but for the calls that were thrown away before.
-        let calls = (sorted.len() as u64 + self.warmup).saturating_sub(FIRST_CALLS);
+        let calls = (self.walls_ns.len() as u64 + self.warmup).saturating_sub(FIRST_CALLS);
         disturbed(self.involuntary_switches, self.key.cores, calls, self.elapsed_us / 1e3)
     }
 }
@@ -337,7 +334,7 @@ pub fn point_of(blocks: &[Block], best_probe_ns: u64) -> Point {
         cpu_ms: alone.then(|| Millis::saturating(cpu_ns / 1e6)),
         energy: if alone { energy_of(blocks) } else { None },
         histogram: Some(Histogram::of(&walls)),
-        block_p50_ms: blocks.iter().map(Block::median).collect(),
+        block_p50_ms: blocks.iter().map(|block| block.median().into()).collect(),
         stretch_calls: stretch_calls(blocks, latency.p90.value_ms),
         pace: pace_of(blocks.iter().flat_map(|block| &block.pace)),
         conditions: Conditions {
@@ -370,7 +367,7 @@ fn others_busy(blocks: &[Block]) -> Option<(f64, f64)> {
     Some((used.max(0.0), used - 2.0 * blocks.len() as f64 / all))
 }
 
-/// Returns how many calls that follow each other share their luck, in the mean over blocks; nothing where no block is long enough
+/// Returns how many calls in a row tell as much as one, in the mean over blocks; nothing where no block is long enough
 /// to tell.
 fn stretch_calls(blocks: &[Block], limit: Millis) -> Option<Factor> {
     let of_block = |block: &Block| {

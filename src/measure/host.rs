@@ -167,7 +167,7 @@ pub struct Counters {
 /// Clock ticks of all processors of the machine since it started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ticks {
-    /// In which somebody's program or the kernel ran.
+    /// In which a program or the kernel ran.
     pub busy: f64,
     /// Taken by the hypervisor.
     pub stolen: f64,

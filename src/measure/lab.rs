@@ -339,7 +339,7 @@ impl Visit for VisitHere<'_> {
             })??;
             if is_paced {
                 let other = other.as_mut().map(|other| &mut ***other as &mut dyn Session);
-                let call = block.median().duration();
+                let call = block.median();
                 block.pace = rounds(session.as_mut(), other, &inputs, call, enough.budget / PART_FOR_PACE)?;
             }
             Ok(block)

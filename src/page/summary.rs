@@ -121,10 +121,10 @@ fn simulated_claims(plan: &Plan) -> Option<(Tone, String)> {
 
 /// Says by how much load and service times may grow.
 fn reserve(holds: HoldsUpTo) -> (Tone, String) {
-    let [load, service_times] = [holds.load.get(), holds.service_times.get()];
-    let tone = if load > 0.0 && service_times > 0.0 { Tone::Good } else { Tone::Warning };
-    let (load, service_times) = (about(load), about(service_times));
-    (tone, format!("In simulation it holds up to +{load} load or +{service_times} service time."))
+    let is_kept = holds.load.get() > 0.0 && holds.service_times.get() > 0.0;
+    let [load, service_times] = holds.in_words();
+    let tone = if is_kept { Tone::Good } else { Tone::Warning };
+    (tone, format!("In simulation it holds up to {load} load or {service_times} service time."))
 }
 
 fn proof(plan: &Plan) -> Option<(Tone, String)> {

@@ -66,8 +66,8 @@ impl Facts {
         self.held_by(plan, pool).find_map(|index| self.profiles[index].document.variant(name))
     }
 
-    /// Returns how many calls that follow each other on a replica of a pool share their luck, by the facts that hold on its kind of
-    /// machine: the geometric mean over batches; `None` where nobody measured it.
+    /// Returns how many calls in a row on a replica of a pool tell as much as one, by the facts that hold on its kind of machine: the
+    /// geometric mean over batches; `None` where it was not measured.
     #[must_use]
     pub fn stretch_on(&self, plan: &Plan, pool: &Pool, variant: &str) -> Option<f64> {
         let points = self.held_by(plan, pool).flat_map(|index| self.profiles[index].document.points_of(variant));

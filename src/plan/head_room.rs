@@ -65,3 +65,15 @@ pub struct HoldsUpTo {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stretches: bool,
 }
+
+impl HoldsUpTo {
+    /// Returns the shares by which load and service times may grow, in words.
+    #[must_use]
+    pub fn in_words(&self) -> [String; 2] {
+        [self.load, self.service_times].map(|share| {
+            // Beyond twice as much nothing is looked for.
+            let or_more = if share.get() < 1.0 { "" } else { " or more" };
+            format!("+{:.0} %{or_more}", 100.0 * share.get())
+        })
+    }
+}

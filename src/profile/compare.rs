@@ -4,7 +4,7 @@
 //! together, at 5 %) *and* the medians differ by more than a threshold. The first keeps noise from being news, the second
 //! keeps differences from being news that nobody would act on.
 //!
-//! The calls of one start of a variant share its luck, so chance is judged twice: by the calls, and by how far the starts within
+//! The calls of one start of a variant are fast or slow together, so chance is judged twice: by the calls, and by how far the starts within
 //! both profiles differ ([`Starts`]). What differs between whole campaigns, hours apart, no test of two profiles can see. The
 //! threshold must cover that.
 
@@ -112,8 +112,8 @@ pub struct PointChange {
     /// Effect size and significance; absent where a histogram is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effect: Option<Effect>,
-    /// Probability of so large a difference of medians where starts differ as they were seen to; absent where nobody recorded the
-    /// starts.
+    /// Probability of so large a difference of medians where starts differ as they were seen to; absent for
+    /// profiles without starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub starts_p_value: Option<f64>,
     /// The larger of both p-values, raised for having tested all points together.

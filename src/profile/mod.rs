@@ -299,14 +299,14 @@ pub struct Point {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub histogram: Option<Histogram>,
     /// Median wall time of the calls of each block: a block is a start of the variant in a process of its own, so these tell how
-    /// far the next start may differ. Empty where nobody tells.
+    /// far the next start may differ. Empty if not recorded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub block_p50_ms: Vec<Millis>,
     /// How many calls in a row tell as much as one, as slow stretches hang over many: the integrated autocorrelation time of "is this call
     /// among the slowest tenth", at least 1; absent where it was not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stretch_calls: Option<Factor>,
-    /// How much longer calls take as a plan makes them; absent where nobody measured it, and where calls are so long that it does not
+    /// How much longer calls take as a plan makes them; absent if not measured, and for calls so long that it does not
     /// matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pace: Option<Pace>,

@@ -1,7 +1,7 @@
 //! How far one start of a variant differs from another, as the blocks of profiles tell: each block was a process of its own, at
 //! another time.
 //!
-//! The calls of one start share its luck: memory layout, clock, neighbours. So the spread of calls says little about the next
+//! The calls of one start are fast or slow together: memory layout, clock, neighbours. So the spread of calls says little about the next
 //! start, and the spread of blocks does.
 
 use std::collections::BTreeMap;

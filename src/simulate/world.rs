@@ -17,7 +17,7 @@ pub trait World {
     /// Draws the time of one call of `batch` samples, in nanoseconds.
     fn service_ns(&self, variant: VariantId, pool: PoolId, batch: u32, dice: &mut Dice) -> u64;
 
-    /// Returns the time of a call where slow stretches hang over many calls: those of one stretch have the same luck. `None` where
+    /// Returns the time of a call where slow stretches hang over many calls: those of one stretch take the same quantile. `None` where
     /// every call is drawn by itself.
     fn stretched_ns(&self, _variant: VariantId, _pool: PoolId, _batch: u32, _start: Start) -> Option<u64> {
         None
@@ -131,10 +131,10 @@ impl Measured {
     }
 
     /// Returns the same world where slow stretches hang over as many calls as was measured: what begins on a replica within one
-    /// stretch has the same luck.
+    /// stretch takes the same quantile.
     ///
     /// # Errors
-    /// A finding for every variant of which nobody measured how long stretches last.
+    /// A finding for every variant without measured stretches.
     pub fn with_stretches(mut self, plan: &Plan, facts: &Facts) -> Result<Self, Findings> {
         let mut findings = Findings::default();
         let variants = variants_of(plan);

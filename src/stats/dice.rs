@@ -28,7 +28,7 @@ impl Dice {
     /// Returns a number from 0 up to, and without, 1.
     #[inline]
     pub fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+        unit(self.bits())
     }
 
     /// Returns an exponential number with mean 1, above 0.
@@ -63,7 +63,13 @@ pub fn unit_of(numbers: [u64; 4]) -> f64 {
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         bits ^ (bits >> 31)
     });
-    (mixed >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+    unit(mixed)
+}
+
+/// Returns the number from 0 up to, and without, 1 that the leading 53 of 64 random bits make.
+#[inline]
+fn unit(bits: u64) -> f64 {
+    (bits >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
 }
 
 #[cfg(test)]

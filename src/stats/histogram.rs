@@ -42,7 +42,7 @@ impl Histogram {
     /// Returns the distribution that draws a bucket with its share of the calls.
     #[must_use]
     pub fn distribution(&self) -> Distribution {
-        let total: u64 = self.count.iter().sum();
+        let total = self.calls();
         let atoms = self.value_ns.iter().zip(&self.count).map(|(&ns, &n)| (ns as f64 / 1e6, n as f64 / total as f64));
         Distribution::new(atoms.collect())
     }
