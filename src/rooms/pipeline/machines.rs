@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::rounding::{SUMS, keeps_within};
 use crate::facts::Facts;
 use crate::optimize::Objective;
-use crate::optimize::choice::labels::{self, Descent};
+use crate::optimize::choice::labels::{self, Descent, LabelLimit};
 use crate::optimize::choice::placed::{Placed, Site};
 use crate::optimize::choice::{Alternative, Choice, ChoiceGoal};
 use crate::optimize::fleet::{self, Best, Within};
@@ -14,9 +14,10 @@ use crate::optimize::pack::Size;
 use crate::problem::Problem;
 use crate::rooms::configurations::Configuration;
 use crate::rooms::hardware::{self, Packing, facts_of_kinds, kinds, size};
+use crate::stats::GridDistribution;
 
 use super::blend::Portion;
-use super::climb::{Chosen, Model, keeps_up};
+use super::climb::{Chosen, Model};
 use super::ways::Way;
 
 /// What there is to rent, and what each way takes of it.
@@ -88,27 +89,27 @@ struct AtLoad<'a> {
     kept: Vec<Vec<usize>>,
     /// How accurate choices can be that weigh so much, by each of the site's weights.
     stairs: RefCell<Vec<Stairs>>,
+    limit: LabelLimit,
 }
 
 impl<'a> AtLoad<'a> {
     fn new(on: &'a OnMachines, model: &Model<'_>, load: f64) -> Self {
         let (mut stages, mut kept) = (Vec::new(), Vec::new());
-        for ((ways, accuracies), task) in model.ways.iter().zip(&model.accuracies).zip(model.problem.stages()) {
-            let able = (0..ways.len()).filter(|&index| keeps_up(&ways[index], load));
-            let able: Vec<usize> = able.collect();
-            let alternative = |&index: &usize| {
-                let way = &ways[index];
+        for (stage, task) in model.problem.stages().iter().enumerate() {
+            let (ways, able) = (&model.ways[stage], model.able(stage, load, f64::INFINITY));
+            let alternative = |(index, responses): &(usize, GridDistribution)| {
+                let way = &ways[*index];
                 let (kind, size) = class(model.problem, &on.facts, &task.variants[way.variant], &way.configuration);
                 let place = on.site.class(kind, size).expect("all classes are there");
                 let replicas = [(place, way.configuration.replicas)];
-                let delay = Placed::new(model.responses(way, load), &replicas, Arc::clone(&on.site));
-                let cost = delay.weighs()[0];
-                Alternative { accuracy: accuracies[way.variant], cost, delay, blend: way.variant }
+                let delay = Placed::new(responses.clone(), &replicas, Arc::clone(&on.site));
+                let (accuracy, cost) = (model.accuracies[stage][way.variant], delay.weighs()[0]);
+                Alternative { accuracy, cost, delay, blend: way.variant }
             };
             let all: Vec<Alternative<Placed>> = able.iter().map(alternative).collect();
             let best = labels::worth_keeping(&all);
             stages.push(best.iter().map(|&index| all[index].clone()).collect::<Vec<_>>());
-            kept.push(best.iter().map(|&index| able[index]).collect());
+            kept.push(best.iter().map(|&index| able[index].0).collect());
         }
         let choice = Choice {
             stages,
@@ -117,8 +118,8 @@ impl<'a> AtLoad<'a> {
             goal: ChoiceGoal::MostAccurate { cost_at_most: f64::INFINITY },
             limit: model.problem.slo.quantile.get(),
         };
-        let stairs = Stairs::all(&choice, &on.site);
-        Self { site: &on.site, choice, kept, stairs: RefCell::new(stairs) }
+        let stairs = Stairs::all(&choice, &on.site, &model.limit);
+        Self { site: &on.site, choice, kept, stairs: RefCell::new(stairs), limit: model.limit.clone() }
     }
 }
 
@@ -132,12 +133,12 @@ struct Stairs {
 
 impl Stairs {
     /// Returns the stairs by each of a site's weights.
-    fn all(choice: &Choice<Placed>, site: &Site) -> Vec<Self> {
+    fn all(choice: &Choice<Placed>, site: &Site, limit: &LabelLimit) -> Vec<Self> {
         let whole: Vec<u32> = site.kinds().iter().map(|kind| kind.at_most).collect();
         let of_weights = |(place, holds): (usize, f64)| {
             let weighed = |of: &Alternative<Placed>| Alternative { cost: of.delay.weighs()[place], ..of.clone() };
             let stages = choice.stages.iter().map(|stage| stage.iter().map(weighed).collect()).collect();
-            let below = Descent::new(Choice { stages, ..choice.clone() }, holds);
+            let below = Descent::new(Choice { stages, ..choice.clone() }, holds, limit);
             Self { below, known: Vec::new(), is_whole: false }
         };
         site.held_by(&whole).into_iter().enumerate().map(of_weights).collect()
@@ -194,7 +195,7 @@ impl Within for AtLoad<'_> {
             kept.push(ways);
         }
         let goal = ChoiceGoal::MostAccurate { cost_at_most: self.site.held_by(fleet)[0] };
-        let found = labels::solve(&Choice { stages, goal, ..self.choice.clone() });
+        let found = labels::solve_within(&Choice { stages, goal, ..self.choice.clone() }, &self.limit);
         let found = found.filter(|found| found.accuracy >= floor)?;
         let picks = found.picks.iter().zip(&kept).map(|(&pick, kept)| kept[pick]).collect();
         Some((found.accuracy, picks))
@@ -232,7 +233,7 @@ mod tests {
     /// Returns every choice that keeps the SLO within stock, or `None` where there are too many to go through: from the
     /// alternatives as they are on cores, which neither bounds nor dominance have pruned.
     fn everything(model: &Model<'_>, facts: &Facts, load: f64) -> Option<Vec<Whole>> {
-        let program = model.program(load, None);
+        let program = model.everything(load);
         let choice = &program.choice;
         if choice.stages.iter().map(Vec::len).product::<usize>() > MOST_CHOICES {
             return None;
