@@ -37,7 +37,7 @@ const LEAST_WEIGHT: f64 = 1e-9;
 /// The lowest load that is planned for, as a part of the highest.
 const LOWEST: f64 = 1e-3;
 /// Partial choices that a search may hold of each part of the walk, of about 2 kB each.
-pub(super) const MOST_LABELS: usize = 1 << 17;
+pub(super) const MOST_LABELS: usize = 1 << 15;
 
 /// A problem with its facts worked in.
 #[derive(Clone)]
