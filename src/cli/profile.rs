@@ -10,6 +10,7 @@ use crate::base::codec;
 use crate::base::files::{self, write_atomic};
 use crate::base::paths::relative;
 use crate::base::units::{Megabytes, Millis, Share};
+use crate::measure::engines::model_files;
 use crate::measure::host::allowed_cores;
 use crate::measure::{
     Apart, Attendant, Block, Earlier, Halves, Limits, MeasureContext, MeasureEvent, MeasureSettings, Wave, measure,
@@ -133,7 +134,7 @@ fn run_measure(args: &Args, models: &Path) -> Result<Answer, Error> {
     check_output(args)?;
     check_cores(args)?;
     let engine = args.engine.open()?;
-    let family = Family::load(models)?;
+    let family = Family::load_from(models, model_files(engine.as_ref()))?;
     let journal = Journal::begin(&args.output.output, args.resume && args.output.output.exists())?;
     // Another process may have written it since.
     check_output(args)?;
