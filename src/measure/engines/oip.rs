@@ -18,7 +18,7 @@ use client::{Client, escaped};
 use message::{About, FP32, Infer, Inferred, Metadata, Received, Sent, Wanted};
 
 use crate::base::error::Error;
-use crate::measure::engines::{Engine, Run, Session, checked, refused_model};
+use crate::measure::engines::{Engine, Run, Session, checked, refused_model, shown};
 use crate::tensor::Batch;
 
 const NAME: &str = "oip";
@@ -144,17 +144,22 @@ impl Session for OipSession {
         }
         let samples = input.samples();
         if tensor.shape.first() != Some(&samples) {
-            let cause = format!("{} answered `{}` in the shape {:?}", answer.from, tensor.name, tensor.shape);
+            let cause = format!("{} answered `{}` in the shape {}", answer.from, tensor.name, listed(&tensor.shape));
             return Err(failed(format!("{cause} for {samples} samples; the first dimension counts the samples")));
         }
         if let Some(rows) = tensor.data.rows.filter(|rows| *rows != samples) {
             let cause = format!("{} answered `{}` in {rows} rows", answer.from, tensor.name);
-            return Err(failed(format!("{cause}, which its shape {:?} contradicts", tensor.shape)));
+            return Err(failed(format!("{cause}, which its shape {} contradicts", listed(&tensor.shape))));
         }
         let classes = tensor.shape[1..].iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
         let (scores, classes) = (tensor.data.values, classes.unwrap_or(usize::MAX));
         checked(NAME, Run { classes, scores, passed: None, wall }, samples)
     }
+}
+
+/// Returns a shape that a server answered, which may be of any length.
+fn listed(shape: &[usize]) -> String {
+    shown(&format!("{:?}", &shape[..shape.len().min(64)]))
 }
 
 fn failed(message: String) -> Error {
