@@ -13,7 +13,7 @@ use crate::plan::law::estimate::Queue;
 use crate::problem::{InfAdapter, RoomSettings};
 
 use crate::rooms::configurations::Configuration;
-use crate::rooms::variant_set::OnCores;
+use crate::rooms::variant_set::Model;
 use crate::rooms::{Cut, Freedom, Opened, Room, VariantSet};
 
 /// The published planner as a room: the same program with its capacities.
@@ -22,7 +22,7 @@ pub struct InfAdapterRoom;
 
 impl Room for InfAdapterRoom {
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
-        Ok(Box::new(OnCores::new(ask, configurations)?))
+        Ok(Box::new(Model::new(ask, configurations)?))
     }
 
     /// A variant has one way to run.

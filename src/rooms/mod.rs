@@ -22,6 +22,7 @@ mod frontier_file;
 pub(crate) mod gears;
 pub(crate) mod goal;
 mod hardware;
+mod least_latency;
 mod loading;
 mod one_stage;
 mod one_variant;

@@ -8,10 +8,10 @@
 //! of one variant at one part only those can be in a best mixture that no other beats in cost and responses: the mixture depends on
 //! them through these alone, and monotonically.
 
-use super::climb::{Model, keeps_up};
+use super::climb::{Chosen, Model, keeps_up};
 use super::ways::Way;
 use crate::base::rounding::{ROUNDING, keeps_within};
-use crate::optimize::choice::{Alternative, ChoiceMetric, Picked, Table};
+use crate::optimize::choice::{Alternative, ChoiceMetric, Table};
 use crate::problem::{Problem, Task};
 use crate::stats::GridDistribution;
 
@@ -74,9 +74,9 @@ pub(super) fn with_blends(problem: &Problem, table: &Table) -> Table {
 /// Tells what a whole choice must promise to be of interest, from the best one without mixtures.
 pub(super) enum Bar<'a> {
     /// It may be worth as much as this one, which may not exist.
-    Best(Option<&'a Picked>),
+    Best(Option<&'a Chosen>),
     /// It may be more accurate than any of these that cost no more.
-    Frontier(&'a [Picked]),
+    Frontier(&'a [Chosen]),
 }
 
 /// Returns the mixtures of a stage at a load that may be part of a choice that clears the bar.
@@ -143,15 +143,14 @@ fn lanes(model: &Model<'_>, stage: usize, variant: usize, load: f64, part: u32) 
         }
         let responses = model.responses(way, share * load);
         let in_time = share * (1.0 - responses.in_time()) <= late + ROUNDING;
-        in_time.then(|| Lane { way: index, cost: f64::from(way.configuration.cores()), responses })
+        in_time.then_some(Lane { way: index, cost: way.cost, responses })
     };
     let mut all: Vec<Lane> = ways.filter_map(lane).collect();
     all.sort_by(|a, b| a.cost.total_cmp(&b.cost));
     let mut kept: Vec<Lane> = Vec::new();
     for lane in all {
-        // Ways of other cores are other pools, and only those can be mixed with ways of the same variant.
-        let cores = |lane: &Lane| model.ways[stage][lane.way].configuration.cores_each;
-        let beats = |other: &Lane| cores(other) == cores(&lane) && other.responses.no_later_than(&lane.responses);
+        let way = |lane: &Lane| &model.ways[stage][lane.way];
+        let beats = |other: &Lane| way(other).fits_for(way(&lane)) && other.responses.no_later_than(&lane.responses);
         if !kept.iter().any(beats) {
             kept.push(lane);
         }
@@ -161,11 +160,12 @@ fn lanes(model: &Model<'_>, stage: usize, variant: usize, load: f64, part: u32) 
 
 /// Tells whether two ways would share a pool: then nobody knows how long either waits.
 fn is_one_pool(one: &Way, other: &Way) -> bool {
-    one.variant == other.variant && one.configuration.cores_each == other.configuration.cores_each
+    let pool = |of: &Way| (of.variant, of.configuration.cores_each);
+    pool(one) == pool(other) && one.configuration.machine == other.configuration.machine
 }
 
 fn clears(model: &Model<'_>, bar: &Bar<'_>, cost: f64, accuracy: f64) -> bool {
-    if !keeps_within(cost, f64::from(model.problem.core_budget())) {
+    if !keeps_within(cost, model.most_cost()) {
         return false;
     }
     match bar {
@@ -240,7 +240,7 @@ mod tests {
     fn everything(model: &Model<'_>, stage: usize, load: f64) -> Vec<Alternative<GridDistribution>> {
         let ways = &model.ways[stage];
         let accuracy = |index: usize| model.accuracies[stage][ways[index].variant];
-        let cost = |index: usize| f64::from(ways[index].configuration.cores());
+        let cost = |index: usize| ways[index].cost;
         let alone = |index: usize| Alternative {
             accuracy: accuracy(index),
             cost: cost(index),
