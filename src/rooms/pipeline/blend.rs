@@ -192,7 +192,7 @@ pub(super) fn best_of_blends(metric: &ChoiceMetric) -> Vec<Vec<f64>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::Path;
 
     use rand::{RngExt, SeedableRng};
@@ -200,11 +200,10 @@ mod tests {
     use serde_json::json;
 
     use super::super::climb::Model;
-    use super::{PARTS, is_one_pool};
+    use super::{Offer, PARTS, Portion, is_one_pool};
     use crate::facts::Facts;
     use crate::optimize::choice::{Alternative, Choice, enumerate};
     use crate::problem::Problem;
-    use crate::stats::GridDistribution;
 
     fn drawn(rng: &mut ChaCha8Rng) -> Problem {
         let goal = match rng.random_range(0..3) {
@@ -236,16 +235,19 @@ mod tests {
         serde_json::from_value(value).expect("a problem")
     }
 
-    /// Everything that a stage can be, whatever it is worth.
-    fn everything(model: &Model<'_>, stage: usize, load: f64) -> Vec<Alternative<GridDistribution>> {
+    /// Everything that a stage of two variants can be, whatever it is worth.
+    pub fn everything(model: &Model<'_>, stage: usize, load: f64) -> Vec<Offer> {
         let ways = &model.ways[stage];
         let accuracy = |index: usize| model.accuracies[stage][ways[index].variant];
         let cost = |index: usize| ways[index].cost;
-        let alone = |index: usize| Alternative {
-            accuracy: accuracy(index),
-            cost: cost(index),
-            delay: model.responses(&ways[index], load),
-            blend: ways[index].variant,
+        let alone = |index: usize| Offer {
+            portions: vec![Portion { way: index, share: 1.0 }],
+            alternative: Alternative {
+                accuracy: accuracy(index),
+                cost: cost(index),
+                delay: model.responses(&ways[index], load),
+                blend: ways[index].variant,
+            },
         };
         let mut all: Vec<_> = (0..ways.len()).map(alone).collect();
         if model.problem.stages()[stage].lanes_at_most < 2 {
@@ -258,11 +260,14 @@ mod tests {
                     // Two variants: blends 2 to 8 are the eighths of the first.
                     let is_same = ways[one].variant == ways[other].variant;
                     let lane = |index: usize, share: f64| model.responses(&ways[index], share * load);
-                    all.push(Alternative {
-                        accuracy: share * accuracy(one) + (1.0 - share) * accuracy(other),
-                        cost: cost(one) + cost(other),
-                        delay: lane(one, share).or(share, &lane(other, 1.0 - share)),
-                        blend: if is_same { ways[one].variant } else { 1 + part as usize },
+                    all.push(Offer {
+                        portions: vec![Portion { way: one, share }, Portion { way: other, share: 1.0 - share }],
+                        alternative: Alternative {
+                            accuracy: share * accuracy(one) + (1.0 - share) * accuracy(other),
+                            cost: cost(one) + cost(other),
+                            delay: lane(one, share).or(share, &lane(other, 1.0 - share)),
+                            blend: if is_same { ways[one].variant } else { 1 + part as usize },
+                        },
                     });
                 }
             }
@@ -287,7 +292,8 @@ mod tests {
                     ways.swap_remove(rng.random_range(0..ways.len()));
                 }
             }
-            let stages = (0..2).map(|stage| everything(&model, stage, load)).collect();
+            let alternatives = |stage| everything(&model, stage, load).into_iter().map(|offer| offer.alternative);
+            let stages = (0..2).map(|stage| alternatives(stage).collect()).collect();
             let truth = enumerate(&Choice { stages, ..model.outline() });
             let budget = f64::from(problem.core_budget());
             let truth = truth.filter(|truth| truth.cost <= budget + 1e-9);

@@ -437,12 +437,14 @@ impl<'a> Model<'a> {
         }
         let goal = &self.problem.goal;
         let budget = self.problem.budget();
+        // What there is to rent is limited by stock, not by cost.
+        let cost_at_most = if self.machines.is_some() { f64::INFINITY } else { budget };
         match goal.kind {
             GoalKind::Lexicographic if goal.valued_as() == GoalKind::MostAccurate => {
                 ChoiceGoal::Cheapest { accuracy_at_least: 0.0 }
             }
             GoalKind::MostAccurate | GoalKind::Fastest | GoalKind::Lexicographic => {
-                ChoiceGoal::MostAccurate { cost_at_most: budget }
+                ChoiceGoal::MostAccurate { cost_at_most }
             }
             GoalKind::Cheapest => ChoiceGoal::Cheapest {
                 accuracy_at_least: goal.accuracy_at_least.map_or(0.0, crate::base::units::Accuracy::get),

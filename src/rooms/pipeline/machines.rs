@@ -233,10 +233,15 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::Pipeline;
-    use super::super::climb::Model;
+    use super::super::blend::tests::everything as everything_of;
+    use super::super::blend::{Offer, Portion};
+    use super::super::climb::{Model, keeps_up};
+    use super::super::ways::Way;
     use super::{AtLoad, Within, class};
     use crate::facts::{Ask, Facts};
+    use crate::optimize::choice::Choice;
     use crate::optimize::pack::Size;
+    use crate::rooms::Room;
     use crate::rooms::enumerated::{self, Packed, Whole, drawn, most, with_goal};
     use crate::rooms::hardware::facts_of_kinds;
 
@@ -244,8 +249,12 @@ mod tests {
     /// More choices than this are not enumerated.
     const MOST_CHOICES: usize = 2500;
 
-    /// Draws one to three stages, which some requests may skip.
-    fn stages(dice: &mut ChaCha8Rng) -> Value {
+    /// Draws one to three stages, which some requests may skip, or one that may be a mixture.
+    fn stages(dice: &mut ChaCha8Rng, mixes: bool) -> Value {
+        if mixes {
+            let calls = [1.0, 0.4][dice.random_range(0..2)];
+            return json!([{ "name": "s", "variants": VARIANTS[dice.random_range(0..3)], "calls": calls, "lanes_at_most": 2 }]);
+        }
         let stage = |dice: &mut ChaCha8Rng, index: usize| {
             let calls = [1.0, 1.0, 0.4, 0.03, 2.0][dice.random_range(0..5)];
             let variants = &VARIANTS[index][..dice.random_range(1..=2)];
@@ -257,14 +266,21 @@ mod tests {
     /// Returns every choice that keeps the SLO within stock, or `None` where there are too many to go through: from the
     /// alternatives as they are on cores, which neither bounds nor dominance have pruned.
     fn everything(model: &Model<'_>, facts: &Facts, load: f64) -> Option<Vec<Whole>> {
-        let program = model.program(load, None);
-        let choice = &program.choice;
+        let of_stage = |(stage, ways): (usize, &Vec<Way>)| -> Vec<Offer> {
+            let keeps_up = |portion: &Portion| keeps_up(&ways[portion.way], portion.share * load);
+            let mut offers = everything_of(model, stage, load);
+            offers.retain(|offer| offer.portions.iter().all(keeps_up));
+            offers
+        };
+        let offers: Vec<Vec<Offer>> = model.ways.iter().enumerate().map(of_stage).collect();
+        let stages = offers.iter().map(|of| of.iter().map(|offer| offer.alternative.clone()).collect()).collect();
+        let choice = Choice { stages, ..model.outline() };
         if choice.stages.iter().map(Vec::len).product::<usize>() > MOST_CHOICES {
             return None;
         }
         let of_kinds = facts_of_kinds(model.problem, facts);
-        let class_of = |stage: usize, pick: usize| -> (usize, Size) {
-            let way = &model.ways[stage][program.portions[stage][pick][0].way];
+        let class_of = |stage: usize, portion: &Portion| -> (usize, Size) {
+            let way = &model.ways[stage][portion.way];
             let variant = &model.problem.stages()[stage].variants[way.variant];
             let (kind, size) = class(model.problem, &of_kinds, variant, &way.configuration);
             (kind, Size { count: way.configuration.replicas, ..size })
@@ -273,8 +289,9 @@ mod tests {
         let sizes: Vec<usize> = choice.stages.iter().map(Vec::len).collect();
         let of_picks = |picks: Vec<usize>| {
             let found = choice.evaluate(&picks)?;
-            let classes = picks.iter().enumerate().map(|(stage, &pick)| class_of(stage, pick)).collect();
-            packed.whole(found.accuracy, classes)
+            let picked = picks.iter().enumerate().map(|(stage, &pick)| (stage, &offers[stage][pick]));
+            let classes = picked.flat_map(|(stage, of)| of.portions.iter().map(move |portion| (stage, portion)));
+            packed.whole(found.accuracy, classes.map(|(stage, portion)| class_of(stage, portion)).collect())
         };
         Some(enumerated::combinations(&sizes).filter_map(of_picks).collect())
     }
@@ -282,7 +299,7 @@ mod tests {
     /// Draws problems until so many can be enumerated; returns how many of them have a plan.
     fn on_drawn(
         problems: u32,
-        seed: u64,
+        (seed, mixes): (u64, bool),
         mut test: impl FnMut(&mut ChaCha8Rng, &Value, &Facts, &[Whole], &str),
     ) -> u32 {
         let mut dice = ChaCha8Rng::seed_from_u64(seed);
@@ -290,7 +307,7 @@ mod tests {
         while tried < problems {
             let (mut value, facts) = drawn(&mut dice);
             value["room"] = json!("pipeline");
-            value["stages"] = stages(&mut dice);
+            value["stages"] = stages(&mut dice, mixes);
             let problem = with_goal(&value, json!({ "kind": "most-accurate" }));
             let ask = Ask::new(&problem, &facts);
             let model = Model::new(&ask).expect("known");
@@ -306,17 +323,30 @@ mod tests {
     #[test]
     fn pipelines_on_machines_equal_enumeration() {
         let mut larger = 0;
-        let feasible = on_drawn(520, 61, |dice, value, facts, all, name| {
+        let feasible = on_drawn(520, (61, false), |dice, value, facts, all, name| {
             larger += u32::from(enumerated::agrees(&Pipeline, dice, value, facts, all, name) > 1);
         });
         assert!(feasible > 200 && larger > 25, "{feasible} have a plan, {larger} a frontier of several points");
+    }
+
+    #[test]
+    fn mixtures_on_machines_equal_enumeration() {
+        let mut mixed = 0;
+        let feasible = on_drawn(60, (64, true), |dice, value, facts, all, name| {
+            enumerated::agrees(&Pipeline, dice, value, facts, all, name);
+            let problem = with_goal(value, json!({ "kind": "most-accurate" }));
+            let ask = Ask::new(&problem, facts);
+            let points = Pipeline.open(&ask).and_then(|of| of.frontier(problem.workload.max_rps.get())).expect("known");
+            mixed += u32::from(points.iter().any(|point| point.gear.stages[0].lanes.len() > 1));
+        });
+        assert!(feasible > 25 && mixed > 8, "{feasible} have a plan, {mixed} a frontier with mixtures");
     }
 
     /// Of every fleet within stock: no choice within it is more accurate than the bound, wherever the bound may stop.
     #[test]
     fn no_fleet_carries_more_than_its_bound() {
         let mut tight = 0;
-        let feasible = on_drawn(120, 62, |dice, value, facts, all, name| {
+        let feasible = on_drawn(120, (62, false), |dice, value, facts, all, name| {
             let problem = with_goal(value, json!({ "kind": "most-accurate" }));
             let ask = Ask::new(&problem, facts);
             let model = Model::new(&ask).expect("known");
