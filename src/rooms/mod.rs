@@ -17,6 +17,7 @@ mod conflict;
 mod enumerated;
 pub mod exits;
 mod explain;
+pub(crate) mod fastest;
 mod frontier;
 mod frontier_file;
 pub(crate) mod gears;
@@ -39,7 +40,6 @@ pub(crate) mod variant_set;
 mod verify;
 
 use crate::base::error::Error;
-use crate::base::finding::Findings;
 use crate::base::rounding::keeps_within;
 use crate::facts::Ask;
 use crate::optimize::{Highest, Reach};
@@ -62,12 +62,6 @@ pub use variant_set::VariantSet;
 
 /// A planner.
 pub trait Room: Sync {
-    /// Returns what of a problem the room cannot plan, with findings that say what it can.
-    fn asks(&self, problem: &Problem) -> Findings {
-        let _ = problem;
-        Findings::default()
-    }
-
     /// Works the facts of an ask in.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod on_machines;
 mod tests;
 
 use super::choice::best_of;
+use super::fastest::Fastest;
 use super::{Choice, Freedom, Opened, Planned, Room, WorthIt, goal, one_stage};
 use crate::base::error::Error;
 use crate::facts::Ask;
@@ -32,7 +33,10 @@ pub struct VariantSet;
 
 impl Room for VariantSet {
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
-        Ok(Box::new(Model::new(ask, configurations)?))
+        match Fastest::of(&Self, ask) {
+            Some(fastest) => Ok(fastest),
+            None => Ok(Box::new(Model::new(ask, configurations)?)),
+        }
     }
 
     fn freedoms(&self) -> &[Freedom] {
