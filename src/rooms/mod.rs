@@ -78,11 +78,6 @@ pub trait Room: Sync {
         true
     }
 
-    /// Tells whether the room plans from what variants answered, sample by sample, which is known once all of them are measured.
-    fn needs_answers(&self) -> bool {
-        false
-    }
-
     /// Returns the freedoms that the room has and its rivals lack.
     fn freedoms(&self) -> &[Freedom] {
         &[]

@@ -201,10 +201,6 @@ impl Room for CascadeServeRoom {
         false
     }
 
-    fn needs_answers(&self) -> bool {
-        true
-    }
-
     fn freedoms(&self) -> &[Freedom] {
         Cascades.freedoms()
     }

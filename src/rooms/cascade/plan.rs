@@ -40,10 +40,6 @@ impl Room for Cascades {
         Some(Cut::Variants)
     }
 
-    fn needs_answers(&self) -> bool {
-        true
-    }
-
     fn freedoms(&self) -> &[Freedom] {
         &[Freedom::Variants, Freedom::Exits]
     }
