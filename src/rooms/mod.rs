@@ -78,6 +78,11 @@ pub trait Room: Sync {
         true
     }
 
+    /// Tells whether the room counts on batches that are not full, so that its plans rest on all sizes up to a lane's.
+    fn counts_on_small_batches(&self) -> bool {
+        false
+    }
+
     /// Returns the freedoms that the room has and its rivals lack.
     fn freedoms(&self) -> &[Freedom] {
         &[]

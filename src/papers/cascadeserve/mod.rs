@@ -201,6 +201,10 @@ impl Room for CascadeServeRoom {
         false
     }
 
+    fn counts_on_small_batches(&self) -> bool {
+        true
+    }
+
     fn freedoms(&self) -> &[Freedom] {
         Cascades.freedoms()
     }

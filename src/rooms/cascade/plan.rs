@@ -40,6 +40,10 @@ impl Room for Cascades {
         Some(Cut::Variants)
     }
 
+    fn counts_on_small_batches(&self) -> bool {
+        true
+    }
+
     fn freedoms(&self) -> &[Freedom] {
         &[Freedom::Variants, Freedom::Exits]
     }
