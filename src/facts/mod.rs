@@ -63,13 +63,25 @@ impl Facts {
     /// # Errors
     /// As [`Facts::load`].
     pub fn load_on(paths: &[PathBuf], kinds: &[Machine], serving: Serving) -> Result<Self, Error> {
+        Self::with_answers(paths.iter().map(|path| load::<Profile>(path)), kinds, serving)
+    }
+
+    /// Returns facts of profiles with the answers that lie beside them.
+    ///
+    /// # Errors
+    /// As [`Facts::load`].
+    pub fn with_answers(
+        profiles: impl IntoIterator<Item = Result<Loaded<Profile>, Error>>,
+        kinds: &[Machine],
+        serving: Serving,
+    ) -> Result<Self, Error> {
         let mut facts = Self { serving, ..Self::default() };
         let mut findings = Findings::default();
-        for path in paths {
-            let with_answers = |profile| {
-                Ok((load_answers(&profile)?, load_named(&profile, profile.document.calibration.as_ref())?, profile))
-            };
-            match load::<Profile>(path).and_then(with_answers) {
+        let with_answers = |profile| {
+            Ok((load_answers(&profile)?, load_named(&profile, profile.document.calibration.as_ref())?, profile))
+        };
+        for profile in profiles {
+            match profile.and_then(with_answers) {
                 Ok((answers, calibration, profile)) => {
                     facts.add(profile, answers, kinds, &mut findings);
                     facts.calibration.extend(calibration);

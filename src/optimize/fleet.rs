@@ -10,6 +10,7 @@
 //! this fleet?* The answer comes from [`Within`]: of the room `variant-set` in [`mix`], of the room `pipeline` from
 //! [`choice`](super::choice). The enumeration is complete but for fleets that a bound rules out, so the best is proved.
 
+mod machines;
 pub mod mix;
 pub mod shape;
 pub(crate) mod weights;
@@ -71,11 +72,7 @@ pub fn best<W: Within>(kinds: &[FleetKind], objective: Objective, within: &W) ->
             let found = cheapest(kinds, within, accuracy_at_least)?;
             Some(Best { value: -part(found.cost), ..found })
         }
-        Objective::MostAccurate => {
-            let (accuracy, _) = within.most_accurate(&all, f64::NEG_INFINITY)?;
-            let found = cheapest(kinds, within, accuracy)?;
-            Some(Best { value: found.accuracy, ..found })
-        }
+        Objective::MostAccurate => most_accurate(kinds, within, f64::INFINITY),
         Objective::Weighted { accuracy: weight, resource, .. } => {
             let most = within.bound(&all, f64::NEG_INFINITY);
             let noise = NOISE * objective.unit();
@@ -105,8 +102,7 @@ pub fn best<W: Within>(kinds: &[FleetKind], objective: Objective, within: &W) ->
         }
         Objective::CoresThenAccuracy { tolerance } => {
             let fewest = cheapest(kinds, within, f64::NEG_INFINITY)?;
-            let found = most_accurate(kinds, within, fewest.cost + f64::from(tolerance) * core_price(kinds))?;
-            Some(Best { value: found.accuracy, ..found })
+            most_accurate(kinds, within, fewest.cost + f64::from(tolerance) * core_price(kinds))
         }
     }
 }
@@ -117,7 +113,13 @@ fn core_price(kinds: &[FleetKind]) -> f64 {
 }
 
 /// Returns the most accurate choice that costs no more than this; of those the cheapest.
-fn most_accurate<W: Within>(kinds: &[FleetKind], within: &W, cost_at_most: f64) -> Option<Best<W::Choice>> {
+pub(crate) fn most_accurate<W: Within>(kinds: &[FleetKind], within: &W, cost_at_most: f64) -> Option<Best<W::Choice>> {
+    let all: Vec<u32> = kinds.iter().map(|kind| kind.at_most).collect();
+    if keeps_within(cost_of(kinds, &all), cost_at_most) {
+        let (accuracy, _) = within.most_accurate(&all, f64::NEG_INFINITY)?;
+        let found = cheapest(kinds, within, accuracy)?;
+        return Some(Best { value: found.accuracy, ..found });
+    }
     let mut best: Option<Best<W::Choice>> = None;
     for (cost, fleet) in fleets_of(kinds).into_iter().take_while(|(cost, _)| keeps_within(*cost, cost_at_most)) {
         let known = best.as_ref().map_or(f64::NEG_INFINITY, |best| best.accuracy + ROUNDING);

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::configurations::{Configuration, configurations};
-use super::gears::{assemble, pools_up};
+use super::gears::{Decoded, assemble};
 use super::{Answer, Choice, Context, Frontiers, Opened, Planned, Room, explain, frontier, goal, one_stage, solve};
 use crate::base::codec::from_value;
 use crate::base::error::Error;
@@ -49,15 +49,7 @@ impl Ways<'_> {
             Certificate::new(objective, objective, "exact: the cheapest way of the only variant".to_owned());
         let decoded =
             one_stage::gear(self.ask, vec![(self.variant.clone(), way.clone(), load)], load, Some(certificate));
-        Some(Choice {
-            objective,
-            accuracy: self.accuracy,
-            usd_per_hour: None,
-            cores_of: vec![(self.variant.clone(), way.cores())],
-            pools: pools_up(problem, &decoded),
-            gear: decoded.gear,
-            lanes: decoded.lanes,
-        })
+        Some(Choice::new(problem, decoded, objective, self.accuracy, f64::from(way.cores())))
     }
 }
 
@@ -66,7 +58,7 @@ impl Opened for Ways<'_> {
         let Some(Choice { gear, lanes, .. }) = self.cheapest(self.ask.problem.workload.max_rps.get(), 0) else {
             return Ok(Planned::NotCarried);
         };
-        Ok(Planned::Plan(Box::new(assemble(self.ask, vec![super::gears::Decoded { gear, lanes }]))))
+        Ok(Planned::Plan(Box::new(assemble(self.ask, vec![Decoded { gear, lanes }]))))
     }
 
     fn max_load(&self, problem: &Problem) -> Result<Highest, Error> {

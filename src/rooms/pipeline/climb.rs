@@ -11,15 +11,13 @@ use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterato
 use crate::base::error::Error;
 use crate::base::rounding::{ROUNDING, keeps_within};
 use crate::facts::Ask;
-use crate::optimize::Objective;
 use crate::optimize::choice::labels::{self, LabelLimit};
 use crate::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, Delay, Picked, SeriesParallel, Table};
 use crate::plan::Lane;
 use crate::plan::law::flow::STEPS as GRID;
-use crate::problem::{GoalKind, PipelineAccuracy, Problem, accuracy_over_requests};
+use crate::problem::{GoalKind, PipelineAccuracy, PipelineSettings, Problem, RoomSettings, accuracy_over_requests};
 use crate::rooms::configurations::Configuration;
 use crate::rooms::goal;
-use crate::rooms::hardware::cores_of;
 use crate::stats::GridDistribution;
 
 use super::blend::{self, Bar, Portion, mixes};
@@ -101,10 +99,13 @@ impl<'a> Model<'a> {
         }
         let metric = metric(problem);
         let ways = problem.stages().iter().map(|stage| of_stage(ask, stage));
-        let ways: Vec<Vec<Way>> = ways.collect::<Result<_, _>>()?;
+        let mut ways: Vec<Vec<Way>> = ways.collect::<Result<_, _>>()?;
+        if let RoomSettings::Pipeline(PipelineSettings { replicas: Some(replicas), .. }) = &problem.room {
+            ways.iter_mut().for_each(|ways| ways.retain(|way| way.configuration.replicas == *replicas));
+        }
         let has_machines = problem.inventory.rents_whole();
         Ok(Self {
-            machines: has_machines.then(|| OnMachines::new(problem, facts, &ways)),
+            machines: has_machines.then(|| OnMachines::new(problem, facts, &mut ways)),
             ways,
             walk: SeriesParallel::from_predecessors(&problem.predecessors())
                 .expect("validation lets series-parallel graphs pass"),
@@ -116,13 +117,6 @@ impl<'a> Model<'a> {
             ask,
             problem,
         })
-    }
-
-    /// Leaves only ways with so many replicas.
-    pub fn keep_replicas(&mut self, replicas: u32) {
-        for ways in &mut self.ways {
-            ways.retain(|way| way.configuration.replicas == replicas);
-        }
     }
 
     /// Returns the best choices for all loads up to `most`, or `None` where some load cannot be carried.
@@ -161,13 +155,10 @@ impl<'a> Model<'a> {
 
     /// Tells whether a load is carried within the cores, or within stock, with the accuracy that the goal asks for.
     pub fn carries(&self, load: f64) -> bool {
-        match (&self.machines, goal::objective(self.problem)) {
-            (Some(machines), Objective::Cheapest { accuracy_at_least }) => {
-                machines.carries(self, load, accuracy_at_least)
-            }
-            (Some(machines), _) => machines.carries(self, load, f64::NEG_INFINITY),
-            (None, _) => self.best_of_level(load).is_some(),
-        }
+        let Some(machines) = &self.machines else { return self.best_of_level(load).is_some() };
+        let least = goal::objective(self.problem).least_accuracy();
+        let carries = |bar: Option<&Bar<'_>>| machines.carries(self, load, least, bar);
+        carries(None) || mixes(self.problem) && carries(Some(&Bar::Best(None)))
     }
 
     /// Returns the best choice at a load that keeps within the cores, or within stock; its cost is in cores, or in money.
@@ -177,23 +168,16 @@ impl<'a> Model<'a> {
 
     /// Returns the best choice of every level of the goal at a load; most goals have one.
     fn levels(&self, load: f64) -> Option<Vec<Chosen>> {
-        if let Some(machines) = &self.machines {
-            let objective = match self.level {
-                Some(ChoiceGoal::Cheapest { accuracy_at_least }) => Objective::Cheapest { accuracy_at_least },
-                _ => goal::objective(self.problem),
-            };
-            return machines.levels(self, objective, load);
-        }
-        let goal = &self.problem.goal;
+        let problem = self.problem;
         let first = self.best_of_level(load)?;
-        if goal.kind != GoalKind::Lexicographic {
+        if problem.goal.kind != GoalKind::Lexicographic {
             return Some(vec![first]);
         }
-        let tolerances = goal.tolerances.unwrap_or_default();
-        let next = match goal.valued_as() {
+        let tolerances = problem.goal.tolerances.unwrap_or_default();
+        let next = match problem.goal.valued_as() {
             GoalKind::MostAccurate => {
-                let cost_at_most = first.cost + f64::from(tolerances.cores);
-                ChoiceGoal::MostAccurate { cost_at_most: cost_at_most.min(f64::from(self.problem.core_budget())) }
+                let cost_at_most = first.cost + goal::cost_of_cores(problem, tolerances.cores);
+                ChoiceGoal::MostAccurate { cost_at_most: cost_at_most.min(problem.budget()) }
             }
             _ => ChoiceGoal::Cheapest { accuracy_at_least: first.accuracy - tolerances.accuracy.get() },
         };
@@ -205,19 +189,13 @@ impl<'a> Model<'a> {
         Self { level: Some(goal), ..self.clone() }
     }
 
-    /// Returns the cheapest choice at a load that is so accurate, within a cost.
-    pub fn cheapest(&self, load: f64, accuracy_at_least: f64, cost_at_most: f64) -> Option<Chosen> {
-        let chosen = self.with_goal(ChoiceGoal::Cheapest { accuracy_at_least }).best_of_level(load)?;
-        keeps_within(chosen.cost, cost_at_most).then_some(chosen)
-    }
-
     /// Returns the best choice of the goal's first level at a load.
     ///
     /// It is sought among cheap ways first, and among dearer ones as long as these may be better: most ways have many more replicas
     /// than a load needs.
     pub fn best_of_level(&self, load: f64) -> Option<Chosen> {
         if self.machines.is_some() {
-            return self.levels(load)?.into_iter().next();
+            return self.best_of_ways(load, f64::INFINITY);
         }
         let budget = f64::from(self.problem.core_budget());
         let mut cost_at_most = CHEAP * self.least_cost(load);
@@ -258,14 +236,11 @@ impl<'a> Model<'a> {
         if self.limit.was_hit() || is_late() {
             return None;
         }
-        let alone = self.program_within(load, cost_at_most, None);
-        let best = self.best_in(&alone);
-        let known = best.as_ref().map(|picked| alone.chosen(picked));
+        let known = self.best_in(load, cost_at_most, None);
         if !mixes(self.problem) {
             return known;
         }
-        let mixed = self.program_within(load, cost_at_most, Some(&Bar::Best(best.as_ref())));
-        let found = self.best_in(&mixed).map(|picked| mixed.chosen(&picked));
+        let found = self.best_in(load, cost_at_most, Some(&Bar::Best(known.as_ref())));
         // Among equals the one without mixtures.
         let order = |chosen: &Chosen| (chosen.value, chosen.accuracy, -chosen.cost);
         let is_better = |found: &Chosen, known: &Chosen| {
@@ -284,8 +259,18 @@ impl<'a> Model<'a> {
         }
     }
 
-    fn best_in(&self, program: &Program) -> Option<Picked> {
-        let choice = &program.choice;
+    /// Returns the best choice of the goal's first level; with mixtures that clear the bar, where there is one.
+    fn best_in(&self, load: f64, cost_at_most: f64, bar: Option<&Bar<'_>>) -> Option<Chosen> {
+        match &self.machines {
+            Some(machines) => machines.best(self, load, bar),
+            None => {
+                let program = self.program_within(load, cost_at_most, bar);
+                self.best_in_cores(&program.choice).map(|picked| program.chosen(&picked))
+            }
+        }
+    }
+
+    fn best_in_cores(&self, choice: &Choice<GridDistribution>) -> Option<Picked> {
         let budget = f64::from(self.problem.core_budget());
         let within = |picked: &Picked| keeps_within(picked.cost, budget);
         let ChoiceGoal::Weighted { .. } = choice.goal else {
@@ -297,36 +282,23 @@ impl<'a> Model<'a> {
         found.into_iter().filter_map(|picked| choice.evaluate(&picked.picks)).reduce(best)
     }
 
-    /// Returns the cores of each stage's lanes with their variants; where machines are rented, of each variant on each kind, called
-    /// like `cnn_m-small`. Accelerators have none.
-    pub fn cores_of(&self, chosen: &Chosen) -> Vec<(String, u32)> {
-        let of_lane = |(stage, way): (usize, &Way)| {
-            let variant = &self.problem.stages()[stage].variants[way.variant];
-            let lane = (variant.clone(), way.configuration.clone());
-            let name = match &way.configuration.machine {
-                Some(kind) => format!("{variant}-{kind}"),
-                None => variant.clone(),
-            };
-            (name, cores_of(self.problem, std::slice::from_ref(&lane)))
-        };
-        self.all_lanes(chosen).map(of_lane).collect()
-    }
-
     /// Returns the choices at a load that no other beats in both cores (money, where machines are rented) and accuracy, the
     /// fewest cores first.
     pub fn all_undominated(&self, load: f64) -> Vec<Chosen> {
-        if let Some(machines) = &self.machines {
-            return machines.frontier(self, load);
+        let alone = self.frontier_in(load, None);
+        if mixes(self.problem) { self.frontier_in(load, Some(&Bar::Frontier(&alone))) } else { alone }
+    }
+
+    fn frontier_in(&self, load: f64, bar: Option<&Bar<'_>>) -> Vec<Chosen> {
+        match &self.machines {
+            Some(machines) => machines.frontier(self, load, bar),
+            None => {
+                let program = self.program_within(load, f64::INFINITY, bar);
+                let budget = f64::from(self.problem.core_budget());
+                let points = labels::frontier_within(&program.choice, budget, &self.limit);
+                points.iter().map(|picked| program.chosen(picked)).collect()
+            }
         }
-        let budget = f64::from(self.problem.core_budget());
-        let frontier = |program: &Program| labels::frontier_within(&program.choice, budget, &self.limit);
-        let alone = self.program_within(load, f64::INFINITY, None);
-        let points = frontier(&alone);
-        if !mixes(self.problem) {
-            return points.iter().map(|picked| alone.chosen(picked)).collect();
-        }
-        let mixed = self.program_within(load, f64::INFINITY, Some(&Bar::Frontier(&points)));
-        frontier(&mixed).iter().map(|picked| mixed.chosen(picked)).collect()
     }
 
     /// Returns the integer program at a load of ways that leave room for the other stages within a cost, with mixtures that clear
@@ -365,24 +337,22 @@ impl<'a> Model<'a> {
         whole.fits(self.problem.slo.quantile.get())
     }
 
-    /// Returns for each stage the fewest cores that the others can have.
+    /// Returns for each stage the least cost of the others.
     pub fn least_beside(&self) -> Vec<f64> {
-        let cores = |way: &Way| way.configuration.cores();
-        let least = self.ways.iter().map(|ways| f64::from(ways.iter().map(cores).min().unwrap_or(0)));
-        let least: Vec<f64> = least.collect();
+        let least = |ways: &Vec<Way>| ways.iter().map(|way| way.cost).reduce(f64::min).unwrap_or(0.0);
+        let least: Vec<f64> = self.ways.iter().map(least).collect();
         let all: f64 = least.iter().sum();
         least.iter().map(|least| all - least).collect()
     }
 
-    /// Returns the integer program at a load with all that keeps up, mixtures aside.
-    #[cfg(test)]
-    pub fn everything(&self, load: f64) -> Program {
-        let stages = 0..self.ways.len();
-        let (stages, portions) = stages.map(|stage| self.alternatives(stage, load, f64::INFINITY, None)).unzip();
+    /// Returns the integer program at a load with all that keeps up; with mixtures that clear the bar, where there is one.
+    pub fn program(&self, load: f64, bar: Option<&Bar<'_>>) -> Program {
+        let of_stage = |stage: usize| self.alternatives(stage, load, f64::INFINITY, bar);
+        let (stages, portions) = (0..self.ways.len()).map(of_stage).unzip();
         Program { choice: Choice { stages, ..self.outline() }, portions }
     }
 
-    /// Returns what a stage can choose from within so many cores, and the lanes that each stands for.
+    /// Returns what a stage can choose from within a cost, and the lanes that each stands for.
     fn alternatives(
         &self,
         stage: usize,
@@ -392,7 +362,7 @@ impl<'a> Model<'a> {
     ) -> (Vec<Alternative<GridDistribution>>, Vec<Vec<Portion>>) {
         let alternative = |(index, delay): (usize, GridDistribution)| {
             let way = &self.ways[stage][index];
-            let (accuracy, cost) = (self.accuracies[stage][way.variant], f64::from(way.configuration.cores()));
+            let (accuracy, cost) = (self.accuracies[stage][way.variant], way.cost);
             let alternative = Alternative { accuracy, cost, delay, blend: way.variant };
             (alternative, vec![Portion { way: index, share: 1.0 }])
         };
@@ -401,7 +371,7 @@ impl<'a> Model<'a> {
         alone.chain(mixed.into_iter().map(|offer| (offer.alternative, offer.portions))).unzip()
     }
 
-    /// Returns the ways of a stage that keep up with a load within so many cores, each with its responses; without those that have
+    /// Returns the ways of a stage that keep up with a load within a cost, each with its responses; without those that have
     /// more replicas to no avail.
     pub fn able(&self, stage: usize, load: f64, room: f64) -> Vec<(usize, GridDistribution)> {
         let ways = &self.ways[stage];
@@ -428,13 +398,18 @@ impl<'a> Model<'a> {
         Choice { stages: Vec::new(), walk, metric, goal: self.goal(), limit: self.problem.slo.quantile.get() }
     }
 
-    /// Returns the fewest cores of ways that keep up with a load.
+    /// Returns the least cost of ways that keep up with a load.
     fn least_cost(&self, load: f64) -> f64 {
         let least = |ways: &Vec<Way>| {
             let able = ways.iter().filter(|way| keeps_up(way, load));
-            able.map(|way| f64::from(way.configuration.cores())).fold(f64::INFINITY, f64::min)
+            able.map(|way| way.cost).fold(f64::INFINITY, f64::min)
         };
         self.ways.iter().map(least).sum()
+    }
+
+    /// Returns what ways may cost together, in their unit.
+    pub fn most_cost(&self) -> f64 {
+        self.machines.as_ref().map_or_else(|| f64::from(self.problem.core_budget()), OnMachines::holds)
     }
 
     /// Returns the highest accuracy of the whole where a stage has this one and is this blend.
@@ -454,12 +429,6 @@ impl<'a> Model<'a> {
     /// Returns the lanes of a stage.
     pub fn lanes<'b>(&'b self, chosen: &'b Chosen, stage: usize) -> impl Iterator<Item = (&'b Way, f64)> {
         chosen.stages[stage].iter().map(move |portion| (&self.ways[stage][portion.way], portion.share))
-    }
-
-    /// Returns every lane with its stage.
-    pub fn all_lanes<'b>(&'b self, chosen: &'b Chosen) -> impl Iterator<Item = (usize, &'b Way)> {
-        let stages = 0..chosen.stages.len();
-        stages.flat_map(move |stage| self.lanes(chosen, stage).map(move |(way, _)| (stage, way)))
     }
 
     /// Returns the distribution of a stage's responses: the mixture of its lanes'.
@@ -516,6 +485,11 @@ impl<'a> Model<'a> {
         Chosen { value: choice.objective, accuracy: choice.accuracy, cost, stages }
     }
 
+    /// Returns the same with the ways of another model.
+    pub fn running_like(&self, other: Model<'_>) -> Self {
+        Self { ways: other.ways, machines: other.machines, ..self.clone() }
+    }
+
     /// Returns the same with only the ways of a choice.
     pub fn with_ways_of(&self, chosen: &Chosen) -> Self {
         let mut model = self.clone();
@@ -530,18 +504,20 @@ impl<'a> Model<'a> {
             return level;
         }
         let goal = &self.problem.goal;
-        let budget = f64::from(self.problem.core_budget());
+        let budget = self.problem.budget();
+        // What there is to rent is limited by stock, not by cost.
+        let cost_at_most = if self.machines.is_some() { f64::INFINITY } else { budget };
         match goal.kind {
             GoalKind::Lexicographic if goal.valued_as() == GoalKind::MostAccurate => {
                 ChoiceGoal::Cheapest { accuracy_at_least: 0.0 }
             }
             GoalKind::MostAccurate | GoalKind::Fastest | GoalKind::Lexicographic => {
-                ChoiceGoal::MostAccurate { cost_at_most: budget }
+                ChoiceGoal::MostAccurate { cost_at_most }
             }
             GoalKind::Cheapest => ChoiceGoal::Cheapest {
                 accuracy_at_least: goal.accuracy_at_least.map_or(0.0, crate::base::units::Accuracy::get),
             },
-            // Divided by the weight of one core, so that cores are the cost.
+            // Divided by the weight of one core, or one dollar, so that these are the cost.
             GoalKind::Weighted => {
                 let weights = goal.weights.unwrap_or_default();
                 let (accuracy, resource) = (weights.accuracy.get(), weights.resource.get());
@@ -563,7 +539,7 @@ pub(super) fn keeps_up(way: &Way, load: f64) -> bool {
 }
 
 fn fits(way: &Way, room: f64) -> bool {
-    keeps_within(f64::from(way.configuration.cores()), room)
+    keeps_within(way.cost, room)
 }
 
 /// Returns the places of some ways together that differ in replicas alone, the fewest replicas first.

@@ -13,20 +13,26 @@
 mod blend;
 mod climb;
 mod decode;
-mod latency;
 mod machines;
 mod ways;
 
+use super::choice::best_of;
+use super::fastest::Fastest;
 use super::{Choice, Freedom, Opened, Planned, Room};
 use crate::base::error::Error;
+use crate::base::rounding::keeps_within;
 use crate::facts::Ask;
 use crate::optimize::choice::ChoiceGoal;
 use crate::optimize::{Highest, Reach};
 use crate::plan::Gear;
-use crate::problem::{Problem, RoomSettings};
+use crate::problem::Problem;
 use crate::rooms::configurations::Configuration;
-use crate::rooms::gears::{Decoded, assemble, pools_up};
+use crate::rooms::gears::{Decoded, assemble};
+use crate::rooms::least_latency::{self, Level};
 use climb::{Chosen, MOST_LABELS, Model, Step};
+
+/// Steps of the bisection for the shortest SLO: it is found to the grid of response times, 1/256 of what was asked for.
+const LATENCY_STEPS: u32 = 8;
 
 /// The planner of the room.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,15 +40,10 @@ pub struct Pipeline;
 
 impl Room for Pipeline {
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
-        let replicas = match &ask.problem.room {
-            RoomSettings::Pipeline(settings) => settings.replicas,
-            _ => None,
-        };
-        let mut model = Model::new(ask)?;
-        if let Some(replicas) = replicas {
-            model.keep_replicas(replicas);
+        match Fastest::of(&Self, ask) {
+            Some(fastest) => Ok(fastest),
+            None => Ok(Box::new(Model::new(ask)?)),
         }
-        Ok(Box::new(model))
     }
 
     fn freedoms(&self) -> &[Freedom] {
@@ -90,10 +91,7 @@ impl Opened for Model<'_> {
             }
             model.best_of(load).map(|chosen| model.choice(chosen, load))
         };
-        let seconds = best.lanes.iter().filter_map(without);
-        self.within_limit(
-            seconds.max_by(|a, b| a.objective.total_cmp(&b.objective).then(a.accuracy.total_cmp(&b.accuracy))),
-        )
+        self.within_limit(best_of(best.lanes.iter().filter_map(without)))
     }
 
     fn frontier(&self, load: f64) -> Result<Vec<Choice>, Error> {
@@ -137,28 +135,29 @@ impl Model<'_> {
         })
     }
 
+    /// Returns the gear of a step: that of the shortest SLO, where the goal's last level makes latency best.
     fn gear(&self, step: Step) -> Result<Decoded, Error> {
         if !self.problem.goal.wants_low_latency() {
             return Ok(decode::gear(self, &step));
         }
-        let (tight, step) = latency::least(self, step)?;
-        Ok(decode::gear(&tight, &step))
+        let load = step.up_to;
+        let level = |of: &Chosen| Level { accuracy: of.accuracy, cost: of.cost };
+        let first = self.best_of_level(load);
+        let levels = [level(first.as_ref().unwrap_or(&step.chosen)), level(&step.chosen)];
+        let shortest = least_latency::shortest(self.ask, levels, LATENCY_STEPS, |ask, cost_at_most| {
+            let tight = Model::new(ask)?;
+            let kept = tight.best_of_level(load).filter(|kept| keeps_within(kept.cost, cost_at_most));
+            Ok(kept.map(|chosen| {
+                let found = self.running_like(tight);
+                decode::gear(&found, &Step { up_to: load, chosen })
+            }))
+        });
+        Ok(shortest?.unwrap_or_else(|| decode::gear(self, &step)))
     }
 
     fn choice(&self, chosen: Chosen, load: f64) -> Choice {
-        let (accuracy, cores_of) = (chosen.accuracy, self.cores_of(&chosen));
-        let (objective, cost) = (self.objective(&chosen), chosen.cost);
+        let (objective, accuracy, cost) = (self.objective(&chosen), chosen.accuracy, chosen.cost);
         let decoded = decode::gear(self, &Step { up_to: load, chosen });
-        let pools = pools_up(self.problem, &decoded);
-        let Decoded { gear, lanes } = decoded;
-        Choice {
-            objective,
-            accuracy,
-            usd_per_hour: self.machines.is_some().then_some(cost),
-            cores_of,
-            gear,
-            pools,
-            lanes,
-        }
+        Choice::new(self.problem, decoded, objective, accuracy, cost)
     }
 }
