@@ -17,6 +17,12 @@ use crate::optimize::pack::{Size, by_trying};
 use crate::problem::Problem;
 use crate::profile::Profile;
 
+/// Returns so many drawn problems, or as many times more as `PLANNER_DRAWS` says: thousands are for `scripts/test --all`.
+pub(super) fn draws(count: u32) -> u32 {
+    let times = std::env::var("PLANNER_DRAWS").ok();
+    count * times.map_or(1, |times| times.parse::<u32>().expect("PLANNER_DRAWS is a number"))
+}
+
 /// A whole choice, and the fewest machines of each kind that hold it.
 #[derive(Debug)]
 pub(super) struct Whole {

@@ -204,6 +204,7 @@ pub(super) mod tests {
     use crate::facts::Facts;
     use crate::optimize::choice::{Alternative, Choice, enumerate};
     use crate::problem::Problem;
+    use crate::rooms::enumerated::draws;
 
     fn drawn(rng: &mut ChaCha8Rng) -> Problem {
         let goal = match rng.random_range(0..3) {
@@ -281,7 +282,7 @@ pub(super) mod tests {
         let facts = Facts::load(&[profile]).expect("the shipped profile loads");
         let mut rng = ChaCha8Rng::seed_from_u64(17);
         let (mut feasible, mut better) = (0, 0);
-        for instance in 0..900 {
+        for instance in 0..draws(900) {
             let problem = drawn(&mut rng);
             let load = 10f64.powf(rng.random_range(2.5..3.7));
             let ask = crate::facts::Ask::new(&problem, &facts);

@@ -305,6 +305,7 @@ mod tests {
     ) -> u32 {
         let mut dice = ChaCha8Rng::seed_from_u64(seed);
         let (mut tried, mut feasible) = (0, 0);
+        let problems = enumerated::draws(problems);
         while tried < problems {
             let (mut value, facts) = drawn(&mut dice);
             value["room"] = json!("pipeline");

@@ -9,7 +9,7 @@ use crate::facts::Facts;
 use crate::optimize::pack::Size;
 use crate::problem::Problem;
 use crate::rooms::configurations::Configuration;
-use crate::rooms::enumerated::{self, Packed, Whole, combinations, drawn, with_goal};
+use crate::rooms::enumerated::{self, Packed, Whole, combinations, drawn, draws, with_goal};
 use crate::rooms::hardware::{facts_of_kinds, size};
 
 const VARIANTS: [&str; 4] = ["mlp_s", "cnn_s", "cnn_m", "early_exit"];
@@ -72,7 +72,8 @@ fn everything(problem: &Problem, facts: &Facts, variants: &[&str], load: f64) ->
 fn variant_sets_on_machines_equal_enumeration() {
     let mut dice = ChaCha8Rng::seed_from_u64(63);
     let (mut tried, mut feasible, mut larger) = (0, 0, 0);
-    while tried < 520 {
+    let problems = draws(520);
+    while tried < problems {
         let (mut value, facts) = drawn(&mut dice);
         let first = dice.random_range(0..VARIANTS.len());
         let variants = &VARIANTS[first..(first + dice.random_range(1..=3)).min(VARIANTS.len())];
