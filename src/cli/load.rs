@@ -170,14 +170,16 @@ impl Load {
         findings.extend(not_zero("--scale", Some(self.scale)));
         let arrivals = self.law(plan, usual)?;
         findings.extend(self.in_flags(arrivals.validate()));
-        Ok(findings.or(arrivals)?)
+        let arrivals = findings.or(arrivals)?;
+        if let (Some((path, _)), Some(reading)) = (self.recording(usual), arrivals.reading()) {
+            say(format_args!("read {}: {reading}", path.display()));
+        }
+        Ok(arrivals)
     }
 
     fn law(&self, plan: &Plan, usual: &Usual) -> Result<Arrivals, Error> {
         if let Some((path, scale)) = self.recording(usual) {
-            let recorded = Arrivals::of_file(&path)?.scaled(scale, self.time_scale);
-            say(format_args!("read {}: {}", path.display(), recorded.reading().unwrap_or_default()));
-            return Ok(recorded);
+            return Ok(Arrivals::of_file(&path)?.scaled(scale, self.time_scale));
         }
         if let Some(Change { from_rps, to_rps, seconds }) = self.step {
             return Ok(Arrivals::Step { from_rps, to_rps, at_s: seconds });

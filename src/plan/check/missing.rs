@@ -26,9 +26,11 @@ impl Checker<'_> {
 
 /// Warns where a plan that was solved does not say for what: neither keeps the problem nor names its file, or only one of both.
 pub(super) fn problem(plan: &Plan, findings: &mut Findings) {
-    let is_solved = plan.gears.iter().any(|gear| gear.certificate.is_some());
+    // A plan that was not written yet names nothing.
+    let is_written = !plan.provenance.inputs.is_empty();
+    let is_solved = is_written && plan.gears.iter().any(|gear| gear.certificate.is_some());
     let (key, cause, action) = match (plan.provenance.problem.is_some(), names_a_file(plan)) {
-        (true, false) => (
+        (true, false) if is_written => (
             "provenance.inputs",
             "the plan keeps a problem and names no problem file, so nothing tells whether that is still what is asked",
             "solve it again from the problem's file",
