@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::configurations::{Configuration, configurations};
 use super::gears::{Decoded, assemble};
-use super::{Answer, Choice, Context, Frontiers, Opened, Planned, Room, explain, frontier, goal, one_stage, solve};
+use super::{Answer, Choice, Context, Frontiers, Opened, Planned, Room, explain, frontier, goal, one_stage, schedule, solve};
 use crate::base::codec::from_value;
 use crate::base::error::Error;
 use crate::facts::{Ask, Facts, Parts};
@@ -19,6 +19,7 @@ use crate::page::{self, Given, page, try_gears};
 use crate::plan::{Certificate, Plan, Tolerance, check};
 use crate::problem::Problem;
 use crate::simulate::{Effort, Measured};
+use crate::workload::RecordedLoad;
 
 struct OneVariant;
 
@@ -136,6 +137,9 @@ fn its_gear_is_explained_and_its_frontier_is_one_point() {
     assert_eq!(points.iter().map(|point| Some(point.cores)).collect::<Vec<_>>(), [claims.cores]);
     let file = Frontiers::new((&OneVariant, None), &problem, &facts, &Parts::new(), &[50.0, 100.0]).expect("a file");
     assert!(file.choices.len() >= 2);
+    let day = RecordedLoad::of_rates(vec![50.0, 100.0], 60.0);
+    let day = schedule(&OneVariant, &problem, &facts, &day, 60.0).expect("an answer").expect("carried");
+    assert_eq!(day.periods.len(), 2);
 }
 
 #[test]
