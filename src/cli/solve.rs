@@ -6,7 +6,7 @@ use crate::base::codec;
 use crate::base::codec::{Loaded, load, to_bytes};
 use crate::base::files;
 use crate::facts::{Ask, Facts};
-use crate::plan::{AtPeak, HeadRoom, HoldsUpTo, Optimality, Plan};
+use crate::plan::{AtPeak, HeadRoom, HoldsUpTo, InputRole, Optimality, Plan};
 use crate::planners;
 use crate::problem::{GoalKind, Problem};
 use crate::rooms::{self, Context};
@@ -281,12 +281,17 @@ fn kept_in_hand(room: &HeadRoom) -> String {
     )
 }
 
-/// Loads the problem that a plan was made from: the given file, or the one kept in the plan.
+/// Loads the problem that a plan was made from: the given file, the one kept in the plan, or the one that it names.
 pub fn problem_of(plan: &Loaded<Plan>, given: Option<&Path>) -> Result<Option<Problem>, Error> {
-    match given {
-        Some(path) => Ok(Some(load::<Problem>(path)?.document)),
-        None => Ok(plan.document.provenance.problem.clone()),
-    }
+    let kept = &plan.document.provenance.problem;
+    let file = given.map(Path::to_owned).or_else(|| if kept.is_some() { None } else { named_problem(plan) });
+    file.map_or_else(|| Ok(kept.clone()), |file| Ok(Some(load::<Problem>(&file)?.document)))
+}
+
+/// Returns the problem file that a plan names, where it is there.
+fn named_problem(plan: &Loaded<Plan>) -> Option<PathBuf> {
+    let input = plan.document.provenance.inputs.iter().find(|input| input.role == InputRole::Problem)?;
+    Some(plan.path.parent()?.join(&input.path)).filter(|file| file.is_file())
 }
 
 /// Loads the facts of a plan: the given profiles, or those named in the plan.

@@ -11,6 +11,7 @@ pub mod host;
 mod lab;
 mod line_protocol;
 mod pace;
+mod quota;
 
 pub use adaptive::Wave;
 pub use answering::Halves;

@@ -33,7 +33,8 @@ use crate::stats::{Histogram, Latency, Quantile};
 pub use answers::{Answers, SampleAnswer};
 pub use curve::{Bound, Calibration, Curve, Hole, Residual, Service};
 pub use models::{
-    CalibrationFiles, CountedAccuracy, DataFiles, Family, ModelList, ModelsFormat, Part, StageFile, VariantFile,
+    CalibrationFiles, CountedAccuracy, DataFiles, Family, ModelFiles, ModelList, ModelsFormat, Part, StageFile,
+    VariantFile,
 };
 pub use starts::Starts;
 pub(crate) use surface::Doubt;

@@ -10,13 +10,15 @@ use serde_json::json;
 
 use super::configurations::{Configuration, configurations};
 use super::gears::{Decoded, assemble};
-use super::{Answer, Choice, Context, Frontiers, Opened, Planned, Room, explain, frontier, goal, one_stage, schedule, solve};
+use super::{
+    Answer, Choice, Context, Frontiers, Opened, Planned, Room, explain, frontier, goal, one_stage, schedule, solve,
+};
 use crate::base::codec::from_value;
 use crate::base::error::Error;
 use crate::facts::{Ask, Facts, Parts};
 use crate::optimize::Highest;
 use crate::page::{self, Given, page, try_gears};
-use crate::plan::{Certificate, Plan, Tolerance, check};
+use crate::plan::{Certificate, Gear, Plan, Tolerance, check};
 use crate::problem::Problem;
 use crate::simulate::{Effort, Measured};
 use crate::workload::RecordedLoad;
@@ -79,6 +81,11 @@ impl Opened for Ways<'_> {
 
     fn frontier(&self, load: f64) -> Result<Vec<Choice>, Error> {
         Ok(self.cheapest(load, 0).into_iter().collect())
+    }
+
+    fn gear_with(&self, choice: &Choice, load: f64) -> Result<Option<Gear>, Error> {
+        let carries = choice.lanes.iter().all(|(_, way)| way.capacity >= load);
+        Ok(carries.then(|| one_stage::gear_with(self.ask, choice, [load], load)))
     }
 
     fn worth(&self, choice: &Choice) -> f64 {

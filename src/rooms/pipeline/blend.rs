@@ -86,7 +86,7 @@ pub(super) fn of_stage(model: &Model<'_>, stage: usize, load: f64, bar: &Bar<'_>
         return Vec::new();
     }
     let ways = &model.ways[stage];
-    let beside = model.least_cost_beside(stage);
+    let beside = model.least_beside()[stage];
     let variants = task.variants.len();
     let sorted: Vec<Vec<Vec<Lane>>> = (1..PARTS)
         .map(|part| (0..variants).map(|variant| lanes(model, stage, variant, load, part)).collect())

@@ -4,15 +4,19 @@
 //! best value only falls as the load rises, and whatever is best at a load is best up to the highest load that it
 //! carries: these are the exact breakpoints.
 
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use std::collections::BTreeMap;
+
+use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 use crate::base::error::Error;
 use crate::base::rounding::{ROUNDING, keeps_within};
 use crate::facts::Ask;
-use crate::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, Picked, SeriesParallel, Table, labels};
+use crate::optimize::choice::labels::{self, LabelLimit};
+use crate::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, Delay, Picked, SeriesParallel, Table};
 use crate::plan::Lane;
 use crate::plan::law::flow::STEPS as GRID;
 use crate::problem::{GoalKind, PipelineAccuracy, PipelineSettings, Problem, RoomSettings, accuracy_over_requests};
+use crate::rooms::configurations::Configuration;
 use crate::rooms::goal;
 use crate::stats::GridDistribution;
 
@@ -30,6 +34,8 @@ const DEARER: f64 = 2.0;
 const LEAST_WEIGHT: f64 = 1e-9;
 /// The lowest load that is planned for, as a part of the highest.
 const LOWEST: f64 = 1e-3;
+/// Partial choices that a search may hold of each part of the walk, of about 2 kB each.
+pub(super) const MOST_LABELS: usize = 1 << 15;
 
 /// A problem with its facts worked in.
 #[derive(Clone)]
@@ -48,6 +54,7 @@ pub(super) struct Model<'a> {
     pub machines: Option<OnMachines>,
     /// The goal of a later level, in place of the problem's.
     level: Option<ChoiceGoal>,
+    pub limit: LabelLimit,
 }
 
 /// The best choice for all loads up to one.
@@ -106,6 +113,7 @@ impl<'a> Model<'a> {
             metric,
             accuracies,
             level: None,
+            limit: LabelLimit::new(MOST_LABELS),
             ask,
             problem,
         })
@@ -193,7 +201,10 @@ impl<'a> Model<'a> {
         let mut cost_at_most = CHEAP * self.least_cost(load);
         loop {
             let best = self.best_of_ways(load, cost_at_most);
-            if cost_at_most >= budget || best.as_ref().is_some_and(|best| self.beats_dearer(best, cost_at_most)) {
+            if self.limit.was_hit()
+                || cost_at_most >= budget
+                || best.as_ref().is_some_and(|best| self.beats_dearer(best, cost_at_most))
+            {
                 return best;
             }
             cost_at_most *= DEARER;
@@ -221,6 +232,10 @@ impl<'a> Model<'a> {
     ///
     /// It is sought without mixtures first: then only mixtures that may be worth as much are looked at.
     fn best_of_ways(&self, load: f64, cost_at_most: f64) -> Option<Chosen> {
+        let is_late = || !mixes(self.problem) && !self.may_be_in_time(load, cost_at_most);
+        if self.limit.was_hit() || is_late() {
+            return None;
+        }
         let known = self.best_in(load, cost_at_most, None);
         if !mixes(self.problem) {
             return known;
@@ -259,12 +274,12 @@ impl<'a> Model<'a> {
         let budget = f64::from(self.problem.core_budget());
         let within = |picked: &Picked| keeps_within(picked.cost, budget);
         let ChoiceGoal::Weighted { .. } = choice.goal else {
-            return labels::solve(choice).filter(within);
+            return labels::solve_within(choice, &self.limit).filter(within);
         };
         // The best of a goal that wants accuracy and few cores lies on the frontier, whatever the budget.
         let best = |a: Picked, b: Picked| if b.value > a.value { b } else { a };
-        let valued = labels::frontier(choice, budget).into_iter().filter_map(|picked| choice.evaluate(&picked.picks));
-        valued.reduce(best)
+        let found = labels::frontier_within(choice, budget, &self.limit);
+        found.into_iter().filter_map(|picked| choice.evaluate(&picked.picks)).reduce(best)
     }
 
     /// Returns the choices at a load that no other beats in both cores (money, where machines are rented) and accuracy, the
@@ -278,43 +293,103 @@ impl<'a> Model<'a> {
         match &self.machines {
             Some(machines) => machines.frontier(self, load, bar),
             None => {
-                let program = self.program(load, bar);
-                let points = labels::frontier(&program.choice, f64::from(self.problem.core_budget()));
+                let program = self.program_within(load, f64::INFINITY, bar);
+                let budget = f64::from(self.problem.core_budget());
+                let points = labels::frontier_within(&program.choice, budget, &self.limit);
                 points.iter().map(|picked| program.chosen(picked)).collect()
             }
         }
     }
 
-    /// Returns the integer program at a load; with mixtures that clear the bar, where there is one.
-    pub fn program(&self, load: f64, bar: Option<&Bar<'_>>) -> Program {
-        self.program_within(load, f64::INFINITY, bar)
+    /// Returns the integer program at a load of ways that leave room for the other stages within a cost, with mixtures that clear
+    /// the bar where there is one. What another alternative of its stage beats is left out stage by stage: a stage may have ten
+    /// thousand ways.
+    fn program_within(&self, load: f64, cost_at_most: f64, bar: Option<&Bar<'_>>) -> Program {
+        let of_stage = |(stage, beside): (usize, f64)| {
+            let (all, mut portions) = self.alternatives(stage, load, cost_at_most - beside, bar);
+            let best = labels::worth_keeping(&all);
+            let alternatives: Vec<_> = best.iter().map(|&index| all[index].clone()).collect();
+            let portions: Vec<_> = best.iter().map(|&index| std::mem::take(&mut portions[index])).collect();
+            (alternatives, portions)
+        };
+        let (stages, portions) = self.least_beside().into_iter().enumerate().map(of_stage).unzip();
+        Program { choice: Choice { stages, ..self.outline() }, portions }
     }
 
-    /// Returns the integer program of ways that leave room for the other stages within a cost.
-    fn program_within(&self, load: f64, cost_at_most: f64, bar: Option<&Bar<'_>>) -> Program {
-        let mut stages = Vec::new();
-        let mut portions = Vec::new();
-        for (stage, (ways, accuracies)) in self.ways.iter().zip(&self.accuracies).enumerate() {
-            let room = cost_at_most - self.least_cost_beside(stage);
-            let fits = |way: &Way| keeps_within(way.cost, room);
-            let able = ways.iter().enumerate().filter(|(_, way)| fits(way) && keeps_up(way, load));
-            let alternative = |(index, way): (usize, &Way)| {
-                let alternative = Alternative {
-                    accuracy: accuracies[way.variant],
-                    cost: way.cost,
-                    delay: self.responses(way, load),
-                    blend: way.variant,
-                };
-                (alternative, vec![Portion { way: index, share: 1.0 }])
+    /// Tells whether the SLO may hold at a load where every stage has whatever the others leave of a cost: as if each had it all.
+    ///
+    /// Of ways that differ in replicas alone, the one with the most is the earliest (`more_replicas_are_never_later`), so few need
+    /// to be looked at. Mixtures can be earlier than all of them.
+    fn may_be_in_time(&self, load: f64, cost_at_most: f64) -> bool {
+        let earliest = |(ways, beside): (&Vec<Way>, f64)| {
+            let able = (0..ways.len()).filter(|&place| fits(&ways[place], cost_at_most - beside));
+            let with_most = |of_kind: Vec<usize>| {
+                let part = of_kind.iter().map(|&place| ways[place].part).fold(0.0, f64::max);
+                Way { part, ..ways[*of_kind.last().expect("a kind has a way")].clone() }
             };
-            let mixed = bar.map(|bar| blend::of_stage(self, stage, load, bar)).unwrap_or_default();
-            let mixed = mixed.into_iter().map(|offer| (offer.alternative, offer.portions));
-            let alone: Vec<_> = able.collect::<Vec<_>>().into_par_iter().map(alternative).collect();
-            let (alternatives, of): (Vec<_>, Vec<_>) = alone.into_iter().chain(mixed).unzip();
-            stages.push(alternatives);
-            portions.push(of);
-        }
+            let able = by_kind(ways, able).into_values().map(with_most).filter(|way| keeps_up(way, load));
+            let able: Vec<Way> = able.collect();
+            able.par_iter().map(|way| self.responses(way, load)).reduce_with(|one, other| one.earliest(&other))
+        };
+        let stages = self.ways.iter().zip(self.least_beside()).map(earliest);
+        let Some(stages) = stages.collect::<Option<Vec<GridDistribution>>>() else { return false };
+        let whole = self.walk.fold(&|stage: usize| stages[stage].clone(), Delay::then, Delay::beside);
+        whole.fits(self.problem.slo.quantile.get())
+    }
+
+    /// Returns for each stage the least cost of the others.
+    pub fn least_beside(&self) -> Vec<f64> {
+        let least = |ways: &Vec<Way>| ways.iter().map(|way| way.cost).reduce(f64::min).unwrap_or(0.0);
+        let least: Vec<f64> = self.ways.iter().map(least).collect();
+        let all: f64 = least.iter().sum();
+        least.iter().map(|least| all - least).collect()
+    }
+
+    /// Returns the integer program at a load with all that keeps up; with mixtures that clear the bar, where there is one.
+    pub fn program(&self, load: f64, bar: Option<&Bar<'_>>) -> Program {
+        let of_stage = |stage: usize| self.alternatives(stage, load, f64::INFINITY, bar);
+        let (stages, portions) = (0..self.ways.len()).map(of_stage).unzip();
         Program { choice: Choice { stages, ..self.outline() }, portions }
+    }
+
+    /// Returns what a stage can choose from within a cost, and the lanes that each stands for.
+    fn alternatives(
+        &self,
+        stage: usize,
+        load: f64,
+        room: f64,
+        bar: Option<&Bar<'_>>,
+    ) -> (Vec<Alternative<GridDistribution>>, Vec<Vec<Portion>>) {
+        let alternative = |(index, delay): (usize, GridDistribution)| {
+            let way = &self.ways[stage][index];
+            let (accuracy, cost) = (self.accuracies[stage][way.variant], way.cost);
+            let alternative = Alternative { accuracy, cost, delay, blend: way.variant };
+            (alternative, vec![Portion { way: index, share: 1.0 }])
+        };
+        let alone = self.able(stage, load, room).into_iter().map(alternative);
+        let mixed = bar.map(|bar| blend::of_stage(self, stage, load, bar)).unwrap_or_default();
+        alone.chain(mixed.into_iter().map(|offer| (offer.alternative, offer.portions))).unzip()
+    }
+
+    /// Returns the ways of a stage that keep up with a load within a cost, each with its responses; without those that have
+    /// more replicas to no avail.
+    pub fn able(&self, stage: usize, load: f64, room: f64) -> Vec<(usize, GridDistribution)> {
+        let ways = &self.ways[stage];
+        let able = (0..ways.len()).filter(|&index| fits(&ways[index], room) && keeps_up(&ways[index], load));
+        let responses = |index: usize| self.responses(&ways[index], load);
+        let enough = |of_kind: Vec<usize>| -> Vec<(usize, GridDistribution)> {
+            let last = *of_kind.last().expect("a kind has a way");
+            let earliest = responses(last);
+            // More replicas are never later: what is as early as the most replicas are is enough.
+            let is_late = |&index: &usize| !responses(index).no_later_than(&earliest);
+            let is_uncut = of_kind.iter().all(|&index| ways[index].part == ways[last].part);
+            let enough = if is_uncut { of_kind.partition_point(is_late) + 1 } else { of_kind.len() };
+            of_kind[..enough].iter().map(|&index| (index, responses(index))).collect()
+        };
+        let kinds: Vec<Vec<usize>> = by_kind(ways, able).into_values().collect();
+        let mut able: Vec<_> = kinds.into_par_iter().flat_map_iter(enough).collect();
+        able.sort_unstable_by_key(|(index, _)| *index);
+        able
     }
 
     /// Returns the integer program without anything to choose from.
@@ -330,13 +405,6 @@ impl<'a> Model<'a> {
             able.map(|way| way.cost).fold(f64::INFINITY, f64::min)
         };
         self.ways.iter().map(least).sum()
-    }
-
-    /// Returns the least cost of the other stages.
-    pub fn least_cost_beside(&self, stage: usize) -> f64 {
-        let others = self.ways.iter().enumerate().filter(|(other, _)| *other != stage);
-        let least = |ways: &Vec<Way>| ways.iter().map(|way| way.cost).reduce(f64::min).unwrap_or(0.0);
-        others.map(|(_, ways)| least(ways)).sum()
     }
 
     /// Returns what ways may cost together, in their unit.
@@ -468,6 +536,24 @@ impl<'a> Model<'a> {
 /// Tells whether a way keeps up with a load; where trials asked for a cut, as if the load were higher.
 pub(super) fn keeps_up(way: &Way, load: f64) -> bool {
     way.flow().keeps_up(load / way.part)
+}
+
+fn fits(way: &Way, room: f64) -> bool {
+    keeps_within(way.cost, room)
+}
+
+/// Returns the places of some ways together that differ in replicas alone, the fewest replicas first.
+fn by_kind(ways: &[Way], places: impl Iterator<Item = usize>) -> BTreeMap<impl Ord, Vec<usize>> {
+    let mut kinds: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+    for place in places {
+        let Configuration { cores_each, batch, hold_ms, ref machine, .. } = ways[place].configuration;
+        let kind = (ways[place].variant, cores_each, batch, hold_ms.to_bits(), machine.as_deref());
+        kinds.entry(kind).or_default().push(place);
+    }
+    for of_kind in kinds.values_mut() {
+        of_kind.sort_by_key(|&place| ways[place].configuration.replicas);
+    }
+    kinds
 }
 
 fn metric(problem: &Problem) -> ChoiceMetric {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::rounding::{SUMS, keeps_within};
 use crate::facts::Facts;
 use crate::optimize::Objective;
-use crate::optimize::choice::labels::{self, Descent};
+use crate::optimize::choice::labels::{self, Descent, LabelLimit};
 use crate::optimize::choice::placed::{Placed, Site};
 use crate::optimize::choice::{Alternative, Choice, ChoiceGoal};
 use crate::optimize::fleet::{self, Best, Within};
@@ -115,6 +115,7 @@ struct AtLoad<'a> {
     kept: Vec<Vec<Vec<Portion>>>,
     /// How accurate choices can be that weigh so much, by each of the site's weights.
     stairs: RefCell<Vec<Stairs>>,
+    limit: LabelLimit,
 }
 
 impl<'a> AtLoad<'a> {
@@ -136,8 +137,8 @@ impl<'a> AtLoad<'a> {
         }
         let goal = ChoiceGoal::MostAccurate { cost_at_most: f64::INFINITY };
         let choice = Choice { stages, walk, metric, goal, limit };
-        let stairs = Stairs::all(&choice, &on.site);
-        Self { site: &on.site, choice, kept, stairs: RefCell::new(stairs) }
+        let stairs = Stairs::all(&choice, &on.site, &model.limit);
+        Self { site: &on.site, choice, kept, stairs: RefCell::new(stairs), limit: model.limit.clone() }
     }
 
     fn chosen(&self, best: &Best<Vec<usize>>, goal: ChoiceGoal) -> Chosen {
@@ -157,12 +158,12 @@ struct Stairs {
 
 impl Stairs {
     /// Returns the stairs by each of a site's weights.
-    fn all(choice: &Choice<Placed>, site: &Site) -> Vec<Self> {
+    fn all(choice: &Choice<Placed>, site: &Site, limit: &LabelLimit) -> Vec<Self> {
         let whole: Vec<u32> = site.kinds().iter().map(|kind| kind.at_most).collect();
         let of_weights = |(place, holds): (usize, f64)| {
             let weighed = |of: &Alternative<Placed>| Alternative { cost: of.delay.weighs()[place], ..of.clone() };
             let stages = choice.stages.iter().map(|stage| stage.iter().map(weighed).collect()).collect();
-            let below = Descent::new(Choice { stages, ..choice.clone() }, holds);
+            let below = Descent::new(Choice { stages, ..choice.clone() }, holds, limit);
             Self { below, known: Vec::new(), is_whole: false }
         };
         site.held_by(&whole).into_iter().enumerate().map(of_weights).collect()
@@ -219,7 +220,7 @@ impl Within for AtLoad<'_> {
             kept.push(picks);
         }
         let goal = ChoiceGoal::MostAccurate { cost_at_most: self.site.held_by(fleet)[0] };
-        let found = labels::solve(&Choice { stages, goal, ..self.choice.clone() });
+        let found = labels::solve_within(&Choice { stages, goal, ..self.choice.clone() }, &self.limit);
         let found = found.filter(|found| found.accuracy >= floor)?;
         let picks = found.picks.iter().zip(&kept).map(|(&pick, kept)| kept[pick]).collect();
         Some((found.accuracy, picks))

@@ -29,7 +29,7 @@ use crate::problem::Problem;
 use crate::rooms::configurations::Configuration;
 use crate::rooms::gears::{Decoded, assemble};
 use crate::rooms::least_latency::{self, Level};
-use climb::{Chosen, Model, Step};
+use climb::{Chosen, MOST_LABELS, Model, Step};
 
 /// Steps of the bisection for the shortest SLO: it is found to the grid of response times, 1/256 of what was asked for.
 const LATENCY_STEPS: u32 = 8;
@@ -53,24 +53,32 @@ impl Room for Pipeline {
 
 impl Opened for Model<'_> {
     fn plan(&self) -> Result<Planned, Error> {
-        let Some(steps) = self.climb(self.problem.workload.max_rps.get()) else { return Ok(Planned::NotCarried) };
+        let steps = self.within_limit(self.climb(self.problem.workload.max_rps.get()))?;
+        let Some(steps) = steps else { return Ok(Planned::NotCarried) };
         let gears = steps.into_iter().map(|step| self.gear(step)).collect::<Result<_, Error>>()?;
         Ok(Planned::Plan(Box::new(assemble(self.ask, gears))))
     }
 
     fn max_load(&self, problem: &Problem) -> Result<Highest, Error> {
         let ask = self.ask.moved(problem.clone());
-        Ok(Highest::proved(Model::new(&ask)?.highest_load()))
+        let model = Model::new(&ask)?;
+        let load = model.highest_load();
+        Ok(Highest { load, is_proved: !model.limit.was_hit() })
     }
 
     fn carries(&self, problem: &Problem) -> Result<Reach, Error> {
         let ask = self.ask.moved(problem.clone());
-        let is_carried = Model::new(&ask)?.carries(problem.workload.max_rps.get());
-        Ok(if is_carried { Reach::Carried } else { Reach::NotCarried })
+        let model = Model::new(&ask)?;
+        let is_carried = model.carries(problem.workload.max_rps.get());
+        Ok(match is_carried {
+            true => Reach::Carried,
+            false if model.limit.was_hit() => Reach::Unknown,
+            false => Reach::NotCarried,
+        })
     }
 
     fn best_at(&self, load: f64) -> Result<Option<Choice>, Error> {
-        Ok(self.best_of(load).map(|chosen| self.choice(chosen, load)))
+        Ok(self.within_limit(self.best_of(load))?.map(|chosen| self.choice(chosen, load)))
     }
 
     fn second_best(&self, best: &Choice, load: f64) -> Result<Option<Choice>, Error> {
@@ -83,11 +91,12 @@ impl Opened for Model<'_> {
             }
             model.best_of(load).map(|chosen| model.choice(chosen, load))
         };
-        Ok(best_of(best.lanes.iter().filter_map(without)))
+        self.within_limit(best_of(best.lanes.iter().filter_map(without)))
     }
 
     fn frontier(&self, load: f64) -> Result<Vec<Choice>, Error> {
-        Ok(self.all_undominated(load).into_iter().map(|chosen| self.choice(chosen, load)).collect())
+        let undominated = self.within_limit(self.all_undominated(load))?;
+        Ok(undominated.into_iter().map(|chosen| self.choice(chosen, load)).collect())
     }
 
     fn worth(&self, choice: &Choice) -> f64 {
@@ -102,12 +111,30 @@ impl Opened for Model<'_> {
         }
         // The parts of a mixture are chosen anew.
         let model = self.with_ways_of(&chosen);
-        let best = model.with_goal(ChoiceGoal::MostAccurate { cost_at_most: f64::INFINITY }).best_of_level(load);
+        let most_accurate = model.with_goal(ChoiceGoal::MostAccurate { cost_at_most: f64::INFINITY });
+        let best = self.within_limit(most_accurate.best_of_level(load))?;
         Ok(best.map(|chosen| decode::gear(&model, &Step { up_to: load, chosen }).gear))
     }
 }
 
 impl Model<'_> {
+    /// Returns what was found, unless a search gave up on the way.
+    fn within_limit<T>(&self, found: T) -> Result<T, Error> {
+        if !self.limit.was_hit() {
+            return Ok(found);
+        }
+        let (stages, ways) = (self.ways.len(), self.ways.iter().map(Vec::len).max().unwrap_or(0));
+        Err(Error::Unsupported {
+            what: format!(
+                "no proof within {MOST_LABELS} partial choices of part of the pipeline: it has {stages} stages with up to {ways} ways \
+                 to run each"
+            ),
+            hint: "fewer stages, variants, batch sizes or cores; a slo.latency_ms far above what the stages need rules out more; \
+                   or plan parts of the pipeline by themselves"
+                .to_owned(),
+        })
+    }
+
     /// Returns the gear of a step: that of the shortest SLO, where the goal's last level makes latency best.
     fn gear(&self, step: Step) -> Result<Decoded, Error> {
         if !self.problem.goal.wants_low_latency() {
