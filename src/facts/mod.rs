@@ -320,14 +320,6 @@ impl Facts {
         self.curve(variant, on.device())?.at(on.cores(), batch)
     }
 
-    /// Returns how much longer calls take for each number of busy neighbours from 0 on, as far as that was measured: the
-    /// geometric mean, over batches, of the ratio of means. Numbers between measured ones are interpolated linearly.
-    #[must_use]
-    pub fn slowdowns(&self, variant: &str, on: &Resource) -> Vec<f64> {
-        let points = self.profiles.iter().flat_map(|profile| profile.document.points_of(variant));
-        slowdowns(points, on.device(), on.cores())
-    }
-
     /// Returns the cores of the smallest host that measured; beyond them nobody saw replicas run side by side.
     #[must_use]
     pub fn host_cores(&self) -> u32 {
@@ -363,6 +355,8 @@ pub(crate) fn recorded_load(problem: &Problem, folder: &Path) -> Result<Option<L
     RecordedLoad::read(&folder.join(path), scale, problem.workload.max_rps.get()).map(Some)
 }
 
+/// Returns how much longer calls take for each number of busy neighbours from 0 on, as far as that was measured: the geometric
+/// mean, over batches, of the ratio of means. Numbers between measured ones are interpolated linearly.
 pub(crate) fn slowdowns<'a>(points: impl Iterator<Item = &'a Point>, device: &str, cores: u32) -> Vec<f64> {
     let here: Vec<_> = points.filter(|point| point.device == device && point.cores == cores).collect();
     let mut ratios: BTreeMap<u32, Vec<f64>> = BTreeMap::from([(0, vec![0.0])]);

@@ -10,15 +10,18 @@ use serde_json::json;
 
 use super::configurations::{Configuration, configurations};
 use super::gears::{Decoded, assemble};
-use super::{Answer, Choice, Context, Frontiers, Opened, Planned, Room, explain, frontier, goal, one_stage, solve};
+use super::{
+    Answer, Choice, Context, Frontiers, Opened, Planned, Room, explain, frontier, goal, one_stage, schedule, solve,
+};
 use crate::base::codec::from_value;
 use crate::base::error::Error;
 use crate::facts::{Ask, Facts, Parts};
 use crate::optimize::Highest;
 use crate::page::{self, Given, page, try_gears};
-use crate::plan::{Certificate, Plan, Tolerance, check};
+use crate::plan::{Certificate, Gear, Plan, Tolerance, check};
 use crate::problem::Problem;
 use crate::simulate::{Effort, Measured};
+use crate::workload::RecordedLoad;
 
 struct OneVariant;
 
@@ -80,6 +83,11 @@ impl Opened for Ways<'_> {
         Ok(self.cheapest(load, 0).into_iter().collect())
     }
 
+    fn gear_with(&self, choice: &Choice, load: f64) -> Result<Option<Gear>, Error> {
+        let carries = choice.lanes.iter().all(|(_, way)| way.capacity >= load);
+        Ok(carries.then(|| one_stage::gear_with(self.ask, choice, [load], load)))
+    }
+
     fn worth(&self, choice: &Choice) -> f64 {
         goal::value(&self.ask.problem, choice.accuracy, choice.used(&self.ask.problem))
     }
@@ -136,6 +144,9 @@ fn its_gear_is_explained_and_its_frontier_is_one_point() {
     assert_eq!(points.iter().map(|point| Some(point.cores)).collect::<Vec<_>>(), [claims.cores]);
     let file = Frontiers::new((&OneVariant, None), &problem, &facts, &Parts::new(), &[50.0, 100.0]).expect("a file");
     assert!(file.choices.len() >= 2);
+    let day = RecordedLoad::of_rates(vec![50.0, 100.0], 60.0);
+    let day = schedule(&OneVariant, &problem, &facts, &day, 60.0).expect("an answer").expect("carried");
+    assert_eq!(day.periods.len(), 2);
 }
 
 #[test]
