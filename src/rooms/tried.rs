@@ -45,6 +45,7 @@ pub(super) fn solve(room: &dyn Room, ask: &Ask<'_>, parts: Parts, effort: Effort
             Answer::Infeasible(conflict) if cuts.parts == parts => return Ok(Answer::Infeasible(conflict)),
             Answer::Infeasible(conflict) => return Ok(Answer::Infeasible(conflict.in_trials(carried))),
         };
+        ask.watch.tell(|| format!("trying {} gears, round {} of at most {MOST_ROUNDS}", plan.gears.len(), round + 1));
         let mut trials = tried(&plan, ask, effort, &mut known)?;
         if trials.iter().all(|trial| trial.part >= 1.0) {
             certify(&mut plan, &trials, effort);
