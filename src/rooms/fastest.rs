@@ -3,7 +3,7 @@
 
 use std::cell::OnceCell;
 
-use super::{Choice, Opened, Planned, Room};
+use super::{Choice, Opened, Planned, Room, goal};
 use crate::base::error::Error;
 use crate::base::units::{Millis, Rate};
 use crate::facts::Ask;
@@ -121,7 +121,7 @@ impl<'a> Fastest<'a> {
 }
 
 impl Opened for Fastest<'_> {
-    /// The plan's SLO is the shortest one: trials hold it to that.
+    /// The plan's SLO is the shortest one: the trials that may cut capacities hold it to that.
     fn plan(&self) -> Result<Planned, Error> {
         let planned = self.within(|opened, shortest| {
             let mut planned = opened.plan()?;
@@ -145,9 +145,13 @@ impl Opened for Fastest<'_> {
         self.within(|opened, shortest| Ok(opened.best_at(load)?.map(|choice| self.valued(choice, shortest))))
     }
 
-    /// One that is as fast.
+    /// One that is as fast, and as accurate as asked.
     fn second_best(&self, best: &Choice, load: f64) -> Result<Option<Choice>, Error> {
-        self.within(|opened, shortest| Ok(opened.second_best(best, load)?.map(|choice| self.valued(choice, shortest))))
+        self.within(|opened, shortest| {
+            let second = opened.second_best(best, load)?;
+            let second = second.filter(|choice| goal::is_accurate_enough(&self.ask.problem, choice.accuracy));
+            Ok(second.map(|choice| self.valued(choice, shortest)))
+        })
     }
 
     fn frontier(&self, load: f64) -> Result<Vec<Choice>, Error> {

@@ -66,8 +66,13 @@ fn answered(room: &dyn Room, problem: &Problem, facts: &Facts, context: Context<
     }
     match &mut answer {
         Answer::Plan(plan) => {
-            // The goal may have looked for a shorter one.
-            plan.slo = problem.slo;
+            // The goal may have looked for a shorter one, to which trials held the gears.
+            if plan.slo != problem.slo {
+                plan.slo = problem.slo;
+                if let Some(effort) = context.trial.filter(|_| is_cut) {
+                    tried::certify_anew(plan, &ask, effort)?;
+                }
+            }
             if context.verify {
                 verify::verify(room, &ask, plan)?;
             }

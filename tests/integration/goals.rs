@@ -301,7 +301,7 @@ fn the_fastest_plan_of_every_room_is_as_accurate_as_asked_and_none_is_much_faste
         assert!(!problem.validate().has_errors(), "{name}: {}", problem.validate());
         let tried = Context { trial: Some(Effort { requests: 20_000, trials: 2, seed: 1 }), ..Context::default() };
         let Answer::Plan(plan) = solve(&problem, &facts, tried).expect("an answer") else { panic!("{name}: carried") };
-        let findings = check(&plan, &facts, Some(&problem), Tolerance::default());
+        let findings = planner::check(&plan, &facts, Some(&problem), Tolerance::default());
         assert!(!findings.has_errors(), "{name}: {findings}");
         assert_eq!(plan.slo, problem.slo, "{name}");
         let certificate = plan.gears[0].certificate.clone().expect("certified");
