@@ -70,6 +70,7 @@ pub mod workload;
 pub use base::codec::{Document, Loaded, load, to_bytes};
 pub use base::error::Error;
 pub use base::finding::{Code, Finding, Findings, Severity};
+pub use base::watch::Watch;
 pub use facts::Facts;
 pub use plan::{Gear, Lane, Plan, PlanDiff, Pool, Stage, Tolerance, diff};
 pub use planners::{explain, frontier, schedule, solve};

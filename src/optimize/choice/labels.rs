@@ -44,7 +44,7 @@ struct Part<D> {
 
 /// How many labels of a part of the walk the searches that share it may hold: their number can grow exponentially with the stages.
 #[derive(Debug, Clone)]
-pub struct LabelLimit {
+pub(crate) struct LabelLimit {
     most: usize,
     was_hit: Arc<AtomicBool>,
 }
@@ -76,7 +76,7 @@ pub fn solve<D: Delay>(choice: &Choice<D>) -> Option<Picked> {
 
 /// As [`solve`], with a limit on the labels; `None` too where it was hit.
 #[must_use]
-pub fn solve_within<D: Delay>(choice: &Choice<D>, limit: &LabelLimit) -> Option<Picked> {
+pub(crate) fn solve_within<D: Delay>(choice: &Choice<D>, limit: &LabelLimit) -> Option<Picked> {
     let best = optimum(choice, limit)?;
     if matches!(choice.metric, ChoiceMetric::Table(_)) {
         return Some(best);
@@ -100,7 +100,7 @@ pub fn frontier<D: Delay>(choice: &Choice<D>, cost_at_most: f64) -> Vec<Picked> 
 
 /// As [`frontier`], with a limit on the labels; ends early where it was hit.
 #[must_use]
-pub fn frontier_within<D: Delay>(choice: &Choice<D>, cost_at_most: f64, limit: &LabelLimit) -> Vec<Picked> {
+pub(crate) fn frontier_within<D: Delay>(choice: &Choice<D>, cost_at_most: f64, limit: &LabelLimit) -> Vec<Picked> {
     let mut found: Vec<Picked> = Descent::new(choice.clone(), cost_at_most, limit).collect();
     found.dedup_by(|next, last| next.accuracy >= last.accuracy);
     found.reverse();
