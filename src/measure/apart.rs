@@ -21,7 +21,7 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::block::{Block, Enough};
-use super::lab::{Answered, Footprint, Half, Here, Lab, Memory, Visit};
+use super::lab::{Answered, Footprint, Half, Here, Lab, Memory, Surveyed, Visit};
 use crate::base::error::Error;
 use crate::base::finding::{Finding, Findings};
 use crate::base::units::{Megabytes, Millis};
@@ -184,6 +184,11 @@ impl Child<'_> {
 impl Lab for Apart<'_> {
     fn engine(&self) -> &dyn Engine {
         self.engine
+    }
+
+    /// Looks at the file only, unless the engine alone can tell: nothing is run in this process.
+    fn survey(&self, index: usize) -> Result<Surveyed, Error> {
+        Here::new(self.family, self.engine).survey(index)
     }
 
     fn footprint(&self, index: usize, cores: u32, batches: &[u32]) -> Result<Footprint, Error> {

@@ -137,7 +137,7 @@ impl ModelStore {
         let mut findings = Findings::default();
         let exits = plan.gears.iter().flat_map(|gear| &gear.stages).filter(|stage| stage.exit.is_some());
         let leaves: BTreeSet<&str> = exits.flat_map(|stage| &stage.lanes).map(|lane| lane.variant.as_str()).collect();
-        let is_unlabelled = |name: &&str| self.find(name).is_some_and(|(family, _)| family.samples.labels.is_empty());
+        let is_unlabelled = |name: &&str| self.find(name).is_some_and(|(family, _)| family.samples.labels.is_none());
         for variant in leaves.into_iter().filter(is_unlabelled) {
             let cause = format!(
                 "requests leave after `{variant}` by the certainty of its answers, and its samples have no labels"

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::profile::onnx::{Port, Signature, signature};
-use crate::tensor::{Samples, read_samples};
+use crate::profile::onnx::signature;
+use crate::tensor::{DType, Port, Samples, Signature, read_samples};
 use crate::{Code, Error, Finding, Findings};
 
 use crate::base::paths::{plain, relative};
@@ -145,7 +145,7 @@ fn data(names: &[String]) -> Option<Data> {
 /// Returns the shape of the samples, or of what most models take where there are none.
 fn taken(models: &[(&String, Signature)], samples: Option<&Samples>) -> Option<Vec<u64>> {
     if let Some(samples) = samples {
-        return Some(samples.shape.iter().map(|&size| size as u64).collect());
+        return Some(samples.arrays[0].tensor.shape().iter().skip(1).map(|&size| size as u64).collect());
     }
     let shapes: Vec<Vec<u64>> = models.iter().filter_map(|(_, signature)| signature.inputs[0].sample()).collect();
     let count = |shape: &Vec<u64>| shapes.iter().filter(|other| *other == shape).count();
@@ -160,7 +160,7 @@ fn misfit(signature: &Signature, taken: &Option<Vec<u64>>) -> Option<String> {
         let names: Vec<_> = signature.inputs.iter().map(|input| input.name.as_str()).collect();
         return Some(format!("it has {} inputs ({}); a variant has one", names.len(), names.join(", ")));
     }
-    if input.element != "float32" {
+    if input.element.dtype() != Some(DType::F32) {
         return Some(format!("it takes {}; a variant takes float32", input.element));
     }
     let (sample, taken) = (input.sample()?, taken.as_ref()?);

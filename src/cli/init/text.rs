@@ -89,7 +89,7 @@ fn calibration_text(files: &Files) -> String {
 }
 
 fn variant(model: &Model) -> String {
-    let list = |ports: &[crate::profile::onnx::Port]| {
+    let list = |ports: &[crate::tensor::Port]| {
         ports.iter().map(|port| one_line(&port.to_string())).collect::<Vec<_>>().join(", ")
     };
     let signature = &model.signature;

@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::base::error::Error;
-use crate::measure::engines::{Engine, Run, Session, checked, refused_model, shown};
-use crate::tensor::Batch;
+use crate::measure::engines::{Engine, Run, Session, checked, refused_model, samples_of, shown};
+use crate::tensor::{DType, Data, Named};
 
 const NAME: &str = "oip";
 
@@ -82,9 +82,14 @@ impl Engine for Oip {
         false
     }
 
+    fn holds(&self, declared: DType) -> Option<DType> {
+        (declared == DType::F32).then_some(declared)
+    }
+
     /// The server's name of a model is the file's name without its ending; the file itself is not sent, and the server
     /// alone decides how many cores it uses.
-    fn open(&self, model: &Path, output: Option<&str>, _: u32) -> Result<Box<dyn Session>, Error> {
+    fn open(&self, model: &Path, outputs: &[&str], _: u32) -> Result<Box<dyn Session>, Error> {
+        let output = outputs.first().copied();
         let refused = |cause: String, action: &str| Err(refused_model(NAME, model, cause, action));
         let name = model.file_stem().unwrap_or_default().to_string_lossy();
         let client = Client::new(&self.url, self.limit);
@@ -121,9 +126,14 @@ struct OipSession {
 }
 
 impl Session for OipSession {
-    fn run(&mut self, input: &Batch) -> Result<Run, Error> {
-        let data = &input.data;
-        let tensor = Sent { name: &self.input, shape: &input.shape, datatype: FP32, data };
+    fn run(&mut self, inputs: &[Named]) -> Result<Run, Error> {
+        let [Named { tensor, .. }] = inputs else {
+            return Err(failed(format!("the server is given one input, not {}", inputs.len())));
+        };
+        let Data::F32(data) = tensor.data() else {
+            return Err(failed(format!("the server is given float32, not {}", tensor.dtype())));
+        };
+        let tensor = Sent { name: &self.input, shape: tensor.shape(), datatype: FP32, data };
         let outputs = self.output.iter().map(|name| Wanted { name }).collect();
         let ask = Infer { inputs: [tensor], outputs };
         let ask = serde_json::to_string(&ask).map_err(|error| failed(error.to_string()))?;
@@ -143,13 +153,14 @@ impl Session for OipSession {
             let cause = format!("{} answered `{}` as {}", answer.from, tensor.name, tensor.datatype);
             return Err(failed(format!("{cause}; only {FP32} is supported")));
         }
-        let samples = input.samples();
+        let samples = samples_of(inputs);
         if tensor.shape.first() != Some(&samples) {
             let cause = format!("{} answered `{}` in the shape {:?}", answer.from, tensor.name, tensor.shape);
             return Err(failed(format!("{cause} for {samples} samples; the first dimension counts the samples")));
         }
         let classes = tensor.shape[1..].iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
-        checked(NAME, Run { classes: classes.unwrap_or(usize::MAX), scores: tensor.data, passed: None, wall }, samples)
+        let scores = checked(NAME, (tensor.data, classes.unwrap_or(usize::MAX)), samples)?;
+        Ok(Run { outputs: vec![Named::new("", scores)], wall })
     }
 }
 
