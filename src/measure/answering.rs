@@ -215,12 +215,27 @@ fn judgement(
         receives_bytes,
         passes_bytes,
     });
-    let notes = below_chance(&family.list.variants[index].name, &accuracy, classes);
+    let name = &family.list.variants[index].name;
+    let notes = [beyond_classes(name, &truth.test.labels, classes), below_chance(name, &accuracy, classes)];
     let mut halves = vec![answers];
     if truth.calibration.is_some() {
         halves.push(half(Half::Calibration)?.answers);
     }
-    Ok(Judgement { accuracy, part_of, halves, notes: notes.into_iter().collect() })
+    Ok(Judgement { accuracy, part_of, halves, notes: notes.into_iter().flatten().collect() })
+}
+
+/// Warns of labels that no class of the model has.
+fn beyond_classes(name: &str, labels: &[u32], classes: Option<u64>) -> Option<Finding> {
+    let classes = classes?;
+    let most = labels.iter().max().copied().filter(|&most| u64::from(most) >= classes)?;
+    let count = labels.iter().filter(|label| u64::from(**label) >= classes).count();
+    let cause = format!(
+        "{name}: labels go up to {most}, and the model has classes 0 to {}: {count} of {} samples cannot be right",
+        classes.saturating_sub(1),
+        labels.len()
+    );
+    let action = "are labels counted from 1, or of another set of classes?";
+    Some(Finding::error(Code::BadData, "", cause, action).with_severity(Severity::Warning))
 }
 
 /// Warns of an accuracy that guessing would reach.

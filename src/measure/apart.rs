@@ -27,8 +27,8 @@ use crate::base::finding::{Finding, Findings};
 use crate::base::units::{Megabytes, Millis};
 use crate::measure::engines::{Engine, shown};
 use crate::measure::line_protocol::{Silence, Talk};
-use crate::profile::Family;
 use crate::profile::{CertaintyMeasure, Key};
+use crate::profile::{Family, onnx};
 
 /// Times that a variant is brought up, with the page cache and without; the median counts.
 const LOADS: usize = 3;
@@ -202,8 +202,11 @@ impl Lab for Apart<'_> {
         let load_time_ms = self.load_time((index, cores), shape.as_ref(), || ())?;
         // A server read the file long ago.
         let file = self.family.folder.join(&self.family.list.variants[index].file);
-        let reads = self.engine.reads_files() && forget(&file).is_ok();
-        let cold = reads.then(|| self.load_time((index, cores), shape.as_ref(), || drop(forget(&file)))).transpose()?;
+        // Weights that lie in files of their own belong to the model.
+        let files = [onnx::external_files(&file), vec![file]].concat();
+        let forget_all = || files.iter().try_for_each(|file| forget(file));
+        let reads = self.engine.reads_files() && forget_all().is_ok();
+        let cold = reads.then(|| self.load_time((index, cores), shape.as_ref(), || drop(forget_all()))).transpose()?;
         Ok(Footprint { load_time_ms, cold_load_time_ms: cold, memory })
     }
 

@@ -21,6 +21,7 @@ use super::wiring::Wiring;
 use crate::base::error::Error;
 use crate::base::units::Millis;
 use crate::measure::engines::{Engine, Session, bad_model};
+use crate::profile::onnx;
 use crate::profile::{BatchMemory, CertaintyMeasure, Key, SampleAnswer};
 use crate::profile::{Family, VariantFile};
 use crate::tensor::{Named, Samples, Tensor};
@@ -178,8 +179,10 @@ impl<'a> Here<'a> {
     fn open_again(&self, index: usize, wiring: &Wiring<'_>, cores: u32) -> Option<Box<dyn Session>> {
         let variants = &self.family.list.variants;
         let is_limited = getrlimit(Resource::RLIMIT_DATA).is_ok_and(|(now, _)| now != RLIM_INFINITY);
-        let file = std::fs::metadata(self.family.folder.join(&variants[index].file));
-        let is_small = file.is_ok_and(|file| file.len() <= LARGEST_TO_OPEN_AGAIN);
+        let file = self.family.folder.join(&variants[index].file);
+        let files = [onnx::external_files(&file), vec![file]].concat();
+        let sizes = files.iter().map(|file| std::fs::metadata(file).map_or(u64::MAX, |file| file.len()));
+        let is_small = sizes.fold(0, u64::saturating_add) <= LARGEST_TO_OPEN_AGAIN;
         let is_whole = variants[index].part.is_none();
         (variants.len() > 1 && is_whole && is_small && !is_limited)
             .then(|| self.open(index, wiring, cores).ok())
@@ -287,8 +290,10 @@ impl Lab for Here<'_> {
     }
 
     fn survey(&self, index: usize) -> Result<Surveyed, Error> {
-        self.engine.vet(&self.family.folder.join(&self.entry(index).file))?;
         let Wiring { feeder, judge } = self.plain_wiring(index)?;
+        let passes = self.entry(index).part.as_ref().and_then(|part| part.passes.as_deref());
+        let reads: Vec<&str> = judge.reads().iter().map(String::as_str).chain(passes).collect();
+        self.engine.vet(&self.family.folder.join(&self.entry(index).file), &reads)?;
         let fixed_batch = feeder.fixed_batch().and_then(|batch| u32::try_from(batch).ok());
         Ok(Surveyed { fixed_batch, notes: [feeder.notes, judge.notes].concat() })
     }

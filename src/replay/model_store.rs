@@ -7,6 +7,7 @@ use crate::base::error::Error;
 use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::facts::Facts;
 use crate::measure::engines::{Engine, full_name};
+use crate::measure::wiring::Wiring;
 use crate::plan::Plan;
 use crate::profile::{CertaintyMeasure, Family, VariantFile};
 use crate::simulate::variants_of;
@@ -92,7 +93,7 @@ impl ModelStore {
     pub(super) fn vet(&self, plan: &Plan, engine: &dyn Engine) -> Result<(), Error> {
         let mut findings = Findings::default();
         for (family, entry) in variants_of(plan).into_iter().filter_map(|variant| self.find(variant)) {
-            match engine.vet(&family.folder.join(&entry.file)) {
+            match vetted(family, entry, engine) {
                 Err(Error::Input(more)) => findings.extend(more),
                 other => other?,
             }
@@ -152,4 +153,11 @@ impl ModelStore {
         }
         findings.or(())
     }
+}
+
+/// Tells that an engine can open a variant here, for the outputs that are read of it.
+fn vetted(family: &Family, entry: &VariantFile, engine: &dyn Engine) -> Result<(), Error> {
+    let wiring = Wiring::new(family, engine, (entry, entry), &family.samples, CertaintyMeasure::default())?;
+    let reads: Vec<&str> = wiring.judge.reads().iter().map(String::as_str).collect();
+    engine.vet(&family.folder.join(&entry.file), &reads)
 }

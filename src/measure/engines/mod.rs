@@ -73,12 +73,12 @@ pub trait Engine: Sync {
         true
     }
 
-    /// Refuses a file that would end this process where it is opened; whoever opens models in a process that must live
-    /// asks first.
+    /// Refuses a file that would end this process where it is opened, or whose outputs of these names, or all of them where there are
+    /// none, would be wrong without a word. Whoever opens models in a process that must live asks first.
     ///
     /// # Errors
     /// A finding for such a file.
-    fn vet(&self, _model: &Path) -> Result<(), Error> {
+    fn vet(&self, _model: &Path, _outputs: &[&str]) -> Result<(), Error> {
         Ok(())
     }
 

@@ -137,7 +137,7 @@ impl<'a> Judge<'a> {
         let each = numbers.iter().enumerate();
         match self.settings.kind {
             JudgeKind::TopOne | JudgeKind::Reference => {
-                each.map(|(row, &sample)| self.top_one(rows.scores(row, sample)?, sample)).collect()
+                each.map(|(row, &sample)| self.top_one(rows.scores(row, sample)?)).collect()
             }
             JudgeKind::TopK => each.map(|(row, &sample)| self.top_k(&rows.scores(row, sample)?, sample)).collect(),
             JudgeKind::Label => {
@@ -163,18 +163,8 @@ impl<'a> Judge<'a> {
         Some(output.shape().iter().skip(1).product::<usize>() as u64)
     }
 
-    fn top_one(&self, scores: Vec<f32>, sample: usize) -> Result<SampleAnswer, String> {
-        let scores = one_row(scores)?;
-        if let Some(labels) = self.labels.filter(|_| self.settings.kind == JudgeKind::TopOne) {
-            let label = labels.number(sample).unwrap_or(0.0);
-            if label >= scores.len() as f64 {
-                let most = scores.len() - 1;
-                return Err(format!(
-                    "sample {sample} has label {label}, and the model has classes 0 to {most}: are labels shifted?"
-                ));
-            }
-        }
-        Ok(class_of(&scores, self.measure))
+    fn top_one(&self, scores: Vec<f32>) -> Result<SampleAnswer, String> {
+        Ok(class_of(&one_row(scores)?, self.measure))
     }
 
     fn top_k(&self, scores: &[f32], sample: usize) -> Result<SampleAnswer, String> {

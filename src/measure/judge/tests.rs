@@ -113,7 +113,7 @@ fn what_cannot_be_judged_is_told() {
     let cases: [(&str, Tensor, &str); 8] = [
         (r#"{"kind":"top-1"}"#, floats(&[1, 2, 2], &[0.0; 4]), "an output of 3 dimensions [1, 2, 2] is no row"),
         (r#"{"kind":"top-1"}"#, floats(&[1, 1], &[0.5]), "kind = \"binary\""),
-        (r#"{"kind":"top-1"}"#, floats(&[1, 2], &[0.5, 0.1]), "label 3, and the model has classes 0 to 1"),
+        (r#"{"kind":"top-k","k":2}"#, floats(&[1, 2], &[0.5, 0.1]), "label 3, and the model has classes 0 to 1"),
         (r#"{"kind":"top-1"}"#, floats(&[1, 4], &[0.5, f32::NAN, 0.0, 0.0]), "sample 0 are not finite: 1 of 4"),
         (r#"{"kind":"top-1"}"#, floats(&[0, 4], &[]), "for 1 samples; its first dimension must count them"),
         (r#"{"kind":"binary"}"#, floats(&[1, 2], &[0.5, 0.1]), "2 scores a sample"),

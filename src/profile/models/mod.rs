@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Runs;
+use super::{Runs, onnx};
 use crate::base::codec::{self, Document};
 use crate::base::error::Error;
-use crate::base::files;
 use crate::base::finding::{Code, Finding, Findings};
 use crate::base::near;
 use crate::base::units::Share;
@@ -371,7 +370,7 @@ impl Family {
     /// Every finding about the list, then every missing file, then what is wrong with the data.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let mut family = Self::without_digests(path)?;
-        let digest = |variant: &VariantFile| Ok(codec::sha256(&files::read(&family.folder.join(&variant.file))?));
+        let digest = |variant: &VariantFile| onnx::digest(&family.folder.join(&variant.file));
         family.model_sha256 = family.list.variants.iter().map(digest).collect::<Result<_, Error>>()?;
         Ok(family)
     }

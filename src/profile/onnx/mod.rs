@@ -4,6 +4,8 @@
 //! to inputs and outputs are looked into, by their numbers in `onnx.proto`; weights are stepped over. Every length is held
 //! against what is there, so that a damaged file is an answer and never a wish for memory.
 
+mod graph;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -11,6 +13,8 @@ use crate::base::error::Error;
 use crate::base::files;
 use crate::base::finding::{Code, Finding, Findings};
 use crate::tensor::{DType, Element, Port, Signature, Size};
+
+pub use graph::{Constant, Graph, Node, digest, external_files};
 
 /// Reads the inputs and outputs of an ONNX file.
 ///

@@ -1,5 +1,7 @@
 //! The embedded engine: rten, in pure Rust.
 
+mod forms;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +12,7 @@ use rten_tensor::prelude::{AsView, Layout};
 
 use crate::base::error::Error;
 use crate::measure::engines::{Engine, Run, Session, bad_model};
-use crate::profile::onnx::intact;
+use crate::profile::onnx::{Graph, intact};
 use crate::tensor::{DType, Data, Named, Tensor};
 
 const NAME: &str = "rten";
@@ -29,9 +31,13 @@ impl Engine for Rten {
         "0.27".to_owned()
     }
 
-    /// rten takes the lengths in an ONNX file on trust.
-    fn vet(&self, model: &Path) -> Result<(), Error> {
-        if model.extension().is_some_and(|ending| ending == "onnx") { intact(model) } else { Ok(()) }
+    /// rten takes the lengths in an ONNX file on trust, and computes some operators wrongly without a word.
+    fn vet(&self, model: &Path, outputs: &[&str]) -> Result<(), Error> {
+        if model.extension().is_none_or(|ending| ending != "onnx") {
+            return Ok(());
+        }
+        intact(model)?;
+        forms::refused(&Graph::read(model)?, outputs).map_or(Ok(()), |why| Err(bad_model(NAME, model, why)))
     }
 
     /// rten has 32-bit floats, 32-bit and 8-bit whole numbers. What it widens in silence, it does not take: the times would be
@@ -76,7 +82,11 @@ impl Session for RtenSession {
         let begin = Instant::now();
         let outputs = self.model.run(inputs, &ids, Some(options));
         let wall = begin.elapsed();
-        let outputs = outputs.map_err(|error| failed(error.to_string()))?;
+        let outputs = outputs.map_err(|error| {
+            failed(format!(
+                "{error}\n  hint: --engine ort takes every operator: scripts/onnxruntime fetches its library"
+            ))
+        })?;
         let named = |((_, name), value): (&(NodeId, String), Value)| Ok(Named::new(name.clone(), tensor(name, value)?));
         let outputs = self.outputs.iter().zip(outputs).map(named).collect::<Result<_, Error>>()?;
         Ok(Run { outputs, wall })
