@@ -137,23 +137,6 @@ pub fn baselines(
     rooms::baselines(room_of(&ours)?, kind, plan, problem, facts, rules)
 }
 
-/// Tells that [`relevance`] can be asked before everything is measured.
-///
-/// # Errors
-/// [`Error::Unsupported`] for rooms that plan from answers, and as [`room_of`].
-pub fn can_measure_less(problem: &Problem) -> Result<(), Error> {
-    if !room_of(problem)?.needs_answers() {
-        return Ok(());
-    }
-    Err(Error::Unsupported {
-        what: format!(
-            "plans of the room `{}` rest on what every variant answers, which is known once all are measured",
-            problem.room.name().as_str()
-        ),
-        hint: "measure the grid, or within an error (`--within`)".to_owned(),
-    })
-}
-
 /// Says which of the asked points of a device must be measured for a problem.
 ///
 /// # Errors

@@ -100,3 +100,9 @@ mod units;
 mod variant_set;
 #[path = "integration/windows.rs"]
 mod windows;
+
+/// Returns so many drawn problems, or as many times more as `PLANNER_DRAWS` says: thousands are for `scripts/test --all`.
+fn draws(count: u64) -> u64 {
+    let times = std::env::var("PLANNER_DRAWS").ok();
+    count * times.map_or(1, |times| times.parse::<u64>().expect("PLANNER_DRAWS is a number"))
+}

@@ -12,3 +12,4 @@ pub mod paths;
 pub(crate) mod rounding;
 pub mod text;
 pub mod units;
+pub mod watch;

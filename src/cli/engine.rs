@@ -2,13 +2,19 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::Error;
 use crate::measure::engines::Engine;
+#[cfg(feature = "oip")]
+use crate::measure::engines::oip::{Header, Oip};
 use clap::ValueEnum;
 
 use super::values::seconds;
+
+/// The variable that holds headers, one a line.
+const HEADERS: &str = "PLANNER_HEADERS";
 
 /// The engine that the user chose.
 #[derive(Debug, Clone, clap::Args)]
@@ -25,6 +31,10 @@ pub struct EngineChoice {
     /// With --engine oip: the server's root, like http://localhost:8000
     #[arg(long)]
     url: Option<String>,
+    /// With --engine oip: a header of every request, like 'Authorization: Bearer TOKEN'; may be repeated. The variable
+    /// takes one a line and keeps secrets out of the list of processes
+    #[arg(long = "header", value_name = "NAME: VALUE", env = HEADERS, hide_env_values = true, value_delimiter = '\n')]
+    headers: Vec<String>,
     /// What computes, which points carry: with --engine ort cuda:N or tensorrt:N, with command or oip any name
     /// [default: cpu]
     #[arg(long, value_name = "NAME", value_parser = device)]
@@ -76,7 +86,9 @@ impl EngineChoice {
             #[cfg(feature = "oip")]
             EngineName::Oip => {
                 let url = needed("oip", self.url.as_deref(), "--url http://localhost:8000")?;
-                Ok(Box::new(crate::measure::engines::oip::Oip::connect(url, device, self.engine_timeout_s)?))
+                let lines = self.headers.iter().filter(|line| !line.trim().is_empty());
+                let headers = lines.map(|line| Header::parse(line)).collect::<Result<Vec<_>, _>>()?;
+                Ok(Box::new(Oip::connect(url, &headers, device, self.engine_timeout_s)?))
             }
             #[cfg(not(all(feature = "rten", feature = "ort", feature = "oip")))]
             other => Err(Error::Unsupported {
@@ -107,18 +119,21 @@ impl EngineChoice {
         self.engine == EngineName::Oip
     }
 
-    /// Returns the arguments that choose the same engine in another process.
-    pub fn arguments(&self) -> Vec<OsString> {
-        let mut arguments = vec!["--engine".into(), self.engine.word().into()];
+    /// Lets another process choose the same engine.
+    pub fn apply_to(&self, command: &mut Command) {
+        command.args(["--engine", &self.engine.word()]);
+        // Everybody may read another process's arguments, but not its environment.
+        command.env(HEADERS, self.headers.join("\n"));
         let mut add = |name: &str, value: Option<OsString>| {
-            arguments.extend(value.into_iter().flat_map(|value| [name.into(), value]));
+            if let Some(value) = value {
+                command.arg(name).arg(value);
+            }
         };
         add("--ort-lib", self.ort_lib.clone().map(OsString::from));
         add("--command", self.command.clone().map(OsString::from));
         add("--url", self.url.clone().map(OsString::from));
         add("--device", self.device.clone().map(OsString::from));
         add("--engine-timeout-s", Some(self.engine_timeout_s.as_secs_f64().to_string().into()));
-        arguments
     }
 }
 

@@ -151,11 +151,15 @@ impl Load {
         let (duration, warmup) = (time("--duration-s", seconds)?, time("--warmup-s", warmup_s)?);
         let expected = arrivals.expected(seconds + warmup_s);
         if expected > MOST_REQUESTS {
-            return Err(too_many(expected, "in a trial; at most 2e8 can be simulated"));
+            return Err(self.too_many(usual, expected, "in a trial; at most 2e8 can be simulated"));
         }
         let waiting = expected - plan.max_rps() * (seconds + warmup_s);
         if waiting > MOST_WAITING && !sheds_load(plan) {
-            return Err(too_many(waiting, "in a trial are more than the plan carries; at most 1e7 can wait"));
+            return Err(self.too_many(
+                usual,
+                waiting,
+                "in a trial are more than the plan carries; at most 1e7 can wait",
+            ));
         }
         Ok(Settings { arrivals, duration, warmup, seed: self.seed })
     }
@@ -166,14 +170,16 @@ impl Load {
         findings.extend(not_zero("--scale", Some(self.scale)));
         let arrivals = self.law(plan, usual)?;
         findings.extend(self.in_flags(arrivals.validate()));
-        Ok(findings.or(arrivals)?)
+        let arrivals = findings.or(arrivals)?;
+        if let (Some((path, _)), Some(reading)) = (self.recording(usual), arrivals.reading()) {
+            say(format_args!("read {}: {reading}", path.display()));
+        }
+        Ok(arrivals)
     }
 
     fn law(&self, plan: &Plan, usual: &Usual) -> Result<Arrivals, Error> {
         if let Some((path, scale)) = self.recording(usual) {
-            let recorded = Arrivals::of_file(&path)?;
-            say(format_args!("read {}: {}", path.display(), recorded.reading().unwrap_or_default()));
-            return Ok(recorded.scaled(scale, self.time_scale));
+            return Ok(Arrivals::of_file(&path)?.scaled(scale, self.time_scale));
         }
         if let Some(Change { from_rps, to_rps, seconds }) = self.step {
             return Ok(Arrivals::Step { from_rps, to_rps, at_s: seconds });
@@ -200,6 +206,21 @@ impl Load {
             None if has_law || self.arrivals.is_some() || self.burstiness.is_some() => None,
             None => usual.trace.clone(),
         }
+    }
+
+    /// Refuses a load of too many requests, with the key or flag that it comes from.
+    fn too_many(&self, usual: &Usual, requests: f64, limit: &str) -> Error {
+        let own_trace = self.trace.is_none() && self.recording(usual).is_some();
+        let (key, action) = match () {
+            () if own_trace => ("workload.trace", "play a part of it with --duration-s, or another load like --rps"),
+            () if self.trace.is_some() => ("--trace", "lower --scale, or play a part of it with --duration-s"),
+            () if self.step.is_some() => ("--step", "lower the rates or the duration"),
+            () if self.ramp.is_some() => ("--ramp", "lower the rates or the duration"),
+            () if !self.mmpp.is_empty() => ("--mmpp", "lower the rates or the duration"),
+            () => ("--rps", "lower the rate or the duration"),
+        };
+        let cause = format!("about {requests:.0} requests {limit}");
+        Finding::error(Code::OutOfRange, key, cause, action).into()
     }
 
     fn rate(&self, plan: &Plan) -> f64 {
@@ -257,11 +278,6 @@ fn time(name: &str, seconds: f64) -> Result<Duration, Error> {
 fn positive(name: &str, number: f64) -> Result<f64, Error> {
     let is_positive = number.is_finite() && number > 0.0;
     if is_positive { Ok(number) } else { Err(bad_number(name, number, "a finite number above 0")) }
-}
-
-fn too_many(requests: f64, limit: &str) -> Error {
-    let cause = format!("about {requests:.0} requests {limit}");
-    Finding::error(Code::OutOfRange, "--rps", cause, "lower the rate or the duration").into()
 }
 
 fn bad_number(name: &str, number: f64, action: &str) -> Error {

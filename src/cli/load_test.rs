@@ -7,6 +7,7 @@ use crate::base::codec::to_bytes;
 use crate::base::near;
 use crate::base::units::{Millis, Rate, Share};
 use crate::measure::MeasureContext;
+use crate::measure::engines::model_files;
 use crate::problem::Slo;
 use crate::replay::ModelStore;
 use crate::replay::load::{
@@ -124,7 +125,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     args.output.check([&args.models])?;
     let settings = settings(args)?;
     let engine = args.engine.open()?;
-    let store = ModelStore::load(std::slice::from_ref(&args.models))?;
+    let store = ModelStore::load(std::slice::from_ref(&args.models), model_files(engine.as_ref()))?;
     find(&store, &args.variant).map_err(|finding| Findings::from(finding).in_file(&args.models))?;
     if cfg!(debug_assertions) {
         say("this is a debug build, in which the embedded engine takes several times as long");

@@ -9,7 +9,7 @@ use crate::base::units::{Millis, Share};
 use crate::facts::{Facts, Serving};
 use crate::measure::adaptive::{Aim, Chooser, Known};
 use crate::measure::{CALLS_FOR_A_TAIL, Wave};
-use crate::planners::{can_measure_less, relevance};
+use crate::planners::relevance;
 use crate::problem::Problem;
 use crate::profile::{Bound, Family, Key, Profile, Seen, SkippedPoint, Spot};
 use crate::rooms::{self, PointKey, Relevance, hopeful};
@@ -77,7 +77,8 @@ impl Less {
 
 /// A problem, and the other profiles that it rests on.
 struct Asked {
-    path: PathBuf,
+    /// The profile that is being measured.
+    profile: PathBuf,
     problem: Problem,
     /// Its profiles in order; nothing stands for the one that is being measured.
     profiles: Vec<Option<Loaded<Profile>>>,
@@ -86,7 +87,6 @@ struct Asked {
 impl Asked {
     fn load(path: &Path, profile: &Path) -> Result<Self, Error> {
         let problem = codec::load::<Problem>(path)?.document;
-        can_measure_less(&problem)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let is_this = |named: &Path| {
             let one = plain(named).is_ok_and(|named| plain(profile).is_ok_and(|own| own == named));
@@ -105,7 +105,7 @@ impl Asked {
         }
         let other = |named: &PathBuf| (!is_this(named)).then(|| codec::load::<Profile>(named)).transpose();
         let profiles = named.iter().map(other).collect::<Result<_, _>>()?;
-        Ok(Self { path: path.to_owned(), problem, profiles })
+        Ok(Self { profile: profile.to_owned(), problem, profiles })
     }
 
     /// Tells whether a plan of the problem may use a configuration at all.
@@ -119,11 +119,11 @@ impl Asked {
         let this = || Loaded {
             document: profile.clone(),
             findings: Findings::default(),
-            path: self.path.clone(),
+            path: self.profile.clone(),
             sha256: String::new(),
         };
-        let all = self.profiles.iter().map(|other| (other.clone().unwrap_or_else(this), None));
-        Ok(Facts::of_kinds(all.collect(), &[], Serving::of(&self.problem))?)
+        let all = self.profiles.iter().map(|other| Ok(other.clone().unwrap_or_else(this)));
+        Facts::with_answers(all, &[], Serving::of(&self.problem))
     }
 }
 

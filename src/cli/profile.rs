@@ -11,7 +11,8 @@ use crate::base::files::{self, write_atomic};
 use crate::base::finding::Findings;
 use crate::base::paths::relative;
 use crate::base::units::{Megabytes, Millis, Share};
-use crate::measure::host::allowed_cores;
+use crate::measure::engines::model_files;
+use crate::measure::host::usable_cores;
 use crate::measure::{
     Apart, Attendant, Block, Earlier, Halves, Limits, MeasureContext, MeasureEvent, MeasureSettings, Wave, measure,
 };
@@ -134,7 +135,7 @@ fn run_measure(args: &Args, models: &Path) -> Result<Answer, Error> {
     check_output(args)?;
     check_cores(args)?;
     let engine = args.engine.open()?;
-    let family = Family::load(models)?;
+    let family = Family::load_from(models, model_files(engine.as_ref()))?;
     let journal = Journal::begin(&args.output.output, args.resume && args.output.output.exists())?;
     // Another process may have written it since.
     check_output(args)?;
@@ -195,7 +196,7 @@ fn settings(args: &Args, models: &Path) -> MeasureSettings {
     let variables = THREAD_VARIABLES.iter().filter_map(|name| Some(format!("{name}={}", std::env::var(name).ok()?)));
     MeasureSettings {
         batches: sorted(&args.batches),
-        cores: if args.cores.is_empty() { powers_of_two(allowed_cores().len() as u32) } else { sorted(&args.cores) },
+        cores: if args.cores.is_empty() { powers_of_two(usable_cores().len() as u32) } else { sorted(&args.cores) },
         co_runners: sorted(&args.co_runners),
         precision: args.precision,
         tail_precision: args.tail_precision,

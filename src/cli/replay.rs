@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::base::codec::{load, to_bytes};
 use crate::facts::Facts;
+use crate::measure::engines::model_files;
 use crate::plan::Plan;
 use crate::replay::{ModelStore, Overhead, Row, Spread, compare, only_gear, replay};
 use crate::simulate::{Measured, Report, simulate};
@@ -66,7 +67,12 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let world = Measured::new(&plan, &facts).map_err(|findings| findings.in_file(&args.plan))?;
     let settings = args.load.settings(&plan, &Usual { trace: None, seconds: 10.0, warmup_s: 1.0 })?;
     let engine = args.engine.open()?;
-    let store = if args.models.is_empty() { ModelStore::from_facts(&facts)? } else { ModelStore::load(&args.models)? };
+    let models = model_files(engine.as_ref());
+    let store = if args.models.is_empty() {
+        ModelStore::from_facts(&facts, models)?
+    } else {
+        ModelStore::load(&args.models, models)?
+    };
     let store = store.with_certainty(facts.certainty()?);
     say_findings(&store.differences(&facts, engine.as_ref()));
     if cfg!(debug_assertions) {

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::base::codec;
 use crate::base::codec::{Loaded, load, to_bytes};
 use crate::base::files;
+use crate::base::watch::Watch;
 use crate::facts::{Ask, Facts};
-use crate::plan::{AtPeak, HeadRoom, HoldsUpTo, Optimality, Plan};
+use crate::plan::{AtPeak, HeadRoom, HoldsUpTo, InputRole, Optimality, Plan};
 use crate::planners;
 use crate::problem::{GoalKind, Problem};
 use crate::rooms::{self, Context};
@@ -14,6 +15,7 @@ use crate::simulate::Effort;
 use crate::{Code, Error, Finding, Findings, Severity};
 
 use super::values::positive;
+use super::voice::Progress;
 use super::{Answer, Output, figures, frontier, print, print_text, say, say_findings, schedule, table};
 
 /// Independent trials of each gear, for an interval.
@@ -109,9 +111,14 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         say_findings(&Findings::from(finding.with_severity(Severity::Warning)).in_file(&plan.path));
     }
     let from = from.filter(|_| problem.document.goal.kind == GoalKind::Weighted);
-    let context =
-        Context { from: from.as_ref().map(|plan| &plan.document), verify: args.verify, trial, capacity_parts: None };
-    let mut plan = match planners::solve(&problem.document, &facts, context)? {
+    let progress = Progress::new();
+    let tell = |step: &str| progress.tell_at_times(step);
+    let from_plan = from.as_ref().map(|plan| &plan.document);
+    let watch = Watch::new(&tell);
+    let context = Context { from: from_plan, verify: args.verify, trial, watch, ..Context::default() };
+    let answer = planners::solve(&problem.document, &facts, context);
+    drop(progress);
+    let mut plan = match answer? {
         rooms::Answer::Plan(plan) => *plan,
         rooms::Answer::Infeasible(conflict) => {
             print_text(&format!("{conflict}\n{}", default_risk(&problem.document, &facts)))?;
@@ -281,12 +288,17 @@ fn kept_in_hand(room: &HeadRoom) -> String {
     )
 }
 
-/// Loads the problem that a plan was made from: the given file, or the one kept in the plan.
+/// Loads the problem that a plan was made from: the given file, the one kept in the plan, or the one that it names.
 pub fn problem_of(plan: &Loaded<Plan>, given: Option<&Path>) -> Result<Option<Problem>, Error> {
-    match given {
-        Some(path) => Ok(Some(load::<Problem>(path)?.document)),
-        None => Ok(plan.document.provenance.problem.clone()),
-    }
+    let kept = &plan.document.provenance.problem;
+    let file = given.map(Path::to_owned).or_else(|| if kept.is_some() { None } else { named_problem(plan) });
+    file.map_or_else(|| Ok(kept.clone()), |file| Ok(Some(load::<Problem>(&file)?.document)))
+}
+
+/// Returns the problem file that a plan names, where it is there.
+fn named_problem(plan: &Loaded<Plan>) -> Option<PathBuf> {
+    let input = plan.document.provenance.inputs.iter().find(|input| input.role == InputRole::Problem)?;
+    Some(plan.path.parent()?.join(&input.path)).filter(|file| file.is_file())
 }
 
 /// Loads the facts of a plan: the given profiles, or those named in the plan.

@@ -9,7 +9,8 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::panic::PanicHookInfo;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::base::text::shown;
 use crate::{Error, Finding, Findings, Severity};
@@ -162,14 +163,18 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     done: u64,
     of: Option<u64>,
+    told: Mutex<Instant>,
 }
+
+/// Time between lines of what a command is doing, off a terminal.
+const BETWEEN_LINES: Duration = Duration::from_secs(5);
 
 impl Progress {
     pub fn new() -> Self {
         let Voice { quiet, json } = Voice::of_this_run();
         let dumb = std::env::var_os("TERM").is_some_and(|kind| kind == "dumb");
         let draws = !quiet && !json && !dumb && std::io::stderr().is_terminal();
-        Self { bar: draws.then(ProgressBar::no_length), done: 0, of: None }
+        Self { bar: draws.then(ProgressBar::no_length), done: 0, of: None, told: Mutex::new(Instant::now()) }
     }
 
     /// Says how many steps there are.
@@ -187,6 +192,15 @@ impl Progress {
         self.done += 1;
         if let Some(bar) = &self.bar {
             bar.inc(1);
+        }
+    }
+
+    /// Says what is being done; off a terminal every few seconds at most, so that short commands say nothing.
+    pub fn tell_at_times(&self, text: &str) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.bar.is_some() || told.elapsed() >= BETWEEN_LINES {
+            *told = Instant::now();
+            self.tell(text);
         }
     }
 

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::Error;
 use crate::base::units::Megabytes;
+use crate::measure::engines::model_files;
 use crate::measure::{Here, serve};
 use crate::profile::Family;
 
@@ -33,12 +34,12 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<Answer, Error> {
-    let family = Family::without_digests(&args.models)?;
+    let engine = args.engine.open()?;
+    let family = Family::without_digests(&args.models, model_files(engine.as_ref()))?;
     if args.index >= family.list.variants.len() {
         let what = format!("the list has {} variants, none at place {}", family.list.variants.len(), args.index);
         return Err(Error::Unsupported { what, hint: "places count from 0".to_owned() });
     }
-    let engine = args.engine.open()?;
     let lab = Here::new(&family, engine.as_ref());
     let (jobs, replies) = (std::io::stdin().lock(), std::io::stdout().lock());
     serve(lab, (args.index, args.cores), args.memory_limit_mb, jobs, replies)
@@ -55,7 +56,7 @@ pub fn command(
     (index, cores): (usize, u32),
 ) -> Command {
     let mut command = Command::new(program);
-    command.arg("worker").arg(models).args(engine.arguments());
+    engine.apply_to(command.arg("worker").arg(models));
     command.arg("--index").arg(index.to_string()).arg("--cores").arg(cores.to_string());
     command.args(memory_limit.map(|most| format!("--memory-limit-mb={}", most.get())));
     command

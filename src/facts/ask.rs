@@ -8,6 +8,7 @@ use crate::base::error::Error;
 use crate::base::finding::{Code, Finding, Findings};
 use crate::base::near;
 use crate::base::units::{Factor, Share};
+use crate::base::watch::Watch;
 use crate::problem::Problem;
 use crate::profile::Variant;
 
@@ -47,6 +48,8 @@ pub struct Ask<'a> {
     pub limit: Option<LoadLimit>,
     /// The only variants that may run; all of the problem's where none are named.
     pub only: Option<Vec<String>>,
+    /// Who is told what long searches do.
+    pub watch: Watch<'a>,
 }
 
 /// A limit on what may start or resize: variants that load for longer keep the cores that they hold.
@@ -82,7 +85,7 @@ impl<'a> Ask<'a> {
             Some(AtRisk { problem, facts, margin }) => (Cow::Owned(problem), Cow::Owned(facts), Some(margin)),
         };
         let (parts, running) = (Cow::Owned(Parts::new()), Cow::Owned(Vec::new()));
-        Self { problem, facts, parts, running, margin, limit: None, only: None }
+        Self { problem, facts, parts, running, margin, limit: None, only: None, watch: Watch::default() }
     }
 
     /// Returns the same with only these parts of the variants' capacities.
@@ -97,6 +100,12 @@ impl<'a> Ask<'a> {
         Self { running: Cow::Owned(running), ..self }
     }
 
+    /// Returns the same where somebody watches.
+    #[must_use]
+    pub fn with_watch(self, watch: Watch<'a>) -> Self {
+        Self { watch, ..self }
+    }
+
     /// Returns the same facts for a problem that was moved, like one with a limit loosened.
     #[must_use]
     pub fn moved(&self, problem: Problem) -> Ask<'_> {
@@ -108,6 +117,7 @@ impl<'a> Ask<'a> {
             margin: self.margin.clone(),
             limit: self.limit.clone(),
             only: self.only.clone(),
+            watch: self.watch,
         }
     }
 

@@ -63,13 +63,25 @@ impl Facts {
     /// # Errors
     /// As [`Facts::load`].
     pub fn load_on(paths: &[PathBuf], kinds: &[Machine], serving: Serving) -> Result<Self, Error> {
+        Self::with_answers(paths.iter().map(|path| load::<Profile>(path)), kinds, serving)
+    }
+
+    /// Returns facts of profiles with the answers that lie beside them.
+    ///
+    /// # Errors
+    /// As [`Facts::load`].
+    pub fn with_answers(
+        profiles: impl IntoIterator<Item = Result<Loaded<Profile>, Error>>,
+        kinds: &[Machine],
+        serving: Serving,
+    ) -> Result<Self, Error> {
         let mut facts = Self { serving, ..Self::default() };
         let mut findings = Findings::default();
-        for path in paths {
-            let with_answers = |profile| {
-                Ok((load_answers(&profile)?, load_named(&profile, profile.document.calibration.as_ref())?, profile))
-            };
-            match load::<Profile>(path).and_then(with_answers) {
+        let with_answers = |profile| {
+            Ok((load_answers(&profile)?, load_named(&profile, profile.document.calibration.as_ref())?, profile))
+        };
+        for profile in profiles {
+            match profile.and_then(with_answers) {
                 Ok((answers, calibration, profile)) => {
                     facts.add(profile, answers, kinds, &mut findings);
                     facts.calibration.extend(calibration);
@@ -337,14 +349,6 @@ impl Facts {
         self.curve(variant, on.device())?.at(on.cores(), batch)
     }
 
-    /// Returns how much longer calls take for each number of busy neighbours from 0 on, as far as that was measured: the
-    /// geometric mean, over batches, of the ratio of means. Numbers between measured ones are interpolated linearly.
-    #[must_use]
-    pub fn slowdowns(&self, variant: &str, on: &Resource) -> Vec<f64> {
-        let points = self.profiles.iter().flat_map(|profile| profile.document.points_of(variant));
-        slowdowns(points, on.device(), on.cores())
-    }
-
     /// Returns the cores of the smallest host that measured; beyond them nobody saw replicas run side by side.
     #[must_use]
     pub fn host_cores(&self) -> u32 {
@@ -380,6 +384,8 @@ pub(crate) fn recorded_load(problem: &Problem, folder: &Path) -> Result<Option<L
     RecordedLoad::read(&folder.join(path), scale, problem.workload.max_rps.get()).map(Some)
 }
 
+/// Returns how much longer calls take for each number of busy neighbours from 0 on, as far as that was measured: the geometric
+/// mean, over batches, of the ratio of means. Numbers between measured ones are interpolated linearly.
 pub(crate) fn slowdowns<'a>(points: impl Iterator<Item = &'a Point>, device: &str, cores: u32) -> Vec<f64> {
     let here: Vec<_> = points.filter(|point| point.device == device && point.cores == cores).collect();
     let mut ratios: BTreeMap<u32, Vec<f64>> = BTreeMap::from([(0, vec![0.0])]);

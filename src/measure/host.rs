@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::Error;
 use crate::base::units::{Factor, Megabytes, Share};
+use crate::measure::quota;
 use crate::profile::Host;
 
 /// Instruction sets that change how fast inference is.
@@ -46,7 +47,7 @@ pub fn fingerprint(libraries: Vec<String>, thread_variables: Vec<String>) -> Hos
         cpu: field(&cpuinfo, "model name").unwrap_or("unknown").to_owned(),
         cpu_flags: flags(&cpuinfo),
         cores_visible: cpuinfo.lines().filter(|line| line.starts_with("processor")).count() as u32,
-        cores_allowed: usable_cores() as u32,
+        cores_allowed: usable_cores().len() as u32,
         threads_per_core: siblings.zip(cores).filter(|&(_, cores)| cores > 0).map(|(s, c)| s / c),
         numa_nodes: numa_nodes(),
         governor: fs::read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -61,17 +62,13 @@ pub fn fingerprint(libraries: Vec<String>, thread_variables: Vec<String>) -> Hos
     }
 }
 
-/// Returns the cores that this process may keep busy: those of its affinity mask, or fewer where a cgroup has a quota.
-fn usable_cores() -> usize {
-    let quota = fs::read_to_string("/sys/fs/cgroup/cpu.max").ok().and_then(|text| quota_cores(&text));
-    allowed_cores().len().min(quota.unwrap_or(usize::MAX))
-}
-
-/// Reads a cgroup's `cpu.max`: quota and period in microseconds, or `max` for no quota.
-fn quota_cores(text: &str) -> Option<usize> {
-    let (quota, period) = text.trim().split_once(' ')?;
-    let cores = quota.parse::<f64>().ok()? / period.parse::<f64>().ok()?;
-    Some((cores.floor() as usize).max(1))
+/// Returns the numbers of the cores that this process can keep busy: those of its affinity mask, or as many of them as the
+/// quota of its container gives.
+#[must_use]
+pub fn usable_cores() -> Vec<usize> {
+    let mut cores = allowed_cores();
+    cores.truncate(quota::cores().unwrap_or(usize::MAX));
+    cores
 }
 
 /// Returns the numbers of the cores that this thread may use, increasing.
@@ -331,7 +328,7 @@ fn sorted(mut words: Vec<String>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ticks, allowed_cores, pin, quota_cores, ticks_of};
+    use super::{Ticks, allowed_cores, pin, ticks_of};
 
     #[test]
     fn pins_and_lets_go_again() {
@@ -345,12 +342,6 @@ mod tests {
     #[test]
     fn refuses_cores_that_are_not_there() {
         assert!(pin(100_000).expect_err("no machine is that large").to_string().contains("100000 cores"));
-    }
-
-    #[test]
-    fn reads_quotas() {
-        assert_eq!((quota_cores("max 100000\n"), quota_cores("250000 100000\n")), (None, Some(2)));
-        assert_eq!(quota_cores("50000 100000\n"), Some(1));
     }
 
     #[test]

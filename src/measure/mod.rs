@@ -13,6 +13,7 @@ pub mod judge;
 mod lab;
 mod line_protocol;
 mod pace;
+mod quota;
 pub mod wiring;
 
 pub use adaptive::Wave;

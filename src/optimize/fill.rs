@@ -24,6 +24,7 @@
 //! cores or go.
 
 pub mod at_load;
+pub(crate) mod cores;
 mod window;
 
 use std::ops::{Range, RangeInclusive};

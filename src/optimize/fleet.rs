@@ -10,6 +10,7 @@
 //! this fleet?* The answer comes from [`Within`]: of the room `variant-set` in [`mix`], of the room `pipeline` from
 //! [`choice`](super::choice). The enumeration is complete but for fleets that a bound rules out, so the best is proved.
 
+mod machines;
 pub mod mix;
 pub mod shape;
 pub(crate) mod weights;
@@ -71,11 +72,7 @@ pub fn best<W: Within>(kinds: &[FleetKind], objective: Objective, within: &W) ->
             let found = cheapest(kinds, within, accuracy_at_least)?;
             Some(Best { value: -part(found.cost), ..found })
         }
-        Objective::MostAccurate => {
-            let (accuracy, _) = within.most_accurate(&all, f64::NEG_INFINITY)?;
-            let found = cheapest(kinds, within, accuracy)?;
-            Some(Best { value: found.accuracy, ..found })
-        }
+        Objective::MostAccurate => most_accurate(kinds, within, f64::INFINITY),
         Objective::Weighted { accuracy: weight, resource, .. } => {
             let most = within.bound(&all, f64::NEG_INFINITY);
             let noise = NOISE * objective.unit();
@@ -100,13 +97,12 @@ pub fn best<W: Within>(kinds: &[FleetKind], objective: Objective, within: &W) ->
         }
         Objective::AccuracyThenCores { tolerance } => {
             let (accuracy, _) = within.most_accurate(&all, f64::NEG_INFINITY)?;
-            let found = cheapest(kinds, within, accuracy - tolerance)?;
+            let found = cheapest(kinds, within, accuracy - tolerance - ROUNDING)?;
             Some(Best { value: -part(found.cost), ..found })
         }
         Objective::CoresThenAccuracy { tolerance } => {
             let fewest = cheapest(kinds, within, f64::NEG_INFINITY)?;
-            let found = most_accurate(kinds, within, fewest.cost + f64::from(tolerance) * core_price(kinds))?;
-            Some(Best { value: found.accuracy, ..found })
+            most_accurate(kinds, within, fewest.cost + f64::from(tolerance) * core_price(kinds))
         }
     }
 }
@@ -117,7 +113,14 @@ fn core_price(kinds: &[FleetKind]) -> f64 {
 }
 
 /// Returns the most accurate choice that costs no more than this; of those the cheapest.
-fn most_accurate<W: Within>(kinds: &[FleetKind], within: &W, cost_at_most: f64) -> Option<Best<W::Choice>> {
+pub(crate) fn most_accurate<W: Within>(kinds: &[FleetKind], within: &W, cost_at_most: f64) -> Option<Best<W::Choice>> {
+    let all: Vec<u32> = kinds.iter().map(|kind| kind.at_most).collect();
+    if keeps_within(cost_of(kinds, &all), cost_at_most) {
+        let (accuracy, _) = within.most_accurate(&all, f64::NEG_INFINITY)?;
+        // As accurate but for rounding is as accurate: a part in 10¹⁰ of the load is worth no machine.
+        let found = cheapest(kinds, within, accuracy - ROUNDING)?;
+        return Some(Best { value: found.accuracy, ..found });
+    }
     let mut best: Option<Best<W::Choice>> = None;
     for (cost, fleet) in fleets_of(kinds).into_iter().take_while(|(cost, _)| keeps_within(*cost, cost_at_most)) {
         let known = best.as_ref().map_or(f64::NEG_INFINITY, |best| best.accuracy + ROUNDING);
@@ -206,4 +209,37 @@ pub(crate) fn fleets(kinds: &[(u32, f64)]) -> Vec<(f64, Vec<u32>)> {
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
     all.chunk_by_mut(|a, b| keeps_within(b.0, a.0)).for_each(|same| same.sort_by_key(size));
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FleetKind, Within, best};
+    use crate::optimize::Objective;
+    use crate::optimize::pack::Space;
+
+    /// The accuracy of one machine and of two.
+    struct Accuracies([f64; 2]);
+
+    impl Within for Accuracies {
+        type Choice = ();
+
+        fn bound(&self, fleet: &[u32], _: f64) -> f64 {
+            fleet[0].checked_sub(1).map_or(f64::NEG_INFINITY, |place| self.0[place as usize])
+        }
+
+        fn most_accurate(&self, fleet: &[u32], floor: f64) -> Option<(f64, ())> {
+            Some((self.bound(fleet, floor), ())).filter(|(accuracy, ())| *accuracy >= floor)
+        }
+    }
+
+    #[test]
+    fn accuracy_within_rounding_is_worth_no_machine() {
+        let kind = FleetKind { space: Space { cores: 4, memory: 0 }, at_most: 2, price: 0.5 };
+        for (more, cost) in [(1e-10, 0.5), (1e-6, 1.0)] {
+            let within = Accuracies([0.9, 0.9 + more]);
+            for goal in [Objective::MostAccurate, Objective::AccuracyThenCores { tolerance: 0.0 }] {
+                assert_eq!(best(&[kind], goal, &within).expect("carried").cost, cost, "{more}, {goal:?}");
+            }
+        }
+    }
 }

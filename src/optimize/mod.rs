@@ -11,6 +11,7 @@ pub mod lp;
 pub mod milp;
 pub mod pack;
 pub mod path;
+pub(crate) mod side_by_side;
 mod stairs;
 
 use crate::base::rounding::{ROUNDING, SUMS};
@@ -78,6 +79,14 @@ impl Objective {
             Self::AccuracyThenCores { .. } => Some(Self::MostAccurate),
             Self::CoresThenAccuracy { .. } => Some(Self::Cheapest { accuracy_at_least: 0.0 }),
             _ => None,
+        }
+    }
+
+    /// Returns the least average accuracy that it asks for.
+    pub(crate) const fn least_accuracy(self) -> f64 {
+        match self {
+            Self::Cheapest { accuracy_at_least } => accuracy_at_least,
+            _ => 0.0,
         }
     }
 

@@ -13,7 +13,8 @@ use crate::plan::law::estimate::Queue;
 use crate::problem::{InfAdapter, RoomSettings};
 
 use crate::rooms::configurations::Configuration;
-use crate::rooms::variant_set::OnCores;
+use crate::rooms::fastest::Fastest;
+use crate::rooms::variant_set::Model;
 use crate::rooms::{Cut, Freedom, Opened, Room, VariantSet};
 
 /// The published planner as a room: the same program with its capacities.
@@ -22,7 +23,10 @@ pub struct InfAdapterRoom;
 
 impl Room for InfAdapterRoom {
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
-        Ok(Box::new(OnCores::new(ask, configurations)?))
+        match Fastest::of(&Self, ask) {
+            Some(fastest) => Ok(fastest),
+            None => Ok(Box::new(Model::new(ask, configurations)?)),
+        }
     }
 
     /// A variant has one way to run.

@@ -89,6 +89,7 @@ fn checked(plan: &Plan, facts: &Facts, problem: Option<&Problem>, tolerance: Tol
         objectives_agree(plan, problem, &mut findings);
         findings.extend(plan.transitions(problem));
     }
+    missing::problem(plan, &mut findings);
     latencies_were_measured(plan, facts, &mut findings);
     findings
 }

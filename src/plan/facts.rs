@@ -77,8 +77,8 @@ impl Facts {
         (!logs.is_empty()).then(|| (logs.iter().sum::<f64>() / logs.len() as f64).exp())
     }
 
-    /// Returns [`Facts::slowdowns`] by the facts that hold on the kind of machine of a pool of a plan, relative to what
-    /// [`Facts::service_on`] counts in already.
+    /// Returns how much longer calls take on a pool of a plan for each number of busy neighbours from 0 on, as far as that was
+    /// measured, relative to what [`Facts::service_on`] counts in already.
     #[must_use]
     pub fn slowdowns_on(&self, plan: &Plan, pool: &Pool, variant: &str) -> Vec<f64> {
         let held = self.held_by(plan, pool);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Add;
 
-use super::{Gear, Plan, Stage};
+use super::{Gear, Input, InputRole, Plan, Stage};
 use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::near;
 use crate::base::units::Millis;
@@ -41,8 +41,25 @@ impl Plan {
             }
         }
         switch_leaves_a_band(self, &mut findings);
+        inputs_are_named_once(self, &mut findings);
         the_problem_is_sound(self, &mut findings);
         findings
+    }
+}
+
+/// Several profiles may be inputs; of everything else a plan has one.
+fn inputs_are_named_once(plan: &Plan, findings: &mut Findings) {
+    let inputs = &plan.provenance.inputs;
+    for (index, input) in inputs.iter().enumerate() {
+        let repeats = |earlier: &Input| {
+            earlier.role == input.role && (input.role != InputRole::Profile || earlier.path == input.path)
+        };
+        if let Some(first) = inputs[..index].iter().position(repeats) {
+            let cause = format!("{} repeats what provenance.inputs[{first}] is", input.path.display());
+            let action = "name each profile once, and at most one problem, trace, day and plan";
+            let key = format!("provenance.inputs[{index}]");
+            findings.push(Finding::error(Code::DuplicateName, key, cause, action));
+        }
     }
 }
 

@@ -145,15 +145,6 @@ fn goal_has_its_limits(problem: &Problem, findings: &mut Findings) {
         let action = "remove the key or change the kind";
         findings.push(Finding::error(Code::GoalLimit, "goal.accuracy_at_least", cause, action));
     }
-    if goal.kind == GoalKind::Fastest && problem.room.name() != RoomName::Cascade {
-        let action = "choose another kind, or `room = \"cascade\"`";
-        findings.push(Finding::error(
-            Code::GoalLimit,
-            "goal.kind",
-            "only the room `cascade` makes latency best",
-            action,
-        ));
-    }
     if goal.mean_accuracy_at_least.is_some()
         && (problem.room.name() != RoomName::Cascade || goal.kind == GoalKind::MostAccurate)
     {
@@ -292,6 +283,26 @@ fn cascade_settings_work(problem: &Problem, settings: &CascadeSettings, findings
         findings.push(Finding::error(Code::OutOfRange, "cascade.max_length", cause, "1 to 4"));
     }
     the_reference_is_one(problem, settings, findings);
+    if settings.published.is_some() {
+        published_cascades_are_the_paper_s(problem, findings);
+    }
+}
+
+fn published_cascades_are_the_paper_s(problem: &Problem, findings: &mut Findings) {
+    if !matches!(problem.goal.kind, GoalKind::Cheapest | GoalKind::MostAccurate) {
+        let cause = "the published planner looks for the most accurate plan, on all devices or on as few as do";
+        let action = "write \"most-accurate\" or \"cheapest\", or leave out `formulation`";
+        findings.push(Finding::error(Code::NoEffect, "goal.kind", cause, action));
+    }
+    if problem.inventory.machines.len() > 1 {
+        let action = "leave one kind under `inventory.machines`, or leave out `formulation`";
+        findings.push(Finding::error(
+            Code::NoEffect,
+            "inventory.machines",
+            "the paper has one kind of devices",
+            action,
+        ));
+    }
 }
 
 fn the_reference_is_one(problem: &Problem, settings: &CascadeSettings, findings: &mut Findings) {

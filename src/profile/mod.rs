@@ -33,8 +33,8 @@ use crate::stats::{Histogram, Latency, Quantile};
 pub use answers::{Answers, SampleAnswer};
 pub use curve::{Bound, Calibration, Curve, Hole, Residual, Service};
 pub use models::{
-    BatchAxis, CalibrationFiles, CountedAccuracy, DataFiles, Extent, Family, Feed, JudgeKind, JudgeSettings, ModelList,
-    ModelsFormat, Part, RandomFeed, StageFile, VariantFile,
+    BatchAxis, CalibrationFiles, CountedAccuracy, DataFiles, Extent, Family, Feed, JudgeKind, JudgeSettings,
+    ModelFiles, ModelList, ModelsFormat, Part, RandomFeed, StageFile, VariantFile,
 };
 pub use starts::Starts;
 pub(crate) use surface::Doubt;

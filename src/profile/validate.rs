@@ -36,8 +36,26 @@ impl Profile {
         glimpses_name_variants(self, &mut findings);
         accuracies_lie_in_their_intervals(self, &mut findings);
         host_was_quiet(self, &mut findings);
+        points_fit_the_host(self, &mut findings);
         nothing_failed(self, &mut findings);
         findings
+    }
+}
+
+/// A container's quota takes the time of cores away that its affinity mask still shows.
+fn points_fit_the_host(profile: &Profile, findings: &mut Findings) {
+    let most = profile.host.cores_allowed;
+    let busy = |point: &Point| point.cores.saturating_mul(1 + point.co_runners);
+    // Only the work of this machine has a CPU time.
+    let beyond = profile.points.iter().filter(|point| point.cpu_ms.is_some() && busy(point) > most).count();
+    if most > 0 && beyond > 0 {
+        let cause = format!(
+            "{beyond} points keep more cores busy than the host gives the time of ({most}): calls are throttled"
+        );
+        let action = "measure on fewer --cores, or raise the container's CPU limit";
+        findings.push(
+            Finding::error(Code::Contended, "host.cores_allowed", cause, action).with_severity(Severity::Warning),
+        );
     }
 }
 

@@ -28,7 +28,7 @@ impl CoreAssignment {
     /// cores that are not assigned to a replica which is up in one of the same gears.
     ///
     /// # Errors
-    /// A finding for every pool that is not on cores, and where the cores are too few.
+    /// A finding for every pool that is neither on cores nor on machines, and where the cores are too few.
     pub fn new(plan: &Plan, cores: &[usize]) -> Result<Self, Findings> {
         let mut findings = Findings::default();
         pools_are_on_cores(plan, &mut findings);
@@ -77,9 +77,9 @@ fn assign(pool: usize, up: Vec<bool>, wanted: usize, taken: &[Assigned], cores: 
 fn pools_are_on_cores(plan: &Plan, findings: &mut Findings) {
     for (index, pool) in plan.placement.iter().enumerate() {
         let what = match &pool.on {
-            Resource::Cores { .. } => continue,
+            // The host stands in for a machine with so many cores.
+            Resource::Cores { .. } | Resource::Vm { .. } => continue,
             Resource::Gpu { device, .. } => format!("an accelerator `{device}`"),
-            Resource::Vm { .. } => "machines that boot".to_owned(),
             Resource::Function { .. } => "functions".to_owned(),
         };
         let cause = format!("pool `{}` is on {what}; a replay has the cores of this machine", pool.name);
@@ -147,6 +147,14 @@ mod tests {
         let assignment = CoreAssignment::new(&plan(&cores, &[[1, 0], [0, 2]]), &[3, 5, 6, 8, 9]).expect("they fit");
         assert_eq!(assignment.pools, [vec![vec![3, 5]], vec![vec![3, 5], vec![6, 8]]]);
         assert_eq!(assignment.free(&[3, 5, 6, 8, 9]), [9]);
+    }
+
+    #[test]
+    fn a_machine_is_so_many_cores_of_the_host() {
+        let vm = json!({ "kind": "vm", "cores": 2, "boot_ms": 1000, "price_usd_per_hour": 0.1 });
+        let assignment = CoreAssignment::new(&plan(&vm, &[[1, 1]]), &[0, 1, 2, 3]).expect("they fit");
+        assert_eq!(assignment.pools, [vec![vec![0, 1]], vec![vec![2, 3]]]);
+        assert!(CoreAssignment::new(&plan(&vm, &[[2, 1]]), &[0, 1, 2, 3]).is_err(), "three machines of two cores");
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod worker_pool;
 
 use crate::base::error::Error;
 use crate::measure::engines::Engine;
-use crate::measure::host::{Pinned, allowed_cores, on_time, pin_to};
+use crate::measure::host::{Pinned, on_time, pin_to, usable_cores};
 use crate::plan::Plan;
 use crate::simulate::engine::Engine as Walker;
 use crate::simulate::walk::Walk;
@@ -69,7 +69,7 @@ pub fn replay<W: World>(
     engine: &dyn Engine,
     settings: &Settings,
 ) -> Result<Replayed, Error> {
-    let allowed = allowed_cores();
+    let allowed = usable_cores();
     let cores = CoreAssignment::new(plan, &allowed)?;
     let free = cores.free(&allowed);
     let _on_time = on_time();

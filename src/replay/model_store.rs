@@ -9,7 +9,7 @@ use crate::facts::Facts;
 use crate::measure::engines::{Engine, full_name};
 use crate::measure::wiring::Wiring;
 use crate::plan::Plan;
-use crate::profile::{CertaintyMeasure, Family, VariantFile};
+use crate::profile::{CertaintyMeasure, Family, ModelFiles, VariantFile};
 use crate::simulate::variants_of;
 
 /// The model families that a trial takes its variants and samples from.
@@ -30,8 +30,8 @@ impl ModelStore {
     ///
     /// # Errors
     /// As [`Family::load`].
-    pub fn load(lists: &[PathBuf]) -> Result<Self, Error> {
-        Ok(Self::new(lists.iter().map(|list| Family::load(list)).collect::<Result<_, _>>()?))
+    pub fn load(lists: &[PathBuf], models: ModelFiles) -> Result<Self, Error> {
+        Ok(Self::new(lists.iter().map(|list| Family::load_from(list, models)).collect::<Result<_, _>>()?))
     }
 
     /// Returns the same store with another measure of certainty.
@@ -51,7 +51,7 @@ impl ModelStore {
     ///
     /// # Errors
     /// As [`Family::load`]; a finding for a profile that names no model list.
-    pub fn from_facts(facts: &Facts) -> Result<Self, Error> {
+    pub fn from_facts(facts: &Facts, models: ModelFiles) -> Result<Self, Error> {
         let mut lists = Vec::new();
         let mut findings = Findings::default();
         for profile in &facts.profiles {
@@ -64,7 +64,7 @@ impl ModelStore {
             lists.push(profile.path.parent().unwrap_or(Path::new("")).join(list));
         }
         findings.or(())?;
-        Self::load(&lists)
+        Self::load(&lists, models)
     }
 
     /// Returns the names of all variants, in the order of the lists.

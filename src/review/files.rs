@@ -120,12 +120,19 @@ fn listed(path: &Path, seen: &mut BTreeSet<PathBuf>, files: &mut Vec<PathBuf>) -
     Ok(())
 }
 
-/// Loads a file as what its `format` key says; `None` where it says that it is not of this project.
+/// Loads a file as what its `format` key says; `None` where it is not of this project.
+///
+/// What is no JSON or TOML is somebody else's, as a `tsconfig.json` with comments is, unless it says `planner.` somewhere: a plan with
+/// the marks of a merge in it must not be passed over. Nobody can tell whose an empty file is.
 pub(super) fn load_known(path: &Path) -> Result<Option<Known>, Error> {
     fn other<T: Document>(path: &Path) -> Result<Known, Error> {
         Ok(Known::Other(T::NOUN, load::<T>(path)?.findings))
     }
-    let value = parse_value(path, &read(path)?)?;
+    let bytes = read(path)?;
+    let value = match parse_value(path, &bytes) {
+        Err(_) if !bytes.is_empty() && !mentions_planner(&bytes) => return Ok(None),
+        parsed => parsed?,
+    };
     let Some(format) = value["format"].as_str().filter(|format| format.starts_with("planner.")) else {
         return Ok(None);
     };
@@ -144,4 +151,11 @@ pub(super) fn load_known(path: &Path) -> Result<Option<Known>, Error> {
         }
     };
     Ok(Some(known))
+}
+
+/// Tells whether a text names one of our formats, in whatever encoding it came.
+fn mentions_planner(bytes: &[u8]) -> bool {
+    const WORD: &[u8] = b"planner.";
+    let letters: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
+    letters.windows(WORD.len()).any(|window| window == WORD)
 }

@@ -149,7 +149,7 @@ impl From<Answer> for Again {
 }
 
 impl Inputs {
-    /// Loads the problem that a plan names, or the one kept in the plan where that has not changed or is not there; the
+    /// Loads the problem that a plan names, or the one kept in the plan where that is the same or the file is not there; the
     /// profiles that it names; and the plan that it follows, or the day that it is for.
     fn of(plan: &Loaded<Plan>) -> Result<Self, Error> {
         let provenance = &plan.document.provenance;
@@ -169,9 +169,11 @@ impl Inputs {
         let path = named.map(|input| beside(&input.path));
         if let Some(path) = path.as_ref().filter(|path| path.is_file()) {
             let problem = load::<Problem>(path)?;
-            let is_the_same = provenance.problem.as_ref().is_none_or(|kept| asks_the_same(kept, &problem.document));
-            if named.is_some_and(|input| input.sha256 != problem.sha256) || !is_the_same {
-                return Ok(Self { same_problem: false, from, day, ..Self::of_problem(problem)? });
+            let kept = provenance.problem.as_ref();
+            let is_the_same = kept.is_none_or(|kept| asks_the_same(kept, &problem.document))
+                && named.is_some_and(|input| input.sha256 == problem.sha256);
+            if kept.is_none() || !is_the_same {
+                return Ok(Self { same_problem: is_the_same, from, day, ..Self::of_problem(problem)? });
             }
         }
         let missing_problem = path.filter(|path| !path.is_file());

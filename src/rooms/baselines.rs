@@ -239,7 +239,7 @@ impl Maker<'_> {
     /// Returns the room's plan of a problem; `None` where some load is not carried.
     fn planned(&self, room: &dyn Room, ask: &Ask<'_>) -> Result<Option<Plan>, Error> {
         Ok(match room.open(ask)?.plan()? {
-            Planned::Plan(plan) => Some(*plan),
+            Planned::Plan(plan) => Some(Plan { slo: ask.problem.slo, ..*plan }),
             Planned::NotCarried | Planned::Conflict(_) => None,
         })
     }

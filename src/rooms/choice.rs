@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::change_cost::PoolsUp;
 use super::configurations::Configuration;
 use super::frontier::FrontierPoint;
+use super::gears::{Decoded, pools_up};
 use super::goal;
+use super::hardware::cores_of;
 use crate::plan::Gear;
 use crate::problem::Problem;
 
@@ -29,6 +31,27 @@ pub struct Choice {
 }
 
 impl Choice {
+    /// Returns a gear that is worth so much as a choice; the cost is in cores, or the price of machines for an hour.
+    pub(crate) fn new(problem: &Problem, decoded: Decoded, objective: f64, accuracy: f64, cost: f64) -> Self {
+        let of_lane = |lane: &(String, Configuration)| {
+            let (variant, configuration) = lane;
+            let name = match &configuration.machine {
+                Some(kind) => format!("{variant}-{kind}"),
+                None => variant.clone(),
+            };
+            (name, cores_of(problem, std::slice::from_ref(lane)))
+        };
+        Self {
+            objective,
+            accuracy,
+            usd_per_hour: problem.inventory.rents_whole().then_some(cost),
+            cores_of: decoded.lanes.iter().map(of_lane).collect(),
+            pools: pools_up(problem, &decoded),
+            gear: decoded.gear,
+            lanes: decoded.lanes,
+        }
+    }
+
     /// Returns the cores in use; accelerators have none.
     #[must_use]
     pub fn cores(&self) -> u32 {
@@ -57,4 +80,9 @@ impl Choice {
             cores_of: self.cores_of.clone(),
         }
     }
+}
+
+/// Returns the best of some choices: the one that is worth most, and of equals the most accurate.
+pub(super) fn best_of(choices: impl Iterator<Item = Choice>) -> Option<Choice> {
+    choices.max_by(|a, b| a.objective.total_cmp(&b.objective).then(a.accuracy.total_cmp(&b.accuracy)))
 }

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use super::Opened;
 use crate::base::error::Error;
 use crate::base::units::{Accuracy, Megabytes, Millis, Rate};
+use crate::facts::Ask;
 use crate::optimize::Reach;
 use crate::problem::Problem;
 
@@ -238,10 +239,12 @@ impl Limit {
 
 /// Finds the smallest conflict by deletion: a limit whose absence leaves the problem infeasible is not part of it. One of which
 /// that stays open is kept.
-pub(super) fn find(problem: &Problem, room: &dyn Opened) -> Result<Conflict, Error> {
+pub(super) fn find(ask: &Ask<'_>, room: &dyn Opened) -> Result<Conflict, Error> {
+    let problem = ask.problem.as_ref();
     let mut reduced = problem.clone();
     let mut kept = Vec::new();
     for limit in Limit::all(problem).into_iter().filter(|limit| limit.asked(problem).is_some()) {
+        ask.watch.tell(|| format!("no plan: would there be one without {}?", limit.key(problem)));
         let without = limit.dropped(&reduced);
         if room.carries(&without)? == Reach::NotCarried {
             reduced = without;
@@ -249,7 +252,10 @@ pub(super) fn find(problem: &Problem, room: &dyn Opened) -> Result<Conflict, Err
             kept.push(limit);
         }
     }
-    let limits = kept.into_iter().map(|limit| nearest(limit, problem, room));
+    let limits = kept.into_iter().map(|limit| {
+        ask.watch.tell(|| format!("no plan: what would {} have to be?", limit.key(problem)));
+        nearest(limit, problem, room)
+    });
     Ok(Conflict { limits: limits.collect::<Result<_, _>>()?, in_trials: false })
 }
 

@@ -17,6 +17,12 @@ use crate::optimize::pack::{Size, by_trying};
 use crate::problem::Problem;
 use crate::profile::Profile;
 
+/// Returns so many drawn problems, or as many times more as `PLANNER_DRAWS` says: thousands are for `scripts/test --all`.
+pub(super) fn draws(count: u32) -> u32 {
+    let times = std::env::var("PLANNER_DRAWS").ok();
+    count * times.map_or(1, |times| times.parse::<u32>().expect("PLANNER_DRAWS is a number"))
+}
+
 /// A whole choice, and the fewest machines of each kind that hold it.
 #[derive(Debug)]
 pub(super) struct Whole {
@@ -135,7 +141,9 @@ pub(super) fn agrees(
     let found = best(json!({ "kind": "most-accurate" })).map(|found| numbers(&found));
     same(found, accurate.and_then(|accuracy| cheapest(all, accuracy)), &format!("most-accurate, {name}"));
     let lowest = most(all.iter().map(|of| -of.accuracy)).map_or(0.2, |accuracy| -accuracy);
-    let asked = dice.random_range(0.0..1.0) * (accurate.unwrap_or(0.9) - lowest) + lowest;
+    let (part, spread) = (dice.random_range(0.0..1.0), accurate.unwrap_or(0.9) - lowest);
+    // Between accuracies that rounding cannot tell apart, both answers are right.
+    let asked = if spread > 1e-6 { part * spread + lowest } else { lowest - 1e-6 };
     let found = best(json!({ "kind": "cheapest", "accuracy_at_least": asked })).map(|found| numbers(&found));
     same(found, cheapest(all, asked), &format!("cheapest {asked}, {name}"));
     let resource = 10f64.powf(dice.random_range(-2.0..0.5));

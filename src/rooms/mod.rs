@@ -17,11 +17,13 @@ mod conflict;
 mod enumerated;
 pub mod exits;
 mod explain;
+pub(crate) mod fastest;
 mod frontier;
 mod frontier_file;
 pub(crate) mod gears;
 pub(crate) mod goal;
 mod hardware;
+mod least_latency;
 mod loading;
 mod one_stage;
 mod one_variant;
@@ -38,7 +40,6 @@ pub(crate) mod variant_set;
 mod verify;
 
 use crate::base::error::Error;
-use crate::base::finding::Findings;
 use crate::base::rounding::keeps_within;
 use crate::facts::Ask;
 use crate::optimize::{Highest, Reach};
@@ -61,12 +62,6 @@ pub use variant_set::VariantSet;
 
 /// A planner.
 pub trait Room: Sync {
-    /// Returns what of a problem the room cannot plan, with findings that say what it can.
-    fn asks(&self, problem: &Problem) -> Findings {
-        let _ = problem;
-        Findings::default()
-    }
-
     /// Works the facts of an ask in.
     ///
     /// # Errors
@@ -83,8 +78,8 @@ pub trait Room: Sync {
         true
     }
 
-    /// Tells whether the room plans from what variants answered, sample by sample, which is known once all of them are measured.
-    fn needs_answers(&self) -> bool {
+    /// Tells whether the room counts on batches that are not full, so that its plans rest on all sizes up to a lane's.
+    fn counts_on_small_batches(&self) -> bool {
         false
     }
 

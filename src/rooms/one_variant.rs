@@ -9,16 +9,19 @@ use std::path::Path;
 use serde_json::json;
 
 use super::configurations::{Configuration, configurations};
-use super::gears::{assemble, pools_up};
-use super::{Answer, Choice, Context, Frontiers, Opened, Planned, Room, explain, frontier, goal, one_stage, solve};
+use super::gears::{Decoded, assemble};
+use super::{
+    Answer, Choice, Context, Frontiers, Opened, Planned, Room, explain, frontier, goal, one_stage, schedule, solve,
+};
 use crate::base::codec::from_value;
 use crate::base::error::Error;
 use crate::facts::{Ask, Facts, Parts};
 use crate::optimize::Highest;
 use crate::page::{self, Given, page, try_gears};
-use crate::plan::{Certificate, Plan, Tolerance, check};
+use crate::plan::{Certificate, Gear, Plan, Tolerance, check};
 use crate::problem::Problem;
 use crate::simulate::{Effort, Measured};
+use crate::workload::RecordedLoad;
 
 struct OneVariant;
 
@@ -49,15 +52,7 @@ impl Ways<'_> {
             Certificate::new(objective, objective, "exact: the cheapest way of the only variant".to_owned());
         let decoded =
             one_stage::gear(self.ask, vec![(self.variant.clone(), way.clone(), load)], load, Some(certificate));
-        Some(Choice {
-            objective,
-            accuracy: self.accuracy,
-            usd_per_hour: None,
-            cores_of: vec![(self.variant.clone(), way.cores())],
-            pools: pools_up(problem, &decoded),
-            gear: decoded.gear,
-            lanes: decoded.lanes,
-        })
+        Some(Choice::new(problem, decoded, objective, self.accuracy, f64::from(way.cores())))
     }
 }
 
@@ -66,7 +61,7 @@ impl Opened for Ways<'_> {
         let Some(Choice { gear, lanes, .. }) = self.cheapest(self.ask.problem.workload.max_rps.get(), 0) else {
             return Ok(Planned::NotCarried);
         };
-        Ok(Planned::Plan(Box::new(assemble(self.ask, vec![super::gears::Decoded { gear, lanes }]))))
+        Ok(Planned::Plan(Box::new(assemble(self.ask, vec![Decoded { gear, lanes }]))))
     }
 
     fn max_load(&self, problem: &Problem) -> Result<Highest, Error> {
@@ -86,6 +81,11 @@ impl Opened for Ways<'_> {
 
     fn frontier(&self, load: f64) -> Result<Vec<Choice>, Error> {
         Ok(self.cheapest(load, 0).into_iter().collect())
+    }
+
+    fn gear_with(&self, choice: &Choice, load: f64) -> Result<Option<Gear>, Error> {
+        let carries = choice.lanes.iter().all(|(_, way)| way.capacity >= load);
+        Ok(carries.then(|| one_stage::gear_with(self.ask, choice, [load], load)))
     }
 
     fn worth(&self, choice: &Choice) -> f64 {
@@ -144,6 +144,9 @@ fn its_gear_is_explained_and_its_frontier_is_one_point() {
     assert_eq!(points.iter().map(|point| Some(point.cores)).collect::<Vec<_>>(), [claims.cores]);
     let file = Frontiers::new((&OneVariant, None), &problem, &facts, &Parts::new(), &[50.0, 100.0]).expect("a file");
     assert!(file.choices.len() >= 2);
+    let day = RecordedLoad::of_rates(vec![50.0, 100.0], 60.0);
+    let day = schedule(&OneVariant, &problem, &facts, &day, 60.0).expect("an answer").expect("carried");
+    assert_eq!(day.periods.len(), 2);
 }
 
 #[test]

@@ -179,7 +179,10 @@ pub fn relevance(
     let (mut needed, mut skipped) = (Vec::new(), Vec::new());
     for asked in asked.iter().filter(|asked| !measured.contains(asked)) {
         let alone = (asked.0.clone(), Key { co_runners: 0, ..asked.1 });
-        if used.contains(&alone) {
+        // A batch that is not full may be of any size.
+        let most = if room.counts_on_small_batches() { u32::MAX } else { alone.1.batch };
+        let largest = (alone.0.clone(), Key { batch: most, ..alone.1 });
+        if used.range(&alone..=&largest).next().is_some() {
             needed.push(asked.clone());
         } else {
             let reason = if allowed.contains(&asked.0) {

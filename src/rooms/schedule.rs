@@ -23,6 +23,7 @@
 use std::collections::BTreeMap;
 
 use super::change_cost::core_seconds;
+use super::fastest::Shortest;
 use super::gears::{plan_of, with_latencies};
 use super::hardware::{facts_of_kinds, widen};
 use super::{Choice, Opened, Room, goal, strict};
@@ -48,7 +49,7 @@ const IDLE: f64 = 1e-3;
 /// be carried. The plan's inputs are left to the caller.
 ///
 /// # Errors
-/// As [`solve`](super::solve()); [`Error::Unsupported`] for `fastest`, whose response times do not add up over a day.
+/// As [`solve`](super::solve()).
 pub fn schedule(
     room: &dyn Room,
     problem: &Problem,
@@ -56,12 +57,8 @@ pub fn schedule(
     day: &RecordedLoad,
     period_s: f64,
 ) -> Result<Option<Plan>, Error> {
-    room.asks(problem).or(())?;
     if problem.goal.kind == GoalKind::Fastest {
-        return Err(Error::Unsupported {
-            what: "`fastest` has no value to add up over a day".to_owned(),
-            hint: "schedule with another goal, and the response time as `slo.latency_ms`".to_owned(),
-        });
+        return fastest(room, problem, facts, day, period_s);
     }
     let at_risk = Ask::new(problem, facts);
     // Gears are priced here, period by period, and not by the trace.
@@ -98,6 +95,21 @@ pub fn schedule(
         ..plan_of(&ask.problem, placement, gears, Switch::default())
     };
     Ok(Some(with_latencies(plan, &ask.facts)))
+}
+
+/// Returns the most accurate day within the shortest SLO that its highest rate can keep.
+fn fastest(
+    room: &dyn Room,
+    problem: &Problem,
+    facts: &Facts,
+    day: &RecordedLoad,
+    period_s: f64,
+) -> Result<Option<Plan>, Error> {
+    let ask = Ask::new(problem, facts);
+    let highest = day.rates().iter().copied().fold(IDLE * problem.workload.max_rps.get(), f64::max);
+    let Some(shortest) = Shortest::new(room.open(&ask)?.as_ref(), &ask.problem, highest)? else { return Ok(None) };
+    let plan = schedule(room, &shortest.within(problem), facts, day, period_s)?;
+    Ok(plan.map(|plan| Plan { slo: problem.slo, ..plan }))
 }
 
 /// The pools and gears that are used.

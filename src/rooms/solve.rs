@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Conflict, Planned, Room, conflict, loading, safety_margin, strict, tried, verify};
 use crate::base::error::Error;
+use crate::base::watch::Watch;
 use crate::facts::{Ask, Facts, Parts};
 use crate::plan::Plan;
 use crate::problem::{Problem, Risk};
@@ -30,6 +31,8 @@ pub struct Context<'a> {
     pub trial: Option<Effort>,
     /// Part of each variant's capacity that may be used; default: all of it.
     pub capacity_parts: Option<&'a BTreeMap<String, f64>>,
+    /// Who is told what takes long: rounds of trials, and limits that are looked at where there is no plan.
+    pub watch: Watch<'a>,
 }
 
 /// Solves a problem in a room.
@@ -46,9 +49,8 @@ pub fn solve(room: &dyn Room, problem: &Problem, facts: &Facts, context: Context
 
 /// Answers a problem, with what its risk costs.
 fn answered(room: &dyn Room, problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
-    room.asks(problem).or(())?;
     let running = context.from.map_or_else(Vec::new, Plan::running);
-    let ask = Ask::new(problem, facts).with_running(running);
+    let ask = Ask::new(problem, facts).with_running(running).with_watch(context.watch);
     let parts = context.capacity_parts.cloned().unwrap_or_default();
     let is_cut = room.cuts().is_some() && !problem.room.is_published();
     let mut answer = match context.trial.filter(|_| is_cut) {
@@ -64,6 +66,8 @@ fn answered(room: &dyn Room, problem: &Problem, facts: &Facts, context: Context<
     }
     match &mut answer {
         Answer::Plan(plan) => {
+            // The goal may have looked for a shorter one.
+            plan.slo = problem.slo;
             if context.verify {
                 verify::verify(room, &ask, plan)?;
             }
@@ -88,7 +92,7 @@ pub(super) fn once(room: &dyn Room, ask: &Ask<'_>, parts: &Parts) -> Result<Answ
         if loading::counts(&ask) && !opened.prices_loading() { loading::plan(room, &ask)? } else { opened.plan()? };
     Ok(match planned {
         Planned::Plan(plan) => Answer::Plan(Box::new(strict::kept(&ask, *plan))),
-        Planned::NotCarried => Answer::Infeasible(conflict::find(&ask.problem, opened.as_ref())?),
+        Planned::NotCarried => Answer::Infeasible(conflict::find(&ask, opened.as_ref())?),
         Planned::Conflict(conflict) => Answer::Infeasible(conflict),
     })
 }

@@ -21,7 +21,7 @@ use crate::base::rounding::equal;
 use crate::base::units::Share;
 use crate::facts::{Ask, Parts, configuration_key};
 use crate::plan::{Gear, GearTried, Plan};
-use crate::problem::{GoalKind, Problem};
+use crate::problem::{GoalKind, Problem, Slo};
 use crate::simulate::{Effort, GearTrial, LateGear, Measured, hold_claims, repair_gear};
 
 /// Rounds of narrow cuts before whole variants are cut.
@@ -45,6 +45,7 @@ pub(super) fn solve(room: &dyn Room, ask: &Ask<'_>, parts: Parts, effort: Effort
             Answer::Infeasible(conflict) if cuts.parts == parts => return Ok(Answer::Infeasible(conflict)),
             Answer::Infeasible(conflict) => return Ok(Answer::Infeasible(conflict.in_trials(carried))),
         };
+        ask.watch.tell(|| format!("trying {} gears, round {} of at most {MOST_ROUNDS}", plan.gears.len(), round + 1));
         let mut trials = tried(&plan, ask, effort, &mut known)?;
         if trials.iter().all(|trial| trial.part >= 1.0) {
             certify(&mut plan, &trials, effort);
@@ -75,15 +76,15 @@ fn tried(
     plan: &Plan,
     ask: &Ask<'_>,
     effort: Effort,
-    known: &mut Vec<(Gear, GearTrial)>,
+    known: &mut Vec<(Slo, Gear, GearTrial)>,
 ) -> Result<Vec<GearTrial>, Error> {
     let world = Measured::new(plan, &ask.facts)?;
     let trial = |gear: &Gear| {
-        if let Some((_, trial)) = known.iter().find(|(other, _)| do_the_same(other, gear)) {
+        if let Some((.., trial)) = known.iter().find(|(slo, other, _)| *slo == plan.slo && do_the_same(other, gear)) {
             return trial.clone();
         }
         let trial = repair_gear(plan, gear, &world, effort);
-        known.push((gear.clone(), trial.clone()));
+        known.push((plan.slo, gear.clone(), trial.clone()));
         trial
     };
     Ok(plan.gears.iter().map(trial).collect())

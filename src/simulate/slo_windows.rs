@@ -21,7 +21,10 @@ const CHANCE: f64 = 0.05;
 pub struct SloWindows {
     from: u64,
     length_ns: u64,
+    /// Of all trials together.
     windows: Vec<Window>,
+    /// Windows of single trials with their place, where there are several trials: what is bad in one is not made good by the others.
+    of_trials: Vec<(usize, Window)>,
     /// The window of the latest request, and when it ends.
     latest: usize,
     latest_ends: u64,
@@ -41,7 +44,7 @@ impl SloWindows {
         let length_ns = asked.saturating_mul(times);
         let count = (end - from).div_ceil(length_ns).max(1) as usize;
         let latest_ends = from.saturating_add(length_ns);
-        Self { from, length_ns, windows: vec![Window::default(); count], latest: 0, latest_ends }
+        Self { from, length_ns, windows: vec![Window::default(); count], of_trials: Vec::new(), latest: 0, latest_ends }
     }
 
     /// A request arrives, no earlier than the one before it and before the end. Those of the warm-up are not counted.
@@ -71,36 +74,46 @@ impl SloWindows {
 
     /// Adds what another trial of the same length saw.
     pub fn absorb(&mut self, other: &Self) {
+        if self.of_trials.is_empty() {
+            self.of_trials = self.seen().collect();
+        }
+        self.of_trials.extend(other.seen());
         for (own, other) in self.windows.iter_mut().zip(&other.windows) {
             own.arrived += other.arrived;
             own.late += other.late;
         }
     }
 
-    /// Returns the window with the largest share of late requests that is sure; of equal ones that with the larger share, then with
-    /// more requests, then the first. `None` where no request arrived.
+    /// Returns the windows in which requests arrived, with their places.
+    fn seen(&self) -> impl Iterator<Item = (usize, Window)> {
+        self.windows.iter().copied().enumerate().filter(|(_, window)| window.arrived > 0)
+    }
+
+    /// Returns the window, of one trial or of all together, with the largest share of late requests that is sure; of equal ones
+    /// that with the larger share, then with more requests, then the first. `None` where no request arrived.
     pub fn worst(&self, slo: &Slo) -> Option<WorstWindow> {
-        let judged = self.windows.iter().filter(|window| window.arrived > 0).count();
-        let mut worst: Option<(usize, [f64; 3])> = None;
-        for (index, window) in self.windows.iter().enumerate().filter(|(_, window)| window.arrived > 0) {
+        let all = || self.seen().chain(self.of_trials.iter().copied());
+        let judged = all().count();
+        let mut worst: Option<(usize, Window, [f64; 3])> = None;
+        for (index, window) in all() {
             let share = window.late as f64 / window.arrived as f64;
             // What is sure is never more than what was seen.
             let most = [share, share, window.arrived as f64];
-            if worst.is_none_or(|(_, worst)| most > worst) {
+            if worst.is_none_or(|(.., worst)| most > worst) {
                 // With many windows each must be surer (Bonferroni).
                 let sure = clopper_pearson_low(window.late, window.arrived, CHANCE / judged as f64);
                 let figures = [sure, share, window.arrived as f64];
-                if worst.is_none_or(|(_, worst)| figures > worst) {
-                    worst = Some((index, figures));
+                if worst.is_none_or(|(.., worst)| figures > worst) {
+                    worst = Some((index, window, figures));
                 }
             }
         }
-        let (index, [sure, share, _]) = worst?;
+        let (index, window, [sure, share, _]) = worst?;
         Some(WorstWindow {
             start_ms: millis(index as u64 * self.length_ns),
             length_ms: millis(self.length_ns),
-            arrived: self.windows[index].arrived,
-            violations: self.windows[index].late,
+            arrived: window.arrived,
+            violations: window.late,
             violation_share: Share::saturating(share),
             violation_low: Share::saturating(sure),
             slo_met: sure <= 1.0 - slo.quantile.get() + 1e-12,
@@ -165,6 +178,29 @@ mod tests {
         all.absorb(&of_trial());
         let counts: Vec<_> = all.windows.iter().map(|window| (window.arrived, window.late)).collect();
         assert_eq!(counts, [(4, 4), (2, 2), (0, 0), (2, 2)]);
+    }
+
+    #[test]
+    fn a_bad_minute_of_one_trial_is_not_made_good_by_the_others() {
+        let slo = slo(Some(1.0));
+        let good = || seen(&[(1000, 2), (1000, 2)]);
+        let mut all = good();
+        (0..8).for_each(|_| all.absorb(&good()));
+        assert!(all.worst(&slo).expect("requests arrived").slo_met);
+        all.absorb(&seen(&[(1000, 2), (1000, 50)]));
+        let found = all.worst(&slo).expect("requests arrived");
+        assert_eq!((found.slo_met, found.arrived, found.violations, found.start_ms.get()), (false, 1000, 50, 1000.0));
+    }
+
+    #[test]
+    fn what_no_trial_shows_for_sure_all_of_them_may() {
+        let slo = slo(Some(1.0));
+        let trial = || seen(&[(100, 0), (100, 4)]);
+        assert!(trial().worst(&slo).expect("requests arrived").slo_met);
+        let mut all = trial();
+        (0..19).for_each(|_| all.absorb(&trial()));
+        let found = all.worst(&slo).expect("requests arrived");
+        assert_eq!((found.slo_met, found.arrived), (false, 2000));
     }
 
     #[test]

@@ -134,7 +134,7 @@ fn offered(plan: &Plan, gear: &Gear, facts: &Facts) -> Vec<(f64, f64)> {
 fn all_hold(room: &str, on_machines: bool, problems: u64) -> (usize, usize) {
     let (known, single) = (if room == "cascade" { with_answers() } else { facts() }, facts_of(2, &[1]));
     let (mut plans, mut limits) = (0, 0);
-    for seed in 0..problems {
+    for seed in 0..super::draws(problems) {
         // Batches of several calls make the search of a pipeline slow.
         let facts = if room == "pipeline" && seed % 10 > 0 { &single } else { &known };
         let problem = drawn(&mut ChaCha8Rng::seed_from_u64(seed), room, on_machines);

@@ -184,7 +184,7 @@ fn an_accuracy_is_proved_or_the_samples_that_it_takes_are_named() {
 fn keys_that_the_room_does_not_act_on_are_refused() {
     let cases = [
         (json!({ "room": "variant-set", "cascade": {} }), "cascade"),
-        (json!({ "room": "variant-set", "goal": { "kind": "fastest" } }), "goal.kind"),
+        (json!({ "formulation": "published", "goal": { "kind": "fastest" } }), "goal.kind"),
         (json!({ "cascade": { "delta": 0.0 } }), "cascade.delta"),
         (json!({ "cascade": { "max_length": 9 } }), "max_length"),
         (json!({ "goal": { "kind": "most-accurate", "mean_accuracy_at_least": 0.9 } }), "goal.mean_accuracy_at_least"),

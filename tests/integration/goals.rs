@@ -6,14 +6,15 @@ use std::path::Path;
 
 use planner::base::codec::{Loaded, from_value};
 use planner::base::finding::{Code, Findings};
-use planner::base::units::Rate;
+use planner::base::units::{Millis, Rate};
 use planner::facts::Facts;
 use planner::optimize::fill::{Ladder, at_load};
 use planner::optimize::{Instance, Objective, enumerate};
 use planner::plan::{Plan, Tolerance, check};
-use planner::planners::{frontier, solve};
+use planner::planners::{explain_all, frontier, schedule, solve};
 use planner::problem::{Criterion, GoalKind, Problem, RoomSettings};
 use planner::rooms::{Answer, Context, FrontierPoint};
+use planner::simulate::Effort;
 use planner::workload::RecordedLoad;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -278,6 +279,61 @@ fn the_last_level_makes_latency_shorter() {
             gained += usize::from(latency(with) < latency(without) * 0.999);
         }
         assert!(gained > 0, "{room}: latency is never shorter: the level does nothing");
+    }
+}
+
+/// The fastest plan is as accurate as asked and within the SLO that it says; nothing is carried within one that is 2 % shorter.
+#[test]
+fn the_fastest_plan_of_every_room_is_as_accurate_as_asked_and_none_is_much_faster() {
+    let facts = facts();
+    let machines = json!({ "machines": [{ "name": "m", "cores": 2, "at_most": 3, "price_usd_per_hour": 0.1 }] });
+    for (room, least, on_machines) in
+        [("variant-set", 0.93, false), ("pipeline", 0.8, false), ("variant-set", 0.93, true), ("pipeline", 0.8, true)]
+    {
+        let mut problem = problem(room, &json!(["accuracy", "cores"]), &json!({}));
+        problem.goal =
+            serde_json::from_value(json!({ "kind": "fastest", "accuracy_at_least": least })).expect("a goal");
+        problem.workload.max_rps = Rate::saturating(400.0);
+        if on_machines {
+            problem.inventory = serde_json::from_value(machines.clone()).expect("machines");
+        }
+        let name = format!("{room}, on machines: {on_machines}");
+        assert!(!problem.validate().has_errors(), "{name}: {}", problem.validate());
+        let tried = Context { trial: Some(Effort { requests: 20_000, trials: 2, seed: 1 }), ..Context::default() };
+        let Answer::Plan(plan) = solve(&problem, &facts, tried).expect("an answer") else { panic!("{name}: carried") };
+        let findings = check(&plan, &facts, Some(&problem), Tolerance::default());
+        assert!(!findings.has_errors(), "{name}: {findings}");
+        assert_eq!(plan.slo, problem.slo, "{name}");
+        let certificate = plan.gears[0].certificate.clone().expect("certified");
+        let kept_ms = -certificate.objective;
+        assert!(kept_ms > 0.0 && kept_ms < problem.slo.latency_ms.get() && certificate.bound > certificate.objective);
+        for gear in &plan.gears {
+            assert_eq!(gear.certificate.as_ref().map(|certificate| certificate.objective), Some(-kept_ms), "{name}");
+            assert!(gear.claims.accuracy.expect("claimed").value.get() >= least - SLACK, "{name}");
+            assert!(gear.claims.latency.expect("claimed").value_ms.get() <= 1.1 * kept_ms, "{name}: {gear:?}");
+        }
+        let mut within = problem.clone();
+        within.goal.kind = GoalKind::Cheapest;
+        let mut is_carried = |latency_ms: f64| {
+            within.slo.latency_ms = Millis::saturating(latency_ms);
+            let context = Context { capacity_parts: Some(&plan.provenance.capacity_parts), ..Context::default() };
+            matches!(solve(&within, &facts, context).expect("an answer"), Answer::Plan(_))
+        };
+        assert!(is_carried(kept_ms) && !is_carried(0.98 * kept_ms), "{name}: {kept_ms}");
+        for gear in explain_all(&plan, &problem, &facts).expect("as solved") {
+            let explanation = gear.expect("as its problem gives");
+            assert_eq!(explanation.objective, -kept_ms, "{name}");
+        }
+        let day = RecordedLoad::of_rates(vec![100.0, 400.0, 200.0, 0.0], 60.0);
+        let scheduled = schedule(&problem, &facts, &day, 60.0).expect("an answer").expect("every minute is carried");
+        assert_eq!(scheduled.periods.len(), 4, "{name}");
+        for gear in &scheduled.gears {
+            assert!(gear.claims.accuracy.expect("claimed").value.get() >= least - SLACK, "{name}");
+        }
+        // What cannot be carried names its limits, as for any goal.
+        problem.workload.max_rps = Rate::saturating(1e9);
+        let answer = solve(&problem, &facts, Context::default()).expect("an answer");
+        assert!(matches!(answer, Answer::Infeasible(conflict) if !conflict.limits.is_empty()), "{name}");
     }
 }
 

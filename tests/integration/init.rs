@@ -84,7 +84,7 @@ fn init_then_profile_then_solve() {
     }
     let texts = ["models.toml", "problem.toml"].map(|name| fs::read_to_string(digits.join(name)).expect("written"));
     // The only number of this machine is how many cores it has.
-    let cores = planner::measure::host::allowed_cores().len();
+    let cores = planner::measure::host::usable_cores().len();
     let text = texts.join("\n----\n").replace(&format!("use {cores}."), "use CORES.");
     let text = text.replace(&format!("cores = {cores}\n"), "cores = CORES\n");
     insta::assert_snapshot!(text.replace(&format!("cores_at_most = {cores}\n"), "cores_at_most = CORES\n"));

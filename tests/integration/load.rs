@@ -406,12 +406,12 @@ fn a_program_that_hangs_now_and_then_is_started_again() {
 #[cfg(feature = "oip")]
 #[test]
 fn a_server_is_asked_over_several_connections_and_may_hang() {
-    use super::engines::oip::{Server, linear};
+    use super::engines::oip::{Server, linear, served_family};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Instant;
 
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (models, path) = (small_family(folder.path()), folder.path().join("load.json"));
+    let (models, path) = (served_family(folder.path()), folder.path().join("load.json"));
     let file = path.to_str().expect("text");
     let slow = Server::start(|request, body| {
         if request.starts_with("POST") {

@@ -305,7 +305,7 @@ fn contention_slows_what_runs_side_by_side() {
         "provenance": { "tool": "by hand", "room": "variant-set", "seed": 0, "inputs": [] }
     }))
     .expect("a plan");
-    for (seen, wanted) in facts.slowdowns("cnn_l", &plan.placement[0].on).iter().zip([1.0, 2.0, 3.0, 4.0]) {
+    for (seen, wanted) in facts.slowdowns_on(&plan, &plan.placement[0], "cnn_l").iter().zip([1.0, 2.0, 3.0, 4.0]) {
         assert!((seen - wanted).abs() < 1e-9, "{seen} for {wanted}");
     }
     let settings = Settings {

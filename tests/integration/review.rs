@@ -7,7 +7,7 @@ use std::process::Command;
 
 use planner::base::codec::{load, sha256, to_bytes};
 use planner::base::units::{Accuracy, Millis, Rate, Share};
-use planner::plan::Plan;
+use planner::plan::{Input, InputRole, Plan};
 use planner::profile::{Point, Profile};
 use serde_json::Value;
 
@@ -267,6 +267,52 @@ fn a_key_that_stands_twice_and_a_folder_that_holds_itself() {
     assert_eq!(entries, 1, "{}", said.stdout);
 }
 
+/// Nobody can tell what a plan is for where it keeps no problem or names no file, or names several.
+#[test]
+fn a_plan_says_what_it_was_solved_for_and_says_it_once() {
+    let team = Team::new();
+    let solved = fs::read(team.path("plans/family.json")).expect("just solved");
+    let role = |role: InputRole| move |input: &Input| input.role != role;
+    team.plan(|plan| plan.provenance.problem = None);
+    assert!(team.check(&[]).has("missing-field", "warning"), "no problem kept");
+    team.write("plans/family.json", &solved);
+    team.plan(|plan| plan.provenance.inputs.retain(role(InputRole::Problem)));
+    assert!(team.check(&[]).has("missing-field", "warning"), "no problem file named");
+    team.plan(|plan| plan.provenance.problem = None);
+    assert!(team.check(&[]).has("missing-field", "warning"), "neither");
+    for (place, name) in [(0, "the problem"), (1, "the profile")] {
+        team.write("plans/family.json", &solved);
+        team.plan(|plan| plan.provenance.inputs.push(plan.provenance.inputs[place].clone()));
+        let twice = team.check(&[]);
+        assert_eq!(twice.code, 2, "{name} twice");
+        let key = "provenance.inputs[2]: ";
+        let said = team.planner(&["check", "."]);
+        assert!(said.stdout.contains("error[duplicate-name]") && said.stdout.contains(key), "{name}: {}", said.stdout);
+    }
+}
+
+/// Other tools keep files of their own in a repository; a broken file of ours is not among them.
+#[test]
+fn files_of_others_are_passed_over_and_broken_ones_of_ours_are_not() {
+    let team = Team::new();
+    let count = |said: &Said| said.stdout.lines().last().unwrap_or_default().to_owned();
+    let before = count(&team.planner(&["check", "plans"]));
+    team.write("plans/tsconfig.json", b"{ // with a comment\n \"strict\": true, }\n");
+    team.write("plans/broken.toml", b"[tool\nname = ");
+    team.write("plans/other.json", b"{\"name\": \"x\"}");
+    team.write("plans/bytes.json", &[0xff, 0x00, 0x80]);
+    let said = team.planner(&["check", "plans"]);
+    assert_eq!((said.code, count(&said)), (0, before), "{}", said.stdout);
+    let merged = b"{\n<<<<<<< ours\n \"format\": \"planner.plan/1\",\n=======\n";
+    let utf16: Vec<u8> = String::from_utf8_lossy(merged).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (name, bytes) in [("merged", &merged[..]), ("merged in UTF-16", &utf16), ("empty", b"")] {
+        team.write("plans/ours.json", bytes);
+        let said = team.planner(&["check", "plans"]);
+        assert_eq!(said.code, 2, "{name}: {}", said.stdout);
+        assert!(said.stdout.contains("plans/ours.json") && said.stdout.contains("syntax"), "{name}: {}", said.stdout);
+    }
+}
+
 #[test]
 fn an_overstated_accuracy_is_refuted() {
     let team = Team::new();
@@ -389,6 +435,31 @@ fn a_revision_is_solved_in_place_of_a_stale_baseline() {
     assert!(fs::read_to_string(team.path("x.svg")).expect("drawn").starts_with("<svg"));
     let diff = team.planner(&["diff", "plans/family.json", "plans/family.json"]);
     assert_eq!(diff.code, 0);
+}
+
+/// Plans that share a profile bring it from the revision at the same time; none may take it from another.
+#[test]
+fn many_plans_of_one_profile_are_compared_with_a_revision_every_time() {
+    let team = Team::new();
+    let plan = fs::read(team.path("plans/family.json")).expect("just solved");
+    for copy in 0..6 {
+        team.write(&format!("plans/copy{copy}.json"), &plan);
+    }
+    // What is asked here is who brings files, not what trials say.
+    team.write(
+        "planner.ci.toml",
+        b"format = \"planner.ci/1\"\nprofiles = [\"profiles\"]\nproblems = [\"problems\"]\nplans = [\"plans\"]\n[trial]\nrequests = 0\n",
+    );
+    team.git(&["init", "--quiet", "."]);
+    team.git(&["add", "."]);
+    team.git(&["commit", "--quiet", "-m", "baseline"]);
+    for round in 0..20 {
+        let mut command = assert_cmd::Command::cargo_bin("planner").expect("built");
+        command.current_dir(team.folder.path()).env("RAYON_NUM_THREADS", "2");
+        let output = command.args(["check", ".", "--base", "HEAD"]).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "round {round}: {said}");
+    }
 }
 
 #[test]

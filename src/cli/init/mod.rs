@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::codec::Document;
 use crate::formats::SCHEMAS;
-use crate::measure::host::allowed_cores;
+use crate::measure::host::usable_cores;
 use crate::problem::Problem;
 use crate::profile::ModelList;
 use crate::{Code, Error, Finding, Findings};
@@ -63,7 +63,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     let schemas = SCHEMAS.iter().filter(|published| wanted.contains(&published.noun));
     let mut files: Vec<_> = schemas.map(|published| file(Path::new(text::SCHEMAS), published)).collect();
     files.push((text::MODELS.into(), text::models(&survey).into_bytes()));
-    files.push((text::PROBLEM.into(), text::problem(&survey, allowed_cores().len()).into_bytes()));
+    files.push((text::PROBLEM.into(), text::problem(&survey, usable_cores().len()).into_bytes()));
     write_all(&output.output, &files, output.overwrite)?;
     print_text(&text::next(&survey, &output.output))?;
     Ok(Answer::Yes)

@@ -214,7 +214,7 @@ cores = {cores}
 # ]
 
 [goal]
-# What to make best: most-accurate, cheapest, weighted or lexicographic; in the room cascade also fastest.
+# What to make best: most-accurate, cheapest, fastest, weighted or lexicographic.
 kind = "most-accurate"
 # With most-accurate: the most cores that may be used; the whole inventory where left out.
 # cores_at_most = {cores}

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::base::error::Error;
 use crate::base::finding::{Code, Finding, Findings};
-use crate::profile::{Conditions, Point};
+use crate::profile::{Conditions, ModelFiles, Point};
 use crate::tensor::{DType, Element, Named, Port, Signature, Tensor};
 
 /// What one call gave, and how long it took.
@@ -167,6 +167,12 @@ pub(crate) fn checked(
 /// Returns as much of a wrong answer as an error shows.
 pub(crate) fn shown(answer: &str) -> String {
     answer.chars().take(120).collect()
+}
+
+/// Returns where the files of a model list must lie for an engine.
+#[must_use]
+pub fn model_files(engine: &dyn Engine) -> ModelFiles {
+    if engine.reads_files() { ModelFiles::Here } else { ModelFiles::Served }
 }
 
 /// Returns a point with the engine's device on it. Where the work is done outside this process, the CPU time of this

@@ -7,11 +7,15 @@
 //! POST /v2/models/NAME/infer    one batch
 //! ```
 
+mod client;
+mod message;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+pub use client::Header;
+use client::{Client, escaped};
+use message::{About, FP32, Infer, Inferred, Metadata, Received, Sent, Wanted};
 
 use crate::base::error::Error;
 use crate::measure::engines::{Engine, Run, Session, checked, refused_model, samples_of, shown};
@@ -19,45 +23,33 @@ use crate::tensor::{DType, Data, Named};
 
 const NAME: &str = "oip";
 
-/// The only type of numbers that goes to and fro.
-const FP32: &str = "FP32";
-
-/// Bytes of an answer at most; one that is larger answers no classifier's batch.
-const LARGEST_ANSWER: u64 = 1 << 30;
-
 /// A server of models.
 #[derive(Debug, Clone)]
 pub struct Oip {
-    url: String,
+    client: Client,
     device: String,
-    limit: Duration,
     version: String,
 }
 
 impl Oip {
     /// Asks the server whether it is ready and who it is. Every answer may take as long as `limit`.
     ///
-    /// `url` is the server's root, like `http://host:8000`; `device` is what points will say they were measured on.
+    /// `url` is the server's root, like `http://host:8000`; every request carries `headers`; `device` is what points
+    /// will say they were measured on.
     ///
     /// # Errors
-    /// [`Error::Engine`] where there is no such server or it is not ready; [`Error::Unsupported`] for another protocol.
-    pub fn connect(url: &str, device: &str, limit: Duration) -> Result<Self, Error> {
-        if !url.starts_with("http://") {
-            return Err(Error::Unsupported {
-                what: format!("`{url}` does not begin with http://"),
-                hint: "name the root of the server, like http://localhost:8000; encryption is not supported".to_owned(),
-            });
-        }
-        let url = url.trim_end_matches('/').to_owned();
-        let client = Client::new(&url, limit);
+    /// [`Error::Engine`] where there is no such server or it is not ready; [`Error::Unsupported`] for a URL that is not
+    /// the root of a server.
+    pub fn connect(url: &str, headers: &[Header], device: &str, limit: Duration) -> Result<Self, Error> {
+        let client = Client::new(url, headers, limit)?;
         let ready = client.get("/v2/health/ready")?;
         if !ready.is_success() {
-            return Err(failed(format!("{url} is not ready: {}", ready.told())));
+            return Err(failed(format!("{} is not ready: {}", client.url, ready.told())));
         }
-        let about = client.get("/v2")?.read::<Server>();
+        let about = client.get("/v2")?.read::<About>();
         // Servers that only serve inference need not tell; the protocol's version stands for theirs.
         let version = about.map_or_else(|_| "v2".to_owned(), |server| format!("{} {}", server.name, server.version));
-        Ok(Self { url, device: device.to_owned(), limit, version })
+        Ok(Self { client, device: device.to_owned(), version })
     }
 }
 
@@ -86,21 +78,21 @@ impl Engine for Oip {
         (declared == DType::F32).then_some(declared)
     }
 
-    /// The server's name of a model is the file's name without its ending; the file itself is not sent, and the server
-    /// alone decides how many cores it uses.
+    /// The file's name is the server's name of the model; the file itself is not sent, and the server alone decides how
+    /// many cores it uses.
     fn open(&self, model: &Path, outputs: &[&str], _: u32) -> Result<Box<dyn Session>, Error> {
         let output = outputs.first().copied();
         let refused = |cause: String, action: &str| Err(refused_model(NAME, model, cause, action));
-        let name = model.file_stem().unwrap_or_default().to_string_lossy();
-        let client = Client::new(&self.url, self.limit);
-        let answer = client.get(&format!("/v2/models/{name}"))?;
+        let (client, name) = (self.client.with_own_connections(), served_name(model));
+        let place = format!("/v2/models/{}", escaped(&name));
+        let answer = client.get(&place)?;
         if !answer.is_success() {
-            let cause = format!("{} has no model `{name}`: {}", self.url, answer.told());
-            return refused(cause, "the server must serve it under the file's name without its ending");
+            let cause = format!("{} has no model `{name}`: {}", client.url, answer.told());
+            return refused(cause, "`file` must be the server's name of the model, with or without .onnx");
         }
         let metadata: Metadata = answer.read()?;
         let [input] = metadata.inputs.as_slice() else {
-            let cause = format!("{} says that `{name}` has {} inputs", self.url, metadata.inputs.len());
+            let cause = format!("{} says that `{name}` has {} inputs", client.url, metadata.inputs.len());
             return refused(cause, "the server's metadata must name exactly one input");
         };
         if input.datatype != FP32 {
@@ -113,9 +105,16 @@ impl Engine for Oip {
             return refused(format!("`{name}` has no output `{wanted}`"), &format!("outputs are {}", names.join(", ")));
         }
         let output = output.or_else(|| metadata.outputs.first().map(|output| output.name.as_str()));
-        let (path, input, output) = (format!("/v2/models/{name}/infer"), input.name.clone(), output.map(str::to_owned));
-        Ok(Box::new(OipSession { client, path, input, output }))
+        let (input, output) = (input.name.clone(), output.map(str::to_owned));
+        Ok(Box::new(OipSession { client, path: format!("{place}/infer"), input, output }))
     }
+}
+
+/// Returns the server's name of a model: the file's name as it stands, since names like `resnet50-v1.5` have dots. Only
+/// `.onnx` is cut off, so that one list serves embedded engines too.
+fn served_name(model: &Path) -> String {
+    let name = model.file_name().unwrap_or_default().to_string_lossy();
+    name.strip_suffix(".onnx").unwrap_or(&name).to_owned()
 }
 
 struct OipSession {
@@ -155,153 +154,44 @@ impl Session for OipSession {
         }
         let samples = samples_of(inputs);
         if tensor.shape.first() != Some(&samples) {
-            let cause = format!("{} answered `{}` in the shape {:?}", answer.from, tensor.name, tensor.shape);
+            let cause = format!("{} answered `{}` in the shape {}", answer.from, tensor.name, listed(&tensor.shape));
             return Err(failed(format!("{cause} for {samples} samples; the first dimension counts the samples")));
         }
+        if let Some(rows) = tensor.data.rows.filter(|rows| *rows != samples) {
+            let cause = format!("{} answered `{}` in {rows} rows", answer.from, tensor.name);
+            return Err(failed(format!("{cause}, which its shape {} contradicts", listed(&tensor.shape))));
+        }
         let classes = tensor.shape[1..].iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
-        let scores = checked(NAME, (tensor.data, classes.unwrap_or(usize::MAX)), samples)?;
+        let scores = checked(NAME, (tensor.data.values, classes.unwrap_or(usize::MAX)), samples)?;
         Ok(Run { outputs: vec![Named::new("", scores)], wall })
     }
+}
+
+/// Returns a shape that a server answered, which may be of any length.
+fn listed(shape: &[usize]) -> String {
+    shown(&format!("{:?}", &shape[..shape.len().min(64)]))
 }
 
 fn failed(message: String) -> Error {
     Error::Engine { engine: NAME, message }
 }
 
-#[derive(Deserialize)]
-struct Server {
-    name: String,
-    version: String,
-}
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
 
-#[derive(Deserialize)]
-struct Metadata {
-    #[serde(default)]
-    inputs: Vec<Described>,
-    #[serde(default)]
-    outputs: Vec<Described>,
-}
+    use super::served_name;
 
-#[derive(Deserialize)]
-struct Described {
-    name: String,
-    datatype: String,
-}
-
-#[derive(Serialize)]
-struct Infer<'a> {
-    inputs: [Sent<'a>; 1],
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    outputs: Vec<Wanted<'a>>,
-}
-
-#[derive(Serialize)]
-struct Sent<'a> {
-    name: &'a str,
-    shape: &'a [usize],
-    datatype: &'a str,
-    data: &'a [f32],
-}
-
-#[derive(Serialize)]
-struct Wanted<'a> {
-    name: &'a str,
-}
-
-#[derive(Deserialize)]
-struct Inferred {
-    outputs: Vec<Received>,
-}
-
-#[derive(Deserialize)]
-struct Received {
-    name: String,
-    datatype: String,
-    shape: Vec<usize>,
-    data: Vec<f32>,
-}
-
-#[derive(Deserialize)]
-struct Refusal {
-    error: String,
-}
-
-/// A client with connections of its own, which stay open between calls.
-struct Client {
-    agent: ureq::Agent,
-    url: String,
-    limit: Duration,
-}
-
-/// What a server answered.
-struct Answer {
-    from: String,
-    status: u16,
-    body: String,
-}
-
-impl Client {
-    fn new(url: &str, limit: Duration) -> Self {
-        // No proxy: the round trip to the server itself is what counts, and the library reads no environment.
-        // No redirects: they lead to another server than the one that is named.
-        let config = ureq::Agent::config_builder().timeout_global(Some(limit)).http_status_as_error(false);
-        let config = config.proxy(None).max_redirects(0);
-        Self { agent: ureq::Agent::new_with_config(config.build()), url: url.to_owned(), limit }
-    }
-
-    fn get(&self, path: &str) -> Result<Answer, Error> {
-        let address = format!("{}{path}", self.url);
-        self.finish(&address, self.agent.get(&address).call())
-    }
-
-    fn post(&self, path: &str, body: &str) -> Result<Answer, Error> {
-        let address = format!("{}{path}", self.url);
-        self.finish(&address, self.agent.post(&address).header("content-type", "application/json").send(body))
-    }
-
-    fn finish(
-        &self,
-        address: &str,
-        response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-    ) -> Result<Answer, Error> {
-        let read = |mut response: ureq::http::Response<ureq::Body>| {
-            let body = response.body_mut().with_config().limit(LARGEST_ANSWER).read_to_string()?;
-            let to = response.headers().get("location").map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
-            Ok((Answer { from: address.to_owned(), status: response.status().as_u16(), body }, to))
-        };
-        let (answer, to) = response.and_then(read).map_err(|error| match error {
-            ureq::Error::Timeout(_) => failed(format!(
-                "{address} did not answer within {} s\n  hint: where it needs longer, pass --engine-timeout-s",
-                self.limit.as_secs_f64()
-            )),
-            error => {
-                failed(format!("{address} cannot be asked: {error}\n  hint: is the server up, and this its address?"))
-            }
-        })?;
-        if (300..400).contains(&answer.status) {
-            let to = to.map_or_else(|| "no place".to_owned(), |to| shown(&to));
-            return Err(failed(format!(
-                "{address} redirects to {to}, which is not followed\n  hint: name the server that answers itself"
-            )));
+    #[test]
+    fn a_model_is_asked_for_by_the_name_that_the_list_gives() {
+        for (file, name) in [
+            ("cnn_s.onnx", "cnn_s"),
+            ("folder/cnn_s.onnx", "cnn_s"),
+            ("resnet50-v1.5", "resnet50-v1.5"),
+            ("yolov8.1.onnx", "yolov8.1"),
+            ("iris", "iris"),
+        ] {
+            assert_eq!(served_name(Path::new(file)), name);
         }
-        Ok(answer)
-    }
-}
-
-impl Answer {
-    const fn is_success(&self) -> bool {
-        self.status >= 200 && self.status < 300
-    }
-
-    /// Returns the status and the server's own words.
-    fn told(&self) -> String {
-        let words =
-            serde_json::from_str::<Refusal>(&self.body).map_or_else(|_| shown(&self.body), |refusal| refusal.error);
-        format!("{} {words}", self.status).trim_end().to_owned()
-    }
-
-    fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_str(&self.body)
-            .map_err(|error| failed(format!("{} answered `{}`: {error}", self.from, shown(&self.body))))
     }
 }

@@ -6,6 +6,8 @@
 //! most promising labels finds a choice; the second keeps all that might beat it, and so proves the optimum.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::bound::{Bound, Traits};
 use super::{Alternative, Choice, ChoiceGoal, ChoiceMetric, Delay, Picked, SeriesParallel, Table};
@@ -40,11 +42,42 @@ struct Part<D> {
     inside: Vec<bool>,
 }
 
+/// How many labels of a part of the walk the searches that share it may hold: their number can grow exponentially with the stages.
+#[derive(Debug, Clone)]
+pub struct LabelLimit {
+    most: usize,
+    was_hit: Arc<AtomicBool>,
+}
+
+impl LabelLimit {
+    /// Lets searches hold so many labels.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { most, was_hit: Arc::default() }
+    }
+
+    /// Tells whether a search gave up: its `None` says nothing then.
+    #[must_use]
+    pub fn was_hit(&self) -> bool {
+        self.was_hit.load(Ordering::Relaxed)
+    }
+
+    fn hit(&self) {
+        self.was_hit.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Finds the best choice, or `None` where no choice keeps all limits. Exact; among equals the one found first, which
 /// depends on the order of the alternatives only.
 #[must_use]
 pub fn solve<D: Delay>(choice: &Choice<D>) -> Option<Picked> {
-    let best = optimum(choice)?;
+    solve_within(choice, &LabelLimit::new(usize::MAX))
+}
+
+/// As [`solve`], with a limit on the labels; `None` too where it was hit.
+#[must_use]
+pub fn solve_within<D: Delay>(choice: &Choice<D>, limit: &LabelLimit) -> Option<Picked> {
+    let best = optimum(choice, limit)?;
     if matches!(choice.metric, ChoiceMetric::Table(_)) {
         return Some(best);
     }
@@ -54,7 +87,7 @@ pub fn solve<D: Delay>(choice: &Choice<D>) -> Option<Picked> {
         ChoiceGoal::Cheapest { .. } => ChoiceGoal::MostAccurate { cost_at_most: best.cost },
         ChoiceGoal::MostAccurate { .. } => ChoiceGoal::Cheapest { accuracy_at_least: best.accuracy },
     };
-    let refined = optimum(&Choice { goal: second, ..choice.clone() });
+    let refined = optimum(&Choice { goal: second, ..choice.clone() }, limit);
     Some(refined.and_then(|refined| choice.evaluate(&refined.picks)).unwrap_or(best))
 }
 
@@ -62,7 +95,13 @@ pub fn solve<D: Delay>(choice: &Choice<D>) -> Option<Picked> {
 /// Pareto frontier.
 #[must_use]
 pub fn frontier<D: Delay>(choice: &Choice<D>, cost_at_most: f64) -> Vec<Picked> {
-    let mut found: Vec<Picked> = Descent::new(choice.clone(), cost_at_most).collect();
+    frontier_within(choice, cost_at_most, &LabelLimit::new(usize::MAX))
+}
+
+/// As [`frontier`], with a limit on the labels; ends early where it was hit.
+#[must_use]
+pub fn frontier_within<D: Delay>(choice: &Choice<D>, cost_at_most: f64, limit: &LabelLimit) -> Vec<Picked> {
+    let mut found: Vec<Picked> = Descent::new(choice.clone(), cost_at_most, limit).collect();
     found.dedup_by(|next, last| next.accuracy >= last.accuracy);
     found.reverse();
     found
@@ -75,12 +114,13 @@ pub(crate) struct Descent<D> {
     choice: Choice<D>,
     /// What the next may cost; `None` after one that is free.
     budget: Option<f64>,
+    limit: LabelLimit,
 }
 
 impl<D: Delay> Descent<D> {
     /// Starts with the most accurate choice within a cost, whatever the goal of the choice.
-    pub(crate) fn new(choice: Choice<D>, cost_at_most: f64) -> Self {
-        Self { choice, budget: Some(cost_at_most) }
+    pub(crate) fn new(choice: Choice<D>, cost_at_most: f64, limit: &LabelLimit) -> Self {
+        Self { choice, budget: Some(cost_at_most), limit: limit.clone() }
     }
 }
 
@@ -89,7 +129,7 @@ impl<D: Delay> Iterator for Descent<D> {
 
     fn next(&mut self) -> Option<Picked> {
         self.choice.goal = ChoiceGoal::MostAccurate { cost_at_most: self.budget.take()? };
-        let next = solve(&self.choice)?;
+        let next = solve_within(&self.choice, &self.limit)?;
         if let ChoiceMetric::Table(table) = &mut self.choice.metric {
             // Nothing as accurate costs less: it need not be looked at again.
             let done = table.accuracies.iter_mut().filter(|accuracy| **accuracy >= next.accuracy);
@@ -101,21 +141,21 @@ impl<D: Delay> Iterator for Descent<D> {
     }
 }
 
-fn optimum<D: Delay>(choice: &Choice<D>) -> Option<Picked> {
-    if choice.stages.iter().any(Vec::is_empty) {
+fn optimum<D: Delay>(choice: &Choice<D>, limit: &LabelLimit) -> Option<Picked> {
+    if limit.was_hit() || choice.stages.iter().any(Vec::is_empty) {
         return None;
     }
     let picks = match (&choice.metric, choice.goal) {
-        (ChoiceMetric::Table(table), _) => return by_table(choice, table),
-        (ChoiceMetric::Sum, ChoiceGoal::Weighted { accuracy }) => search_all(&collapsed(choice, accuracy)),
-        _ => search_all(choice),
+        (ChoiceMetric::Table(table), _) => return by_table(choice, table, limit),
+        (ChoiceMetric::Sum, ChoiceGoal::Weighted { accuracy }) => search_all(&collapsed(choice, accuracy), limit),
+        _ => search_all(choice, limit),
     };
     picks.and_then(|picks| choice.evaluate(&picks))
 }
 
 /// Searches one combination of blends after another, the most promising first: within one the accuracy is a constant and
 /// the least cost is sought. Among equals the most accurate of the cheapest, and the cheapest of the most accurate.
-fn by_table<D: Delay>(choice: &Choice<D>, table: &Table) -> Option<Picked> {
+fn by_table<D: Delay>(choice: &Choice<D>, table: &Table, limit: &LabelLimit) -> Option<Picked> {
     let of_blend = |stage: &[Alternative<D>], size: usize| -> Vec<Vec<usize>> {
         let with = |blend| (0..stage.len()).filter(|&index| stage[index].blend == blend).collect();
         (0..size).map(with).collect()
@@ -153,7 +193,7 @@ fn by_table<D: Delay>(choice: &Choice<D>, table: &Table) -> Option<Picked> {
             leaves[stage][blend].get_or_init(|| by_cost(&choice.stages[stage], &kept[stage][blend]))
         };
         let leaves: Vec<&[Label<D>]> = blends.iter().enumerate().map(of_stage).collect();
-        let Some(found) = search(&part, &leaves) else { continue };
+        let Some(found) = search(&part, &leaves, limit) else { continue };
         let kept = kept.iter().zip(&blends).map(|(kept, &blend)| &kept[blend]);
         let picks: Vec<usize> = found.iter().zip(kept).map(|(&pick, kept)| kept[pick]).collect();
         if let Some(found) = choice.evaluate(&picks)
@@ -194,21 +234,22 @@ fn collapsed<D: Delay>(choice: &Choice<D>, weight: f64) -> Choice<D> {
     }
 }
 
-fn search_all<D: Delay>(choice: &Choice<D>) -> Option<Vec<usize>> {
+fn search_all<D: Delay>(choice: &Choice<D>, limit: &LabelLimit) -> Option<Vec<usize>> {
     let leaves: Vec<Vec<Label<D>>> = choice.stages.iter().map(|stage| leaf(stage)).collect();
-    search(choice, &leaves.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    search(choice, &leaves.iter().map(Vec::as_slice).collect::<Vec<_>>(), limit)
 }
 
-/// Searches from the labels of each stage on.
-fn search<D: Delay>(choice: &Choice<D>, leaves: &[&[Label<D>]]) -> Option<Vec<usize>> {
-    let mut first = Search::new(choice, leaves, FIRST_WIDTH, None);
+/// Searches from the labels of each stage on; `None` too where the limit was hit.
+fn search<D: Delay>(choice: &Choice<D>, leaves: &[&[Label<D>]], limit: &LabelLimit) -> Option<Vec<usize>> {
+    let mut first = Search::new(choice, leaves, limit, FIRST_WIDTH, None);
     first.run();
-    if !first.is_cut {
-        return first.best.map(|best| best.picks);
+    let mut proved = first.best.take();
+    if first.is_cut {
+        let mut second = Search::new(choice, leaves, limit, usize::MAX, proved);
+        second.run();
+        proved = second.best;
     }
-    let mut second = Search::new(choice, leaves, usize::MAX, first.best);
-    second.run();
-    second.best.map(|best| best.picks)
+    proved.filter(|_| !limit.was_hit()).map(|best| best.picks)
 }
 
 /// Returns the labels of one stage, without those that another one beats; their trail is the index of the alternative.
@@ -225,7 +266,7 @@ fn leaf<D: Delay>(stage: &[Alternative<D>]) -> Vec<Label<D>> {
     labels
 }
 
-/// Returns the alternatives of one stage that no other of the same blend beats, whatever the rest of the walk.
+/// Returns the alternatives of one stage that no other of the same blend beats, whatever the rest of the walk; the first of equals.
 #[must_use]
 pub fn worth_keeping<D: Delay>(stage: &[Alternative<D>]) -> Vec<usize> {
     let blends: std::collections::BTreeSet<usize> = stage.iter().map(|of| of.blend).collect();
@@ -250,6 +291,7 @@ struct Incumbent {
 struct Search<'a, D> {
     choice: &'a Choice<D>,
     leaves: &'a [&'a [Label<D>]],
+    limit: &'a LabelLimit,
     bound: Bound,
     earliest: Vec<D>,
     /// Labels to keep of each part.
@@ -261,7 +303,13 @@ struct Search<'a, D> {
 }
 
 impl<'a, D: Delay> Search<'a, D> {
-    fn new(choice: &'a Choice<D>, leaves: &'a [&'a [Label<D>]], width: usize, best: Option<Incumbent>) -> Self {
+    fn new(
+        choice: &'a Choice<D>,
+        leaves: &'a [&'a [Label<D>]],
+        limit: &'a LabelLimit,
+        width: usize,
+        best: Option<Incumbent>,
+    ) -> Self {
         let stages: Vec<Vec<Traits>> = leaves.iter().map(|leaf| leaf.iter().map(traits).collect()).collect();
         let adds_up =
             choice.walk.is_chain() && leaves.iter().copied().flatten().all(|label| label.delay.additive().is_some());
@@ -275,6 +323,7 @@ impl<'a, D: Delay> Search<'a, D> {
         Self {
             choice,
             leaves,
+            limit,
             bound: Bound::new(choice.goal, &choice.metric, adds_up.then_some(choice.limit), guess, &stages),
             earliest: leaves.iter().map(earliest).collect(),
             width,
@@ -369,6 +418,10 @@ impl<'a, D: Delay> Search<'a, D> {
                         picks
                     });
                     continue;
+                }
+                if joined.len() >= self.limit.most {
+                    self.limit.hit();
+                    return Part { labels: Vec::new(), inside };
                 }
                 joined.push((Label { delay, accuracy, cost, promise, trail: 0 }, Trail::Both(a.trail, b.trail)));
             }

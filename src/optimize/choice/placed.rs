@@ -52,6 +52,11 @@ impl Site {
         self.weights.iter().map(|weights| weights.held_by(fleet)).collect()
     }
 
+    /// Returns what so many replicas of a class weigh, by the first of the weights.
+    pub(crate) fn weight(&self, class: usize, count: u32) -> f64 {
+        self.weights[0].of(class, count)
+    }
+
     /// Returns the index of a class of replicas.
     pub(crate) fn class(&self, kind: usize, size: Size) -> Option<usize> {
         self.classes.iter().position(|(on, of)| (*on, of.cores, of.memory) == (kind, size.cores, size.memory))

@@ -201,7 +201,7 @@ impl Room for CascadeServeRoom {
         false
     }
 
-    fn needs_answers(&self) -> bool {
+    fn counts_on_small_batches(&self) -> bool {
         true
     }
 

@@ -24,7 +24,7 @@ use crate::plan::{Certificate, Claims, Dispatch, Gear, Stage, pipeline_accuracy}
 use crate::problem::{Ipa, Problem, RoomSettings, Task};
 use crate::rooms;
 use crate::rooms::configurations::Configuration;
-use crate::rooms::gears::{Decoded, assemble, lane, pools_up};
+use crate::rooms::gears::{Decoded, assemble, lane};
 use crate::rooms::{Cut, Opened, Planned, Room};
 
 const METHOD: &str = "exact: labels over the published program, range by range of the load";
@@ -72,17 +72,8 @@ struct AsPublished<'a> {
 impl AsPublished<'_> {
     fn choice(&self, range: &Range) -> rooms::Choice {
         let decoded = gear(&self.ask.problem, &self.ask.facts, range);
-        let pools = pools_up(&self.ask.problem, &decoded);
-        let Decoded { gear, lanes } = decoded;
-        rooms::Choice {
-            objective: range.objective,
-            accuracy: range.accuracy,
-            usd_per_hour: None,
-            cores_of: range.stages.iter().map(|stage| (stage.variant.clone(), stage.cores)).collect(),
-            gear,
-            pools,
-            lanes,
-        }
+        let cores: u32 = range.stages.iter().map(|stage| stage.cores).sum();
+        rooms::Choice::new(&self.ask.problem, decoded, range.objective, range.accuracy, f64::from(cores))
     }
 }
 

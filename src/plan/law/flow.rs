@@ -129,7 +129,10 @@ impl Flow<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::STEPS;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::{Flow, STEPS};
     use crate::plan::law::estimate::Queue;
     use crate::stats::{Distribution, GridDistribution};
 
@@ -151,6 +154,29 @@ mod tests {
                 assert!((found - truth).abs() < 1e-9, "{servers} servers, step {k}: {} {truth}", found);
             }
         }
+    }
+
+    #[test]
+    fn more_replicas_are_never_later() {
+        let mut dice = ChaCha8Rng::seed_from_u64(41);
+        let mut compared = 0;
+        for case in 0..3_000 {
+            let atoms =
+                (0..dice.random_range(1..=4)).map(|_| (dice.random_range(1.0..90.0), dice.random_range(0.01..1.0)));
+            let service = Distribution::new(atoms.collect());
+            let calls = [0.03, 0.4, 1.0, 1.7, 4.7, 12.0][dice.random_range(0..6)];
+            let batch = [1, 1, 2, 8][dice.random_range(0..4)];
+            let hold_ms = if batch > 1 { SPAN / 16.0 } else { 0.0 };
+            let servers = dice.random_range(1..=12);
+            let few = Flow { service: &service, servers, batch, hold_ms, calls, share: 1.0 };
+            let more = Flow { servers: servers + dice.random_range(1..=3), ..few };
+            let full = 1.0 / few.offered(1.0) * f64::from(servers);
+            let rate = full * dice.random_range(0.05..1.1);
+            assert!(more.keeps_up(rate) || !few.keeps_up(rate), "{case}: {more:?} does not keep up with {rate}");
+            assert!(more.responses(rate, SPAN).no_later_than(&few.responses(rate, SPAN)), "{case}: {more:?} at {rate}");
+            compared += u32::from(few.keeps_up(rate));
+        }
+        assert!(compared > 1_500, "{compared} keep up");
     }
 
     #[test]

@@ -142,11 +142,6 @@ fn plain_keys_are_left_out(problem: &Problem, findings: &mut Findings) {
         let finding = Finding::error(Code::NoEffect, key, cause, "remove the key, or [[inventory.machines]]");
         findings.push(finding.with_severity(severity));
     }
-    for (index, _) in problem.stages().iter().enumerate().filter(|(_, stage)| stage.lanes_at_most > 1) {
-        let key = format!("stages[{index}].lanes_at_most");
-        let cause = "mixtures within a stage are not planned on machines";
-        findings.push(Finding::error(Code::NoEffect, key, cause, "remove the key, or [[inventory.machines]]"));
-    }
 }
 
 fn profiles_are_the_problems(problem: &Problem, kind: &Machine, key: &str, findings: &mut Findings) {

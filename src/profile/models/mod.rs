@@ -314,9 +314,10 @@ impl ModelList {
         }
     }
 
-    fn missing_files(&self, folder: &Path) -> Findings {
+    fn missing_files(&self, folder: &Path, models: ModelFiles) -> Findings {
         let mut files = self.data.files();
-        for (index, variant) in self.variants.iter().enumerate() {
+        let here = if models == ModelFiles::Here { self.variants.as_slice() } else { &[] };
+        for (index, variant) in here.iter().enumerate() {
             if variant.stages.is_empty() {
                 files.push((format!("variants[{index}].file"), variant.file.as_path()));
             }
@@ -346,6 +347,15 @@ impl ModelList {
 /// Samples that are drawn where inputs are random.
 const RANDOM_SAMPLES: usize = 64;
 
+/// Where the model files of a list are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelFiles {
+    /// On this machine: every file must exist.
+    Here,
+    /// On a server, which knows each model by the name of its file; none need lie here.
+    Served,
+}
+
 /// A model list with its files found and its samples read.
 #[derive(Debug, Clone)]
 pub struct Family {
@@ -355,7 +365,8 @@ pub struct Family {
     pub folder: PathBuf,
     /// SHA-256 of the list.
     pub list_sha256: String,
-    /// SHA-256 of each variant's file, in the order of the list; empty where nobody asked for them.
+    /// SHA-256 of each variant's file, in the order of the list, empty for a file that is not here; no digests where
+    /// nobody asked for them.
     pub model_sha256: Vec<String>,
     /// The samples that accuracy is stated on.
     pub samples: Samples,
@@ -369,8 +380,20 @@ impl Family {
     /// # Errors
     /// Every finding about the list, then every missing file, then what is wrong with the data.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let mut family = Self::without_digests(path)?;
-        let digest = |variant: &VariantFile| onnx::digest(&family.folder.join(&variant.file));
+        Self::load_from(path, ModelFiles::Here)
+    }
+
+    /// Loads the same for models that may be elsewhere.
+    ///
+    /// # Errors
+    /// As [`Family::load`].
+    pub fn load_from(path: &Path, models: ModelFiles) -> Result<Self, Error> {
+        let mut family = Self::without_digests(path, models)?;
+        let digest = |variant: &VariantFile| {
+            let file = family.folder.join(&variant.file);
+            let elsewhere = models == ModelFiles::Served && !file.exists();
+            if elsewhere { Ok(String::new()) } else { onnx::digest(&file) }
+        };
         family.model_sha256 = family.list.variants.iter().map(digest).collect::<Result<_, Error>>()?;
         Ok(family)
     }
@@ -379,11 +402,11 @@ impl Family {
     ///
     /// # Errors
     /// As [`Family::load`].
-    pub fn without_digests(path: &Path) -> Result<Self, Error> {
+    pub fn without_digests(path: &Path, models: ModelFiles) -> Result<Self, Error> {
         let loaded = codec::load::<ModelList>(path)?;
         let mut list = loaded.document;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        list.missing_files(&folder).in_file(path).or(())?;
+        list.missing_files(&folder, models).in_file(path).or(())?;
         list.variants = list.variants.into_iter().flat_map(VariantFile::taken_apart).collect();
         let read = |images: Option<&PathBuf>, inputs: Option<&PathBuf>, labels: Option<&PathBuf>| {
             let labels = labels.map(|file| folder.join(file));

@@ -8,7 +8,7 @@ use super::{LoadConditions, LoadService, LoadSettings, Queries};
 use crate::base::error::Error;
 use crate::base::units::Share;
 use crate::measure::engines::Engine;
-use crate::measure::host::{Counters, allowed_cores};
+use crate::measure::host::{Counters, usable_cores};
 use crate::plan::Plan;
 use crate::replay::waiting::Waiting;
 use crate::replay::worker::{Message, Place, Task};
@@ -50,10 +50,11 @@ fn cores(plan: &Plan, service: LoadService) -> Result<CoreAssignment, Error> {
     if !service.pinned {
         return Ok(CoreAssignment::elsewhere(plan));
     }
-    let (allowed, LoadService { cores, sessions, .. }) = (allowed_cores(), service);
+    let (allowed, LoadService { cores, sessions, .. }) = (usable_cores(), service);
     CoreAssignment::new(plan, &allowed).map_err(|_| Error::Unsupported {
         what: format!("{sessions} replicas on {cores} cores each do not fit: this process may use {}", allowed.len()),
-        hint: "lower --cores or --replicas, or widen the affinity mask (taskset)".to_owned(),
+        hint: "lower --cores or --replicas, or widen the affinity mask (taskset) or the container's CPU limit"
+            .to_owned(),
     })
 }
 

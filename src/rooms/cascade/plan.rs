@@ -16,15 +16,13 @@ use crate::optimize::Highest;
 use crate::plan::{Certificate, Plan, Pool};
 use crate::problem::{CascadeSettings, GoalKind, Problem, Resource, RoomSettings};
 use crate::rooms::exits::{Cascade, Records, SearchGrid, frontier, recount, thinning_loss};
-use crate::rooms::{Choice, Cut, Freedom, Opened, Planned, Room, goal};
+use crate::rooms::{Choice, Cut, Freedom, Opened, Planned, Room, fastest, goal};
 use crate::workload::RecordedLoad;
 
 /// Seed of the halves.
 const SEED: u64 = 42;
 /// Accuracy above the target that the search aims at where changes of gear would cost a plan the target itself.
 const MARGINS: [f64; 9] = [0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05];
-/// How exactly the lowest response time is found.
-const FASTEST_WITHIN: f64 = 0.01;
 /// A point of the frontier is more accurate than the one before by more than this, which rounding may make.
 const MORE_ACCURATE: f64 = 1e-9;
 
@@ -42,7 +40,7 @@ impl Room for Cascades {
         Some(Cut::Variants)
     }
 
-    fn needs_answers(&self) -> bool {
+    fn counts_on_small_batches(&self) -> bool {
         true
     }
 
@@ -367,7 +365,7 @@ impl<'a> Planning<'a> {
         };
         let (mut refused_ms, mut kept_ms) = (0.0, problem.slo.latency_ms.get());
         let Some(mut best) = within(kept_ms)? else { return Ok(None) };
-        while kept_ms - refused_ms > FASTEST_WITHIN * kept_ms {
+        while kept_ms - refused_ms > fastest::WITHIN * kept_ms {
             let middle = 0.5 * (refused_ms + kept_ms);
             match within(middle)? {
                 Some(found) => (kept_ms, best) = (middle, found),

@@ -10,6 +10,7 @@ use super::search::{PlacementAim, PlacementSearch};
 use crate::base::units::Usd;
 use crate::plan::law::cycle::Visit;
 use crate::problem::Resource;
+use crate::rooms::enumerated::draws;
 use crate::rooms::exits::{Cascade, Member};
 
 /// A small random problem.
@@ -136,7 +137,7 @@ fn cascade(dice: &mut ChaCha8Rng, models: usize) -> Cascade {
 }
 
 fn problems(count: u64) -> impl Iterator<Item = (u64, Small)> {
-    (0..count).map(|seed| (seed, Small::random(&mut ChaCha8Rng::seed_from_u64(seed))))
+    (0..count * u64::from(draws(1))).map(|seed| (seed, Small::random(&mut ChaCha8Rng::seed_from_u64(seed))))
 }
 
 /// Calls `look` with every vector of counts.

@@ -8,10 +8,10 @@
 //! of one variant at one part only those can be in a best mixture that no other beats in cost and responses: the mixture depends on
 //! them through these alone, and monotonically.
 
-use super::climb::{Model, keeps_up};
+use super::climb::{Chosen, Model, keeps_up};
 use super::ways::Way;
 use crate::base::rounding::{ROUNDING, keeps_within};
-use crate::optimize::choice::{Alternative, ChoiceMetric, Picked, Table};
+use crate::optimize::choice::{Alternative, ChoiceMetric, Table};
 use crate::problem::{Problem, Task};
 use crate::stats::GridDistribution;
 
@@ -74,9 +74,9 @@ pub(super) fn with_blends(problem: &Problem, table: &Table) -> Table {
 /// Tells what a whole choice must promise to be of interest, from the best one without mixtures.
 pub(super) enum Bar<'a> {
     /// It may be worth as much as this one, which may not exist.
-    Best(Option<&'a Picked>),
+    Best(Option<&'a Chosen>),
     /// It may be more accurate than any of these that cost no more.
-    Frontier(&'a [Picked]),
+    Frontier(&'a [Chosen]),
 }
 
 /// Returns the mixtures of a stage at a load that may be part of a choice that clears the bar.
@@ -86,7 +86,7 @@ pub(super) fn of_stage(model: &Model<'_>, stage: usize, load: f64, bar: &Bar<'_>
         return Vec::new();
     }
     let ways = &model.ways[stage];
-    let beside = model.least_cost_beside(stage);
+    let beside = model.least_beside()[stage];
     let variants = task.variants.len();
     let sorted: Vec<Vec<Vec<Lane>>> = (1..PARTS)
         .map(|part| (0..variants).map(|variant| lanes(model, stage, variant, load, part)).collect())
@@ -143,15 +143,14 @@ fn lanes(model: &Model<'_>, stage: usize, variant: usize, load: f64, part: u32) 
         }
         let responses = model.responses(way, share * load);
         let in_time = share * (1.0 - responses.in_time()) <= late + ROUNDING;
-        in_time.then(|| Lane { way: index, cost: f64::from(way.configuration.cores()), responses })
+        in_time.then_some(Lane { way: index, cost: way.cost, responses })
     };
     let mut all: Vec<Lane> = ways.filter_map(lane).collect();
     all.sort_by(|a, b| a.cost.total_cmp(&b.cost));
     let mut kept: Vec<Lane> = Vec::new();
     for lane in all {
-        // Ways of other cores are other pools, and only those can be mixed with ways of the same variant.
-        let cores = |lane: &Lane| model.ways[stage][lane.way].configuration.cores_each;
-        let beats = |other: &Lane| cores(other) == cores(&lane) && other.responses.no_later_than(&lane.responses);
+        let way = |lane: &Lane| &model.ways[stage][lane.way];
+        let beats = |other: &Lane| way(other).fits_for(way(&lane)) && other.responses.no_later_than(&lane.responses);
         if !kept.iter().any(beats) {
             kept.push(lane);
         }
@@ -161,11 +160,12 @@ fn lanes(model: &Model<'_>, stage: usize, variant: usize, load: f64, part: u32) 
 
 /// Tells whether two ways would share a pool: then nobody knows how long either waits.
 fn is_one_pool(one: &Way, other: &Way) -> bool {
-    one.variant == other.variant && one.configuration.cores_each == other.configuration.cores_each
+    let pool = |of: &Way| (of.variant, of.configuration.cores_each);
+    pool(one) == pool(other) && one.configuration.machine == other.configuration.machine
 }
 
 fn clears(model: &Model<'_>, bar: &Bar<'_>, cost: f64, accuracy: f64) -> bool {
-    if !keeps_within(cost, f64::from(model.problem.core_budget())) {
+    if !keeps_within(cost, model.most_cost()) {
         return false;
     }
     match bar {
@@ -192,7 +192,7 @@ pub(super) fn best_of_blends(metric: &ChoiceMetric) -> Vec<Vec<f64>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::Path;
 
     use rand::{RngExt, SeedableRng};
@@ -200,11 +200,11 @@ mod tests {
     use serde_json::json;
 
     use super::super::climb::Model;
-    use super::{PARTS, is_one_pool};
+    use super::{Offer, PARTS, Portion, is_one_pool};
     use crate::facts::Facts;
     use crate::optimize::choice::{Alternative, Choice, enumerate};
     use crate::problem::Problem;
-    use crate::stats::GridDistribution;
+    use crate::rooms::enumerated::draws;
 
     fn drawn(rng: &mut ChaCha8Rng) -> Problem {
         let goal = match rng.random_range(0..3) {
@@ -236,16 +236,19 @@ mod tests {
         serde_json::from_value(value).expect("a problem")
     }
 
-    /// Everything that a stage can be, whatever it is worth.
-    fn everything(model: &Model<'_>, stage: usize, load: f64) -> Vec<Alternative<GridDistribution>> {
+    /// Everything that a stage of two variants can be, whatever it is worth.
+    pub fn everything(model: &Model<'_>, stage: usize, load: f64) -> Vec<Offer> {
         let ways = &model.ways[stage];
         let accuracy = |index: usize| model.accuracies[stage][ways[index].variant];
-        let cost = |index: usize| f64::from(ways[index].configuration.cores());
-        let alone = |index: usize| Alternative {
-            accuracy: accuracy(index),
-            cost: cost(index),
-            delay: model.responses(&ways[index], load),
-            blend: ways[index].variant,
+        let cost = |index: usize| ways[index].cost;
+        let alone = |index: usize| Offer {
+            portions: vec![Portion { way: index, share: 1.0 }],
+            alternative: Alternative {
+                accuracy: accuracy(index),
+                cost: cost(index),
+                delay: model.responses(&ways[index], load),
+                blend: ways[index].variant,
+            },
         };
         let mut all: Vec<_> = (0..ways.len()).map(alone).collect();
         if model.problem.stages()[stage].lanes_at_most < 2 {
@@ -258,11 +261,14 @@ mod tests {
                     // Two variants: blends 2 to 8 are the eighths of the first.
                     let is_same = ways[one].variant == ways[other].variant;
                     let lane = |index: usize, share: f64| model.responses(&ways[index], share * load);
-                    all.push(Alternative {
-                        accuracy: share * accuracy(one) + (1.0 - share) * accuracy(other),
-                        cost: cost(one) + cost(other),
-                        delay: lane(one, share).or(share, &lane(other, 1.0 - share)),
-                        blend: if is_same { ways[one].variant } else { 1 + part as usize },
+                    all.push(Offer {
+                        portions: vec![Portion { way: one, share }, Portion { way: other, share: 1.0 - share }],
+                        alternative: Alternative {
+                            accuracy: share * accuracy(one) + (1.0 - share) * accuracy(other),
+                            cost: cost(one) + cost(other),
+                            delay: lane(one, share).or(share, &lane(other, 1.0 - share)),
+                            blend: if is_same { ways[one].variant } else { 1 + part as usize },
+                        },
                     });
                 }
             }
@@ -276,7 +282,7 @@ mod tests {
         let facts = Facts::load(&[profile]).expect("the shipped profile loads");
         let mut rng = ChaCha8Rng::seed_from_u64(17);
         let (mut feasible, mut better) = (0, 0);
-        for instance in 0..900 {
+        for instance in 0..draws(900) {
             let problem = drawn(&mut rng);
             let load = 10f64.powf(rng.random_range(2.5..3.7));
             let ask = crate::facts::Ask::new(&problem, &facts);
@@ -287,7 +293,8 @@ mod tests {
                     ways.swap_remove(rng.random_range(0..ways.len()));
                 }
             }
-            let stages = (0..2).map(|stage| everything(&model, stage, load)).collect();
+            let alternatives = |stage| everything(&model, stage, load).into_iter().map(|offer| offer.alternative);
+            let stages = (0..2).map(|stage| alternatives(stage).collect()).collect();
             let truth = enumerate(&Choice { stages, ..model.outline() });
             let budget = f64::from(problem.core_budget());
             let truth = truth.filter(|truth| truth.cost <= budget + 1e-9);

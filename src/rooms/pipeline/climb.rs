@@ -4,18 +4,20 @@
 //! best value only falls as the load rises, and whatever is best at a load is best up to the highest load that it
 //! carries: these are the exact breakpoints.
 
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use std::collections::BTreeMap;
+
+use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 use crate::base::error::Error;
 use crate::base::rounding::{ROUNDING, keeps_within};
 use crate::facts::Ask;
-use crate::optimize::Objective;
-use crate::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, Picked, SeriesParallel, Table, labels};
+use crate::optimize::choice::labels::{self, LabelLimit};
+use crate::optimize::choice::{Alternative, Choice, ChoiceGoal, ChoiceMetric, Delay, Picked, SeriesParallel, Table};
 use crate::plan::Lane;
 use crate::plan::law::flow::STEPS as GRID;
-use crate::problem::{GoalKind, PipelineAccuracy, Problem, accuracy_over_requests};
+use crate::problem::{GoalKind, PipelineAccuracy, PipelineSettings, Problem, RoomSettings, accuracy_over_requests};
+use crate::rooms::configurations::Configuration;
 use crate::rooms::goal;
-use crate::rooms::hardware::cores_of;
 use crate::stats::GridDistribution;
 
 use super::blend::{self, Bar, Portion, mixes};
@@ -32,6 +34,8 @@ const DEARER: f64 = 2.0;
 const LEAST_WEIGHT: f64 = 1e-9;
 /// The lowest load that is planned for, as a part of the highest.
 const LOWEST: f64 = 1e-3;
+/// Partial choices that a search may hold of each part of the walk, of about 2 kB each.
+pub(super) const MOST_LABELS: usize = 1 << 15;
 
 /// A problem with its facts worked in.
 #[derive(Clone)]
@@ -50,6 +54,7 @@ pub(super) struct Model<'a> {
     pub machines: Option<OnMachines>,
     /// The goal of a later level, in place of the problem's.
     level: Option<ChoiceGoal>,
+    pub limit: LabelLimit,
 }
 
 /// The best choice for all loads up to one.
@@ -94,10 +99,13 @@ impl<'a> Model<'a> {
         }
         let metric = metric(problem);
         let ways = problem.stages().iter().map(|stage| of_stage(ask, stage));
-        let ways: Vec<Vec<Way>> = ways.collect::<Result<_, _>>()?;
+        let mut ways: Vec<Vec<Way>> = ways.collect::<Result<_, _>>()?;
+        if let RoomSettings::Pipeline(PipelineSettings { replicas: Some(replicas), .. }) = &problem.room {
+            ways.iter_mut().for_each(|ways| ways.retain(|way| way.configuration.replicas == *replicas));
+        }
         let has_machines = problem.inventory.rents_whole();
         Ok(Self {
-            machines: has_machines.then(|| OnMachines::new(problem, facts, &ways)),
+            machines: has_machines.then(|| OnMachines::new(problem, facts, &mut ways)),
             ways,
             walk: SeriesParallel::from_predecessors(&problem.predecessors())
                 .expect("validation lets series-parallel graphs pass"),
@@ -105,16 +113,10 @@ impl<'a> Model<'a> {
             metric,
             accuracies,
             level: None,
+            limit: LabelLimit::new(MOST_LABELS),
             ask,
             problem,
         })
-    }
-
-    /// Leaves only ways with so many replicas.
-    pub fn keep_replicas(&mut self, replicas: u32) {
-        for ways in &mut self.ways {
-            ways.retain(|way| way.configuration.replicas == replicas);
-        }
     }
 
     /// Returns the best choices for all loads up to `most`, or `None` where some load cannot be carried.
@@ -153,13 +155,10 @@ impl<'a> Model<'a> {
 
     /// Tells whether a load is carried within the cores, or within stock, with the accuracy that the goal asks for.
     pub fn carries(&self, load: f64) -> bool {
-        match (&self.machines, goal::objective(self.problem)) {
-            (Some(machines), Objective::Cheapest { accuracy_at_least }) => {
-                machines.carries(self, load, accuracy_at_least)
-            }
-            (Some(machines), _) => machines.carries(self, load, f64::NEG_INFINITY),
-            (None, _) => self.best_of_level(load).is_some(),
-        }
+        let Some(machines) = &self.machines else { return self.best_of_level(load).is_some() };
+        let least = goal::objective(self.problem).least_accuracy();
+        let carries = |bar: Option<&Bar<'_>>| machines.carries(self, load, least, bar);
+        carries(None) || mixes(self.problem) && carries(Some(&Bar::Best(None)))
     }
 
     /// Returns the best choice at a load that keeps within the cores, or within stock; its cost is in cores, or in money.
@@ -169,23 +168,16 @@ impl<'a> Model<'a> {
 
     /// Returns the best choice of every level of the goal at a load; most goals have one.
     fn levels(&self, load: f64) -> Option<Vec<Chosen>> {
-        if let Some(machines) = &self.machines {
-            let objective = match self.level {
-                Some(ChoiceGoal::Cheapest { accuracy_at_least }) => Objective::Cheapest { accuracy_at_least },
-                _ => goal::objective(self.problem),
-            };
-            return machines.levels(self, objective, load);
-        }
-        let goal = &self.problem.goal;
+        let problem = self.problem;
         let first = self.best_of_level(load)?;
-        if goal.kind != GoalKind::Lexicographic {
+        if problem.goal.kind != GoalKind::Lexicographic {
             return Some(vec![first]);
         }
-        let tolerances = goal.tolerances.unwrap_or_default();
-        let next = match goal.valued_as() {
+        let tolerances = problem.goal.tolerances.unwrap_or_default();
+        let next = match problem.goal.valued_as() {
             GoalKind::MostAccurate => {
-                let cost_at_most = first.cost + f64::from(tolerances.cores);
-                ChoiceGoal::MostAccurate { cost_at_most: cost_at_most.min(f64::from(self.problem.core_budget())) }
+                let cost_at_most = first.cost + goal::cost_of_cores(problem, tolerances.cores);
+                ChoiceGoal::MostAccurate { cost_at_most: cost_at_most.min(problem.budget()) }
             }
             _ => ChoiceGoal::Cheapest { accuracy_at_least: first.accuracy - tolerances.accuracy.get() },
         };
@@ -197,25 +189,22 @@ impl<'a> Model<'a> {
         Self { level: Some(goal), ..self.clone() }
     }
 
-    /// Returns the cheapest choice at a load that is so accurate, within a cost.
-    pub fn cheapest(&self, load: f64, accuracy_at_least: f64, cost_at_most: f64) -> Option<Chosen> {
-        let chosen = self.with_goal(ChoiceGoal::Cheapest { accuracy_at_least }).best_of_level(load)?;
-        keeps_within(chosen.cost, cost_at_most).then_some(chosen)
-    }
-
     /// Returns the best choice of the goal's first level at a load.
     ///
     /// It is sought among cheap ways first, and among dearer ones as long as these may be better: most ways have many more replicas
     /// than a load needs.
     pub fn best_of_level(&self, load: f64) -> Option<Chosen> {
         if self.machines.is_some() {
-            return self.levels(load)?.into_iter().next();
+            return self.best_of_ways(load, f64::INFINITY);
         }
         let budget = f64::from(self.problem.core_budget());
         let mut cost_at_most = CHEAP * self.least_cost(load);
         loop {
             let best = self.best_of_ways(load, cost_at_most);
-            if cost_at_most >= budget || best.as_ref().is_some_and(|best| self.beats_dearer(best, cost_at_most)) {
+            if self.limit.was_hit()
+                || cost_at_most >= budget
+                || best.as_ref().is_some_and(|best| self.beats_dearer(best, cost_at_most))
+            {
                 return best;
             }
             cost_at_most *= DEARER;
@@ -243,14 +232,15 @@ impl<'a> Model<'a> {
     ///
     /// It is sought without mixtures first: then only mixtures that may be worth as much are looked at.
     fn best_of_ways(&self, load: f64, cost_at_most: f64) -> Option<Chosen> {
-        let alone = self.program_within(load, cost_at_most, None);
-        let best = self.best_in(&alone);
-        let known = best.as_ref().map(|picked| alone.chosen(picked));
+        let is_late = || !mixes(self.problem) && !self.may_be_in_time(load, cost_at_most);
+        if self.limit.was_hit() || is_late() {
+            return None;
+        }
+        let known = self.best_in(load, cost_at_most, None);
         if !mixes(self.problem) {
             return known;
         }
-        let mixed = self.program_within(load, cost_at_most, Some(&Bar::Best(best.as_ref())));
-        let found = self.best_in(&mixed).map(|picked| mixed.chosen(&picked));
+        let found = self.best_in(load, cost_at_most, Some(&Bar::Best(known.as_ref())));
         // Among equals the one without mixtures.
         let order = |chosen: &Chosen| (chosen.value, chosen.accuracy, -chosen.cost);
         let is_better = |found: &Chosen, known: &Chosen| {
@@ -269,80 +259,137 @@ impl<'a> Model<'a> {
         }
     }
 
-    fn best_in(&self, program: &Program) -> Option<Picked> {
-        let choice = &program.choice;
+    /// Returns the best choice of the goal's first level; with mixtures that clear the bar, where there is one.
+    fn best_in(&self, load: f64, cost_at_most: f64, bar: Option<&Bar<'_>>) -> Option<Chosen> {
+        match &self.machines {
+            Some(machines) => machines.best(self, load, bar),
+            None => {
+                let program = self.program_within(load, cost_at_most, bar);
+                self.best_in_cores(&program.choice).map(|picked| program.chosen(&picked))
+            }
+        }
+    }
+
+    fn best_in_cores(&self, choice: &Choice<GridDistribution>) -> Option<Picked> {
         let budget = f64::from(self.problem.core_budget());
         let within = |picked: &Picked| keeps_within(picked.cost, budget);
         let ChoiceGoal::Weighted { .. } = choice.goal else {
-            return labels::solve(choice).filter(within);
+            return labels::solve_within(choice, &self.limit).filter(within);
         };
         // The best of a goal that wants accuracy and few cores lies on the frontier, whatever the budget.
         let best = |a: Picked, b: Picked| if b.value > a.value { b } else { a };
-        let valued = labels::frontier(choice, budget).into_iter().filter_map(|picked| choice.evaluate(&picked.picks));
-        valued.reduce(best)
-    }
-
-    /// Returns the cores of each stage's lanes with their variants; where machines are rented, of each variant on each kind, called
-    /// like `cnn_m-small`. Accelerators have none.
-    pub fn cores_of(&self, chosen: &Chosen) -> Vec<(String, u32)> {
-        let of_lane = |(stage, way): (usize, &Way)| {
-            let variant = &self.problem.stages()[stage].variants[way.variant];
-            let lane = (variant.clone(), way.configuration.clone());
-            let name = match &way.configuration.machine {
-                Some(kind) => format!("{variant}-{kind}"),
-                None => variant.clone(),
-            };
-            (name, cores_of(self.problem, std::slice::from_ref(&lane)))
-        };
-        self.all_lanes(chosen).map(of_lane).collect()
+        let found = labels::frontier_within(choice, budget, &self.limit);
+        found.into_iter().filter_map(|picked| choice.evaluate(&picked.picks)).reduce(best)
     }
 
     /// Returns the choices at a load that no other beats in both cores (money, where machines are rented) and accuracy, the
     /// fewest cores first.
     pub fn all_undominated(&self, load: f64) -> Vec<Chosen> {
-        if let Some(machines) = &self.machines {
-            return machines.frontier(self, load);
-        }
-        let budget = f64::from(self.problem.core_budget());
-        let alone = self.program(load, None);
-        let points = labels::frontier(&alone.choice, budget);
-        if !mixes(self.problem) {
-            return points.iter().map(|picked| alone.chosen(picked)).collect();
-        }
-        let mixed = self.program(load, Some(&Bar::Frontier(&points)));
-        labels::frontier(&mixed.choice, budget).iter().map(|picked| mixed.chosen(picked)).collect()
+        let alone = self.frontier_in(load, None);
+        if mixes(self.problem) { self.frontier_in(load, Some(&Bar::Frontier(&alone))) } else { alone }
     }
 
-    /// Returns the integer program at a load; with mixtures that clear the bar, where there is one.
-    pub fn program(&self, load: f64, bar: Option<&Bar<'_>>) -> Program {
-        self.program_within(load, f64::INFINITY, bar)
+    fn frontier_in(&self, load: f64, bar: Option<&Bar<'_>>) -> Vec<Chosen> {
+        match &self.machines {
+            Some(machines) => machines.frontier(self, load, bar),
+            None => {
+                let program = self.program_within(load, f64::INFINITY, bar);
+                let budget = f64::from(self.problem.core_budget());
+                let points = labels::frontier_within(&program.choice, budget, &self.limit);
+                points.iter().map(|picked| program.chosen(picked)).collect()
+            }
+        }
     }
 
-    /// Returns the integer program of ways that leave room for the other stages within a cost.
+    /// Returns the integer program at a load of ways that leave room for the other stages within a cost, with mixtures that clear
+    /// the bar where there is one. What another alternative of its stage beats is left out stage by stage: a stage may have ten
+    /// thousand ways.
     fn program_within(&self, load: f64, cost_at_most: f64, bar: Option<&Bar<'_>>) -> Program {
-        let mut stages = Vec::new();
-        let mut portions = Vec::new();
-        for (stage, (ways, accuracies)) in self.ways.iter().zip(&self.accuracies).enumerate() {
-            let room = cost_at_most - self.least_cost_beside(stage);
-            let fits = |way: &Way| keeps_within(f64::from(way.configuration.cores()), room);
-            let able = ways.iter().enumerate().filter(|(_, way)| fits(way) && keeps_up(way, load));
-            let alternative = |(index, way): (usize, &Way)| {
-                let alternative = Alternative {
-                    accuracy: accuracies[way.variant],
-                    cost: f64::from(way.configuration.cores()),
-                    delay: self.responses(way, load),
-                    blend: way.variant,
-                };
-                (alternative, vec![Portion { way: index, share: 1.0 }])
-            };
-            let mixed = bar.map(|bar| blend::of_stage(self, stage, load, bar)).unwrap_or_default();
-            let mixed = mixed.into_iter().map(|offer| (offer.alternative, offer.portions));
-            let alone: Vec<_> = able.collect::<Vec<_>>().into_par_iter().map(alternative).collect();
-            let (alternatives, of): (Vec<_>, Vec<_>) = alone.into_iter().chain(mixed).unzip();
-            stages.push(alternatives);
-            portions.push(of);
-        }
+        let of_stage = |(stage, beside): (usize, f64)| {
+            let (all, mut portions) = self.alternatives(stage, load, cost_at_most - beside, bar);
+            let best = labels::worth_keeping(&all);
+            let alternatives: Vec<_> = best.iter().map(|&index| all[index].clone()).collect();
+            let portions: Vec<_> = best.iter().map(|&index| std::mem::take(&mut portions[index])).collect();
+            (alternatives, portions)
+        };
+        let (stages, portions) = self.least_beside().into_iter().enumerate().map(of_stage).unzip();
         Program { choice: Choice { stages, ..self.outline() }, portions }
+    }
+
+    /// Tells whether the SLO may hold at a load where every stage has whatever the others leave of a cost: as if each had it all.
+    ///
+    /// Of ways that differ in replicas alone, the one with the most is the earliest (`more_replicas_are_never_later`), so few need
+    /// to be looked at. Mixtures can be earlier than all of them.
+    fn may_be_in_time(&self, load: f64, cost_at_most: f64) -> bool {
+        let earliest = |(ways, beside): (&Vec<Way>, f64)| {
+            let able = (0..ways.len()).filter(|&place| fits(&ways[place], cost_at_most - beside));
+            let with_most = |of_kind: Vec<usize>| {
+                let part = of_kind.iter().map(|&place| ways[place].part).fold(0.0, f64::max);
+                Way { part, ..ways[*of_kind.last().expect("a kind has a way")].clone() }
+            };
+            let able = by_kind(ways, able).into_values().map(with_most).filter(|way| keeps_up(way, load));
+            let able: Vec<Way> = able.collect();
+            able.par_iter().map(|way| self.responses(way, load)).reduce_with(|one, other| one.earliest(&other))
+        };
+        let stages = self.ways.iter().zip(self.least_beside()).map(earliest);
+        let Some(stages) = stages.collect::<Option<Vec<GridDistribution>>>() else { return false };
+        let whole = self.walk.fold(&|stage: usize| stages[stage].clone(), Delay::then, Delay::beside);
+        whole.fits(self.problem.slo.quantile.get())
+    }
+
+    /// Returns for each stage the least cost of the others.
+    pub fn least_beside(&self) -> Vec<f64> {
+        let least = |ways: &Vec<Way>| ways.iter().map(|way| way.cost).reduce(f64::min).unwrap_or(0.0);
+        let least: Vec<f64> = self.ways.iter().map(least).collect();
+        let all: f64 = least.iter().sum();
+        least.iter().map(|least| all - least).collect()
+    }
+
+    /// Returns the integer program at a load with all that keeps up; with mixtures that clear the bar, where there is one.
+    pub fn program(&self, load: f64, bar: Option<&Bar<'_>>) -> Program {
+        let of_stage = |stage: usize| self.alternatives(stage, load, f64::INFINITY, bar);
+        let (stages, portions) = (0..self.ways.len()).map(of_stage).unzip();
+        Program { choice: Choice { stages, ..self.outline() }, portions }
+    }
+
+    /// Returns what a stage can choose from within a cost, and the lanes that each stands for.
+    fn alternatives(
+        &self,
+        stage: usize,
+        load: f64,
+        room: f64,
+        bar: Option<&Bar<'_>>,
+    ) -> (Vec<Alternative<GridDistribution>>, Vec<Vec<Portion>>) {
+        let alternative = |(index, delay): (usize, GridDistribution)| {
+            let way = &self.ways[stage][index];
+            let (accuracy, cost) = (self.accuracies[stage][way.variant], way.cost);
+            let alternative = Alternative { accuracy, cost, delay, blend: way.variant };
+            (alternative, vec![Portion { way: index, share: 1.0 }])
+        };
+        let alone = self.able(stage, load, room).into_iter().map(alternative);
+        let mixed = bar.map(|bar| blend::of_stage(self, stage, load, bar)).unwrap_or_default();
+        alone.chain(mixed.into_iter().map(|offer| (offer.alternative, offer.portions))).unzip()
+    }
+
+    /// Returns the ways of a stage that keep up with a load within a cost, each with its responses; without those that have
+    /// more replicas to no avail.
+    pub fn able(&self, stage: usize, load: f64, room: f64) -> Vec<(usize, GridDistribution)> {
+        let ways = &self.ways[stage];
+        let able = (0..ways.len()).filter(|&index| fits(&ways[index], room) && keeps_up(&ways[index], load));
+        let responses = |index: usize| self.responses(&ways[index], load);
+        let enough = |of_kind: Vec<usize>| -> Vec<(usize, GridDistribution)> {
+            let last = *of_kind.last().expect("a kind has a way");
+            let earliest = responses(last);
+            // More replicas are never later: what is as early as the most replicas are is enough.
+            let is_late = |&index: &usize| !responses(index).no_later_than(&earliest);
+            let is_uncut = of_kind.iter().all(|&index| ways[index].part == ways[last].part);
+            let enough = if is_uncut { of_kind.partition_point(is_late) + 1 } else { of_kind.len() };
+            of_kind[..enough].iter().map(|&index| (index, responses(index))).collect()
+        };
+        let kinds: Vec<Vec<usize>> = by_kind(ways, able).into_values().collect();
+        let mut able: Vec<_> = kinds.into_par_iter().flat_map_iter(enough).collect();
+        able.sort_unstable_by_key(|(index, _)| *index);
+        able
     }
 
     /// Returns the integer program without anything to choose from.
@@ -351,19 +398,18 @@ impl<'a> Model<'a> {
         Choice { stages: Vec::new(), walk, metric, goal: self.goal(), limit: self.problem.slo.quantile.get() }
     }
 
-    /// Returns the fewest cores of ways that keep up with a load.
+    /// Returns the least cost of ways that keep up with a load.
     fn least_cost(&self, load: f64) -> f64 {
         let least = |ways: &Vec<Way>| {
             let able = ways.iter().filter(|way| keeps_up(way, load));
-            able.map(|way| f64::from(way.configuration.cores())).fold(f64::INFINITY, f64::min)
+            able.map(|way| way.cost).fold(f64::INFINITY, f64::min)
         };
         self.ways.iter().map(least).sum()
     }
 
-    /// Returns the fewest cores that the other stages can have.
-    pub fn least_cost_beside(&self, stage: usize) -> f64 {
-        let others = self.ways.iter().enumerate().filter(|(other, _)| *other != stage);
-        others.map(|(_, ways)| f64::from(ways.iter().map(|way| way.configuration.cores()).min().unwrap_or(0))).sum()
+    /// Returns what ways may cost together, in their unit.
+    pub fn most_cost(&self) -> f64 {
+        self.machines.as_ref().map_or_else(|| f64::from(self.problem.core_budget()), OnMachines::holds)
     }
 
     /// Returns the highest accuracy of the whole where a stage has this one and is this blend.
@@ -383,12 +429,6 @@ impl<'a> Model<'a> {
     /// Returns the lanes of a stage.
     pub fn lanes<'b>(&'b self, chosen: &'b Chosen, stage: usize) -> impl Iterator<Item = (&'b Way, f64)> {
         chosen.stages[stage].iter().map(move |portion| (&self.ways[stage][portion.way], portion.share))
-    }
-
-    /// Returns every lane with its stage.
-    pub fn all_lanes<'b>(&'b self, chosen: &'b Chosen) -> impl Iterator<Item = (usize, &'b Way)> {
-        let stages = 0..chosen.stages.len();
-        stages.flat_map(move |stage| self.lanes(chosen, stage).map(move |(way, _)| (stage, way)))
     }
 
     /// Returns the distribution of a stage's responses: the mixture of its lanes'.
@@ -445,6 +485,11 @@ impl<'a> Model<'a> {
         Chosen { value: choice.objective, accuracy: choice.accuracy, cost, stages }
     }
 
+    /// Returns the same with the ways of another model.
+    pub fn running_like(&self, other: Model<'_>) -> Self {
+        Self { ways: other.ways, machines: other.machines, ..self.clone() }
+    }
+
     /// Returns the same with only the ways of a choice.
     pub fn with_ways_of(&self, chosen: &Chosen) -> Self {
         let mut model = self.clone();
@@ -459,18 +504,20 @@ impl<'a> Model<'a> {
             return level;
         }
         let goal = &self.problem.goal;
-        let budget = f64::from(self.problem.core_budget());
+        let budget = self.problem.budget();
+        // What there is to rent is limited by stock, not by cost.
+        let cost_at_most = if self.machines.is_some() { f64::INFINITY } else { budget };
         match goal.kind {
             GoalKind::Lexicographic if goal.valued_as() == GoalKind::MostAccurate => {
                 ChoiceGoal::Cheapest { accuracy_at_least: 0.0 }
             }
             GoalKind::MostAccurate | GoalKind::Fastest | GoalKind::Lexicographic => {
-                ChoiceGoal::MostAccurate { cost_at_most: budget }
+                ChoiceGoal::MostAccurate { cost_at_most }
             }
             GoalKind::Cheapest => ChoiceGoal::Cheapest {
                 accuracy_at_least: goal.accuracy_at_least.map_or(0.0, crate::base::units::Accuracy::get),
             },
-            // Divided by the weight of one core, so that cores are the cost.
+            // Divided by the weight of one core, or one dollar, so that these are the cost.
             GoalKind::Weighted => {
                 let weights = goal.weights.unwrap_or_default();
                 let (accuracy, resource) = (weights.accuracy.get(), weights.resource.get());
@@ -489,6 +536,24 @@ impl<'a> Model<'a> {
 /// Tells whether a way keeps up with a load; where trials asked for a cut, as if the load were higher.
 pub(super) fn keeps_up(way: &Way, load: f64) -> bool {
     way.flow().keeps_up(load / way.part)
+}
+
+fn fits(way: &Way, room: f64) -> bool {
+    keeps_within(way.cost, room)
+}
+
+/// Returns the places of some ways together that differ in replicas alone, the fewest replicas first.
+fn by_kind(ways: &[Way], places: impl Iterator<Item = usize>) -> BTreeMap<impl Ord, Vec<usize>> {
+    let mut kinds: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+    for place in places {
+        let Configuration { cores_each, batch, hold_ms, ref machine, .. } = ways[place].configuration;
+        let kind = (ways[place].variant, cores_each, batch, hold_ms.to_bits(), machine.as_deref());
+        kinds.entry(kind).or_default().push(place);
+    }
+    for of_kind in kinds.values_mut() {
+        of_kind.sort_by_key(|&place| ways[place].configuration.replicas);
+    }
+    kinds
 }
 
 fn metric(problem: &Problem) -> ChoiceMetric {

@@ -13,20 +13,26 @@
 mod blend;
 mod climb;
 mod decode;
-mod latency;
 mod machines;
 mod ways;
 
+use super::choice::best_of;
+use super::fastest::Fastest;
 use super::{Choice, Freedom, Opened, Planned, Room};
 use crate::base::error::Error;
+use crate::base::rounding::keeps_within;
 use crate::facts::Ask;
 use crate::optimize::choice::ChoiceGoal;
 use crate::optimize::{Highest, Reach};
 use crate::plan::Gear;
-use crate::problem::{Problem, RoomSettings};
+use crate::problem::Problem;
 use crate::rooms::configurations::Configuration;
-use crate::rooms::gears::{Decoded, assemble, pools_up};
-use climb::{Chosen, Model, Step};
+use crate::rooms::gears::{Decoded, assemble};
+use crate::rooms::least_latency::{self, Level};
+use climb::{Chosen, MOST_LABELS, Model, Step};
+
+/// Steps of the bisection for the shortest SLO: it is found to the grid of response times, 1/256 of what was asked for.
+const LATENCY_STEPS: u32 = 8;
 
 /// The planner of the room.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,15 +40,10 @@ pub struct Pipeline;
 
 impl Room for Pipeline {
     fn open<'a>(&self, ask: &'a Ask<'a>) -> Result<Box<dyn Opened + 'a>, Error> {
-        let replicas = match &ask.problem.room {
-            RoomSettings::Pipeline(settings) => settings.replicas,
-            _ => None,
-        };
-        let mut model = Model::new(ask)?;
-        if let Some(replicas) = replicas {
-            model.keep_replicas(replicas);
+        match Fastest::of(&Self, ask) {
+            Some(fastest) => Ok(fastest),
+            None => Ok(Box::new(Model::new(ask)?)),
         }
-        Ok(Box::new(model))
     }
 
     fn freedoms(&self) -> &[Freedom] {
@@ -52,24 +53,32 @@ impl Room for Pipeline {
 
 impl Opened for Model<'_> {
     fn plan(&self) -> Result<Planned, Error> {
-        let Some(steps) = self.climb(self.problem.workload.max_rps.get()) else { return Ok(Planned::NotCarried) };
+        let steps = self.within_limit(self.climb(self.problem.workload.max_rps.get()))?;
+        let Some(steps) = steps else { return Ok(Planned::NotCarried) };
         let gears = steps.into_iter().map(|step| self.gear(step)).collect::<Result<_, Error>>()?;
         Ok(Planned::Plan(Box::new(assemble(self.ask, gears))))
     }
 
     fn max_load(&self, problem: &Problem) -> Result<Highest, Error> {
         let ask = self.ask.moved(problem.clone());
-        Ok(Highest::proved(Model::new(&ask)?.highest_load()))
+        let model = Model::new(&ask)?;
+        let load = model.highest_load();
+        Ok(Highest { load, is_proved: !model.limit.was_hit() })
     }
 
     fn carries(&self, problem: &Problem) -> Result<Reach, Error> {
         let ask = self.ask.moved(problem.clone());
-        let is_carried = Model::new(&ask)?.carries(problem.workload.max_rps.get());
-        Ok(if is_carried { Reach::Carried } else { Reach::NotCarried })
+        let model = Model::new(&ask)?;
+        let is_carried = model.carries(problem.workload.max_rps.get());
+        Ok(match is_carried {
+            true => Reach::Carried,
+            false if model.limit.was_hit() => Reach::Unknown,
+            false => Reach::NotCarried,
+        })
     }
 
     fn best_at(&self, load: f64) -> Result<Option<Choice>, Error> {
-        Ok(self.best_of(load).map(|chosen| self.choice(chosen, load)))
+        Ok(self.within_limit(self.best_of(load))?.map(|chosen| self.choice(chosen, load)))
     }
 
     fn second_best(&self, best: &Choice, load: f64) -> Result<Option<Choice>, Error> {
@@ -82,12 +91,12 @@ impl Opened for Model<'_> {
             }
             model.best_of(load).map(|chosen| model.choice(chosen, load))
         };
-        let seconds = best.lanes.iter().filter_map(without);
-        Ok(seconds.max_by(|a, b| a.objective.total_cmp(&b.objective).then(a.accuracy.total_cmp(&b.accuracy))))
+        self.within_limit(best_of(best.lanes.iter().filter_map(without)))
     }
 
     fn frontier(&self, load: f64) -> Result<Vec<Choice>, Error> {
-        Ok(self.all_undominated(load).into_iter().map(|chosen| self.choice(chosen, load)).collect())
+        let undominated = self.within_limit(self.all_undominated(load))?;
+        Ok(undominated.into_iter().map(|chosen| self.choice(chosen, load)).collect())
     }
 
     fn worth(&self, choice: &Choice) -> f64 {
@@ -102,34 +111,53 @@ impl Opened for Model<'_> {
         }
         // The parts of a mixture are chosen anew.
         let model = self.with_ways_of(&chosen);
-        let best = model.with_goal(ChoiceGoal::MostAccurate { cost_at_most: f64::INFINITY }).best_of_level(load);
+        let most_accurate = model.with_goal(ChoiceGoal::MostAccurate { cost_at_most: f64::INFINITY });
+        let best = self.within_limit(most_accurate.best_of_level(load))?;
         Ok(best.map(|chosen| decode::gear(&model, &Step { up_to: load, chosen }).gear))
     }
 }
 
 impl Model<'_> {
+    /// Returns what was found, unless a search gave up on the way.
+    fn within_limit<T>(&self, found: T) -> Result<T, Error> {
+        if !self.limit.was_hit() {
+            return Ok(found);
+        }
+        let (stages, ways) = (self.ways.len(), self.ways.iter().map(Vec::len).max().unwrap_or(0));
+        Err(Error::Unsupported {
+            what: format!(
+                "no proof within {MOST_LABELS} partial choices of part of the pipeline: it has {stages} stages with up to {ways} ways \
+                 to run each"
+            ),
+            hint: "fewer stages, variants, batch sizes or cores; a slo.latency_ms far above what the stages need rules out more; \
+                   or plan parts of the pipeline by themselves"
+                .to_owned(),
+        })
+    }
+
+    /// Returns the gear of a step: that of the shortest SLO, where the goal's last level makes latency best.
     fn gear(&self, step: Step) -> Result<Decoded, Error> {
         if !self.problem.goal.wants_low_latency() {
             return Ok(decode::gear(self, &step));
         }
-        let (tight, step) = latency::least(self, step)?;
-        Ok(decode::gear(&tight, &step))
+        let load = step.up_to;
+        let level = |of: &Chosen| Level { accuracy: of.accuracy, cost: of.cost };
+        let first = self.best_of_level(load);
+        let levels = [level(first.as_ref().unwrap_or(&step.chosen)), level(&step.chosen)];
+        let shortest = least_latency::shortest(self.ask, levels, LATENCY_STEPS, |ask, cost_at_most| {
+            let tight = Model::new(ask)?;
+            let kept = tight.best_of_level(load).filter(|kept| keeps_within(kept.cost, cost_at_most));
+            Ok(kept.map(|chosen| {
+                let found = self.running_like(tight);
+                decode::gear(&found, &Step { up_to: load, chosen })
+            }))
+        });
+        Ok(shortest?.unwrap_or_else(|| decode::gear(self, &step)))
     }
 
     fn choice(&self, chosen: Chosen, load: f64) -> Choice {
-        let (accuracy, cores_of) = (chosen.accuracy, self.cores_of(&chosen));
-        let (objective, cost) = (self.objective(&chosen), chosen.cost);
+        let (objective, accuracy, cost) = (self.objective(&chosen), chosen.accuracy, chosen.cost);
         let decoded = decode::gear(self, &Step { up_to: load, chosen });
-        let pools = pools_up(self.problem, &decoded);
-        let Decoded { gear, lanes } = decoded;
-        Choice {
-            objective,
-            accuracy,
-            usd_per_hour: self.machines.is_some().then_some(cost),
-            cores_of,
-            gear,
-            pools,
-            lanes,
-        }
+        Choice::new(self.problem, decoded, objective, accuracy, cost)
     }
 }

@@ -23,11 +23,25 @@ pub(super) struct Way {
     pub calls: f64,
     /// How.
     pub configuration: Configuration,
+    /// What it costs: its cores, or on machines what its replicas weigh, which is no more than what they are packed onto costs.
+    pub cost: f64,
+    /// Class of its replicas, and the memory of one in bytes; of no matter where there are no machines.
+    pub class: usize,
+    pub memory: u64,
 }
 
 impl Way {
     pub fn flow(&self) -> Flow<'_> {
         self.configuration.flow(self.calls, 1.0)
+    }
+
+    /// Tells whether its replicas, in the pool of another way, fit wherever those of the other do.
+    pub fn fits_for(&self, other: &Self) -> bool {
+        let (own, others) = (&self.configuration, &other.configuration);
+        own.machine == others.machine
+            && own.cores_each == others.cores_each
+            && own.replicas <= others.replicas
+            && self.memory <= other.memory
     }
 }
 
@@ -42,6 +56,9 @@ pub(super) fn of_stage(ask: &Ask<'_>, stage: &Task) -> Result<Vec<Way>, Error> {
             variant,
             part: configuration.part(ask, name),
             calls: stage.calls.get(),
+            cost: f64::from(configuration.cores()),
+            class: 0,
+            memory: 0,
             configuration,
         };
         if !problem.inventory.rents_whole() {

@@ -7,8 +7,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
-use super::VariantSet;
-use super::on_cores::Model;
+use super::{Model, VariantSet};
 use crate::base::codec::{from_value, load};
 use crate::base::units::Millis;
 use crate::facts::{Ask, Facts};
@@ -73,12 +72,12 @@ fn on_a_grid(capacities: &[f64], accuracies: &[f64], load: f64) -> f64 {
 
 fn fleets(ask: &Ask<'_>, rates: &[f64]) -> Vec<Fleet> {
     let model = Model::new(ask, configurations).expect("measured");
-    let items = &model.instance.items;
-    let accuracies: Vec<f64> = items.iter().map(|item| item.accuracy).collect();
+    let items = &model.items;
+    let accuracies: Vec<f64> = items.iter().map(|(name, _)| ask.accuracy(name).expect("known")).collect();
     let mut all = vec![Vec::new()];
-    for item in items {
+    for (_, configurations) in items {
         let with = |before: &Vec<Option<usize>>| {
-            let options = std::iter::once(None).chain((0..item.options.len()).map(Some));
+            let options = std::iter::once(None).chain((0..configurations.len()).map(Some));
             options.map(|option| [before.clone(), vec![option]].concat()).collect::<Vec<_>>()
         };
         all = all.iter().flat_map(with).collect();
@@ -87,7 +86,7 @@ fn fleets(ask: &Ask<'_>, rates: &[f64]) -> Vec<Fleet> {
         let mut pools = BTreeMap::new();
         let (mut cores, mut capacities) = (0, Vec::new());
         for (item, pick) in picks.iter().enumerate() {
-            let way = pick.map(|pick| &model.configurations[item][pick]);
+            let way = pick.map(|pick| &items[item].1[pick]);
             cores += way.map_or(0, |way| way.cores());
             capacities.push(way.map_or(0.0, |way| way.capacity));
             pools.extend(way.map(|way| ((item, way.cores_each), way.replicas)));

@@ -48,8 +48,13 @@ impl Arrivals {
     #[must_use]
     pub fn reading(&self) -> Option<String> {
         let lines = match self {
-            Self::Trace(trace) => format!("{} rates of {} s each", trace.rates.len(), trace.step_ns() / NS),
-            Self::Timestamps(times) => format!("{} arrival times", times.times_ns.len()),
+            Self::Trace(trace) => {
+                let rates = format!("{} rates of {} s each", trace.rates.len(), trace.step.as_secs_f64());
+                describe(&rates, trace.scale, trace.time_scale)
+            }
+            Self::Timestamps(times) => {
+                describe(&format!("{} arrival times", times.times_ns.len()), times.scale, times.time_scale)
+            }
             _ => return None,
         };
         let length_s = self.length_s()?;
@@ -152,7 +157,7 @@ impl Timestamps {
     }
 }
 
-/// Returns a recording in words, as the report carries it.
+/// Returns a recording in words, as the report carries it, with what it is multiplied by.
 pub fn describe(name: &str, scale: f64, time_scale: f64) -> String {
     let rate = if scale == 1.0 { String::new() } else { format!(" × {scale}") };
     let time = if time_scale == 1.0 { String::new() } else { format!(", time × {time_scale}") };

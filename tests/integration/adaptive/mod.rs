@@ -2,15 +2,21 @@
 
 pub mod experiment;
 
+use std::path::Path;
+
 use experiment::{Bench, NEAR_TIE, Way, facts};
+use planner::base::codec::{from_value, load};
 use planner::base::units::{Millis, Rate, Share};
+use planner::facts::{Facts, load_answers};
 use planner::measure::adaptive::{Aim, Chooser, Known};
 use planner::planners;
 use planner::planners::relevance;
-use planner::profile::{Bound, Curve, Key, Seen, Spot, Surface, Trust};
+use planner::problem::Problem;
+use planner::profile::{Bound, Curve, Key, Point, Profile, Seen, Spot, Surface, Trust};
 use planner::rooms::{Answer, Context, PointKey, Skipped};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde_json::json;
 
 /// Families that were drawn only after the constants of the surface were chosen.
 const SEEDS: [u64; 6] = [21, 22, 23, 24, 25, 26];
@@ -195,6 +201,44 @@ fn measured_as_needed(bench: &Bench, near_tie: f64) -> (bool, Answer) {
                 .map(|(name, key)| (names.iter().position(|known| known == name).expect("asked for"), *key)),
         );
     }
+}
+
+/// A cascade forms batches of what waits, so its plan rests on every size up to a lane's; answers are known beforehand.
+#[test]
+fn plans_of_cascades_rest_on_points_that_were_measured() {
+    let shipped =
+        load::<Profile>(&Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/digits.json")).expect("shipped");
+    let answers = load_answers(&shipped).expect("beside it");
+    let variants = ["mlp_s", "cnn_s", "cnn_m"];
+    let value = json!({
+        "format": "planner.problem/1", "risk": "none", "name": "test", "room": "cascade", "profiles": ["x"],
+        "variants": variants, "workload": { "max_rps": 2500.0 }, "slo": { "quantile": 0.95, "latency_ms": 10.0 },
+        "inventory": { "cores": 1 }, "goal": { "kind": "most-accurate" }, "cascade": { "certify": false, "max_length": 2 }
+    });
+    let problem: Problem = from_value(value).expect("a good problem").0;
+    let of_grid = |point: &&Point| {
+        variants.contains(&point.variant.as_str()) && point.cores == 1 && point.co_runners == 0 && point.device == "cpu"
+    };
+    let grid = shipped.document.points.iter().filter(of_grid);
+    let asked: Vec<PointKey> = grid.map(|point| (point.variant.clone(), Key::of(point))).collect();
+    let mut known: Vec<PointKey> = asked.iter().filter(|(_, key)| [1, 32].contains(&key.batch)).cloned().collect();
+    loop {
+        let mut profile = shipped.clone();
+        profile.document.points.retain(|point| known.contains(&(point.variant.clone(), Key::of(point))));
+        let facts = Facts::of(vec![(profile, answers.clone())]).expect("one profile");
+        let found = relevance(&problem, &facts, (&asked, "cpu"), Bound::of(3.0), Context::default()).expect("solves");
+        if found.needed.is_empty() {
+            let Answer::Plan(plan) = found.at_best else { panic!("it is carried") };
+            let lanes = plan.gears.iter().flat_map(|gear| &gear.stages).flat_map(|stage| &stage.lanes);
+            for lane in lanes {
+                let up_to = asked.iter().filter(|(name, key)| *name == lane.variant && key.batch <= lane.batch);
+                assert!(up_to.clone().count() > 0 && up_to.clone().all(|point| known.contains(point)), "{lane:?}");
+            }
+            break;
+        }
+        known.extend(found.needed);
+    }
+    assert!(known.len() < asked.len(), "all {} points were needed", asked.len());
 }
 
 /// Returns the highest load and the goal's value of each gear; nothing where there is no plan.

@@ -1,10 +1,10 @@
 //! The Open Inference Protocol engine, with a small server in this process that keeps to the rules, or does not.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::sync::Arc;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,9 @@ use planner::measure::engines::{Engine, Session};
 use planner::profile::Answers;
 use planner::profile::Profile;
 use planner::tensor::{Named, Tensor};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use super::{SAMPLES, profile, small_family};
@@ -28,6 +31,8 @@ pub type Answer = Option<(u16, String)>;
 pub struct Server {
     pub url: String,
     connections: Arc<AtomicUsize>,
+    /// Every header of every request.
+    headers: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
@@ -36,24 +41,25 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
         let (connections, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(answer));
-        let counter = Arc::clone(&connections);
+        let headers = Arc::new(Mutex::new(Vec::new()));
+        let (counter, seen) = (Arc::clone(&connections), Arc::clone(&headers));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 counter.fetch_add(1, Ordering::SeqCst);
-                let answer = Arc::clone(&answer);
-                thread::spawn(move || serve(stream, answer.as_ref()));
+                let (answer, seen) = (Arc::clone(&answer), Arc::clone(&seen));
+                thread::spawn(move || serve(stream, answer.as_ref(), &seen));
             }
         });
-        Self { url, connections }
+        Self { url, connections, headers }
     }
 
     fn open(&self, model: &str) -> Box<dyn Session> {
-        Oip::connect(&self.url, "cpu", MINUTE).expect("ready").open(Path::new(model), &[], 1).expect("a model")
+        Oip::connect(&self.url, &[], "cpu", MINUTE).expect("ready").open(Path::new(model), &[], 1).expect("a model")
     }
 }
 
 /// Answers the requests of one connection until it closes; whatever goes wrong ends it.
-fn serve(stream: TcpStream, answer: &dyn Fn(&str, &str) -> Answer) -> Option<()> {
+fn serve(stream: impl Read + Write, answer: &dyn Fn(&str, &str) -> Answer, headers: &Mutex<Vec<String>>) -> Option<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let (mut line, mut length) = (String::new(), 0);
@@ -62,6 +68,7 @@ fn serve(stream: TcpStream, answer: &dyn Fn(&str, &str) -> Answer) -> Option<()>
             let mut header = String::new();
             reader.read_line(&mut header).ok()?;
             let Some((name, value)) = header.trim_end().split_once(": ") else { break };
+            headers.lock().ok()?.push(header.trim_end().to_owned());
             if name.eq_ignore_ascii_case("content-length") {
                 length = value.parse().ok()?;
             }
@@ -108,6 +115,15 @@ fn scores(shape: &Value, data: &Value) -> Value {
     json!({ "model_name": "linear", "outputs": [{ "name": "scores", "datatype": "FP32", "shape": shape, "data": data }] })
 }
 
+/// Writes a model list whose one model is on a server only.
+pub fn served_family(folder: &Path) -> PathBuf {
+    let models = small_family(folder);
+    let list = std::fs::read_to_string(&models).expect("just written").replace("linear.json", "linear");
+    std::fs::write(&models, list).expect("writable");
+    std::fs::remove_file(folder.join("linear.json")).expect("just written");
+    models
+}
+
 fn batch(samples: usize) -> Vec<Named> {
     vec![Named::new("", Tensor::floats([samples, 1, 2, 2], (0..samples * 4).map(|place| place as f32 / 8.0).collect()))]
 }
@@ -115,12 +131,12 @@ fn batch(samples: usize) -> Vec<Named> {
 #[test]
 fn a_family_is_profiled_through_a_server() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (models, path, server) = (small_family(folder.path()), folder.path().join("p.json"), Server::start(linear));
+    let (models, path, server) = (served_family(folder.path()), folder.path().join("p.json"), Server::start(linear));
     let (code, stderr) = profile(&models, &path, &["--engine", "oip", "--url", &server.url, "--device", "npu"]);
     assert_eq!(code, 0, "{stderr}");
     let profile = load::<Profile>(&path).expect("a sound profile").document;
     let variant = profile.variant("linear").expect("measured");
-    assert_eq!(variant.engine, "oip stub 2.1");
+    assert_eq!((variant.engine.as_str(), variant.sha256.as_str()), ("oip stub 2.1", ""));
     assert_eq!((variant.accuracy.value.get(), variant.accuracy.samples), (1.0, u64::from(SAMPLES)));
     assert!(profile.points.iter().all(|point| point.device == "npu" && !point.conditions.contended));
 }
@@ -140,6 +156,102 @@ fn scores_come_back_in_order_over_one_connection() {
 }
 
 #[test]
+fn scores_come_nested_too_and_may_be_no_numbers() {
+    for (data, wanted) in [
+        ("[[1,2],[3,4]]", [1.0, 2.0, 3.0, 4.0]),
+        ("[NaN,2,-Infinity,null]", [f32::NAN, 2.0, f32::NAN, f32::NAN]),
+        ("[1e300,2,3,4]", [f32::INFINITY, 2.0, 3.0, 4.0]),
+    ] {
+        let answer = scores(&json!([2, 2]), &json!("DATA")).to_string().replace("\"DATA\"", data);
+        let server = Server::start(move |request, rest| {
+            if request.starts_with("POST") { Some((200, answer.clone())) } else { linear(request, rest) }
+        });
+        let run = server.open("linear").run(&batch(2)).expect(data);
+        let same = |(a, b): (&f32, &f32)| a == b || (a.is_nan() && b.is_nan());
+        let scores = run.outputs[0].tensor.to_f32().expect("floats");
+        assert!(scores.len() == 4 && scores.iter().zip(&wanted).all(same), "{data}: {scores:?}");
+    }
+}
+
+#[test]
+fn scores_that_are_no_numbers_are_told_in_a_line() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (models, path) = (served_family(folder.path()), folder.path().join("p.json"));
+    let server = Server::start(|request, rest| {
+        let answer = linear(request, rest);
+        if !request.starts_with("POST") {
+            return answer;
+        }
+        answer.map(|(status, body)| (status, body.replacen("0.0", "NaN", 1)))
+    });
+    let (code, stderr) = profile(&models, &path, &["--engine", "oip", "--url", &server.url]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("are not finite") && stderr.len() < 500, "{stderr}");
+}
+
+/// Headers reach every request of every process, whether given as options or in the environment.
+#[test]
+fn every_request_carries_the_headers_of_the_user() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let models = served_family(folder.path());
+    for (name, options, variable) in [
+        ("option", &["--header", "Authorization: Bearer t0ken", "--header", "X-Team:  a b"][..], ""),
+        ("variable", &[], "Authorization: Bearer t0ken\nX-Team: a b\n"),
+    ] {
+        let server = Server::start(linear);
+        let mut command = assert_cmd::Command::cargo_bin("planner").expect("built");
+        command.arg("profile").arg(&models).arg("-o").arg(folder.path().join(name));
+        command.args(["--batches", "1", "--cores", "1", "--budget-ms", "5", "--engine", "oip", "--url", &server.url]);
+        if !variable.is_empty() {
+            command.env("PLANNER_HEADERS", variable);
+        }
+        command.args(options).assert().success();
+        let headers = server.headers.lock().expect("no thread panicked");
+        let count = |wanted: &str| headers.iter().filter(|header| header.eq_ignore_ascii_case(wanted)).count();
+        let requests = headers.iter().filter(|header| header.to_lowercase().starts_with("host:")).count();
+        assert!(requests > 4, "{name}: {headers:?}");
+        assert_eq!([count("authorization: Bearer t0ken"), count("x-team: a b")], [requests; 2], "{name}");
+    }
+}
+
+/// TLS is spoken with a server whose authority the machine trusts, and with no other.
+#[test]
+fn a_server_is_asked_over_tls_where_its_authority_is_trusted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let models = served_family(folder.path());
+    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/engines/tls");
+    let url = encrypted(&keys);
+    for (authority, trusted) in [("ca.pem", true), ("server.key", false)] {
+        let mut command = assert_cmd::Command::cargo_bin("planner").expect("built");
+        command.arg("profile").arg(&models).arg("-o").arg(folder.path().join(authority));
+        command.args(["--batches", "1", "--cores", "1", "--budget-ms", "5", "--engine", "oip", "--url", &url]);
+        let output = command.env("SSL_CERT_FILE", keys.join(authority)).output().expect("it runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), trusted, "{authority}: {stderr}");
+        assert!(trusted || stderr.contains("SSL_CERT_FILE"), "{stderr}");
+    }
+}
+
+/// Starts a server that speaks TLS with the key in a folder, and returns its URL.
+fn encrypted(keys: &Path) -> String {
+    let certificates = CertificateDer::pem_file_iter(keys.join("server.pem")).expect("a file");
+    let certificates = certificates.collect::<Result<Vec<_>, _>>().expect("certificates");
+    let key = PrivateKeyDer::from_pem_file(keys.join("server.key")).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
+    let config = Arc::new(config.with_no_client_auth().with_single_cert(certificates, key).expect("they fit"));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("https://localhost:{}", listener.local_addr().expect("bound").port());
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = ServerConnection::new(Arc::clone(&config)).expect("a sound configuration");
+            thread::spawn(move || serve(StreamOwned::new(connection, stream), &linear, &Mutex::default()));
+        }
+    });
+    url
+}
+
+#[test]
 fn models_that_do_not_fit_are_findings() {
     let of = |body: Value| {
         move |request: &str, rest: &str| match request {
@@ -154,7 +266,7 @@ fn models_that_do_not_fit_are_findings() {
         (Server::start(of(described("BYTES"))), "linear.onnx", None, "the input `pixels` of `linear` takes BYTES"),
         (Server::start(of(two)), "linear.onnx", None, "says that `linear` has 2 inputs"),
     ] {
-        let engine = Oip::connect(&server.url, "cpu", MINUTE).expect("ready");
+        let engine = Oip::connect(&server.url, &[], "cpu", MINUTE).expect("ready");
         let error =
             engine.open(Path::new(file), &output.into_iter().collect::<Vec<_>>(), 1).err().expect(said).to_string();
         assert!(error.starts_with(&format!("error[bad-model]: {file}: oip: ")) && error.contains(said), "{error}");
@@ -168,6 +280,11 @@ fn answers_that_are_none_are_told() {
         (200, "{}".to_owned(), "missing field `outputs`"),
         (200, r#"{"outputs": []}"#.to_owned(), "answered without the output `scores`"),
         (200, scores(&json!([1, 4]), &json!([1, 2, 3])).to_string(), "3 scores for 1 samples of 4 classes"),
+        (
+            200,
+            scores(&json!([1, 4]), &json!([[1, 2], [3, 4]])).to_string(),
+            "in 2 rows, which its shape [1, 4] contradicts",
+        ),
         (200, scores(&json!([4]), &json!([1, 2, 3, 4])).to_string(), "in the shape [4] for 1 samples"),
         (200, scores(&json!([]), &json!([1])).to_string(), "in the shape [] for 1 samples"),
         (200, scores(&json!([1, 2]), &json!([1, "x"])).to_string(), "invalid type"),
@@ -199,11 +316,11 @@ fn a_server_that_is_none_is_told() {
         (unready.url.as_str(), "is not ready: 503"),
         (&silent.url, "/v2/health/ready did not answer within 0.3 s\n  hint: where it needs longer, pass --engine"),
         (&format!("http://{down}"), "/v2/health/ready cannot be asked"),
-        ("localhost:8000", "`localhost:8000` does not begin with http://"),
-        ("https://localhost", "encryption is not supported"),
+        ("localhost:8000", "`localhost:8000` does not begin with http:// or https://"),
+        (&unready.url.replace("http:", "https:"), "/v2/health/ready cannot be asked"),
     ] {
         let begin = Instant::now();
-        let error = Oip::connect(url, "cpu", Duration::from_millis(300)).expect_err(said).to_string();
+        let error = Oip::connect(url, &[], "cpu", Duration::from_millis(300)).expect_err(said).to_string();
         assert!(error.contains(said), "{url}: {error}");
         assert!(begin.elapsed() < Duration::from_secs(30), "{url}");
     }
@@ -222,7 +339,7 @@ fn a_redirect_is_not_followed() {
             let _ = stream.write_all(answer.as_bytes());
         }
     });
-    let error = Oip::connect(&url, "cpu", MINUTE).expect_err("a redirect").to_string();
+    let error = Oip::connect(&url, &[], "cpu", MINUTE).expect_err("a redirect").to_string();
     assert!(error.contains(&format!("redirects to {place}, which is not followed")), "{error}");
     assert_eq!(other.connections.load(Ordering::SeqCst), 0);
 }
@@ -233,7 +350,7 @@ fn a_server_that_hangs_in_a_call_is_not_waited_for() {
         "POST /v2/models/linear/infer" => None,
         _ => linear(request, rest),
     });
-    let engine = Oip::connect(&server.url, "cpu", Duration::from_secs(1)).expect("ready");
+    let engine = Oip::connect(&server.url, &[], "cpu", Duration::from_secs(1)).expect("ready");
     let mut session = engine.open(Path::new("linear.onnx"), &[], 1).expect("a model");
     let error = session.run(&batch(1)).expect_err("it hangs").to_string();
     assert!(error.contains("/infer did not answer within 1 s"), "{error}");

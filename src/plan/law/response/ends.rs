@@ -35,9 +35,9 @@ pub fn of(waiting: &Waiting<'_>, chain: &Chain) -> Bins {
         let beside = lane.arrivals.most_batches(lane.batch).min(lane.servers);
         let earlier: Vec<f64> = (1..beside).map(|batch| batch as f64 * between).collect();
         ends.add(&busy, &earlier);
-        let total: f64 = free.iter().sum();
-        for (running, p) in free.iter().enumerate() {
-            ends.add_where_free(running, (1.0 - none_free) * p / total);
+        let part = (1.0 - none_free) / free.iter().sum::<f64>();
+        for (calls, p) in lane.arrivals.numbers() {
+            ends.add_where_free(calls, p * part, free);
         }
     } else {
         let undisturbed = waiting.undisturbed();
@@ -92,10 +92,12 @@ impl Several {
         let servers = lane.servers as f64;
         let load = servers * part_busy / batches.iter().map(|(count, p)| *count as f64 * p).sum::<f64>();
         let more_than = |count: usize| batches.iter().filter(|batch| batch.0 > count).map(|batch| batch.1).sum::<f64>();
+        let most_batches = batches.iter().map(|(count, _)| *count).max().unwrap_or(0);
         let law = |running: &dyn Fn(usize) -> f64, most: usize| {
             let mut often = vec![1.0];
             for number in 1..=most {
-                let comes: f64 = often.iter().enumerate().map(|(from, p)| p * more_than(number - 1 - from)).sum();
+                let near = number.saturating_sub(most_batches)..number;
+                let comes: f64 = near.map(|from| often[from] * more_than(number - 1 - from)).sum();
                 often.push(load * comes / running(number));
             }
             often
@@ -130,40 +132,50 @@ impl Ends<'_> {
         }
     }
 
-    /// Adds requests of several batches that come while so many replicas run, fewer than there are.
-    fn add_where_free(&mut self, running: usize, mass: f64) {
+    /// Adds requests of so many calls that find replicas free, `free` being how often so many run.
+    fn add_where_free(&mut self, calls: usize, mass: f64, free: &[f64]) {
+        let lane = self.waiting.lane;
+        let batches = calls.div_ceil(lane.batch);
+        // Where all their batches begin at once it makes no difference how many run.
+        let at_once = (lane.servers + 1).saturating_sub(batches).min(free.len());
+        self.add_beside(calls, 0, mass * free[..at_once].iter().sum::<f64>());
+        for (running, p) in free.iter().enumerate().skip(at_once) {
+            self.add_beside(calls, running, mass * p);
+        }
+    }
+
+    /// Adds requests of so many calls that come while so many replicas run, fewer than there are.
+    fn add_beside(&mut self, calls: usize, running: usize, mass: f64) {
         let lane = self.waiting.lane;
         let mean_ms = lane.station.full().mean_ms();
         let between = mean_ms / lane.servers as f64;
-        for (calls, p) in lane.arrivals.numbers() {
-            let batches = calls.div_ceil(lane.batch);
-            let own = calls - (batches - 1) * lane.batch;
-            let wait_for = (running + batches).saturating_sub(lane.servers);
-            let begins = match (running, wait_for) {
-                (_, 0) => 0.0,
-                (0, _) => ((batches - 1) / lane.servers) as f64 * mean_ms,
-                _ => (wait_for as f64 - 0.5) * between,
-            };
-            let mut waits = self.waiting.none();
-            self.waiting.settle(&mut waits, own, begins, if own < lane.batch { lane.hold_ms } else { 0.0 }, mass * p);
-            for size in 1..waits.len() {
-                let bins = std::mem::replace(&mut waits[size], self.waiting.grid.empty());
-                let total: f64 = bins.iter().sum();
-                if total < LEAST {
-                    continue;
-                }
-                let step = |(step, p): (usize, &f64)| self.waiting.grid.step_ms * step as f64 * p;
-                let wait = bins.iter().enumerate().map(step).sum::<f64>() / total;
-                let earlier: Vec<f64> = if running == 0 {
-                    (1..=(batches - 1) % lane.servers).map(|_| wait - begins).collect()
-                } else {
-                    let of = |batch: usize| if batch < wait_for { batch as f64 * between } else { wait };
-                    (1..batches.min(lane.servers)).map(of).collect()
-                };
-                let mut one = self.waiting.none();
-                one[size] = bins;
-                self.add(&one, &earlier);
+        let batches = calls.div_ceil(lane.batch);
+        let own = calls - (batches - 1) * lane.batch;
+        let wait_for = (running + batches).saturating_sub(lane.servers);
+        let begins = match (running, wait_for) {
+            (_, 0) => 0.0,
+            (0, _) => ((batches - 1) / lane.servers) as f64 * mean_ms,
+            _ => (wait_for as f64 - 0.5) * between,
+        };
+        let mut waits = self.waiting.none();
+        self.waiting.settle(&mut waits, own, begins, if own < lane.batch { lane.hold_ms } else { 0.0 }, mass);
+        for size in 1..waits.len() {
+            let bins = std::mem::replace(&mut waits[size], self.waiting.grid.empty());
+            let total: f64 = bins.iter().sum();
+            if total < LEAST {
+                continue;
             }
+            let step = |(step, p): (usize, &f64)| self.waiting.grid.step_ms * step as f64 * p;
+            let wait = bins.iter().enumerate().map(step).sum::<f64>() / total;
+            let earlier: Vec<f64> = if running == 0 {
+                (1..=(batches - 1) % lane.servers).map(|_| wait - begins).collect()
+            } else {
+                let of = |batch: usize| if batch < wait_for { batch as f64 * between } else { wait };
+                (1..batches.min(lane.servers)).map(of).collect()
+            };
+            let mut one = self.waiting.none();
+            one[size] = bins;
+            self.add(&one, &earlier);
         }
     }
 }
