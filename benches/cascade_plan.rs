@@ -31,7 +31,7 @@ fn family((models, _, _, samples): Size) -> Facts {
     let answer = |place: usize, hard: f64, dice: &mut ChaCha8Rng| {
         let knows = 0.6 + 0.05 * place as f64 - hard + dice.random_range(-0.2..0.2);
         let certainty = (0.5 + knows + dice.random_range(-0.15..0.15)).clamp(0.0, 1.0);
-        SampleAnswer { predicted: u32::from(knows < -0.2), certainty: certainty as f32 }
+        SampleAnswer::new(u32::from(knows < -0.2), certainty as f32)
     };
     let of = |place: usize, dice: &mut ChaCha8Rng| hardness.iter().map(|hard| answer(place, *hard, dice)).collect();
     let variants =

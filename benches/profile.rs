@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use planner::Error;
 use planner::base::units::Share;
-use planner::measure::engines::{Engine, Run, Session};
+use planner::measure::engines::{Engine, Run, Session, samples_of};
 use planner::measure::{
     Apart, Attendant, Block, Enough, Here, Lab, Limits, MeasureContext, MeasureEvent, MeasureSettings, measure, serve,
 };
 use planner::profile::{CertaintyMeasure, Family, Key, Profile};
-use planner::tensor::Batch;
+use planner::tensor::Named;
 
 const CALL: Duration = Duration::from_millis(1);
 /// Blocks of a point and its fewest calls, as `planner profile` has them where nobody says otherwise.
@@ -82,13 +82,13 @@ impl Engine for Fake {
         "1".to_owned()
     }
 
-    fn open(&self, _: &Path, _: Option<&str>, _: u32) -> Result<Box<dyn Session>, Error> {
+    fn open(&self, _: &Path, _: &[&str], _: u32) -> Result<Box<dyn Session>, Error> {
         Ok(Box::new(FakeSession { calls: self.calls, counts: Arc::clone(&self.counts) }))
     }
 }
 
 impl Session for FakeSession {
-    fn run(&mut self, input: &Batch) -> Result<Run, Error> {
+    fn run(&mut self, inputs: &[Named]) -> Result<Run, Error> {
         let number = self.counts.made.fetch_add(1, Ordering::Relaxed);
         let begin = Instant::now();
         let wall = match self.calls {
@@ -104,7 +104,7 @@ impl Session for FakeSession {
             }
             Calls::TimeNothing => begin.elapsed(),
         };
-        Ok(Run { scores: vec![0.0; 10 * input.samples()], classes: 10, passed: None, wall })
+        Ok(Run::of_scores(vec![0.0; 10 * samples_of(inputs)], 10, wall))
     }
 }
 

@@ -14,10 +14,11 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use planner::measure::engines::Engine as _;
 use planner::measure::engines::ort::Ort;
+use planner::measure::engines::{Engine, Scripted};
 use planner::measure::host::pin;
-use planner::profile::Family;
+use planner::measure::wiring::Wiring;
+use planner::profile::{CertaintyMeasure, Family};
 use planner::stats::sample;
 use raw::{called, opened};
 
@@ -72,14 +73,22 @@ fn answer(is_ours: bool, arguments: &[String]) -> anyhow::Result<()> {
     let family = Family::load(Path::new(models))?;
     let entry = family.list.variants.iter().find(|entry| entry.name == *name).context("unknown variant")?;
     let (file, threads) = (family.folder.join(&entry.file), threads.parse()?);
-    let input = family.samples.batch(vec![0; batch.parse()?]);
     let _pinned = pin(threads)?;
+    let numbers = vec![0; batch.parse()?];
+    // The raw side loads the library by itself, and a process does so once.
+    let (ours, none) =
+        (is_ours.then(|| Ort::load(Some(Path::new(library)))).transpose()?, Scripted { walls: vec![], scores: vec![] });
+    let engine: &dyn Engine = ours.as_ref().map_or(&none, |ours| ours);
+    let wiring = Wiring::new(&family, engine, (entry, entry), &family.samples, CertaintyMeasure::default())?;
+    let inputs = wiring.feeder.batch(&numbers);
     let mut call: Box<dyn FnMut() -> anyhow::Result<Duration>> = if is_ours {
-        let mut session = Ort::load(Some(Path::new(library)))?.open(&file, entry.output.as_deref(), threads)?;
-        Box::new(move || Ok(session.run(&input)?.wall))
+        let mut session = wiring.open(&family, engine, entry, threads)?;
+        Box::new(move || Ok(session.run(&inputs)?.wall))
     } else {
         let mut session = opened(Path::new(library), &file, threads)?;
-        Box::new(move || called(&mut session, &input.shape, &input.data))
+        let input = inputs[0].tensor.clone();
+        let data = input.to_f32().context("the raw side takes floats")?;
+        Box::new(move || called(&mut session, input.shape(), &data))
     };
     for line in std::io::stdin().lines() {
         line?;

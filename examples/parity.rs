@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use planner::base::units::Share;
 use planner::measure::engines::rten::Rten;
 use planner::measure::host::pin;
+use planner::measure::wiring::Wiring;
 use planner::measure::{Attendant, Here, MeasureContext, MeasureEvent, MeasureSettings, measure};
 use planner::profile::{CertaintyMeasure, Family, Profile};
 use rten::{Model, RunOptions, ThreadPool};
@@ -91,11 +92,13 @@ fn main() -> anyhow::Result<()> {
         // Answering all samples is no part of the comparison.
         alone.samples = alone.samples.chosen(&[0]);
         for batch in [1, 8] {
-            let input = alone.samples.batch(vec![0; batch]);
+            let wiring = Wiring::new(&alone, &Rten, (entry, entry), &alone.samples, CertaintyMeasure::default())?;
+            let input = wiring.feeder.batch(&vec![0; batch]).remove(0).tensor;
+            let data = input.to_f32().context("the digits are floats")?;
             let (mut ours, mut hand) = (Vec::new(), Vec::new());
             for _ in 0..ROUNDS {
                 ours.push(profiled(&alone, batch as u32)?);
-                hand.push(by_hand(&file, entry.output.as_deref(), &input.data, &input.shape)?);
+                hand.push(by_hand(&file, entry.output.as_deref(), &data, input.shape())?);
             }
             let ratio = median(ours.iter().zip(&hand).map(|(ours, hand)| ours / hand).collect());
             worst = worst.max((ratio - 1.0).abs());

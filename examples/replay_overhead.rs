@@ -14,8 +14,7 @@ use planner::profile::{DataFiles, Family, ModelList, ModelsFormat, VariantFile};
 use planner::replay::load::{LoadService, LoadSettings, OfferedRates, Scenario, load_test};
 use planner::replay::{ModelStore, Spread, replay};
 use planner::simulate::{Settings, Textbook, TextbookLaw};
-use planner::tensor::Batch;
-use planner::tensor::Samples;
+use planner::tensor::{Named, Samples, Tensor};
 use planner::workload::Arrivals;
 use serde_json::json;
 
@@ -33,18 +32,18 @@ impl Engine for Punctual {
         "1".to_owned()
     }
 
-    fn open(&self, _: &Path, _: Option<&str>, _: u32) -> Result<Box<dyn Session>, planner::Error> {
+    fn open(&self, _: &Path, _: &[&str], _: u32) -> Result<Box<dyn Session>, planner::Error> {
         Ok(Box::new(Self))
     }
 }
 
 impl Session for Punctual {
-    fn run(&mut self, _: &Batch) -> Result<Run, planner::Error> {
+    fn run(&mut self, _: &[Named]) -> Result<Run, planner::Error> {
         let begin = Instant::now();
         while begin.elapsed() < CALL {
             std::hint::spin_loop();
         }
-        Ok(Run { scores: vec![1.0, 0.0], classes: 2, passed: None, wall: CALL })
+        Ok(Run::of_scores(vec![1.0, 0.0], 2, CALL))
     }
 }
 
@@ -62,11 +61,11 @@ fn main() -> anyhow::Result<()> {
     let data = DataFiles::labelled("", "");
     let variants = vec![VariantFile::new("v", "v")];
     let store = ModelStore::new(vec![Family {
-        list: ModelList { format: ModelsFormat::V1, task: "t".into(), data, variants },
+        list: ModelList { format: ModelsFormat::V1, task: "t".into(), data, judge: None, variants },
         folder: PathBuf::new(),
         list_sha256: String::new(),
         model_sha256: vec![String::new()],
-        samples: Samples { shape: vec![1], pixels: vec![0.0], labels: vec![0], sha256: String::new() },
+        samples: Samples::labelled(Tensor::floats([1, 1], vec![0.0]), vec![0]),
         calibration: None,
     }]);
     let laws = [("v".to_owned(), TextbookLaw::Constant { ms: 1.0 })].into();

@@ -58,6 +58,7 @@ pub fn room_of(problem: &Problem) -> Result<&'static dyn Room, Error> {
 /// # Errors
 /// As [`rooms::solve`] and [`room_of`].
 pub fn solve(problem: &Problem, facts: &Facts, context: Context<'_>) -> Result<Answer, Error> {
+    facts.require_accuracies(problem)?;
     rooms::solve(room_of(problem)?, problem, facts, context)
 }
 

@@ -53,6 +53,29 @@ pub fn unpacked_at_most(path: &Path, bytes: Vec<u8>, most: u64) -> io::Result<Ve
     if is_gzip { take(MultiGzDecoder::new(&bytes[..]), 0, most) } else { Ok(bytes) }
 }
 
+/// Returns the SHA-256 of a file of any size in hexadecimal, piece by piece.
+///
+/// # Errors
+/// A finding that names the file and the reason.
+pub fn sha256(path: &Path) -> Result<String, Error> {
+    use sha2::{Digest, Sha256};
+    let digest = || -> io::Result<String> {
+        let mut file = fs::File::open(path)?;
+        let (mut digest, mut piece) = (Sha256::new(), vec![0; 1 << 20]);
+        loop {
+            match file.read(&mut piece)? {
+                0 => break,
+                length => digest.update(&piece[..length]),
+            }
+        }
+        Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    };
+    digest().map_err(|error| {
+        let cause = format!("cannot be read: {error}");
+        Findings::from(Finding::error(Code::Unreadable, "", cause, "check the path")).in_file(path).into()
+    })
+}
+
 /// Unpacks gzip.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::Error;
 use crate::base::codec;
 use crate::base::files::{self, write_atomic};
+use crate::base::finding::Findings;
 use crate::base::paths::relative;
 use crate::base::units::{Megabytes, Millis, Share};
 use crate::measure::engines::model_files;
@@ -145,15 +146,17 @@ fn run_measure(args: &Args, models: &Path) -> Result<Answer, Error> {
     let limits = Limits { time: args.time_limit_s, memory: args.memory_limit_mb };
     let lab = Apart::new(&family, engine.as_ref(), &command, limits);
     let choice = args.less.chooser(&family, &args.output.output, &engine.device(), args.budget_ms)?;
-    let mut desk = Desk { args, progress: Progress::new(), journal, choice };
+    let mut desk = Desk { args, notes: Findings::default(), progress: Progress::new(), journal, choice };
     let (mut profile, _) = measure(&family, &lab, &settings, earlier, &mut desk)?;
     let less = desk.choice.as_mut().map(|choice| choice.end(&profile));
     let (skipped, less) = less.unwrap_or_default();
     profile.skipped = skipped;
     desk.save(&profile)?;
     desk.journal.end();
+    let mut findings = std::mem::take(&mut desk.notes);
     drop(desk);
-    say_findings(&profile.validate());
+    findings.extend(profile.validate());
+    say_findings(&findings);
     print_text(&format!("{}{}", summary(&profile), if less.is_empty() { residuals(&profile) } else { less }))?;
     Ok(if profile.failures.is_empty() { Answer::Yes } else { Answer::No })
 }
@@ -238,6 +241,8 @@ fn powers_of_two(most: u32) -> Vec<u32> {
 /// Tells, keeps and weighs while measuring goes on.
 struct Desk<'a> {
     args: &'a Args,
+    /// What is said when all is done.
+    notes: Findings,
     progress: Progress,
     journal: Journal,
     choice: Option<Choice>,
@@ -245,6 +250,9 @@ struct Desk<'a> {
 
 impl Attendant for Desk<'_> {
     fn tell(&mut self, event: MeasureEvent<'_>) {
+        if let MeasureEvent::Noted(finding) = event {
+            self.notes.push(finding.clone());
+        }
         tell(&mut self.progress, &event);
     }
 
@@ -390,6 +398,8 @@ fn tell(progress: &mut Progress, event: &MeasureEvent<'_>) {
             progress.advance();
             progress.tell(line_of(point));
         }
+        // Notes stand together at the end, where they are seen.
+        MeasureEvent::Noted(_) => {}
         MeasureEvent::Failed(failure) => progress.tell(line_of_failure(failure)),
     }
 }

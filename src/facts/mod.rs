@@ -13,7 +13,7 @@ use crate::base::error::Error;
 use crate::base::files::read;
 use crate::base::finding::{Code, Finding, Findings};
 use crate::base::near;
-use crate::problem::{Machine, Problem, Resource};
+use crate::problem::{GoalKind, Machine, Problem, Resource, RoomName};
 use crate::profile::{
     Answers, AnswersFile, Bound, CertaintyMeasure, Curve, Key, Point, Profile, Service, Spot, Trust, Variant,
 };
@@ -269,6 +269,35 @@ impl Facts {
             let cause = format!("no profile holds `{name}`");
             let action = near::hint(name, known.iter().copied(), format!("the profiles hold {}", known.join(", ")));
             findings.push(Finding::error(Code::UnknownName, "stages", cause, action));
+        }
+        findings.or(())
+    }
+
+    /// Tells that the accuracy of every variant that a problem rests on is known.
+    ///
+    /// # Errors
+    /// A finding for each variant that nobody judged where the problem chooses by accuracy, asks for one, or lets answers leave
+    /// by their certainty.
+    pub fn require_accuracies(&self, problem: &Problem) -> Result<(), Findings> {
+        let goal = &problem.goal;
+        let floors = [goal.accuracy_at_least, goal.mean_accuracy_at_least];
+        let has_floor = floors.iter().flatten().any(|least| least.get() > 0.0);
+        let has_exits = !matches!(problem.room.name(), RoomName::VariantSet | RoomName::Pipeline);
+        let allowed = problem.allowed_variants();
+        let is_allowed =
+            |variant: &&Variant| allowed.as_ref().is_none_or(|allowed| allowed.contains(&variant.name.as_str()));
+        let mut findings = Findings::default();
+        for profile in &self.profiles {
+            let variants: Vec<&Variant> = profile.document.variants.iter().filter(is_allowed).collect();
+            let is_choice = variants.len() > 1 && goal.kind != GoalKind::Cheapest;
+            for variant in variants.into_iter().filter(|variant| !variant.accuracy.is_known()) {
+                if has_floor || has_exits || is_choice {
+                    let cause = format!("the accuracy of `{}` is unknown, and the problem chooses by it", variant.name);
+                    let action = "profile it with labels and a [judge], say in its model list `accuracy = { right, of, source }`, or \
+                                  plan it alone with `variants`";
+                    findings.push(Finding::error(Code::NotMeasured, "profiles", cause, action));
+                }
+            }
         }
         findings.or(())
     }

@@ -3,19 +3,21 @@
 
 use std::path::Path;
 
-use super::lab::{Answered, Half, Lab};
+use super::lab::{Answered, Half, Lab, Surveyed};
 use crate::base::codec;
 use crate::base::error::Error;
-use crate::base::finding::Findings;
+use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::units::Accuracy;
-use crate::measure::engines::{Run, full_name};
+use crate::measure::engines::full_name;
 use crate::measure::grid::{cause_of, of_variant, same_model};
+use crate::measure::judge::class_labels;
 use crate::measure::{Attendant, Earlier, MeasureEvent, MeasureSettings};
 use crate::profile::{
     AccuracyFact, Answers, AnswersFile, CertaintyMeasure, Failure, PartOf, Profile, SampleAnswer, Trust, Variant,
 };
 use crate::profile::{CountedAccuracy, Family};
-use crate::stats::sample::wilson;
+use crate::stats::sample::{wilson, wilson_mean};
+use crate::tensor::Samples;
 
 /// Answers to the samples that accuracy is stated on, and to those that thresholds are chosen on.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,7 +34,8 @@ impl Halves {
     }
 }
 
-/// Lets every variant answer, as far as that was not done earlier, and puts it into the profile.
+/// Lets every variant answer, as far as that was not done earlier, and puts it into the profile. Returns the answers, and for
+/// each entry of the list the batch that it takes, where that is fixed.
 pub(crate) fn answer_all(
     family: &Family,
     lab: &dyn Lab,
@@ -40,17 +43,24 @@ pub(crate) fn answer_all(
     earlier: Option<&Earlier>,
     profile: &mut Profile,
     attendant: &mut dyn Attendant,
-) -> Result<Halves, Error> {
+) -> Result<(Halves, Vec<Option<u32>>), Error> {
     let mut halves = truth(family, lab, settings, earlier)?;
-    let mut errors = Vec::new();
+    let (mut errors, mut fixed) = (Vec::new(), Vec::new());
     for (index, entry) in family.list.variants.iter().enumerate() {
         let known = earlier.and_then(|earlier| known_variant(earlier, family, index));
-        let outcome = match known {
-            Some(known) => Ok(known),
-            None => answer(family, lab, settings, &halves, index),
-        };
+        let surveyed = lab.survey(index);
+        fixed.push(surveyed.as_ref().ok().and_then(|surveyed| surveyed.fixed_batch));
+        let outcome = surveyed.and_then(|surveyed| {
+            for note in notes_of(&entry.name, &surveyed, &settings.batches) {
+                attendant.tell(MeasureEvent::Noted(&note));
+            }
+            known.map_or_else(|| answer(family, lab, settings, &halves, (index, &surveyed)), Ok)
+        });
         match outcome {
-            Ok((variant, answered)) => {
+            Ok(Judged { variant, halves: answered, notes }) => {
+                for note in &notes {
+                    attendant.tell(MeasureEvent::Noted(note));
+                }
                 attendant.tell(MeasureEvent::Answered(&variant));
                 profile.variants.push(variant);
                 for (answers, of_half) in halves.iter_mut().zip(answered) {
@@ -69,10 +79,37 @@ pub(crate) fn answer_all(
         return Err(all_of(errors));
     }
     let file = |file: &Path, answers: &Answers| answers_file(file, settings.certainty, answers);
-    profile.answers = family.list.data.judge().then(|| file(&settings.context.answers, &halves.test));
+    profile.answers = family.list.is_judged().then(|| file(&settings.context.answers, &halves.test));
     profile.calibration = halves.calibration.as_ref().map(|answers| file(&settings.context.calibration, answers));
-    Ok(halves)
+    Ok((halves, fixed))
 }
+
+/// Says what somebody should know of a variant before it runs.
+fn notes_of(name: &str, surveyed: &Surveyed, batches: &[u32]) -> Vec<Finding> {
+    let note =
+        |cause: String, action: &str| Finding::error(Code::BadModel, "", cause, action).with_severity(Severity::Note);
+    let mut notes: Vec<Finding> = surveyed.notes.iter().map(|cause| note(format!("{name}: {cause}"), "")).collect();
+    if let Some(fixed) = surveyed.fixed_batch.filter(|fixed| batches != [*fixed]) {
+        let others: Vec<String> = batches.iter().filter(|batch| **batch != fixed).map(u32::to_string).collect();
+        let cause = format!(
+            "{name} takes exactly {fixed} at once: it is measured with batch {fixed} only, not with {}",
+            others.join(", ")
+        );
+        let action = format!("pass --batches {fixed}, or export the model with a batch dimension that is not fixed");
+        notes.push(note(cause, &action));
+    }
+    notes
+}
+
+/// A variant that was judged.
+struct Judged {
+    variant: Variant,
+    /// Its answers to each half.
+    halves: Vec<Vec<SampleAnswer>>,
+    notes: Vec<Finding>,
+}
+
+const LABELS: &str = "labels are class numbers from 0; [judge] says what else counts as right";
 
 /// Returns the labels of both halves: the given ones, or what the reference answers.
 fn truth(
@@ -81,9 +118,12 @@ fn truth(
     settings: &MeasureSettings,
     earlier: Option<&Earlier>,
 ) -> Result<Halves, Error> {
-    let labels = |half, given: &[u32]| -> Result<Answers, Error> {
-        let labels = match (&family.list.data.reference, earlier) {
-            (None, _) => given.to_vec(),
+    let settings_of_judge = family.list.judge_settings();
+    let labels = |half, samples: &Samples| -> Result<Answers, Error> {
+        let labels = match (family.list.reference(), earlier) {
+            _ if !family.list.is_judged() => Vec::new(),
+            (None, _) => class_labels(&settings_of_judge, samples)
+                .map_err(|cause| Findings::from(Finding::error(Code::BadData, "data.labels", cause, LABELS)))?,
             (Some(_), Some(earlier)) => match half {
                 Half::Test => earlier.answers.test.labels.clone(),
                 Half::Calibration => {
@@ -91,15 +131,15 @@ fn truth(
                 }
             },
             (Some(name), None) => {
-                let index = family.list.variants.iter().position(|entry| entry.name == *name).unwrap_or(0);
+                let index = family.list.variants.iter().position(|entry| entry.name == name).unwrap_or(0);
                 let answered = lab.answers(index, first_cores(settings), half, settings.certainty)?;
                 answered.answers.iter().map(|answer| answer.predicted).collect()
             }
         };
         Ok(Answers { labels, variants: Vec::new() })
     };
-    let calibration = family.calibration.as_ref().map(|samples| labels(Half::Calibration, &samples.labels));
-    Ok(Halves { test: labels(Half::Test, &family.samples.labels)?, calibration: calibration.transpose()? })
+    let calibration = family.calibration.as_ref().map(|samples| labels(Half::Calibration, samples));
+    Ok(Halves { test: labels(Half::Test, &family.samples)?, calibration: calibration.transpose()? })
 }
 
 /// Loads a variant and judges it; returns its answers to each half.
@@ -108,13 +148,15 @@ fn answer(
     lab: &dyn Lab,
     settings: &MeasureSettings,
     truth: &Halves,
-    index: usize,
-) -> Result<(Variant, Vec<Vec<SampleAnswer>>), Error> {
+    (index, surveyed): (usize, &Surveyed),
+) -> Result<Judged, Error> {
     let entry = &family.list.variants[index];
-    let cost = lab.footprint(index, first_cores(settings), &settings.batches)?;
-    let Judgement { accuracy, part_of, halves } = match &entry.accuracy {
+    let batches = surveyed.fixed_batch.map_or_else(|| settings.batches.clone(), |batch| vec![batch]);
+    let cost = lab.footprint(index, first_cores(settings), &batches)?;
+    let Judgement { accuracy, part_of, halves, notes } = match &entry.accuracy {
         Some(counted) => counted_elsewhere(counted),
-        None => judgement(family, lab, settings, truth, index)?,
+        None if family.list.is_judged() => judgement(family, lab, settings, truth, index)?,
+        None => Judgement::by_nobody(AccuracyFact::unknown()),
     };
     let variant = Variant {
         name: entry.name.clone(),
@@ -128,7 +170,7 @@ fn answer(
         memory_mb: cost.memory.loaded_mb,
         memory_of_batches: cost.memory.batches,
     };
-    Ok((variant, halves))
+    Ok(Judged { variant, halves, notes })
 }
 
 /// What a variant's answers are worth.
@@ -137,13 +179,21 @@ struct Judgement {
     part_of: Option<PartOf>,
     /// Answers to each half; none where nothing here judges them.
     halves: Vec<Vec<SampleAnswer>>,
+    notes: Vec<Finding>,
+}
+
+impl Judgement {
+    /// Returns an accuracy that does not come from answers.
+    const fn by_nobody(accuracy: AccuracyFact) -> Self {
+        Self { accuracy, part_of: None, halves: Vec::new(), notes: Vec::new() }
+    }
 }
 
 /// Takes over what was counted elsewhere: answers that are no classes cannot be judged here.
 fn counted_elsewhere(counted: &CountedAccuracy) -> Judgement {
     let source = Some(counted.source.clone());
     let accuracy = AccuracyFact { source, ..share_right(counted.right, counted.of, Trust::Imported) };
-    Judgement { accuracy, part_of: None, halves: Vec::new() }
+    Judgement::by_nobody(accuracy)
 }
 
 /// Lets a variant answer every sample, and counts what is right.
@@ -155,10 +205,9 @@ fn judgement(
     index: usize,
 ) -> Result<Judgement, Error> {
     let half = |half| lab.answers(index, first_cores(settings), half, settings.certainty);
-    let Answered { answers, passes_bytes, receives_bytes } = half(Half::Test)?;
-    let right = answers.iter().zip(&truth.test.labels).filter(|(answer, label)| answer.predicted == **label).count();
-    let agrees_with = family.list.data.reference.clone();
-    let accuracy = AccuracyFact { agrees_with, ..share_right(right as u64, answers.len() as u64, Trust::Measured) };
+    let Answered { answers, passes_bytes, receives_bytes, classes } = half(Half::Test)?;
+    let agrees_with = family.list.reference().map(str::to_owned);
+    let accuracy = AccuracyFact { agrees_with, ..mean_score(&answers, &truth.test.labels) };
     let part_of = family.list.variants[index].part.as_ref().map(|part| PartOf {
         network: part.network.clone(),
         exit: part.exit,
@@ -166,11 +215,54 @@ fn judgement(
         receives_bytes,
         passes_bytes,
     });
+    let name = &family.list.variants[index].name;
+    let notes = [beyond_classes(name, &truth.test.labels, classes), below_chance(name, &accuracy, classes)];
     let mut halves = vec![answers];
     if truth.calibration.is_some() {
         halves.push(half(Half::Calibration)?.answers);
     }
-    Ok(Judgement { accuracy, part_of, halves })
+    Ok(Judgement { accuracy, part_of, halves, notes: notes.into_iter().flatten().collect() })
+}
+
+/// Warns of labels that no class of the model has.
+fn beyond_classes(name: &str, labels: &[u32], classes: Option<u64>) -> Option<Finding> {
+    let classes = classes?;
+    let most = labels.iter().max().copied().filter(|&most| u64::from(most) >= classes)?;
+    let count = labels.iter().filter(|label| u64::from(**label) >= classes).count();
+    let cause = format!(
+        "{name}: labels go up to {most}, and the model has classes 0 to {}: {count} of {} samples cannot be right",
+        classes.saturating_sub(1),
+        labels.len()
+    );
+    let action = "are labels counted from 1, or of another set of classes?";
+    Some(Finding::error(Code::BadData, "", cause, action).with_severity(Severity::Warning))
+}
+
+/// Warns of an accuracy that guessing would reach.
+fn below_chance(name: &str, accuracy: &AccuracyFact, classes: Option<u64>) -> Option<Finding> {
+    let chance = 1.0 / classes? as f64;
+    (accuracy.high.get() < chance).then(|| {
+        let AccuracyFact { value, samples, .. } = accuracy;
+        let cause = format!(
+            "{name}: accuracy {:.4} on {samples} samples is less than guessing among {} classes would reach",
+            value.get(),
+            classes.unwrap_or_default()
+        );
+        let action = "are labels shifted by one, in another order than the samples, or inputs scaled otherwise than in training?";
+        Finding::error(Code::BadData, "", cause, action).with_severity(Severity::Warning)
+    })
+}
+
+/// Returns the accuracy that answers have: their mean score.
+fn mean_score(answers: &[SampleAnswer], labels: &[u32]) -> AccuracyFact {
+    let scores = || answers.iter().zip(labels).map(|(answer, label)| answer.score(*label));
+    if scores().all(|score| score == 0.0 || score == 1.0) {
+        return share_right(scores().sum::<f64>() as u64, answers.len() as u64, Trust::Measured);
+    }
+    let mean = scores().sum::<f64>() / answers.len() as f64;
+    let (low, high) = wilson_mean(mean, answers.len() as u64);
+    let fact = share_right(0, answers.len() as u64, Trust::Measured);
+    AccuracyFact { value: Accuracy::saturating(mean), low, high, ..fact }
 }
 
 /// Returns the accuracy of so many right answers.
@@ -196,92 +288,25 @@ fn all_of(errors: Vec<Error>) -> Error {
     Error::Input(findings)
 }
 
-fn known_variant(earlier: &Earlier, family: &Family, index: usize) -> Option<(Variant, Vec<Vec<SampleAnswer>>)> {
+fn known_variant(earlier: &Earlier, family: &Family, index: usize) -> Option<Judged> {
     let name = &family.list.variants[index].name;
     let variant = earlier.profile.variant(name).filter(|_| same_model(Some(earlier), family, name))?;
     if let Some(counted) = &family.list.variants[index].accuracy {
         // The list may have been counted anew since.
-        return Some((Variant { accuracy: counted_elsewhere(counted).accuracy, ..variant.clone() }, Vec::new()));
+        let variant = Variant { accuracy: counted_elsewhere(counted).accuracy, ..variant.clone() };
+        return Some(Judged { variant, halves: Vec::new(), notes: Vec::new() });
+    }
+    if !family.list.is_judged() {
+        return Some(Judged { variant: variant.clone(), halves: Vec::new(), notes: Vec::new() });
     }
     let mut halves = vec![earlier.answers.test.of(name)?.to_vec()];
     if family.calibration.is_some() {
         halves.push(earlier.answers.calibration.as_ref()?.of(name)?.to_vec());
     }
-    Some((variant.clone(), halves))
+    Some(Judged { variant: variant.clone(), halves, notes: Vec::new() })
 }
 
 fn answers_file(file: &Path, certainty: CertaintyMeasure, answers: &Answers) -> AnswersFile {
     let sha256 = codec::sha256(&answers.to_csv_gz());
     AnswersFile { file: file.to_owned(), sha256, samples: answers.samples() as u64, certainty }
-}
-
-/// Returns the answers of one call to the samples of these numbers, or why its scores are none.
-pub(crate) fn judge_all(
-    run: &Run,
-    samples: impl ExactSizeIterator<Item = usize>,
-    measure: CertaintyMeasure,
-) -> Result<Vec<SampleAnswer>, String> {
-    if run.classes < 2 || run.scores.len() != run.classes * samples.len() {
-        return Err(format!("{} scores for {} samples are no classes", run.scores.len(), samples.len()));
-    }
-    let answer = |(sample, scores): (usize, &[f32])| {
-        judge(scores, measure).ok_or_else(|| format!("the scores of sample {sample} are not finite: {scores:?}"))
-    };
-    samples.zip(run.scores.chunks_exact(run.classes)).map(answer).collect()
-}
-
-/// Returns the best class and how certain it is, by the probabilities that a softmax makes of the scores; nothing where a
-/// score is not finite.
-///
-/// The lower class number wins a tie.
-fn judge(scores: &[f32], measure: CertaintyMeasure) -> Option<SampleAnswer> {
-    if scores.iter().any(|score| !score.is_finite()) {
-        return None;
-    }
-    let mut best = 0;
-    for (class, score) in scores.iter().enumerate() {
-        if *score > scores[best] {
-            best = class;
-        }
-    }
-    let weights: Vec<f64> = scores.iter().map(|&score| f64::from(score - scores[best]).exp()).collect();
-    let total: f64 = weights.iter().sum();
-    let certainty = match measure {
-        CertaintyMeasure::TopOneMinusTopTwo => {
-            let others = weights.iter().enumerate().filter(|(class, _)| *class != best);
-            (1.0 - others.map(|(_, &weight)| weight).fold(0.0, f64::max)) / total
-        }
-        CertaintyMeasure::MaxProbability => 1.0 / total,
-        CertaintyMeasure::Entropy => {
-            let chances = weights.iter().map(|weight| weight / total).filter(|chance| *chance > 0.0);
-            let entropy: f64 = chances.map(|chance| -chance * chance.ln()).sum();
-            (1.0 - entropy / (scores.len() as f64).ln()).clamp(0.0, 1.0)
-        }
-    };
-    Some(SampleAnswer { predicted: best as u32, certainty: certainty as f32 })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{CertaintyMeasure, judge};
-
-    #[test]
-    fn judges_by_softmax_and_refuses_nonsense() {
-        // Probabilities 1/5, 3/5, 1/5.
-        let scores = [0.0, 3.0_f32.ln(), 0.0];
-        let entropy = -(0.6 * 0.6_f64.ln() + 0.4 * 0.2_f64.ln());
-        let measures = [
-            (CertaintyMeasure::TopOneMinusTopTwo, 0.4),
-            (CertaintyMeasure::MaxProbability, 0.6),
-            (CertaintyMeasure::Entropy, 1.0 - entropy / 3f64.ln()),
-        ];
-        for (measure, wanted) in measures {
-            let answer = judge(&scores, measure).expect("finite");
-            assert_eq!(answer.predicted, 1);
-            assert!((f64::from(answer.certainty) - wanted).abs() < 1e-6, "{measure:?}: {}", answer.certainty);
-            let even = judge(&[2.0, 2.0], measure).expect("finite");
-            assert_eq!(even.predicted, 0, "the lower class wins a tie");
-            assert!(judge(&[1.0, f32::NAN], measure).is_none() && judge(&[f32::INFINITY, 0.0], measure).is_none());
-        }
-    }
 }

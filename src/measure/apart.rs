@@ -21,14 +21,14 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::block::{Block, Enough};
-use super::lab::{Answered, Footprint, Half, Here, Lab, Memory, Visit};
+use super::lab::{Answered, Footprint, Half, Here, Lab, Memory, Surveyed, Visit};
 use crate::base::error::Error;
 use crate::base::finding::{Finding, Findings};
 use crate::base::units::{Megabytes, Millis};
 use crate::measure::engines::{Engine, shown};
 use crate::measure::line_protocol::{Silence, Talk};
-use crate::profile::Family;
 use crate::profile::{CertaintyMeasure, Key};
+use crate::profile::{Family, onnx};
 
 /// Times that a variant is brought up, with the page cache and without; the median counts.
 const LOADS: usize = 3;
@@ -186,6 +186,11 @@ impl Lab for Apart<'_> {
         self.engine
     }
 
+    /// Looks at the file only, unless the engine alone can tell: nothing is run in this process.
+    fn survey(&self, index: usize) -> Result<Surveyed, Error> {
+        Here::new(self.family, self.engine).survey(index)
+    }
+
     fn footprint(&self, index: usize, cores: u32, batches: &[u32]) -> Result<Footprint, Error> {
         // A stage is brought up in a process that has not seen those before it.
         let shape = self.received_shape(index, cores)?;
@@ -197,8 +202,11 @@ impl Lab for Apart<'_> {
         let load_time_ms = self.load_time((index, cores), shape.as_ref(), || ())?;
         // A server read the file long ago.
         let file = self.family.folder.join(&self.family.list.variants[index].file);
-        let reads = self.engine.reads_files() && forget(&file).is_ok();
-        let cold = reads.then(|| self.load_time((index, cores), shape.as_ref(), || drop(forget(&file)))).transpose()?;
+        // Weights that lie in files of their own belong to the model.
+        let files = [onnx::external_files(&file), vec![file]].concat();
+        let forget_all = || files.iter().try_for_each(|file| forget(file));
+        let reads = self.engine.reads_files() && forget_all().is_ok();
+        let cold = reads.then(|| self.load_time((index, cores), shape.as_ref(), || drop(forget_all()))).transpose()?;
         Ok(Footprint { load_time_ms, cold_load_time_ms: cold, memory })
     }
 

@@ -27,7 +27,7 @@ use crate::stats::Histogram;
 use crate::stats::sample::{
     FEWEST_CALLS as CALLS_TO_CORRELATE, correlation_time, independent, is_precise, latency, warm_up,
 };
-use crate::tensor::Batch;
+use crate::tensor::Named;
 
 /// Calls of a block, whatever the budget.
 const FEWEST_CALLS: usize = 5;
@@ -166,7 +166,7 @@ impl Enough {
 /// [`Error::Engine`] where the engine fails.
 pub fn measure_block(
     session: &mut dyn Session,
-    inputs: &[Batch],
+    inputs: &[Vec<Named>],
     (variant, key): (&str, Key),
     earlier: &[Block],
     enough: Enough,
@@ -231,7 +231,7 @@ struct Calls {
 /// nor looking at the interval counts as work. `so_far` gets the calls that are past the warm-up.
 fn repeat(
     session: &mut dyn Session,
-    inputs: &[Batch],
+    inputs: &[Vec<Named>],
     so_far: &mut Vec<Duration>,
     enough: Enough,
 ) -> Result<Calls, Error> {
@@ -399,15 +399,15 @@ mod tests {
     use super::{Enough, disturbed, repeat};
     use crate::measure::engines::{Engine, Scripted};
     use crate::stats::sample::FEWEST_CALLS;
-    use crate::tensor::Batch;
+    use crate::tensor::{Named, Tensor};
     use std::path::Path;
     use std::time::Duration;
 
     fn scripted(walls: &[u64], budget_ms: u64, precision: f64) -> super::Calls {
         let walls = walls.iter().map(|&ms| Duration::from_millis(ms)).collect();
         let engine = Scripted { walls, scores: vec![0.0, 1.0] };
-        let mut session = engine.open(Path::new("any"), None, 1).expect("a script always opens");
-        let input = [Batch { shape: vec![1, 1], data: vec![0.0] }];
+        let mut session = engine.open(Path::new("any"), &[], 1).expect("a script always opens");
+        let input = [vec![Named::new("", Tensor::floats([1, 1], vec![0.0]))]];
         let budget = Duration::from_millis(budget_ms);
         let enough = Enough { fewest: FEWEST_CALLS, precision, ..Enough::spent(budget) };
         repeat(session.as_mut(), &input, &mut Vec::new(), enough).expect("a script never fails")
@@ -435,8 +435,8 @@ mod tests {
     fn a_glimpse_is_a_few_calls() {
         let calls = |ms: u64| {
             let engine = Scripted { walls: vec![Duration::from_millis(ms)], scores: vec![0.0, 1.0] };
-            let mut session = engine.open(Path::new("any"), None, 1).expect("a script always opens");
-            let input = [Batch { shape: vec![1, 1], data: vec![0.0] }];
+            let mut session = engine.open(Path::new("any"), &[], 1).expect("a script always opens");
+            let input = [vec![Named::new("", Tensor::floats([1, 1], vec![0.0]))]];
             let enough = Enough::glimpse(Duration::from_millis(300));
             repeat(session.as_mut(), &input, &mut Vec::new(), enough).expect("a script never fails").walls.len()
         };

@@ -19,6 +19,7 @@ use super::block::{Block, Enough, point_of};
 use super::host::{Counters, fingerprint, pin};
 use super::lab::{Lab, Visit};
 use crate::base::error::Error;
+use crate::base::finding::Finding;
 use crate::base::units::{Millis, Share};
 use crate::measure::engines::{Engine, full_name, placed};
 use crate::profile::Family;
@@ -90,6 +91,8 @@ pub enum MeasureEvent<'a> {
         /// Blocks to measure.
         blocks: usize,
     },
+    /// Something that somebody should know of a variant.
+    Noted(&'a Finding),
     /// A variant was loaded, and it is known how often it is right.
     Answered(&'a Variant),
     /// A block of a point was measured; more of them follow.
@@ -170,13 +173,13 @@ pub fn measure(
     let begin = Counters::now();
     let mut profile = empty(family, lab.engine(), settings);
     let earlier = earlier.map(|earlier| agreeing(earlier, &profile, settings.certainty)).transpose()?;
-    let answers = answer_all(family, lab, settings, earlier.as_ref(), &mut profile, attendant)?;
+    let (answers, fixed) = answer_all(family, lab, settings, earlier.as_ref(), &mut profile, attendant)?;
     if profile.answers.is_some() {
         attendant.keep_answers(&answers)?;
     }
     attendant.save(&profile)?;
 
-    let mut bench = Bench::new(family, lab, settings, earlier.as_ref(), &profile);
+    let mut bench = Bench::new(family, lab, settings, earlier.as_ref(), (&profile, &fixed));
     profile.points = bench.points();
     profile.glimpses = bench.glimpses();
     let mut waves = 0;
@@ -279,7 +282,7 @@ impl<'a> Bench<'a> {
         lab: &'a dyn Lab,
         settings: &'a MeasureSettings,
         earlier: Option<&Earlier>,
-        profile: &Profile,
+        (profile, fixed): (&Profile, &[Option<u32>]),
     ) -> Self {
         let kept: Vec<Point> = earlier.into_iter().flat_map(|earlier| reusable(earlier, family, settings)).collect();
         let (device, name) = (lab.engine().device(), |index: usize| &family.list.variants[index].name);
@@ -289,7 +292,14 @@ impl<'a> Bench<'a> {
         };
         let came_up = |point: &Spot| profile.variant(name(point.0)).is_some();
         let grid = full_grid(family.list.variants.len(), &settings.cores, &settings.batches, &settings.co_runners);
-        let wanted: Vec<_> = grid.into_iter().filter(|point| came_up(point) && !is_there(point)).collect();
+        // A model that takes so many at once and no others is measured at that batch alone.
+        let first = settings.batches.first().copied();
+        let at_fixed = |(index, key): Spot| match fixed.get(index).copied().flatten() {
+            Some(batch) => (Some(key.batch) == first).then_some((index, Key { batch, ..key })),
+            None => Some((index, key)),
+        };
+        let grid = grid.into_iter().filter_map(at_fixed);
+        let wanted: Vec<_> = grid.filter(|point| came_up(point) && !is_there(point)).collect();
         let mut blocks: BTreeMap<_, Vec<Block>> = BTreeMap::new();
         let mut glimpses = BTreeMap::new();
         let wanted_as = |variant: &str, key: Key| {

@@ -18,7 +18,7 @@ use crate::base::error::Error;
 use crate::measure::engines::Session;
 use crate::profile::Pace;
 use crate::stats::effect::Ratio;
-use crate::tensor::Batch;
+use crate::tensor::Named;
 
 /// Calls of each kind in a round.
 const CALLS: usize = 9;
@@ -44,7 +44,7 @@ pub struct Round {
 pub fn rounds(
     session: &mut dyn Session,
     mut other: Option<&mut (dyn Session + '_)>,
-    inputs: &[Batch],
+    inputs: &[Vec<Named>],
     call: Duration,
     budget: Duration,
 ) -> Result<Vec<Round>, Error> {
@@ -104,14 +104,14 @@ pub fn pace_of<'a>(rounds: impl Iterator<Item = &'a Round> + Clone) -> Option<Pa
 mod tests {
     use super::{CALLS, FEWEST_ROUNDS, Round, pace_of, rounds};
     use crate::measure::engines::{Engine, Scripted};
-    use crate::tensor::Batch;
+    use crate::tensor::{Named, Tensor};
     use std::path::Path;
     use std::time::Duration;
 
     fn made(call_us: u64, budget_ms: u64) -> Vec<Round> {
         let engine = Scripted { walls: vec![Duration::from_micros(call_us)], scores: vec![0.0, 1.0] };
-        let open = || engine.open(Path::new("any"), None, 1).expect("a script always opens");
-        let input = [Batch { shape: vec![1, 1], data: vec![0.0] }];
+        let open = || engine.open(Path::new("any"), &[], 1).expect("a script always opens");
+        let input = [vec![Named::new("", Tensor::floats([1, 1], vec![0.0]))]];
         let (call, budget) = (Duration::from_micros(call_us), Duration::from_millis(budget_ms));
         rounds(open().as_mut(), Some(open().as_mut()), &input, call, budget).expect("a script never fails")
     }

@@ -1,7 +1,8 @@
 //! What every variant answered to every labelled sample, and how certain it was.
 //!
-//! The file is a gzipped CSV: `label`, then for each variant `<variant>_pred` and `<variant>_certainty`. Samples stand in
-//! the same order for every variant, so that correlation of hardness between variants is kept.
+//! The file is a gzipped CSV: `label`, then for each variant `<variant>_pred` and `<variant>_certainty`. Where answers are no
+//! classes it is `sample`, then `<variant>_score` and `<variant>_certainty`. Samples stand in the same order for every variant,
+//! so that correlation of hardness between variants is kept.
 
 use std::io::Write;
 use std::path::Path;
@@ -15,13 +16,40 @@ use crate::base::finding::{Code, Finding, Findings};
 /// One variant's answer to one sample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SampleAnswer {
-    /// Class number that scored best.
+    /// Class number that scored best; 0 where answers are no classes.
     pub predicted: u32,
-    /// Certainty, 0 to 1.
+    /// Certainty, 0 to 1; 0 where nobody tells.
     pub certainty: f32,
+    /// How right it is, 0 to 1, where that is not whether the class is the label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f32>,
 }
 
 impl SampleAnswer {
+    /// Returns a class as an answer, which is right where it is the label.
+    #[must_use]
+    pub const fn new(predicted: u32, certainty: f32) -> Self {
+        Self { predicted, certainty, score: None }
+    }
+
+    /// Returns an answer that is so right, 0 to 1.
+    #[must_use]
+    pub const fn scored(score: f32, certainty: f32) -> Self {
+        Self { predicted: 0, certainty, score: Some(score) }
+    }
+
+    /// Returns how right it is for a sample of this label, 0 to 1.
+    #[must_use]
+    pub fn score(&self, label: u32) -> f64 {
+        self.score.map_or(f64::from(u8::from(self.predicted == label)), f64::from)
+    }
+
+    /// Tells whether it is wholly right for a sample of this label.
+    #[must_use]
+    pub fn is_right(&self, label: u32) -> bool {
+        self.score.map_or(self.predicted == label, |score| score >= 1.0)
+    }
+
     /// Returns a certainty as its shortest decimals say it: 0.8, not 0.800000011920929.
     ///
     /// # Panics
@@ -43,7 +71,7 @@ impl SampleAnswer {
 /// Labels and answers of a family of variants on one set of samples.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answers {
-    /// True class of each sample.
+    /// True class of each sample; 0 where answers are no classes.
     pub labels: Vec<u32>,
     /// For each variant its name and one answer per sample.
     pub variants: Vec<(String, Vec<SampleAnswer>)>,
@@ -62,11 +90,16 @@ impl Answers {
         self.variants.iter().find(|(name, _)| name == variant).map(|(_, answers)| answers.as_slice())
     }
 
-    /// Returns how many samples a variant answers rightly.
+    /// Returns how many samples a variant answers wholly rightly.
     #[must_use]
     pub fn correct(&self, variant: &str) -> Option<u64> {
         let answers = self.of(variant)?;
-        Some(answers.iter().zip(&self.labels).filter(|(answer, label)| answer.predicted == **label).count() as u64)
+        Some(answers.iter().zip(&self.labels).filter(|(answer, label)| answer.is_right(**label)).count() as u64)
+    }
+
+    /// Tells whether answers are scores and not classes.
+    fn is_scored(&self) -> bool {
+        self.variants.iter().flat_map(|(_, answers)| answers).any(|answer| answer.score.is_some())
     }
 
     /// Returns the gzipped CSV; the same answers give the same bytes.
@@ -77,16 +110,19 @@ impl Answers {
     pub fn to_csv_gz(&self) -> Vec<u8> {
         let gz = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
         let mut csv = csv::Writer::from_writer(gz);
-        let mut header = vec!["label".to_owned()];
+        let is_scored = self.is_scored();
+        let (first, answer) = if is_scored { ("sample", "score") } else { ("label", "pred") };
+        let mut header = vec![first.to_owned()];
         for (name, _) in &self.variants {
-            header.extend([format!("{name}_pred"), format!("{name}_certainty")]);
+            header.extend([format!("{name}_{answer}"), format!("{name}_certainty")]);
         }
         csv.write_record(&header).expect("memory takes all bytes");
         for (sample, label) in self.labels.iter().enumerate() {
-            let mut row = vec![label.to_string()];
+            let mut row = vec![if is_scored { sample.to_string() } else { label.to_string() }];
             for (_, answers) in &self.variants {
                 let answer = answers[sample];
-                row.extend([answer.predicted.to_string(), format!("{:.5}", answer.certainty)]);
+                let said = if is_scored { answer.score(*label).to_string() } else { answer.predicted.to_string() };
+                row.extend([said, format!("{:.5}", answer.certainty)]);
             }
             csv.write_record(&row).expect("memory takes all bytes");
         }
@@ -111,18 +147,23 @@ impl Answers {
 
 fn parse(text: &[u8]) -> Result<Answers, Finding> {
     let syntax = |key: String, cause: String| {
-        Finding::error(Code::Syntax, key, cause, "columns are `label`, then `<variant>_pred`, `<variant>_certainty`")
+        let action = "columns are `label`, then `<variant>_pred`, `<variant>_certainty`, or `sample`, then `<variant>_score`, \
+                      `<variant>_certainty`";
+        Finding::error(Code::Syntax, key, cause, action)
     };
     let mut csv = csv::Reader::from_reader(text);
     let header = csv.headers().map_err(|error| syntax("header".into(), error.to_string()))?.clone();
     let mut columns = header.iter();
-    if columns.next() != Some("label") {
-        return Err(syntax("header".into(), "the first column is not `label`".into()));
-    }
+    let ending = match columns.next() {
+        Some("label") => "_pred",
+        Some("sample") => "_score",
+        _ => return Err(syntax("header".into(), "the first column is neither `label` nor `sample`".into())),
+    };
+    let is_scored = ending == "_score";
     let mut answers = Answers::default();
     while let Some(prediction) = columns.next() {
         let name = prediction
-            .strip_suffix("_pred")
+            .strip_suffix(ending)
             .filter(|name| columns.next() == Some(format!("{name}_certainty").as_str()))
             .ok_or_else(|| syntax("header".into(), format!("column `{prediction}` and its neighbour are no pair")))?;
         answers.variants.push((name.to_owned(), Vec::new()));
@@ -135,13 +176,20 @@ fn parse(text: &[u8]) -> Result<Answers, Finding> {
                 syntax(format!("line {line}, {}", &header[column]), format!("`{}` is no class number", &record[column]))
             })
         };
-        answers.labels.push(class(0)?);
+        let share = |column: usize| {
+            record[column].parse::<f32>().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| {
+                syntax(format!("line {line}, {}", &header[column]), format!("`{}` is not from 0 to 1", &record[column]))
+            })
+        };
+        answers.labels.push(if is_scored { 0 } else { class(0)? });
         for (variant, (_, of_variant)) in answers.variants.iter_mut().enumerate() {
             let (pred, sure) = (1 + 2 * variant, 2 + 2 * variant);
-            let certainty = record[sure].parse::<f32>().ok().filter(|c| (0.0..=1.0).contains(c)).ok_or_else(|| {
-                syntax(format!("line {line}, {}", &header[sure]), format!("`{}` is not from 0 to 1", &record[sure]))
-            })?;
-            of_variant.push(SampleAnswer { predicted: class(pred)?, certainty });
+            let certainty = share(sure)?;
+            of_variant.push(if is_scored {
+                SampleAnswer::scored(share(pred)?, certainty)
+            } else {
+                SampleAnswer::new(class(pred)?, certainty)
+            });
         }
     }
     Ok(answers)
@@ -153,7 +201,7 @@ mod tests {
     use std::path::Path;
 
     fn two_variants() -> Answers {
-        let answer = |predicted, certainty| SampleAnswer { predicted, certainty };
+        let answer = SampleAnswer::new;
         Answers {
             labels: vec![3, 1, 4],
             variants: vec![
@@ -169,6 +217,15 @@ mod tests {
         let read = Answers::from_csv_gz(&bytes, Path::new("a.csv.gz")).expect("own bytes are readable");
         assert_eq!(read, two_variants());
         assert_eq!(read.to_csv_gz(), bytes);
+    }
+
+    #[test]
+    fn scores_survive_the_round_trip_too() {
+        let scored =
+            [(0.25, 0.5), (1.0, 0.0)].map(|(score, certainty)| SampleAnswer::scored(score, certainty)).to_vec();
+        let answers = Answers { labels: vec![0, 0], variants: vec![("a".into(), scored)] };
+        let read = Answers::from_csv_gz(&answers.to_csv_gz(), Path::new("a.csv.gz")).expect("own bytes are readable");
+        assert_eq!((read.correct("a"), &read), (Some(1), &answers));
     }
 
     #[test]

@@ -364,7 +364,7 @@ fn changed_answers(variant: &str, before: Option<&Answers>, after: Option<&Answe
     }
     let (mut lost, mut won) = (0, 0);
     for ((old, new), label) in before.of(variant)?.iter().zip(after.of(variant)?).zip(&before.labels) {
-        match (old.predicted == *label, new.predicted == *label) {
+        match (old.is_right(*label), new.is_right(*label)) {
             (true, false) => lost += 1,
             (false, true) => won += 1,
             _ => {}

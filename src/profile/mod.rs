@@ -33,12 +33,34 @@ use crate::stats::{Histogram, Latency, Quantile};
 pub use answers::{Answers, SampleAnswer};
 pub use curve::{Bound, Calibration, Curve, Hole, Residual, Service};
 pub use models::{
-    CalibrationFiles, CountedAccuracy, DataFiles, Family, ModelFiles, ModelList, ModelsFormat, Part, StageFile,
-    VariantFile,
+    BatchAxis, CalibrationFiles, CountedAccuracy, DataFiles, Extent, Family, Feed, JudgeKind, JudgeSettings,
+    ModelFiles, ModelList, ModelsFormat, Part, RandomFeed, StageFile, VariantFile,
 };
 pub use starts::Starts;
 pub(crate) use surface::Doubt;
 pub use surface::{Predicted, Seen, Spot, Surface};
+
+impl AccuracyFact {
+    /// Returns the accuracy of a variant that nothing judges: anything from 0 to 1.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self {
+            value: Accuracy::ZERO,
+            low: Accuracy::ZERO,
+            high: Accuracy::saturating(1.0),
+            samples: 0,
+            trust: Trust::Unknown,
+            agrees_with: None,
+            source: None,
+        }
+    }
+
+    /// Tells whether anybody knows it.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.trust != Trust::Unknown
+    }
+}
 
 /// The name and version of the profile format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -247,6 +269,8 @@ pub enum Trust {
     Imported,
     /// Stated by the user.
     Declared,
+    /// Not known: an accuracy that nothing judges.
+    Unknown,
 }
 
 impl std::fmt::Display for Trust {
@@ -259,6 +283,7 @@ impl std::fmt::Display for Trust {
             Self::Extrapolated => "extrapolated",
             Self::Imported => "imported",
             Self::Declared => "declared",
+            Self::Unknown => "unknown",
         })
     }
 }

@@ -7,6 +7,7 @@ use crate::base::error::Error;
 use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::facts::Facts;
 use crate::measure::engines::{Engine, full_name};
+use crate::measure::wiring::Wiring;
 use crate::plan::Plan;
 use crate::profile::{CertaintyMeasure, Family, ModelFiles, VariantFile};
 use crate::simulate::variants_of;
@@ -92,7 +93,7 @@ impl ModelStore {
     pub(super) fn vet(&self, plan: &Plan, engine: &dyn Engine) -> Result<(), Error> {
         let mut findings = Findings::default();
         for (family, entry) in variants_of(plan).into_iter().filter_map(|variant| self.find(variant)) {
-            match engine.vet(&family.folder.join(&entry.file)) {
+            match vetted(family, entry, engine) {
                 Err(Error::Input(more)) => findings.extend(more),
                 other => other?,
             }
@@ -137,7 +138,7 @@ impl ModelStore {
         let mut findings = Findings::default();
         let exits = plan.gears.iter().flat_map(|gear| &gear.stages).filter(|stage| stage.exit.is_some());
         let leaves: BTreeSet<&str> = exits.flat_map(|stage| &stage.lanes).map(|lane| lane.variant.as_str()).collect();
-        let is_unlabelled = |name: &&str| self.find(name).is_some_and(|(family, _)| family.samples.labels.is_empty());
+        let is_unlabelled = |name: &&str| self.find(name).is_some_and(|(family, _)| family.samples.labels.is_none());
         for variant in leaves.into_iter().filter(is_unlabelled) {
             let cause = format!(
                 "requests leave after `{variant}` by the certainty of its answers, and its samples have no labels"
@@ -152,4 +153,11 @@ impl ModelStore {
         }
         findings.or(())
     }
+}
+
+/// Tells that an engine can open a variant here, for the outputs that are read of it.
+fn vetted(family: &Family, entry: &VariantFile, engine: &dyn Engine) -> Result<(), Error> {
+    let wiring = Wiring::new(family, engine, (entry, entry), &family.samples, CertaintyMeasure::default())?;
+    let reads: Vec<&str> = wiring.judge.reads().iter().map(String::as_str).collect();
+    engine.vet(&family.folder.join(&entry.file), &reads)
 }

@@ -9,9 +9,10 @@ use super::load::{Call, Pull, Queries, Queue};
 use super::waiting::Waiting;
 use super::worker_pool::Equipment;
 use crate::base::error::Error;
-use crate::measure::answering::judge_all;
 use crate::measure::engines::{Run, Session, bad_model};
 use crate::measure::host::{on_time, pin_to};
+use crate::measure::judge::class_labels;
+use crate::measure::wiring::Wiring;
 use crate::plan::{Plan, Pool};
 use crate::profile::{Family, SampleAnswer, VariantFile};
 use crate::simulate::ids::{Id, PoolId, Table, VariantId};
@@ -82,6 +83,9 @@ type Model<'a> = (&'a Family, &'a VariantFile);
 struct Opened<'a> {
     variant: VariantId,
     model: Model<'a>,
+    wiring: Wiring<'a>,
+    /// The class of each sample, where answers are judged.
+    labels: Vec<u32>,
     session: Box<dyn Session>,
 }
 
@@ -156,31 +160,34 @@ impl<'a> Worker<'a> {
         let Equipment { store, engine, .. } = self.equipment;
         let model = store.find(name).expect("a trial begins only where the store has every variant");
         let (family, entry) = model;
-        let session = engine.open(&family.folder.join(&entry.file), entry.output.as_deref(), self.threads)?;
-        Ok(Opened { variant, model, session })
+        let wiring = Wiring::new(family, engine, (entry, entry), &family.samples, store.certainty())?;
+        let judges = wiring.judge.judges_calls() && family.samples.labels.is_some();
+        let labels = if judges { class_labels(&family.list.judge_settings(), &family.samples) } else { Ok(Vec::new()) };
+        let labels = labels.map_err(|cause| bad_model(engine.name(), &family.folder.join(&entry.file), cause))?;
+        let session = wiring.open(family, engine, entry, self.threads)?;
+        Ok(Opened { variant, model, wiring, labels, session })
     }
 
     fn answers(&self, opened: &mut Opened<'_>, samples: &[u32]) -> Result<Vec<(f32, bool)>, Error> {
         let run = opened.run(samples)?;
         let (family, entry) = opened.model;
-        let labels = &family.samples.labels;
-        if labels.is_empty() {
+        if opened.labels.is_empty() {
             return Ok(Vec::new());
         }
-        let Equipment { store, engine, .. } = self.equipment;
-        let bad = |cause| bad_model(engine.name(), &family.folder.join(&entry.file), cause);
-        let answers = judge_all(&run, samples.iter().map(|&sample| sample as usize), store.certainty()).map_err(bad)?;
-        let judged = |(answer, &sample): (SampleAnswer, &u32)| {
-            (answer.certainty, answer.predicted == labels[number(family, sample)])
-        };
-        Ok(answers.into_iter().zip(samples).map(judged).collect())
+        let bad = |cause| bad_model(self.equipment.engine.name(), &family.folder.join(&entry.file), cause);
+        let numbers: Vec<usize> = samples.iter().map(|&sample| number(family, sample)).collect();
+        let answers = opened.wiring.judge.answers(&run, &numbers).map_err(bad)?;
+        let judged =
+            |(answer, &sample): (SampleAnswer, &usize)| (answer.certainty, answer.is_right(opened.labels[sample]));
+        Ok(answers.into_iter().zip(&numbers).map(judged).collect())
     }
 }
 
 impl Opened<'_> {
     fn run(&mut self, samples: &[u32]) -> Result<Run, Error> {
         let family = self.model.0;
-        self.session.run(&family.samples.batch(samples.iter().map(|&sample| number(family, sample))))
+        let numbers: Vec<usize> = samples.iter().map(|&sample| number(family, sample)).collect();
+        self.session.run(&self.wiring.feeder.batch(&numbers))
     }
 }
 

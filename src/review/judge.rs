@@ -11,9 +11,8 @@ use super::follow::{Behind, behind};
 use super::recomputed::recomputed;
 use super::stated::misstated;
 use super::{Entry, Manifest, Metric, MetricChange, Review, Revision, of_class};
-use crate::base::codec::{Loaded, load, sha256};
+use crate::base::codec::{Loaded, load};
 use crate::base::error::Error;
-use crate::base::files::read;
 use crate::base::finding::{Code, Finding, Findings, Severity};
 use crate::base::paths::plain;
 use crate::facts::{Ask, Facts};
@@ -21,6 +20,7 @@ use crate::plan::{self, Gear, InputRole, Plan, Tolerance};
 use crate::planners;
 use crate::problem::Problem;
 use crate::profile::Profile;
+use crate::profile::onnx;
 use crate::rooms::{self, Answer, Context};
 use crate::simulate::{self, Effort, Measured, hold_claims, try_gear};
 use crate::workload::RecordedLoad;
@@ -105,7 +105,7 @@ fn models_are_those_measured(manifest: &Manifest, profile: &Loaded<Profile>) -> 
         profile.document.variants.iter().enumerate().filter(|(_, variant)| !variant.sha256.is_empty())
     {
         let file = beside(&list, &variant.file);
-        if let Some(now) = read(&file).ok().map(|bytes| sha256(&bytes)).filter(|now| *now != variant.sha256) {
+        if let Some(now) = onnx::digest(&file).ok().filter(|now| *now != variant.sha256) {
             let cause = format!(
                 "`{}` was measured as another file than {} is now ({})",
                 variant.name,

@@ -215,7 +215,7 @@ fn load_of(facts: &Facts, variant: &str, findings: &mut Findings) -> u64 {
 
 fn judged(answers: &Answers, variant: &str) -> Vec<(f32, bool)> {
     let of_variant = answers.of(variant).unwrap_or_default();
-    of_variant.iter().zip(&answers.labels).map(|(a, label)| (a.certainty, a.predicted == *label)).collect()
+    of_variant.iter().zip(&answers.labels).map(|(a, label)| (a.certainty, a.is_right(*label))).collect()
 }
 
 fn certainties_are_known(plan: &Plan, facts: &Facts, findings: &mut Findings) {

@@ -231,7 +231,19 @@ pub fn wilson(hits: u64, samples: u64) -> (Accuracy, Accuracy) {
     if samples == 0 {
         return (Accuracy::ZERO, Accuracy::saturating(1.0));
     }
-    let (n, p) = (samples as f64, hits as f64 / samples as f64);
+    wilson_mean(hits as f64 / samples as f64, samples)
+}
+
+/// Returns the 95 % interval of the mean of numbers from 0 to 1, of which so many have this mean.
+///
+/// Wilson's interval with the mean in place of the share: numbers from 0 to 1 vary at most as much as zeros and ones of the same
+/// mean, so it is never too narrow for that.
+#[must_use]
+pub fn wilson_mean(mean: f64, samples: u64) -> (Accuracy, Accuracy) {
+    if samples == 0 {
+        return (Accuracy::ZERO, Accuracy::saturating(1.0));
+    }
+    let (n, p) = (samples as f64, mean);
     let z2 = Z95 * Z95;
     let centre = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let half = Z95 * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt() / (1.0 + z2 / n);

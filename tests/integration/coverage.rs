@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use planner::Error;
 use planner::base::units::{Millis, Share};
-use planner::measure::engines::{Engine, Run, Session};
+use planner::measure::engines::{Engine, Run, Session, samples_of};
 use planner::measure::{Attendant, Here, MeasureContext, MeasureEvent, MeasureSettings, measure};
 use planner::profile::{CertaintyMeasure, Family, Profile};
 use planner::stats::Dice;
-use planner::tensor::Batch;
+use planner::tensor::Named;
 
 /// Times in milliseconds with a median of 1, as a function of a standard normal number.
 #[derive(Clone, Copy)]
@@ -69,7 +69,7 @@ impl Engine for Drawn {
         "1".to_owned()
     }
 
-    fn open(&self, _: &Path, _: Option<&str>, _: u32) -> Result<Box<dyn Session>, Error> {
+    fn open(&self, _: &Path, _: &[&str], _: u32) -> Result<Box<dyn Session>, Error> {
         let mut dice = Dice::new(self.seed, self.sessions.fetch_add(1, Ordering::Relaxed));
         let last = normal(&mut dice);
         Ok(Box::new(Drawing { law: self.law, dice, last }))
@@ -82,11 +82,11 @@ fn normal(dice: &mut Dice) -> f64 {
 }
 
 impl Session for Drawing {
-    fn run(&mut self, input: &Batch) -> Result<Run, Error> {
+    fn run(&mut self, inputs: &[Named]) -> Result<Run, Error> {
         let rho = self.law.rho;
         self.last = rho * self.last + (1.0 - rho * rho).sqrt() * normal(&mut self.dice);
         let wall = Duration::from_secs_f64((self.law.ms)(self.last) / 1e3);
-        Ok(Run { scores: [0.0, 1.0].repeat(input.samples()), classes: 2, passed: None, wall })
+        Ok(Run::of_scores([0.0, 1.0].repeat(samples_of(inputs)), 2, wall))
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use planner::base::units::{Millis, Share};
 use planner::measure::engines::{Engine, Scripted};
+use planner::measure::wiring::Wiring;
 use planner::measure::{
     Attendant, Block, Earlier, Halves, Here, MeasureContext, MeasureEvent, MeasureSettings, Wave, measure,
 };
@@ -76,7 +77,7 @@ fn counted_accuracies_are_taken_over_and_nothing_is_answered() {
     let mut family = digits();
     family.list.variants.truncate(2);
     family.list.data = DataFiles { labels: None, calibration: None, ..family.list.data };
-    family.samples.labels.clear();
+    family.samples.labels = None;
     family.calibration = None;
     let source = "somebody, lines read exactly".to_owned();
     for (variant, right) in family.list.variants.iter_mut().zip([266, 291]) {
@@ -108,7 +109,7 @@ fn a_script_gives_its_own_statistics() {
     assert_eq!(point.latency.p50.value_ms.get(), 4.0);
     assert!((point.throughput_rps.get() - 8e3 / point.latency.mean_ms.get()).abs() < 1e-9);
     assert!(point.conditions.contended, "a script takes no CPU time, so it looks as if it waited");
-    let ones = family.samples.labels.iter().filter(|label| **label == 1).count() as u64;
+    let ones = family.samples.classes().expect("classes").iter().filter(|label| **label == 1).count() as u64;
     assert_eq!(answers.test.correct("linear"), Some(ones));
     assert!(!profile.validate().has_errors(), "{}", profile.validate());
 }
@@ -241,10 +242,15 @@ fn accuracy_is_a_direct_count_to_the_last_sample() {
     for entry in &family.list.variants {
         // One sample a call and the plain best score: another road to the same count.
         let file = family.folder.join(&entry.file);
-        let mut session = rten.open(&file, entry.output.as_deref(), 1).expect("a sound model");
+        let wiring =
+            Wiring::new(&family, &rten, (entry, entry), &family.samples, CertaintyMeasure::default()).expect("it fits");
+        let mut session = rten.open(&file, &[&wiring.judge.reads()[0]], 1).expect("a sound model");
         let mut right = 0;
-        for (number, label) in family.samples.labels.iter().enumerate() {
-            let scores = session.run(&family.samples.batch([number])).expect("it runs").scores;
+        for (number, label) in family.samples.classes().expect("classes").iter().enumerate() {
+            let scores = session.run(&wiring.feeder.batch(&[number])).expect("it runs").outputs[0]
+                .tensor
+                .to_f32()
+                .expect("floats");
             let best = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b])).expect("ten classes");
             right += u64::from(best as u32 == *label);
         }

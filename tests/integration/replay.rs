@@ -11,8 +11,7 @@ use planner::plan::Plan;
 use planner::profile::{DataFiles, Family, ModelFiles, ModelList, ModelsFormat, VariantFile};
 use planner::replay::{ModelStore, Replayed, compare, replay};
 use planner::simulate::{Settings, Textbook, TextbookLaw, simulate, variants_of};
-use planner::tensor::Batch;
-use planner::tensor::Samples;
+use planner::tensor::{Data, Named, Samples, Tensor};
 use planner::workload::{Arrivals, Trace};
 use serde_json::{Value, json};
 
@@ -51,7 +50,7 @@ impl Engine for Slow {
         "1".to_owned()
     }
 
-    fn open(&self, model: &Path, _: Option<&str>, _: u32) -> Result<Box<dyn Session>, Error> {
+    fn open(&self, model: &Path, _: &[&str], _: u32) -> Result<Box<dyn Session>, Error> {
         sleep(self.open);
         let guesses = model.ends_with("small");
         Ok(Box::new(SlowSession { call: self.call, guesses, calls: 0, fails_at: self.fails_at }))
@@ -59,7 +58,7 @@ impl Engine for Slow {
 }
 
 impl Session for SlowSession {
-    fn run(&mut self, input: &Batch) -> Result<Run, Error> {
+    fn run(&mut self, inputs: &[Named]) -> Result<Run, Error> {
         self.calls += 1;
         if Some(self.calls) == self.fails_at {
             return Err(Error::Engine { engine: "slow", message: "out of breath".to_owned() });
@@ -70,7 +69,8 @@ impl Session for SlowSession {
             (false, true) => [0.1, 0.0],
             (false, false) => [0.0, 9.0],
         };
-        Ok(Run { scores: input.data.iter().flat_map(scores).collect(), classes: 2, passed: None, wall: self.call })
+        let Data::F32(data) = inputs[0].tensor.data() else { panic!("floats were given") };
+        Ok(Run::of_scores(data.iter().flat_map(scores).collect(), 2, self.call))
     }
 }
 
@@ -83,16 +83,14 @@ fn store() -> ModelStore {
     let files = DataFiles::labelled("", "");
     let variants = ["small", "large"].map(|name| VariantFile::new(name, name)).to_vec();
     ModelStore::new(vec![Family {
-        list: ModelList { format: ModelsFormat::V1, task: "t".to_owned(), data: files, variants },
+        list: ModelList { format: ModelsFormat::V1, task: "t".to_owned(), data: files, judge: None, variants },
         folder: PathBuf::new(),
         list_sha256: String::new(),
         model_sha256: vec![String::new(); 2],
-        samples: Samples {
-            shape: vec![1],
-            pixels: EASY.iter().map(|&easy| f32::from(u8::from(easy))).collect(),
-            labels: EASY.iter().map(|&easy| u32::from(!easy)).collect(),
-            sha256: String::new(),
-        },
+        samples: Samples::labelled(
+            Tensor::floats([EASY.len(), 1], EASY.iter().map(|&easy| f32::from(u8::from(easy))).collect()),
+            EASY.iter().map(|&easy| u32::from(!easy)).collect(),
+        ),
         calibration: None,
     }])
 }

@@ -29,9 +29,9 @@ impl Recorded {
         let mut variant = |skill: f64| {
             let sure: Vec<f64> = (0..SAMPLES).map(|_| dice.unit()).collect();
             let texts: Vec<String> = sure.iter().map(|&sure| written(sure)).collect();
-            let answer = |(text, sure): (&String, &f64)| SampleAnswer {
-                predicted: u32::from(dice.unit() > skill * (0.6 + 0.5 * sure)),
-                certainty: text.parse().expect("a number"),
+            let answer = |(text, sure): (&String, &f64)| {
+                let is_wrong = dice.unit() > skill * (0.6 + 0.5 * sure);
+                SampleAnswer::new(u32::from(is_wrong), text.parse().expect("a number"))
             };
             let answers: Vec<SampleAnswer> = texts.iter().zip(&sure).map(answer).collect();
             (texts, answers)

@@ -5,12 +5,12 @@ mod text;
 
 use std::path::{Path, PathBuf};
 
-use crate::Error;
 use crate::base::codec::Document;
 use crate::formats::SCHEMAS;
 use crate::measure::host::usable_cores;
 use crate::problem::Problem;
 use crate::profile::ModelList;
+use crate::{Code, Error, Finding, Findings};
 
 use super::schema::file;
 use super::{Answer, Output, is_folder, print_text, write_all};
@@ -36,6 +36,18 @@ pub struct Args {
     overwrite: bool,
 }
 
+/// Says for each model why it is none that can be planned with.
+fn nothing_fits(survey: &Survey) -> Findings {
+    let mut findings = Findings::default();
+    for model in &survey.models {
+        let why = model.misfit.as_deref().unwrap_or("it cannot be fed");
+        let action =
+            "give samples that fit, named like its inputs, or move the data away to measure with random inputs";
+        findings.push(Finding::error(Code::BadData, "", format!("{}: {why}", model.name), action));
+    }
+    findings
+}
+
 pub fn run(args: &Args) -> Result<Answer, Error> {
     let output = Output { output: args.output.clone().unwrap_or(args.folder.clone()), overwrite: args.overwrite };
     output.folder("the model list and the problem")?;
@@ -43,6 +55,9 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         is_folder(folder)?;
     }
     let survey = Survey::of(&args.folder, &output.output)?;
+    if survey.variants().next().is_none() {
+        return Err(nothing_fits(&survey).in_file(&args.folder).into());
+    }
     // Schemas lie beside the files: that works offline, and for the version that wrote them.
     let wanted = [ModelList::NOUN, Problem::NOUN];
     let schemas = SCHEMAS.iter().filter(|published| wanted.contains(&published.noun));

@@ -1,13 +1,21 @@
 //! What is in the folder: models with what they take and give, and samples.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::profile::onnx::{Port, Signature, signature};
-use crate::tensor::{Samples, read_samples};
+use crate::measure::engines::Scripted;
+use crate::measure::feeding::{Feeder, Pantry};
+use crate::profile::onnx::signature;
+use crate::profile::{DataFiles, Extent, Feed, JudgeKind, RandomFeed};
+use crate::tensor::{DType, Port, Samples, Signature, Size, Tensor, read_arrays, read_samples};
 use crate::{Code, Error, Finding, Findings};
 
 use crate::base::paths::{plain, relative};
+
+/// Sizes that stand for what a model does not say: of pictures, and of anything else.
+const GUESSES: [u32; 2] = [64, 16];
 
 /// Everything that the files are written from.
 pub struct Survey {
@@ -17,6 +25,10 @@ pub struct Survey {
     pub models: Vec<Model>,
     /// Samples to judge them by.
     pub data: Option<Data>,
+    /// What is said about inputs that the data do not hold.
+    pub feed: BTreeMap<String, Feed>,
+    /// What counts as right.
+    pub judge: JudgeKind,
 }
 
 /// One ONNX file.
@@ -26,6 +38,10 @@ pub struct Model {
     /// The file, as the list names it.
     pub file: PathBuf,
     pub signature: Signature,
+    /// The output that is judged, where there are several.
+    pub output: Option<String>,
+    /// Other outputs that could be meant as well.
+    pub doubts: Vec<String>,
     /// Why it is no variant of this family.
     pub misfit: Option<String>,
 }
@@ -37,9 +53,11 @@ pub struct Data {
     pub calibration: Option<Files>,
 }
 
-/// Images, and the class of each where somebody knows.
+/// Images or arrays, and the label of each sample where somebody knows.
 pub struct Files {
-    pub images: PathBuf,
+    pub inputs: PathBuf,
+    /// Whether they are images, of whose bytes a model sees byte ÷ 255.
+    pub are_images: bool,
     pub labels: Option<PathBuf>,
 }
 
@@ -67,7 +85,8 @@ impl Survey {
         let data = data(&names);
         let samples = data.as_ref().and_then(|data| {
             let labels = data.test.labels.as_ref().map(|labels| folder.join(labels));
-            read_samples(&folder.join(&data.test.images), labels.as_deref()).map_err(keep).ok()
+            let read = if data.test.are_images { read_samples } else { read_arrays };
+            read(&folder.join(&data.test.inputs), labels.as_deref()).map_err(keep).ok()
         });
         findings.or(())?;
         if models.is_empty() {
@@ -75,19 +94,35 @@ impl Survey {
             let finding = Finding::error(Code::Empty, "", cause, "name the folder that holds the models");
             return Err(Findings::from(finding).in_file(folder).into());
         }
-        let taken = taken(&models, samples.as_ref());
         let placed = |file: &Path| relative(&folder.join(file), output);
-        let model = |(name, signature): (&String, Signature)| Model {
-            name: name.trim_end_matches(".onnx").to_owned(),
-            file: placed(Path::new(name)),
-            misfit: misfit(&signature, &taken),
-            signature,
+        let files = |files: Files| Files {
+            inputs: placed(&files.inputs),
+            labels: files.labels.as_deref().map(placed),
+            ..files
         };
-        let files = |files: Files| Files { images: placed(&files.images), labels: files.labels.as_deref().map(placed) };
+        let labels = samples.as_ref().and_then(|samples| samples.labels.clone());
+        let fits: Vec<Fit> = models.iter().map(|(_, signature)| Fit::of(signature, samples.as_ref())).collect();
+        let group = group(&models, &fits);
+        let names = unique_names(&models);
+        let (mut feed, mut surveyed, mut judge) = (BTreeMap::new(), Vec::new(), None);
+        for (((file, signature), name), fit) in models.into_iter().zip(names).zip(fits) {
+            let misfit = fit.misfit.or_else(|| {
+                let own = takes(&signature);
+                (own != group).then(|| format!("it takes {own}; the others take {group}"))
+            });
+            let (kind, output, doubts) = judged(&signature, labels.as_ref());
+            if misfit.is_none() {
+                feed.extend(fit.feed);
+                judge = judge.or(Some(kind));
+            }
+            surveyed.push(Model { name, file: placed(Path::new(file)), signature, output, doubts, misfit });
+        }
         Ok(Self {
             name: name_of(folder),
-            models: models.into_iter().map(model).collect(),
+            models: surveyed,
             data: data.map(|data| Data { test: files(data.test), calibration: data.calibration.map(files) }),
+            feed,
+            judge: judge.unwrap_or(JudgeKind::None),
         })
     }
 
@@ -97,14 +132,135 @@ impl Survey {
     }
 }
 
-impl Model {
-    /// Returns the output with the scores, where there are several: the last that gives one row a sample, as the last exit
-    /// of a network does.
-    pub fn scores(&self) -> Option<&Port> {
-        let outputs = &self.signature.outputs;
-        let is_row = |output: &&Port| output.shape.as_ref().is_some_and(|shape| shape.len() == 2);
-        let rows = outputs.iter().rev().find(is_row);
-        (outputs.len() > 1).then(|| rows.or(outputs.first())).flatten()
+/// How the data feed a model.
+struct Fit {
+    /// What must be said about inputs that the data do not hold.
+    feed: BTreeMap<String, Feed>,
+    misfit: Option<String>,
+}
+
+impl Fit {
+    fn of(signature: &Signature, samples: Option<&Samples>) -> Self {
+        let none = Samples::random(1);
+        let engine = Scripted { walls: vec![Duration::ZERO], scores: Vec::new() };
+        let tried = |feed: &BTreeMap<String, Feed>| {
+            let inputs = Some(PathBuf::from(if samples.is_some() { "data" } else { "random" }));
+            let data = DataFiles { inputs, feed: feed.clone(), ..DataFiles::default() };
+            let names = BTreeMap::new();
+            let pantry = Pantry { samples: samples.unwrap_or(&none), data: &data, names: &names, engine: &engine };
+            Feeder::new(signature, pantry).map(|_| ())
+        };
+        let held =
+            |port: &Port| samples.is_some_and(|samples| samples.arrays.iter().any(|array| array.name == port.name));
+        let Err(first) = tried(&BTreeMap::new()) else { return Self { feed: BTreeMap::new(), misfit: None } };
+        let drawn = |port: &&Port| !held(port);
+        let feed: BTreeMap<String, Feed> =
+            signature.inputs.iter().filter(drawn).map(|port| (port.name.clone(), guess(port))).collect();
+        // A model that only random numbers feed is no model of these data.
+        let is_fed = samples.is_none() || feed.len() < signature.inputs.len();
+        match tried(&feed) {
+            Ok(()) if is_fed => Self { feed, misfit: None },
+            _ => Self { feed: BTreeMap::new(), misfit: first.0.first().map(|finding| finding.cause.clone()) },
+        }
+    }
+}
+
+/// Returns random numbers in the shape that a model says, or in a guessed one.
+fn guess(port: &Port) -> Feed {
+    let sizes = port.shape.as_deref().unwrap_or_default();
+    let axis = sizes.iter().position(|size| size.fixed().is_none());
+    let guess = if sizes.len() == 4 { GUESSES[0] } else { GUESSES[1] };
+    let extent = |(place, size): (usize, &Size)| match size.fixed() {
+        Some(size) => Extent::Fixed(u32::try_from(size).unwrap_or(u32::MAX)),
+        None if axis == Some(place) => Extent::Batch,
+        None => Extent::Fixed(guess),
+    };
+    let shape = sizes.iter().enumerate().map(extent).collect();
+    Feed { random: Some(RandomFeed { shape: Some(shape), low: 0.0, high: None }), ..Feed::default() }
+}
+
+/// Says what a model takes of a sample, whatever its inputs are called.
+fn takes(signature: &Signature) -> String {
+    let size = |size: &Size| size.fixed().map_or("?".to_owned(), |size| size.to_string());
+    let port = |port: &Port| {
+        let shape = port.shape.as_deref().unwrap_or_default().iter().skip(1).map(size).collect::<Vec<_>>().join(" × ");
+        format!("{} {shape}", port.element).trim_end().to_owned()
+    };
+    let mut ports: Vec<String> = signature.inputs.iter().map(port).collect();
+    ports.sort_unstable();
+    ports.join(" and ")
+}
+
+/// Returns what most of the models that can be fed take; of as many the first.
+fn group(models: &[(&String, Signature)], fits: &[Fit]) -> String {
+    let taken: Vec<String> = models
+        .iter()
+        .zip(fits)
+        .filter(|(_, fit)| fit.misfit.is_none())
+        .map(|((_, signature), _)| takes(signature))
+        .collect();
+    let count = |one: &String| taken.iter().filter(|other| *other == one).count();
+    taken.iter().rev().max_by_key(|one| count(one)).cloned().unwrap_or_default()
+}
+
+/// Returns a name for each model: its file's without one `.onnx`, and none twice.
+fn unique_names(models: &[(&String, Signature)]) -> Vec<String> {
+    let mut taken = BTreeSet::new();
+    let mut unique = |file: &str| {
+        let stem = Some(file.strip_suffix(".onnx").unwrap_or(file)).filter(|stem| !stem.is_empty()).unwrap_or("model");
+        let names = std::iter::once(stem.to_owned()).chain((2..).map(|number| format!("{stem}-{number}")));
+        names.into_iter().find(|name| taken.insert(name.clone())).unwrap_or_default()
+    };
+    models.iter().map(|(file, _)| unique(file)).collect()
+}
+
+/// Says how a model's answers are judged: the kind, the output where there are several, and others that could be meant.
+fn judged(signature: &Signature, labels: Option<&Tensor>) -> (JudgeKind, Option<String>, Vec<String>) {
+    let named = |port: &Port| (signature.outputs.len() > 1).then(|| port.name.clone());
+    let of_kind = |is_kind: &dyn Fn(DType) -> bool, rank: usize| -> Vec<&Port> {
+        let fits = |port: &&Port| {
+            port.element.dtype().is_some_and(is_kind) && port.shape.as_ref().is_none_or(|shape| shape.len() == rank)
+        };
+        signature.outputs.iter().filter(fits).collect()
+    };
+    let last = |port: &Port| port.shape.as_ref().and_then(|shape| shape.last()?.fixed());
+    let rows = of_kind(&DType::is_float, 2);
+    let Some(labels) = labels else {
+        let row = rows.last().or(signature.outputs.first().as_ref()).and_then(|port| named(port));
+        return (JudgeKind::None, row, Vec::new());
+    };
+    if labels.dtype() == DType::String {
+        let words = [of_kind(&|dtype| dtype == DType::String, 1), of_kind(&|dtype| dtype == DType::String, 2)].concat();
+        return words
+            .first()
+            .map_or((JudgeKind::None, None, Vec::new()), |port| (JudgeKind::Label, named(port), Vec::new()));
+    }
+    if labels.dtype().is_float() {
+        return (JudgeKind::Number, rows.first().and_then(|port| named(port)), Vec::new());
+    }
+    let most = (0..labels.data().len()).filter_map(|place| labels.number(place)).fold(0.0, f64::max) as u64;
+    if labels.shape().len() == 2 && labels.shape()[1] > 1 {
+        let row = rows.iter().find(|port| last(port) == Some(labels.shape()[1] as u64));
+        return row
+            .map_or((JudgeKind::None, None, Vec::new()), |port| (JudgeKind::MultiLabel, named(port), Vec::new()));
+    }
+    let single = [of_kind(&DType::is_float, 1), rows.clone()].concat();
+    let is_binary = rows.iter().all(|port| last(port) == Some(1)) && !single.is_empty() && most <= 1;
+    if is_binary {
+        return (JudgeKind::Binary, single.last().and_then(|port| named(port)), Vec::new());
+    }
+    // As many columns as there are classes tell scores from features.
+    let exact: Vec<&Port> = rows.iter().copied().filter(|port| last(port) == Some(most + 1)).collect();
+    let likely = if exact.is_empty() {
+        rows.iter().copied().filter(|port| last(port).is_none_or(|size| size > most)).collect()
+    } else {
+        exact
+    };
+    match likely.split_last() {
+        Some((scores, others)) => {
+            (JudgeKind::TopOne, named(scores), others.iter().map(|port: &&Port| port.name.clone()).collect())
+        }
+        None => (JudgeKind::None, None, Vec::new()),
     }
 }
 
@@ -125,47 +281,39 @@ fn names(folder: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-/// Finds images with their labels by their names, and tells which are for calibration.
+/// Endings of files with arrays, those that name their inputs first.
+const ARRAYS: [&str; 3] = [".npz", ".safetensors", ".npy"];
+
+/// Finds samples with their labels by their names, and tells which are for calibration.
 fn data(names: &[String]) -> Option<Data> {
-    let is_images = |name: &&String| name.contains("images") && (name.ends_with(".idx") || name.ends_with(".idx.gz"));
-    let files = |name: &String| {
-        let labels = name.replace("images", "labels");
-        Files { images: name.into(), labels: names.contains(&labels).then(|| labels.into()) }
+    let is_labels = |name: &str| ["label", "target"].iter().any(|word| name.contains(word));
+    let are_images = |name: &&String| name.contains("images") && (name.ends_with(".idx") || name.ends_with(".idx.gz"));
+    let with = |ending: &'static str| names.iter().filter(move |name| name.ends_with(ending) && !is_labels(name));
+    let images: Vec<&String> = names.iter().filter(are_images).collect();
+    let found = match images.is_empty() {
+        true => ARRAYS.iter().map(|ending| with(ending).collect::<Vec<_>>()).find(|found| !found.is_empty())?,
+        false => images,
     };
-    let calibrates = |name: &&String| ["calib", "train", "valid"].iter().any(|word| name.contains(word));
-    let (others, mut tests): (Vec<&String>, Vec<&String>) = names.iter().filter(is_images).partition(calibrates);
+    let files = |name: &String| {
+        let beside =
+            [name.replace("images", "labels"), name.replace("samples", "labels"), name.replace("inputs", "labels")];
+        let same = beside.iter().find(|labels| *labels != name && names.contains(labels)).cloned();
+        let only = || {
+            let mut all =
+                names.iter().filter(|name| is_labels(name) && !name.ends_with(".onnx") && !name.ends_with(".toml"));
+            all.next().filter(|_| all.next().is_none()).cloned()
+        };
+        let labels = if are_images(&name) { same } else { same.or_else(only) };
+        Files { inputs: name.into(), are_images: are_images(&name), labels: labels.map(PathBuf::from) }
+    };
+    let calibrates = |name: &&&String| ["calib", "train", "valid"].iter().any(|word| name.contains(word));
+    let (others, mut tests): (Vec<&String>, Vec<&String>) = found.iter().partition(calibrates);
     tests.sort_by_key(|name| !name.contains("test"));
     let test = tests.first().or(others.first())?;
     let test_files = files(test);
     let is_like = |files: &Files| files.labels.is_some() == test_files.labels.is_some();
     let calibration = others.iter().filter(|name| *name != test).map(|name| files(name)).find(is_like);
     Some(Data { test: test_files, calibration })
-}
-
-/// Returns the shape of the samples, or of what most models take where there are none.
-fn taken(models: &[(&String, Signature)], samples: Option<&Samples>) -> Option<Vec<u64>> {
-    if let Some(samples) = samples {
-        return Some(samples.shape.iter().map(|&size| size as u64).collect());
-    }
-    let shapes: Vec<Vec<u64>> = models.iter().filter_map(|(_, signature)| signature.inputs[0].sample()).collect();
-    let count = |shape: &Vec<u64>| shapes.iter().filter(|other| *other == shape).count();
-    // The first of those that as many take.
-    shapes.iter().rev().max_by_key(|shape| count(shape)).cloned()
-}
-
-/// Says why a model cannot answer the samples; nothing where it can, or where nobody knows.
-fn misfit(signature: &Signature, taken: &Option<Vec<u64>>) -> Option<String> {
-    let input = &signature.inputs[0];
-    if signature.inputs.len() > 1 {
-        let names: Vec<_> = signature.inputs.iter().map(|input| input.name.as_str()).collect();
-        return Some(format!("it has {} inputs ({}); a variant has one", names.len(), names.join(", ")));
-    }
-    if input.element != "float32" {
-        return Some(format!("it takes {}; a variant takes float32", input.element));
-    }
-    let (sample, taken) = (input.sample()?, taken.as_ref()?);
-    let sizes = |sizes: &[u64]| sizes.iter().map(u64::to_string).collect::<Vec<_>>().join(" × ");
-    (sample != *taken).then(|| format!("it takes {} a sample; the others take {}", sizes(&sample), sizes(taken)))
 }
 
 fn name_of(folder: &Path) -> String {
@@ -183,7 +331,7 @@ mod tests {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             let text = |file: super::Files| {
                 let labels = file.labels.map_or("-".to_owned(), |labels| labels.display().to_string());
-                format!("{} {labels}", file.images.display())
+                format!("{} {labels}", file.inputs.display())
             };
             data(&names).map(|data| (text(data.test), data.calibration.map(text)))
         };
@@ -194,5 +342,7 @@ mod tests {
         assert_eq!(found(&all), Some((pair("test"), Some(pair("calib")))));
         assert_eq!(found(&all[..2]), Some((pair("calib"), None)));
         assert_eq!(found(&all[1..]), Some((pair("test"), None)));
+        assert_eq!(found(&["labels.npy", "samples.npz"]), Some(("samples.npz labels.npy".to_owned(), None)));
+        assert_eq!(found(&["x.npy"]), Some(("x.npy -".to_owned(), None)));
     }
 }

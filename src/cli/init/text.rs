@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use super::survey::{Files, Model, Survey};
+use crate::profile::{Extent, Feed, JudgeKind};
+use crate::tensor::Port;
 
 /// Name of the model list.
 pub const MODELS: &str = "models.toml";
@@ -38,71 +40,104 @@ task = {name}
 const VARIANTS: &str = r#"
 # Each variant:
 #   name      the name used everywhere else; unique
-#   file      the ONNX file: one input, scores of each class as an output
-#   output    the output with the scores, where there are several; the first where left out
+#   file      the ONNX file
+#   output    the output that is judged, where there are several
+#   inputs    names of inputs that the data call otherwise: { ids = "input_ids" }
 #   exits     in place of output: outputs of an early-exit network, the first exit first; each becomes a variant
 #   stages    in place of file: the files of an early-exit network that is cut into stages (docs/formats/models.md)
-#   accuracy  without labels and reference: { right = 90, of = 100, source = "who counted, and what counts as right" }
+#   accuracy  where nothing here judges: { right = 90, of = 100, source = "who counted, and what counts as right" }
 "#;
 
 fn data(survey: &Survey) -> String {
     let some = survey.variants().next().map_or("NAME", |model| model.name.as_str());
-    let shape = survey.variants().find_map(|model| model.signature.inputs[0].sample());
-    let shape = shape.map_or("?".to_owned(), |shape| shape.iter().map(u64::to_string).collect::<Vec<_>>().join(" × "));
-    let none = Files { images: "images.idx.gz".into(), labels: Some("labels.idx.gz".into()) };
-    let test = survey.data.as_ref().map_or(&none, |data| &data.test);
-    let missing = |is_missing: bool| if is_missing { "# " } else { "" };
-    let no_data = survey.data.is_none();
-    let todo = if no_data {
-        "# TODO: no samples were found here. Name yours and take the `#` away; docs/formats/models.md tells how to do without.\n"
-    } else {
-        ""
-    };
+    let mut text = "[data]\n".to_owned();
     let calibration = survey.data.as_ref().and_then(|data| data.calibration.as_ref());
-    let (images, no_labels) = (quoted(&test.images), no_data || test.labels.is_none());
-    let labels = quoted(test.labels.as_ref().or(none.labels.as_ref()).map_or(Path::new(""), |labels| labels));
-    let share = if calibration.is_some() { "In place of [data.calibration]: the" } else { "The" };
-    let text = format!(
-        r#"[data]
-{todo}# Samples of {shape} as IDX, gzipped where the name ends in .gz: bytes (a model sees byte ÷ 255) or 32-bit floats.
-{}images = {images}
-# The class of each sample as IDX bytes, in the same order.
-{}labels = {labels}
-# In place of labels: the variant whose answers count as right.
-# reference = {}
-# {share} part of the samples that is set apart to choose thresholds on.
-# calibration_share = 0.5
-"#,
-        missing(no_data),
-        missing(no_labels),
-        quoted(some)
-    );
-    text + &calibration.map(calibration_text).unwrap_or_default()
+    match &survey.data {
+        Some(data) => {
+            text += &inputs(&data.test);
+            let hidden = if data.test.labels.is_some() { "" } else { "# " };
+            let labels = data.test.labels.as_deref().unwrap_or(Path::new("labels.npy"));
+            text += "# The label of each sample, in the same order.\n";
+            text += &format!("{hidden}labels = {}\n", quoted(labels));
+            text += "# In place of labels: the variant whose answers count as right.\n";
+            text += &format!("# reference = {}\n", quoted(some));
+            let share = if calibration.is_some() { "In place of [data.calibration]: the" } else { "The" };
+            text += &format!(
+                "# {share} part of the samples that is set apart to choose thresholds on.\n# calibration_share = 0.5\n"
+            );
+        }
+        None => {
+            text += "# TODO: no samples were found here, so inputs are drawn at random and nothing is said about accuracy. Name yours:\n";
+            text += "# .npz with arrays named like inputs, .npy, .safetensors, perf_analyzer's .json, or images as IDX (docs/formats/models.md).\n";
+            text += "inputs = \"random\"\n# labels = \"labels.npy\"\n";
+        }
+    }
+    for (name, feed) in &survey.feed {
+        text += &feed_text(name, feed);
+    }
+    if let Some(calibration) = calibration {
+        text += &format!("\n# Other samples, to choose thresholds on.\n[data.calibration]\n{}", inputs(calibration));
+        text += &calibration.labels.as_ref().map(|labels| format!("labels = {}\n", quoted(labels))).unwrap_or_default();
+    }
+    text + &judge(survey)
 }
 
-fn calibration_text(files: &Files) -> String {
-    let labels = files.labels.as_ref().map(|labels| format!("labels = {}\n", quoted(labels))).unwrap_or_default();
+fn inputs(files: &Files) -> String {
+    let (key, comment) = match files.are_images {
+        true => ("images", "Samples as IDX, gzipped where the name ends in .gz: of bytes a model sees byte ÷ 255."),
+        false => ("inputs", "Arrays named like the models' inputs; the first dimension of each counts samples."),
+    };
+    format!("# {comment}\n{key} = {}\n", quoted(&files.inputs))
+}
+
+/// Says what an input is fed that the data do not hold.
+fn feed_text(name: &str, feed: &Feed) -> String {
+    let extent = |extent: &Extent| serde_json::Value::from(*extent).to_string();
+    let shape = feed.random.as_ref().and_then(|random| random.shape.as_ref());
+    let shape = shape.map(|shape| shape.iter().map(extent).collect::<Vec<_>>().join(", ")).unwrap_or_default();
     format!(
-        "\n# Other samples, to choose thresholds on.\n[data.calibration]\nimages = {}\n{labels}",
-        quoted(&files.images)
+        "\n# TODO: the data do not hold this input. Random numbers of a guessed size stand in for it; or:\n#   zeros = [{shape}]\n#   value = 1\n[data.feed.{}]\nrandom = {{ shape = [{shape}] }}\n",
+        quoted(name)
     )
 }
 
-fn variant(model: &Model) -> String {
-    let list = |ports: &[crate::profile::onnx::Port]| {
-        ports.iter().map(|port| one_line(&port.to_string())).collect::<Vec<_>>().join(", ")
+/// Says what counts as right.
+fn judge(survey: &Survey) -> String {
+    let is_labelled = survey.data.as_ref().is_some_and(|data| data.test.labels.is_some());
+    let kinds = "# What counts as right: top-1, top-k, label, binary, multi-label, number, exact, command, reference or none.\n";
+    let text = match survey.judge {
+        JudgeKind::TopOne => return format!("\n{kinds}# [judge]\n# kind = \"top-1\"\n"),
+        JudgeKind::None if is_labelled => {
+            "# TODO: no output fits the labels, so nothing is judged.\nkind = \"none\"\n".to_owned()
+        }
+        JudgeKind::None => "# Without labels accuracy is unknown.\nkind = \"none\"\n".to_owned(),
+        JudgeKind::Number => {
+            "kind = \"number\"\n# TODO: how far an answer may be from the label.\nrelative = 0.05\n".to_owned()
+        }
+        kind => format!("kind = \"{}\"\n", kind.as_str()),
     };
+    format!("\n{kinds}[judge]\n{text}")
+}
+
+fn variant(model: &Model) -> String {
+    let list = |ports: &[Port]| ports.iter().map(|port| one_line(&port.to_string())).collect::<Vec<_>>().join(", ");
     let signature = &model.signature;
     let mut text = format!("\n# {} → {}\n", list(&signature.inputs), list(&signature.outputs));
     if let Some(why) = &model.misfit {
         text += &format!("# Left out: {}.\n", one_line(why));
     }
-    if let Some(batch) = signature.inputs[0].fixed_batch() {
+    if !model.doubts.is_empty() {
+        text += &format!(
+            "# TODO: several outputs could hold the scores; {} could be meant too.\n",
+            one_line(&model.doubts.join(", "))
+        );
+    }
+    if let Some(batch) = signature.inputs.first().and_then(Port::fixed_batch) {
         text += &format!("# It takes exactly {batch} at once: measure with --batches {batch}.\n");
     }
     let mut keys = format!("[[variants]]\nname = {}\nfile = {}\n", quoted(&model.name), quoted(&model.file));
-    if let Some(scores) = model.scores() {
-        keys += &format!("output = {}\n", quoted(&scores.name));
+    if let Some(output) = &model.output {
+        keys += &format!("output = {}\n", quoted(output));
     }
     let hidden = if model.misfit.is_some() { "# " } else { "" };
     text + &keys.lines().map(|line| format!("{hidden}{line}\n")).collect::<String>()
@@ -112,7 +147,15 @@ fn variant(model: &Model) -> String {
 pub fn problem(survey: &Survey, cores: usize) -> String {
     let name = quoted(&survey.name);
     let variants: Vec<_> = survey.variants().map(|model| quoted(&model.name)).collect();
-    let variants = variants.join(", ");
+    let is_unknown = survey.judge == JudgeKind::None && variants.len() > 1;
+    let chosen = if is_unknown {
+        format!(
+            "# Accuracy is unknown, so nothing tells which variant is best: one at a time.\nvariants = [{}]",
+            variants[0]
+        )
+    } else {
+        format!("# variants = [{}]", variants.join(", "))
+    };
     format!(
         r#"#:schema {SCHEMAS}/problem.schema.json
 # What to plan, written by `planner init`: the numbers are there to be changed. When {PROFILE} is measured:
@@ -129,7 +172,7 @@ room = "variant-set"
 # Profiles to plan with, relative to this file.
 profiles = ["{PROFILE}"]
 # Variants that may be used; all of the profiles where left out.
-# variants = [{variants}]
+{chosen}
 # The probability that may be left that the SLO is broken because facts were wrong; "none" takes facts as they were measured.
 # risk = 0.05
 # With risk: how much another profile of the same variants differs, as a standard deviation relative to its latency.
@@ -207,7 +250,7 @@ kind = "most-accurate"
 # With room = "pipeline": what a request passes through (docs/formats/problem.md), in place of variants above.
 # [[stages]]
 # name = "first"
-# variants = [{variants}]
+{chosen}
 # after = []
 # calls = 1.0
 # lanes_at_most = 1
@@ -237,7 +280,7 @@ pub fn next(survey: &Survey, folder: &Path) -> String {
     let data = match &survey.data {
         Some(data) if data.test.labels.is_some() => "",
         Some(_) => ", without labels: name them, or a reference",
-        None => ", without samples: name them under [data]",
+        None => ", without samples: inputs are random until you name some under [data]",
     };
     format!(
         "{models}: {count} variants{left}{data}\n{problem}: the question, with numbers to change\n\nnext:\n  \
@@ -263,9 +306,16 @@ mod tests {
     use crate::base::codec::from_value;
     use crate::cli::init::survey::Survey;
     use crate::problem::Problem;
+    use crate::profile::JudgeKind;
 
     fn empty() -> Survey {
-        Survey { name: "it's \"mine\"".to_owned(), models: Vec::new(), data: None }
+        Survey {
+            name: "it's \"mine\"".to_owned(),
+            models: Vec::new(),
+            data: None,
+            feed: std::collections::BTreeMap::new(),
+            judge: JudgeKind::TopOne,
+        }
     }
 
     #[test]

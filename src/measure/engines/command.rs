@@ -17,9 +17,9 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use crate::base::error::Error;
-use crate::measure::engines::{Engine, Run, Session, checked, refused_model, shown};
+use crate::measure::engines::{Engine, Run, Session, checked, refused_model, samples_of, shown};
 use crate::measure::line_protocol::{Silence, Talk};
-use crate::tensor::Batch;
+use crate::tensor::{DType, Data, Named};
 
 const NAME: &str = "command";
 
@@ -64,7 +64,13 @@ impl Engine for Spoken {
         false
     }
 
-    fn open(&self, model: &Path, output: Option<&str>, cores: u32) -> Result<Box<dyn Session>, Error> {
+    /// Only numbers that JSON lists as 32-bit floats go to the program.
+    fn holds(&self, declared: DType) -> Option<DType> {
+        (declared == DType::F32).then_some(declared)
+    }
+
+    fn open(&self, model: &Path, outputs: &[&str], cores: u32) -> Result<Box<dyn Session>, Error> {
+        let output = outputs.first().copied();
         let mut child = Child::start(&self.command, self.limit)?;
         match child.ask::<OpenedAnswer>(&Ask::Open { model, output, cores }) {
             Ok(_) => Ok(Box::new(SpokenSession { child })),
@@ -81,11 +87,18 @@ struct SpokenSession {
 }
 
 impl Session for SpokenSession {
-    fn run(&mut self, input: &Batch) -> Result<Run, Error> {
-        let ask = Ask::Run { shape: &input.shape, data: &input.data };
+    fn run(&mut self, inputs: &[Named]) -> Result<Run, Error> {
+        let [Named { tensor, .. }] = inputs else {
+            return Err(failed(format!("a program is given one input, not {}", inputs.len())));
+        };
+        let Data::F32(data) = tensor.data() else {
+            return Err(failed(format!("a program is given float32, not {}", tensor.dtype())));
+        };
+        let ask = Ask::Run { shape: tensor.shape(), data };
         let (answer, round_trip) = self.child.ask::<ScoresAnswer>(&ask).map_err(Trouble::of_engine)?;
         let wall = answer.wall_ms.map_or(Ok(round_trip), |ms| wall_of(ms, self.child.limit))?;
-        checked(NAME, Run { scores: answer.scores, classes: answer.classes, passed: None, wall }, input.samples())
+        let scores = checked(NAME, (answer.scores, answer.classes), samples_of(inputs))?;
+        Ok(Run { outputs: vec![Named::new("", scores)], wall })
     }
 }
 

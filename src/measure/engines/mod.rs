@@ -14,19 +14,35 @@ use std::time::Duration;
 use crate::base::error::Error;
 use crate::base::finding::{Code, Finding, Findings};
 use crate::profile::{Conditions, ModelFiles, Point};
-use crate::tensor::Batch;
+use crate::tensor::{DType, Element, Named, Port, Signature, Tensor};
 
 /// What one call gave, and how long it took.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
-    /// Scores of each class for each sample, row-major.
-    pub scores: Vec<f32>,
-    /// Classes in each row.
-    pub classes: usize,
-    /// What goes on to the next stage of the network, where the session was opened as a stage that passes something on.
-    pub passed: Option<Batch>,
+    /// The outputs that were asked for.
+    pub outputs: Vec<Named>,
     /// Wall time of the call as the engine measured it.
     pub wall: Duration,
+}
+
+impl Run {
+    /// Returns one output without a name: a score of each class for each sample, row-major.
+    ///
+    /// # Panics
+    /// Where the rows are not whole.
+    #[must_use]
+    pub fn of_scores(scores: Vec<f32>, classes: usize, wall: Duration) -> Self {
+        let rows = scores.len().checked_div(classes).unwrap_or(0);
+        Self { outputs: vec![Named::new("", Tensor::floats([rows, classes], scores))], wall }
+    }
+
+    /// Returns the output of that name, or the only one, whose name an engine need not know.
+    #[must_use]
+    pub fn output(&self, name: &str) -> Option<&Tensor> {
+        let named = self.outputs.iter().find(|output| output.name == name);
+        let only = if let [only] = self.outputs.as_slice() { Some(only) } else { None };
+        named.or(only.filter(|only| only.name.is_empty() || name.is_empty())).map(|output| &output.tensor)
+    }
 }
 
 /// Something that runs model files, from several threads at once.
@@ -57,48 +73,52 @@ pub trait Engine: Sync {
         true
     }
 
-    /// Refuses a file that would end this process where it is opened; whoever opens models in a process that must live
-    /// asks first.
+    /// Refuses a file that would end this process where it is opened, or whose outputs of these names, or all of them where there are
+    /// none, would be wrong without a word. Whoever opens models in a process that must live asks first.
     ///
     /// # Errors
     /// A finding for such a file.
-    fn vet(&self, _model: &Path) -> Result<(), Error> {
+    fn vet(&self, _model: &Path, _outputs: &[&str]) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// Returns the type in which the engine holds elements of a type that a model declares, where it takes such at all.
+    fn holds(&self, declared: DType) -> Option<DType> {
+        Some(declared)
+    }
+
+    /// Returns what a model takes and gives where its file does not tell: one input and one output of 32-bit floats without names,
+    /// unless the engine knows better.
+    ///
+    /// # Errors
+    /// Whatever keeps the engine from looking at the model.
+    fn signature(&self, _model: &Path) -> Result<Signature, Error> {
+        let port = Port { name: String::new(), element: Element::Tensor(DType::F32), shape: None };
+        Ok(Signature { inputs: vec![port.clone()], outputs: vec![port] })
     }
 
     /// Opens a model on `cores` threads, which inherit the caller's affinity mask.
     ///
-    /// `output` names the output with the scores; without it, it is the model's only or first one.
+    /// `outputs` names what will be read; where it names nothing, all tensors that the model gives.
     ///
     /// # Errors
     /// A finding where the file is no model or has no such output; [`Error::Engine`] where the engine fails.
-    fn open(&self, model: &Path, output: Option<&str>, cores: u32) -> Result<Box<dyn Session>, Error>;
-
-    /// Opens a stage of an early-exit network, whose output `passes` goes on to the next stage.
-    ///
-    /// # Errors
-    /// As [`Engine::open`]; [`Error::Unsupported`] where the engine has scores only.
-    fn open_stage(
-        &self,
-        _model: &Path,
-        _exit: Option<&str>,
-        _passes: &str,
-        _cores: u32,
-    ) -> Result<Box<dyn Session>, Error> {
-        Err(Error::Unsupported {
-            what: format!("engine {} gives scores only, and a stage passes something on", self.name()),
-            hint: "profile networks in stages with --engine rten or ort".to_owned(),
-        })
-    }
+    fn open(&self, model: &Path, outputs: &[&str], cores: u32) -> Result<Box<dyn Session>, Error>;
 }
 
 /// An opened model.
 pub trait Session {
-    /// Runs one batch.
+    /// Runs one batch: the inputs of the model, in its order.
     ///
     /// # Errors
     /// [`Error::Engine`] where the engine fails.
-    fn run(&mut self, input: &Batch) -> Result<Run, Error>;
+    fn run(&mut self, inputs: &[Named]) -> Result<Run, Error>;
+}
+
+/// Returns the number of samples that some inputs hold, where the first dimension of the first counts them.
+#[must_use]
+pub fn samples_of(inputs: &[Named]) -> usize {
+    inputs.first().map_or(1, |input| input.tensor.samples())
 }
 
 /// Returns the engine's name and version, as files carry it.
@@ -110,7 +130,10 @@ pub fn full_name(engine: &dyn Engine) -> String {
 /// Returns the finding that a file is no model this engine can run.
 #[must_use]
 pub fn bad_model(engine: &str, model: &Path, cause: impl std::fmt::Display) -> Error {
-    let action = format!("it must be an ONNX classifier that {engine} can run, with one input and scores per class");
+    let action = match engine {
+        "rten" => "try --engine ort: scripts/onnxruntime fetches its library and prints its path for --ort-lib",
+        _ => "it must be an ONNX model that this engine can run",
+    };
     refused_model(engine, model, cause, action)
 }
 
@@ -125,16 +148,20 @@ pub(crate) fn refused_model(
     Findings::from(finding).in_file(model).into()
 }
 
-/// Returns what another process answered to a call, where it has as many scores as it should.
-pub(crate) fn checked(engine: &'static str, run: Run, samples: usize) -> Result<Run, Error> {
-    if run.classes.checked_mul(samples) == Some(run.scores.len()) {
-        return Ok(run);
-    }
-    let (scores, classes) = (run.scores.len(), run.classes);
-    let message = format!(
-        "it answered {scores} scores for {samples} samples of {classes} classes; every sample has a score for each class"
-    );
-    Err(Error::Engine { engine, message })
+/// Returns the scores that another process answered to a call, where it has as many as it should.
+pub(crate) fn checked(
+    engine: &'static str,
+    (scores, classes): (Vec<f32>, usize),
+    samples: usize,
+) -> Result<Tensor, Error> {
+    let given = scores.len();
+    let shape = vec![samples, classes];
+    Tensor::new(shape, crate::tensor::Data::F32(scores)).ok_or_else(|| {
+        let message = format!(
+            "it answered {given} scores for {samples} samples of {classes} classes; every sample has a score for each class"
+        );
+        Error::Engine { engine, message }
+    })
 }
 
 /// Returns as much of a wrong answer as an error shows.
@@ -181,7 +208,7 @@ impl Engine for Scripted {
         "1".to_owned()
     }
 
-    fn open(&self, _: &Path, _: Option<&str>, _: u32) -> Result<Box<dyn Session>, Error> {
+    fn open(&self, _: &Path, _: &[&str], _: u32) -> Result<Box<dyn Session>, Error> {
         Ok(Box::new(ScriptedSession { script: self.clone(), calls: 0 }))
     }
 }
@@ -192,10 +219,9 @@ struct ScriptedSession {
 }
 
 impl Session for ScriptedSession {
-    fn run(&mut self, input: &Batch) -> Result<Run, Error> {
+    fn run(&mut self, inputs: &[Named]) -> Result<Run, Error> {
         let wall = self.script.walls[self.calls % self.script.walls.len()];
         self.calls += 1;
-        let scores = self.script.scores.repeat(input.samples());
-        Ok(Run { scores, classes: self.script.scores.len(), passed: None, wall })
+        Ok(Run::of_scores(self.script.scores.repeat(samples_of(inputs)), self.script.scores.len(), wall))
     }
 }

@@ -18,8 +18,8 @@ use client::{Client, escaped};
 use message::{About, FP32, Infer, Inferred, Metadata, Received, Sent, Wanted};
 
 use crate::base::error::Error;
-use crate::measure::engines::{Engine, Run, Session, checked, refused_model, shown};
-use crate::tensor::Batch;
+use crate::measure::engines::{Engine, Run, Session, checked, refused_model, samples_of, shown};
+use crate::tensor::{DType, Data, Named};
 
 const NAME: &str = "oip";
 
@@ -74,9 +74,14 @@ impl Engine for Oip {
         false
     }
 
+    fn holds(&self, declared: DType) -> Option<DType> {
+        (declared == DType::F32).then_some(declared)
+    }
+
     /// The file's name is the server's name of the model; the file itself is not sent, and the server alone decides how
     /// many cores it uses.
-    fn open(&self, model: &Path, output: Option<&str>, _: u32) -> Result<Box<dyn Session>, Error> {
+    fn open(&self, model: &Path, outputs: &[&str], _: u32) -> Result<Box<dyn Session>, Error> {
+        let output = outputs.first().copied();
         let refused = |cause: String, action: &str| Err(refused_model(NAME, model, cause, action));
         let (client, name) = (self.client.with_own_connections(), served_name(model));
         let place = format!("/v2/models/{}", escaped(&name));
@@ -120,9 +125,14 @@ struct OipSession {
 }
 
 impl Session for OipSession {
-    fn run(&mut self, input: &Batch) -> Result<Run, Error> {
-        let data = &input.data;
-        let tensor = Sent { name: &self.input, shape: &input.shape, datatype: FP32, data };
+    fn run(&mut self, inputs: &[Named]) -> Result<Run, Error> {
+        let [Named { tensor, .. }] = inputs else {
+            return Err(failed(format!("the server is given one input, not {}", inputs.len())));
+        };
+        let Data::F32(data) = tensor.data() else {
+            return Err(failed(format!("the server is given float32, not {}", tensor.dtype())));
+        };
+        let tensor = Sent { name: &self.input, shape: tensor.shape(), datatype: FP32, data };
         let outputs = self.output.iter().map(|name| Wanted { name }).collect();
         let ask = Infer { inputs: [tensor], outputs };
         let ask = serde_json::to_string(&ask).map_err(|error| failed(error.to_string()))?;
@@ -142,7 +152,7 @@ impl Session for OipSession {
             let cause = format!("{} answered `{}` as {}", answer.from, tensor.name, tensor.datatype);
             return Err(failed(format!("{cause}; only {FP32} is supported")));
         }
-        let samples = input.samples();
+        let samples = samples_of(inputs);
         if tensor.shape.first() != Some(&samples) {
             let cause = format!("{} answered `{}` in the shape {}", answer.from, tensor.name, listed(&tensor.shape));
             return Err(failed(format!("{cause} for {samples} samples; the first dimension counts the samples")));
@@ -152,8 +162,8 @@ impl Session for OipSession {
             return Err(failed(format!("{cause}, which its shape {} contradicts", listed(&tensor.shape))));
         }
         let classes = tensor.shape[1..].iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
-        let (scores, classes) = (tensor.data.values, classes.unwrap_or(usize::MAX));
-        checked(NAME, Run { classes, scores, passed: None, wall }, samples)
+        let scores = checked(NAME, (tensor.data.values, classes.unwrap_or(usize::MAX)), samples)?;
+        Ok(Run { outputs: vec![Named::new("", scores)], wall })
     }
 }
 

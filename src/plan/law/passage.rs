@@ -43,7 +43,7 @@ impl Passage {
                     let answer = answers[sample];
                     let leaves = stage.exit.is_some_and(|exit| exit.releases(answer.certainty));
                     if leaves || index + 1 == stages.len() {
-                        right += here * share * f64::from(u8::from(answer.predicted == *label));
+                        right += here * share * answer.score(*label);
                     } else {
                         goes_on += share;
                     }

@@ -24,7 +24,7 @@ impl Records {
         let variants = answers.variants.iter();
         let of = |(name, of_variant): &(String, Vec<SampleAnswer>)| Record {
             name: name.clone(),
-            right: of_variant.iter().zip(&answers.labels).map(|(answer, label)| answer.predicted == *label).collect(),
+            right: of_variant.iter().zip(&answers.labels).map(|(answer, label)| answer.is_right(*label)).collect(),
             certainty: of_variant.iter().map(|answer| SampleAnswer::decimal(answer.certainty)).collect(),
             predicted: of_variant.iter().map(|answer| answer.predicted).collect(),
             precision: Precision::Single,

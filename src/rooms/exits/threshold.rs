@@ -212,7 +212,7 @@ mod tests {
             let mut dice = Dice::new(21, u64::from(kind));
             let mut texts = || -> Vec<String> { (0..SAMPLES).map(|_| recorded(&mut dice, kind)).collect() };
             let texts = [texts(), texts(), texts()];
-            let answer = |text: &String| SampleAnswer { predicted: 0, certainty: text.parse().expect("decimals") };
+            let answer = |text: &String| SampleAnswer::new(0, text.parse().expect("decimals"));
             let of = |texts: &Vec<String>| ("m".to_owned(), texts.iter().map(answer).collect());
             let answers = Answers { labels: vec![0; SAMPLES], variants: texts.iter().map(of).collect() };
             let records = Records::from_answers(&answers);

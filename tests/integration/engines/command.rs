@@ -9,7 +9,7 @@ use planner::measure::engines::command::Spoken;
 use planner::measure::engines::{Engine, Session};
 use planner::measure::host::{allowed_cores, pin_to};
 use planner::profile::Profile;
-use planner::tensor::Batch;
+use planner::tensor::{Named, Tensor};
 
 use super::{SAMPLES, profile, small_family};
 
@@ -19,8 +19,8 @@ fn example() -> String {
     format!("python3 '{}/examples/command_engine.py'", env!("CARGO_MANIFEST_DIR"))
 }
 
-fn batch(samples: usize, size: usize) -> Batch {
-    Batch { shape: vec![samples, size], data: vec![0.5; samples * size] }
+fn batch(samples: usize, size: usize) -> Vec<Named> {
+    vec![Named::new("", Tensor::floats([samples, size], vec![0.5; samples * size]))]
 }
 
 /// A child for `sh` that answers `about` and `open` as it should, and does `body` for each run.
@@ -36,7 +36,7 @@ fn child(body: &str) -> String {
 
 fn opened(command: &str, limit: Duration) -> Box<dyn Session> {
     let engine = Spoken::start(command, "cpu", limit).expect("it answers `about`");
-    engine.open(Path::new("any"), None, 1).expect("it answers `open`")
+    engine.open(Path::new("any"), &[], 1).expect("it answers `open`")
 }
 
 #[test]
@@ -63,10 +63,10 @@ fn the_example_answers_to_the_last_digit() {
     fs::write(&model, "[[0.5, 1, 2], [-1, 0, 4]]").expect("writable");
     let engine = Spoken::start(&example(), "cpu", MINUTE).expect("python3 is there");
     assert_eq!((engine.name(), engine.version().as_str()), ("command", "linear.py 1.0"));
-    let mut session = engine.open(&model, None, 1).expect("a model");
-    let run = session.run(&Batch { shape: vec![2, 2], data: vec![1.0, 0.5, 0.0, 0.25] }).expect("it runs");
-    assert_eq!((run.scores, run.classes), (vec![2.5, 1.0, 1.0, 0.0], 2));
-    let error = engine.open(Path::new("nowhere.json"), None, 1).err().expect("no such file").to_string();
+    let mut session = engine.open(&model, &[], 1).expect("a model");
+    let run = session.run(&[Named::new("", Tensor::floats([2, 2], vec![1.0, 0.5, 0.0, 0.25]))]).expect("it runs");
+    assert_eq!(run.outputs[0].tensor, Tensor::floats([2, 2], vec![2.5, 1.0, 1.0, 0.0]));
+    let error = engine.open(Path::new("nowhere.json"), &[], 1).err().expect("no such file").to_string();
     assert!(error.contains("error[bad-model]: nowhere.json: command: FileNotFoundError"), "{error}");
 }
 

@@ -14,7 +14,7 @@ use planner::measure::engines::{Engine, Session};
 #[cfg(feature = "rten")]
 use planner::profile::Answers;
 use planner::profile::Profile;
-use planner::tensor::Batch;
+use planner::tensor::{Named, Tensor};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -54,7 +54,7 @@ impl Server {
     }
 
     fn open(&self, model: &str) -> Box<dyn Session> {
-        Oip::connect(&self.url, &[], "cpu", MINUTE).expect("ready").open(Path::new(model), None, 1).expect("a model")
+        Oip::connect(&self.url, &[], "cpu", MINUTE).expect("ready").open(Path::new(model), &[], 1).expect("a model")
     }
 }
 
@@ -124,8 +124,8 @@ pub fn served_family(folder: &Path) -> PathBuf {
     models
 }
 
-fn batch(samples: usize) -> Batch {
-    Batch { shape: vec![samples, 1, 2, 2], data: (0..samples * 4).map(|place| place as f32 / 8.0).collect() }
+fn batch(samples: usize) -> Vec<Named> {
+    vec![Named::new("", Tensor::floats([samples, 1, 2, 2], (0..samples * 4).map(|place| place as f32 / 8.0).collect()))]
 }
 
 #[test]
@@ -148,7 +148,8 @@ fn scores_come_back_in_order_over_one_connection() {
     let before = server.connections.load(Ordering::SeqCst);
     for samples in [1, 8, 3] {
         let run = session.run(&batch(samples)).expect("it runs");
-        assert_eq!((run.scores, run.classes), (batch(samples).data, 4));
+        let sent = batch(samples).remove(0).tensor.reshaped(vec![samples, 4]);
+        assert_eq!(Some(&run.outputs[0].tensor), sent.as_ref());
         assert!(run.wall > Duration::ZERO);
     }
     assert_eq!(server.connections.load(Ordering::SeqCst), before, "the connection that opened it stays open");
@@ -167,7 +168,8 @@ fn scores_come_nested_too_and_may_be_no_numbers() {
         });
         let run = server.open("linear").run(&batch(2)).expect(data);
         let same = |(a, b): (&f32, &f32)| a == b || (a.is_nan() && b.is_nan());
-        assert!(run.scores.len() == 4 && run.scores.iter().zip(&wanted).all(same), "{data}: {:?}", run.scores);
+        let scores = run.outputs[0].tensor.to_f32().expect("floats");
+        assert!(scores.len() == 4 && scores.iter().zip(&wanted).all(same), "{data}: {scores:?}");
     }
 }
 
@@ -265,7 +267,8 @@ fn models_that_do_not_fit_are_findings() {
         (Server::start(of(two)), "linear.onnx", None, "says that `linear` has 2 inputs"),
     ] {
         let engine = Oip::connect(&server.url, &[], "cpu", MINUTE).expect("ready");
-        let error = engine.open(Path::new(file), output, 1).err().expect(said).to_string();
+        let error =
+            engine.open(Path::new(file), &output.into_iter().collect::<Vec<_>>(), 1).err().expect(said).to_string();
         assert!(error.starts_with(&format!("error[bad-model]: {file}: oip: ")) && error.contains(said), "{error}");
     }
 }
@@ -348,7 +351,7 @@ fn a_server_that_hangs_in_a_call_is_not_waited_for() {
         _ => linear(request, rest),
     });
     let engine = Oip::connect(&server.url, &[], "cpu", Duration::from_secs(1)).expect("ready");
-    let mut session = engine.open(Path::new("linear.onnx"), None, 1).expect("a model");
+    let mut session = engine.open(Path::new("linear.onnx"), &[], 1).expect("a model");
     let error = session.run(&batch(1)).expect_err("it hangs").to_string();
     assert!(error.contains("/infer did not answer within 1 s"), "{error}");
 }

@@ -4,81 +4,17 @@
 //! to inputs and outputs are looked into, by their numbers in `onnx.proto`; weights are stepped over. Every length is held
 //! against what is there, so that a damaged file is an answer and never a wish for memory.
 
+mod graph;
+
 use std::collections::BTreeSet;
-use std::fmt;
 use std::path::Path;
 
 use crate::base::error::Error;
 use crate::base::files;
 use crate::base::finding::{Code, Finding, Findings};
+use crate::tensor::{DType, Element, Port, Signature, Size};
 
-/// The inputs and outputs of a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signature {
-    /// What a caller hands over; weights are no inputs.
-    pub inputs: Vec<Port>,
-    /// What comes back.
-    pub outputs: Vec<Port>,
-}
-
-/// One input or output: `input float32[N, 1, 28, 28]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Port {
-    /// Its name in the file.
-    pub name: String,
-    /// What one element is, like `float32`.
-    pub element: String,
-    /// Its size in each dimension; nothing where the file does not say.
-    pub shape: Option<Vec<Size>>,
-}
-
-/// Size of one dimension.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Size {
-    /// Always so many.
-    Fixed(u64),
-    /// As many as there are, under this name.
-    Named(String),
-    /// As many as there are.
-    Unknown,
-}
-
-impl Port {
-    /// Returns how many samples it takes at once, where that is fixed: the first dimension is the batch.
-    #[must_use]
-    pub fn fixed_batch(&self) -> Option<u64> {
-        match self.shape.as_deref()?.first()? {
-            Size::Fixed(batch) => Some(*batch),
-            Size::Named(_) | Size::Unknown => None,
-        }
-    }
-
-    /// Returns the sizes of one sample, nothing where the file does not say all of them.
-    #[must_use]
-    pub fn sample(&self) -> Option<Vec<u64>> {
-        let fixed = |size: &Size| if let Size::Fixed(size) = size { Some(*size) } else { None };
-        self.shape.as_deref()?.get(1..)?.iter().map(fixed).collect()
-    }
-}
-
-impl fmt::Display for Port {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.name, self.element)?;
-        let Some(shape) = &self.shape else { return f.write_str(" of unknown shape") };
-        let sizes: Vec<String> = shape.iter().map(Size::to_string).collect();
-        write!(f, "[{}]", sizes.join(", "))
-    }
-}
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fixed(size) => size.fmt(f),
-            Self::Named(name) => f.write_str(name),
-            Self::Unknown => f.write_str("?"),
-        }
-    }
-}
+pub use graph::{Constant, Graph, Node, digest, external_files};
 
 /// Reads the inputs and outputs of an ONNX file.
 ///
@@ -252,7 +188,12 @@ fn of_model(bytes: &[u8]) -> Option<Signature> {
 /// `ValueInfoProto`: its name, and of its type the tensor's element and shape.
 fn port(bytes: &[u8]) -> Option<Port> {
     let info = Message::of(bytes)?;
-    let tensor = info.message(2)?.message(1)?;
+    let kind = info.message(2)?;
+    let other = [(4, "sequence"), (5, "map"), (8, "sparse tensor"), (9, "optional")];
+    if let Some((_, other)) = other.iter().find(|(number, _)| kind.all(*number).next().is_some()) {
+        return Some(Port { name: info.text(1)?, element: Element::Other((*other).to_owned()), shape: None });
+    }
+    let tensor = kind.message(1)?;
     let sizes = |shape: &[u8]| Message::of(shape)?.all(1).map(size).collect::<Option<Vec<Size>>>();
     let shape = tensor.all(2).last().map(sizes);
     let shape = if let Some(shape) = shape { Some(shape?) } else { None };
@@ -273,7 +214,7 @@ fn size(bytes: &[u8]) -> Option<Size> {
 }
 
 /// Names `TensorProto.DataType`.
-fn element(kind: Option<u64>) -> String {
+fn element(kind: Option<u64>) -> Element {
     const NAMES: [&str; 16] = [
         "float32",
         "uint8",
@@ -294,14 +235,18 @@ fn element(kind: Option<u64>) -> String {
     ];
     let named = |kind: u64| NAMES.get(usize::try_from(kind).ok()?.checked_sub(1)?).copied();
     match kind {
-        Some(kind) => named(kind).map_or_else(|| format!("type {kind}"), str::to_owned),
-        None => "of unknown type".to_owned(),
+        Some(kind) => match named(kind) {
+            Some(name) => DType::from_name(name).map_or_else(|| Element::Other(name.to_owned()), Element::Tensor),
+            None => Element::Other(format!("type {kind}")),
+        },
+        None => Element::Other("of unknown type".to_owned()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Signature, intact, signature};
+    use super::{intact, signature};
+    use crate::tensor::Signature;
     use std::fs;
     use std::path::Path;
 

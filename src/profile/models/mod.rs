@@ -1,20 +1,25 @@
 //! The model list `planner.models/1`: which files do the task, and the labelled samples that judge them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Runs;
+use super::{Runs, onnx};
 use crate::base::codec::{self, Document};
 use crate::base::error::Error;
-use crate::base::files;
 use crate::base::finding::{Code, Finding, Findings};
 use crate::base::near;
 use crate::base::units::Share;
 use crate::stats::shuffle;
-use crate::tensor::{Samples, read_samples};
+use crate::tensor::{Samples, read_arrays, read_samples};
+
+mod data;
+mod judge;
+
+pub use data::{BatchAxis, CalibrationFiles, DataFiles, Extent, Feed, RandomFeed};
+pub use judge::{JudgeKind, JudgeSettings};
 
 /// The name and version of the model list format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,8 +38,11 @@ pub struct ModelList {
     pub format: ModelsFormat,
     /// What the variants do, in a word.
     pub task: String,
-    /// Samples to judge the variants by.
+    /// What they are fed, and the samples to judge them by.
     pub data: DataFiles,
+    /// What counts as right; default: the best class of one row of scores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<JudgeSettings>,
     /// The variants.
     pub variants: Vec<VariantFile>,
 }
@@ -48,37 +56,6 @@ impl Document for ModelList {
     }
 }
 
-/// Files with samples, relative to the list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DataFiles {
-    /// Images as IDX bytes, gzipped where the name ends in `.gz`; a model sees byte ÷ 255.
-    pub images: PathBuf,
-    /// Class number of each image as IDX bytes, gzipped where the name ends in `.gz`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels: Option<PathBuf>,
-    /// Where there are no labels: the variant whose answers stand for the truth.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<String>,
-    /// Other samples to choose thresholds on, so that accuracy is stated on samples that nothing was chosen on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub calibration: Option<CalibrationFiles>,
-    /// In place of `calibration`: the part of the samples above that is set apart for it, drawn at random.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub calibration_share: Option<Share>,
-}
-
-/// Samples for calibration; labelled where the others are.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CalibrationFiles {
-    /// Images, as above.
-    pub images: PathBuf,
-    /// Their labels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels: Option<PathBuf>,
-}
-
 /// One variant of the list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -88,9 +65,12 @@ pub struct VariantFile {
     /// The ONNX file, relative to the list; empty for a network in stages.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub file: PathBuf,
-    /// Output with the scores, where the model has several.
+    /// Output that is judged, where the model has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+    /// The name in the data of each input whose name there is another: `{ ids = "input_ids" }`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, String>,
     /// Outputs of an early-exit network, the first exit first; each becomes a variant `NAME.EXIT` that runs through it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exits: Vec<String>,
@@ -176,6 +156,7 @@ impl VariantFile {
             name: name.into(),
             file: file.into(),
             output: None,
+            inputs: BTreeMap::new(),
             exits: Vec::new(),
             stages: Vec::new(),
             accuracy: None,
@@ -185,11 +166,12 @@ impl VariantFile {
 
     /// Returns the variants that an entry of a list means: itself, or its exits or stages.
     fn taken_apart(self) -> Vec<Self> {
-        let Self { name: network, file, output, exits, stages, accuracy, .. } = self;
+        let Self { name: network, file, output, inputs, exits, stages, accuracy, .. } = self;
         let entry = |number: usize, (name, file, output, passes), runs| Self {
             name: format!("{network}.{name}"),
             file,
             output,
+            inputs: inputs.clone(),
             exits: Vec::new(),
             stages: Vec::new(),
             accuracy: None,
@@ -203,7 +185,7 @@ impl VariantFile {
             let exits = exits.into_iter().map(|exit| (exit.clone(), file.clone(), Some(exit), None));
             return exits.enumerate().map(|(number, exit)| entry(number, exit, Runs::Through)).collect();
         }
-        vec![Self { name: network, file, output, exits, stages, accuracy, part: None }]
+        vec![Self { name: network, file, output, inputs, exits, stages, accuracy, part: None }]
     }
 
     fn validate(&self, key: &str, findings: &mut Findings) {
@@ -249,72 +231,6 @@ impl VariantFile {
     }
 }
 
-impl DataFiles {
-    /// Returns one set of labelled samples.
-    #[must_use]
-    pub fn labelled(images: impl Into<PathBuf>, labels: impl Into<PathBuf>) -> Self {
-        Self {
-            images: images.into(),
-            labels: Some(labels.into()),
-            reference: None,
-            calibration: None,
-            calibration_share: None,
-        }
-    }
-
-    /// Tells whether the samples say which answers are right.
-    #[must_use]
-    pub const fn judge(&self) -> bool {
-        self.labels.is_some() || self.reference.is_some()
-    }
-
-    fn validate(&self, variants: &[VariantFile], findings: &mut Findings) {
-        let mut bad = |code, key: &str, cause: String, action: &str| {
-            findings.push(Finding::error(code, format!("data.{key}"), cause, action));
-        };
-        match (&self.labels, &self.reference) {
-            (None, None) if variants.iter().all(|variant| variant.accuracy.is_none()) => {
-                let action = "name the labels, as `reference` the variant whose answers stand for the truth, or for each \
-                              variant the `accuracy` that was counted elsewhere";
-                bad(Code::MissingField, "labels", "nothing says which answers are right".to_owned(), action);
-            }
-            (Some(_), Some(_)) => {
-                bad(Code::NoEffect, "reference", "there are labels".to_owned(), "leave out one of the two");
-            }
-            (None, Some(name)) if !variants.iter().any(|variant| variant.name == *name) => {
-                let known: Vec<_> = variants.iter().map(|variant| variant.name.as_str()).collect();
-                let all = format!("the variants are {}", known.join(", "));
-                let action = near::hint(name, known.iter().copied(), all);
-                bad(Code::UnknownName, "reference", format!("no variant is called `{name}`"), &action);
-            }
-            _ => {}
-        }
-        if !self.judge() && self.calibration.is_some() {
-            let cause = "no answers are judged".to_owned();
-            bad(Code::NoEffect, "calibration", cause, "leave it out");
-        }
-        if !self.judge() && self.calibration_share.is_some() {
-            let cause = "no answers are judged".to_owned();
-            bad(Code::NoEffect, "calibration_share", cause, "leave it out");
-        }
-        let labelled = |files: &CalibrationFiles| files.labels.is_some() == self.labels.is_some();
-        if self.calibration.as_ref().is_some_and(|files| !labelled(files)) {
-            let action = "give labels to both sets of samples or to none";
-            bad(Code::MissingField, "calibration.labels", "one set has labels, the other has none".to_owned(), action);
-        }
-        if let Some(share) = self.calibration_share {
-            if self.calibration.is_some() {
-                let cause = "`calibration` names the samples already".to_owned();
-                bad(Code::NoEffect, "calibration_share", cause, "leave it out");
-            }
-            if share.get() <= 0.0 || share.get() >= 1.0 {
-                let action = "a part between 0 and 1, like 0.5";
-                bad(Code::OutOfRange, "calibration_share", format!("{} leaves one half empty", share.get()), action);
-            }
-        }
-    }
-}
-
 impl ModelList {
     /// Returns everything that is wrong between the fields; whether files exist is for [`Family::load`].
     #[must_use]
@@ -343,8 +259,43 @@ impl ModelList {
             }
         }
         let all: Vec<VariantFile> = parts.iter().flat_map(|(_, parts)| parts.clone()).collect();
-        self.data.validate(&all, &mut findings);
+        self.data.validate(&all, self.needs_labels(&all), &mut findings);
+        if let Some(judge) = &self.judge {
+            judge.validate(&mut findings);
+        }
         findings
+    }
+
+    /// Tells that only labels or a reference can say which answers are right.
+    fn needs_labels(&self, parts: &[VariantFile]) -> bool {
+        let is_judged_otherwise = match self.judge_settings().kind {
+            JudgeKind::None | JudgeKind::Reference | JudgeKind::Command => true,
+            _ => self.data.is_random() && self.judge.is_none(),
+        };
+        !is_judged_otherwise && parts.iter().all(|variant| variant.accuracy.is_none())
+    }
+
+    /// Returns what counts as right.
+    #[must_use]
+    pub fn judge_settings(&self) -> JudgeSettings {
+        self.judge.clone().unwrap_or_default()
+    }
+
+    /// Tells whether answers are judged here.
+    #[must_use]
+    pub fn is_judged(&self) -> bool {
+        match self.judge_settings().kind {
+            JudgeKind::None => false,
+            JudgeKind::Reference | JudgeKind::Command => true,
+            _ => self.data.judge(),
+        }
+    }
+
+    /// Returns the variant whose answers stand for the truth.
+    #[must_use]
+    pub fn reference(&self) -> Option<&str> {
+        let of_judge = self.judge.as_ref().and_then(|judge| judge.variant.as_deref());
+        self.data.reference.as_deref().or(of_judge)
     }
 
     /// Either the samples judge all variants, or all say how often they were right elsewhere.
@@ -364,25 +315,24 @@ impl ModelList {
     }
 
     fn missing_files(&self, folder: &Path, models: ModelFiles) -> Findings {
-        let data = &self.data;
-        let calibration = data.calibration.as_ref();
-        let mut files: Vec<(String, &PathBuf)> = vec![("data.images".to_owned(), &data.images)];
-        files.extend(data.labels.iter().map(|file| ("data.labels".to_owned(), file)));
-        files.extend(calibration.map(|files| ("data.calibration.images".to_owned(), &files.images)));
-        let labels = calibration.and_then(|files| files.labels.as_ref());
-        files.extend(labels.map(|file| ("data.calibration.labels".to_owned(), file)));
+        let mut files = self.data.files();
         let here = if models == ModelFiles::Here { self.variants.as_slice() } else { &[] };
         for (index, variant) in here.iter().enumerate() {
             if variant.stages.is_empty() {
-                files.push((format!("variants[{index}].file"), &variant.file));
+                files.push((format!("variants[{index}].file"), variant.file.as_path()));
             }
             let stages = variant.stages.iter().enumerate();
             files.extend(
-                stages.map(|(number, stage)| (format!("variants[{index}].stages[{number}].file"), &stage.file)),
+                stages
+                    .map(|(number, stage)| (format!("variants[{index}].stages[{number}].file"), stage.file.as_path())),
             );
         }
         let mut findings = Findings::default();
-        for (key, file) in files.into_iter().filter(|(_, file)| !folder.join(file).is_file()) {
+        let is_there = |key: &str, file: &Path| {
+            let file = folder.join(file);
+            file.is_file() || (key.ends_with("inputs") && file.is_dir())
+        };
+        for (key, file) in files.into_iter().filter(|(key, file)| !is_there(key, file)) {
             let cause = format!("{} is no file", folder.join(file).display());
             let action = near::path(&folder.join(file))
                 .map_or("paths are relative to the model list".to_owned(), |found| {
@@ -393,6 +343,9 @@ impl ModelList {
         findings
     }
 }
+
+/// Samples that are drawn where inputs are random.
+const RANDOM_SAMPLES: usize = 64;
 
 /// Where the model files of a list are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -439,7 +392,7 @@ impl Family {
         let digest = |variant: &VariantFile| {
             let file = family.folder.join(&variant.file);
             let elsewhere = models == ModelFiles::Served && !file.exists();
-            if elsewhere { Ok(String::new()) } else { Ok(codec::sha256(&files::read(&file)?)) }
+            if elsewhere { Ok(String::new()) } else { onnx::digest(&file) }
         };
         family.model_sha256 = family.list.variants.iter().map(digest).collect::<Result<_, Error>>()?;
         Ok(family)
@@ -455,11 +408,23 @@ impl Family {
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         list.missing_files(&folder, models).in_file(path).or(())?;
         list.variants = list.variants.into_iter().flat_map(VariantFile::taken_apart).collect();
-        let read = |images: &Path, labels: Option<&PathBuf>| {
-            read_samples(&folder.join(images), labels.map(|file| folder.join(file)).as_deref())
+        let read = |images: Option<&PathBuf>, inputs: Option<&PathBuf>, labels: Option<&PathBuf>| {
+            let labels = labels.map(|file| folder.join(file));
+            match (images, inputs) {
+                (Some(images), _) => read_samples(&folder.join(images), labels.as_deref()),
+                (None, Some(inputs)) => read_arrays(&folder.join(inputs), labels.as_deref()),
+                // The rules of the list ask for one of the two.
+                (None, None) => Ok(Samples::random(RANDOM_SAMPLES)),
+            }
         };
-        let all = read(&list.data.images, list.data.labels.as_ref())?;
-        let apart = list.data.calibration.as_ref().map(|files| read(&files.images, files.labels.as_ref()));
+        let data = &list.data;
+        let all = if data.is_random() {
+            Samples::random(RANDOM_SAMPLES)
+        } else {
+            read(data.images.as_ref(), data.inputs.as_ref(), data.labels.as_ref())?
+        };
+        let apart = data.calibration.as_ref();
+        let apart = apart.map(|files| read(files.images.as_ref(), files.inputs.as_ref(), files.labels.as_ref()));
         let (samples, calibration) = match list.data.calibration_share {
             Some(share) => {
                 let (test, calibration) = split(&all, share);
@@ -515,7 +480,7 @@ mod tests {
     use super::{ModelList, Runs, VariantFile, split};
     use crate::base::finding::Code;
     use crate::base::units::Share;
-    use crate::tensor::Samples;
+    use crate::tensor::{Samples, Tensor};
 
     fn codes(data: &str, variants: &str) -> Vec<(Code, String)> {
         let text = format!(r#"{{"format":"planner.models/1","task":"t","data":{data},"variants":{variants}}}"#);
@@ -603,17 +568,14 @@ mod tests {
 
     #[test]
     fn halves_share_no_sample_and_lose_none() {
-        let samples = Samples {
-            shape: vec![1],
-            pixels: (0..101_u8).map(f32::from).collect(),
-            labels: (0..101).collect(),
-            sha256: String::new(),
-        };
+        let pixels = Tensor::floats([101], (0..101_u8).map(f32::from).collect());
+        let samples = Samples::labelled(pixels, (0..101).collect());
         let (test, calibration) = split(&samples, Share::new(0.25).expect("a share"));
         assert_eq!((test.count(), calibration.count()), (76, 25));
-        let mut all = [test.labels.clone(), calibration.labels].concat();
-        assert!(test.labels.is_sorted() && test.pixels[3] == test.labels[3] as f32);
+        let (of_test, of_calibration) = (test.classes().expect("classes"), calibration.classes().expect("classes"));
+        assert!(of_test.is_sorted() && test.arrays[0].tensor.number(3) == Some(of_test[3].into()));
+        let mut all = [of_test, of_calibration].concat();
         all.sort_unstable();
-        assert_eq!(all, samples.labels);
+        assert_eq!(Some(all), samples.classes());
     }
 }
