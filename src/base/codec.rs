@@ -234,7 +234,7 @@ fn describe(error: &ValidationError<'_>, schema: &Value, findings: &mut Findings
             for name in unexpected {
                 let cause = "no such key in this format";
                 let action = near_miss(name, error, schema);
-                findings.push(Finding::error(Code::UnknownField, under(name), cause, action));
+                findings.push(Finding::error(Code::UnknownField, under(&cut_short(name)), cause, action));
             }
         }
         ValidationErrorKind::Required { property } => {
@@ -321,8 +321,17 @@ fn brief(value: &Value) -> String {
     match value {
         Value::Object(_) => "a table".to_owned(),
         Value::Array(_) => "a list".to_owned(),
-        Value::String(text) => format!("`{text}`"),
+        Value::String(text) => format!("`{}`", cut_short(text)),
         other => other.to_string(),
+    }
+}
+
+/// Returns as much of a text from a file as an error shows of it.
+fn cut_short(text: &str) -> String {
+    const MOST: usize = 80;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}… ({} characters)", &text[..end], text.chars().count()),
+        None => text.to_owned(),
     }
 }
 
@@ -363,6 +372,28 @@ mod tests {
         let (problem, findings) = from_value::<Problem>(problem()).expect("it is good");
         assert_eq!(problem.inventory.cores, 4);
         assert!(findings.0.is_empty());
+    }
+
+    #[test]
+    fn an_error_shows_the_beginning_of_a_long_word() {
+        let long = "é".repeat(100_000);
+        let mut bad = problem();
+        (bad["goal"]["kind"], bad[&long]) = (json!(long), json!(1));
+        let said = from_value::<Problem>(bad).expect_err("no such words").to_string();
+        assert!(said.len() < 2_000 && said.contains("… (100000 characters)"), "{} bytes", said.len());
+    }
+
+    #[test]
+    fn stages_with_more_combinations_than_a_number_holds_are_refused() {
+        let mut many = problem();
+        many["room"] = json!("pipeline");
+        let stage = |index: usize| json!({ "name": format!("s{index}"), "variants": [format!("a{index}"), format!("b{index}")] });
+        many["stages"] = (0..80).map(stage).collect();
+        let combination = (0..80).map(|index| format!("a{index}")).collect::<Vec<_>>();
+        let combination = json!({ "variants": combination, "right": 1, "of": 2 });
+        many["accuracy"] = json!({ "kind": "measured", "combinations": [combination] });
+        let said = from_value::<Problem>(many).expect_err("the others are missing").to_string();
+        assert!(said.contains("combinations were measured"), "{said}");
     }
 
     #[test]

@@ -130,6 +130,7 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
     if cfg!(debug_assertions) {
         say("this is a debug build, in which the embedded engine takes several times as long");
     }
+    say(length(&settings));
     let progress = Progress::new();
     let mut test = load_test(&store, &args.variant, engine.as_ref(), &settings, &mut |run| progress.tell(line(run)))?;
     drop(progress);
@@ -143,6 +144,23 @@ pub fn run(args: &Args) -> Result<Answer, Error> {
         Layout::Table => print_text(&text(&test))?,
     }
     Ok(answer(&test))
+}
+
+/// Says beforehand how long runs take: a quantile that is far out needs many requests, whatever --duration-s says.
+fn length(settings: &LoadSettings) -> String {
+    let fewest = settings.fewest;
+    let run_s = |rate: f64| (fewest as f64 / rate).max(settings.duration.as_secs_f64()) + settings.warmup.as_secs_f64();
+    match &settings.rates {
+        OfferedRates::Given(rates) if settings.scenario == Scenario::Server => {
+            let runs = if rates.len() == 1 { "1 run".to_owned() } else { format!("{} runs", rates.len()) };
+            let all: f64 = rates.iter().map(|rate| run_s(rate.get())).sum();
+            format!("{runs} of at least {fewest} requests: about {all:.0} s, less where the SLO is missed early")
+        }
+        _ => format!(
+            "each run takes at least {fewest} requests and {:.0} s",
+            (settings.duration + settings.warmup).as_secs_f64()
+        ),
+    }
 }
 
 /// The answer is no where an SLO was asked for that nothing met.

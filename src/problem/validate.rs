@@ -430,7 +430,8 @@ fn combinations_are_complete(settings: &PipelineSettings, findings: &mut Finding
             findings.push(Finding::error(Code::OutOfRange, key, cause, "right is at most of, and of at least 1"));
         }
     }
-    let all: usize = settings.stages.iter().map(|stage| stage.variants.len()).product();
+    // Many stages have more combinations than a number holds.
+    let all = settings.stages.iter().map(|stage| stage.variants.len()).fold(1, usize::saturating_mul);
     if seen.len() < all && !findings.has_errors() {
         let cause = format!("{} of {all} combinations were measured", seen.len());
         let action = "measure the others too, or leave variants out of their stage";
