@@ -44,8 +44,7 @@ impl Samples {
             return Err(wrong(cause, action));
         }
         if let Some(labels) = labels.as_ref().filter(|labels| labels.samples() != count) {
-            let cause = format!("{} labels for {count} samples", labels.samples());
-            return Err(wrong(cause, "each sample has one label"));
+            return Err(not_as_many(labels.samples(), count));
         }
         Ok(Self { arrays, labels, sha256, are_pixels: false, count })
     }
@@ -92,6 +91,11 @@ impl Samples {
     }
 }
 
+fn not_as_many(labels: usize, samples: usize) -> Findings {
+    let cause = format!("{labels} labels for {samples} samples");
+    Finding::error(Code::BadData, "", cause, "each sample has one label").into()
+}
+
 /// Returns class numbers from labels in one dimension, or in two of which the second is 1.
 pub fn classes(labels: &Tensor) -> Option<Vec<u32>> {
     let flat = labels.shape().len() == 1 || (labels.shape().len() == 2 && labels.shape()[1] == 1);
@@ -126,6 +130,10 @@ pub fn read_arrays(inputs: &Path, labels: Option<&Path>) -> Result<Samples, Erro
         Some(file) => {
             let (of_labels, labels) = labels_in(file)?;
             bytes.extend(of_labels);
+            let count = arrays.first().map_or(0, |array| array.tensor.samples());
+            if labels.samples() != count {
+                return Err(not_as_many(labels.samples(), count).in_file(file).into());
+            }
             Some(labels)
         }
         None => None,

@@ -247,7 +247,7 @@ fn what_this_machine_lacks_is_named() {
     let cases = [
         Case {
             arguments: &["plans/samples/offload.json"],
-            says: &["missing-resource", "pool `functions` is on functions", "pool `machines` is on machines that boot"],
+            says: &["missing-resource", "pool `functions` is on functions", "2 of 2 gears need more than the"],
         },
         Case { arguments: &["plans/digits.json", "--gear", "99"], says: &["there is no gear 99", "0 to 18"] },
         Case {
