@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use planner::base::units::{Millis, Share};
 use planner::measure::engines::{Engine, Scripted};
+#[cfg(feature = "rten")]
 use planner::measure::wiring::Wiring;
 use planner::measure::{
     Attendant, Block, Earlier, Halves, Here, MeasureContext, MeasureEvent, MeasureSettings, Wave, measure,

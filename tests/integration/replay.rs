@@ -8,7 +8,7 @@ use std::time::Duration;
 use planner::Error;
 use planner::measure::engines::{Engine, Run, Session};
 use planner::plan::Plan;
-use planner::profile::{DataFiles, Family, ModelFiles, ModelList, ModelsFormat, VariantFile};
+use planner::profile::{DataFiles, Family, ModelList, ModelsFormat, VariantFile};
 use planner::replay::{ModelStore, Replayed, compare, replay};
 use planner::simulate::{Settings, Textbook, TextbookLaw, simulate, variants_of};
 use planner::tensor::{Data, Named, Samples, Tensor};
@@ -281,7 +281,7 @@ fn the_digits_cascade_answers_as_it_was_profiled() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans/cascade-digits.json");
     let plan = load::<Plan>(&path).expect("it is valid").document;
     let facts = Facts::of_plan(&plan, &path).expect("its profile is there");
-    let store = ModelStore::from_facts(&facts, ModelFiles::Here).expect("its models are there");
+    let store = ModelStore::from_facts(&facts, planner::profile::ModelFiles::Here).expect("its models are there");
     let rten = planner::measure::engines::rten::Rten;
     assert!(store.differences(&facts, &rten).0.is_empty(), "the shipped models are the profiled ones");
     // Constant times draw nothing, so that this world and the replay see the same samples.
