@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn what_no_trial_shows_for_sure_all_of_them_may() {
         let slo = slo(Some(1.0));
-        let trial = || seen(&[(100, 0), (100, 4)]);
+        let trial = || seen(&[(100, 0), (100, 3)]);
         assert!(trial().worst(&slo).expect("requests arrived").slo_met);
         let mut all = trial();
         (0..19).for_each(|_| all.absorb(&trial()));

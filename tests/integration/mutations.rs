@@ -264,7 +264,7 @@ fn holds_against(choose: impl Fn(Vec<Mutant>) -> Vec<Mutant>) {
 fn no_drawn_change_harms_unsaid() {
     holds_against(|mut mutants| {
         mutants.shuffle(&mut ChaCha8Rng::seed_from_u64(19));
-        mutants.truncate(DRAWN);
+        mutants.truncate(super::draws(DRAWN) as usize);
         mutants
     });
 }
@@ -276,4 +276,4 @@ fn no_change_harms_unsaid() {
 }
 
 /// Changes of each plan in the everyday test.
-const DRAWN: usize = 12;
+const DRAWN: u64 = 12;
