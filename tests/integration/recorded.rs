@@ -99,7 +99,7 @@ fn simulate_plays_the_trace_of_the_problem() {
     };
     let (report, said) = run(&[]);
     assert_eq!((&report["arrivals"], &report["duration_ms"]), (&"load.csv × 200".into(), &3000.0.into()));
-    assert!(said.contains("load.csv: 3 rates of 1 s each: 3 s, 3 requests, peak 2 requests/s"), "{said}");
+    assert!(said.contains("load.csv: 3 rates of 1 s each × 200: 3 s, 600 requests, peak 400 requests/s"), "{said}");
     assert_eq!(run(&["--rps", "50", "--duration-s", "1"]).0["arrivals"], "poisson 50 rps");
     let trace = folder.path().join("load.csv");
     let mut over = assert_cmd::Command::cargo_bin("planner").expect("built");

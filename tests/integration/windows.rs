@@ -49,7 +49,7 @@ fn a_bad_minute_of_a_good_day_is_told_and_breaks_the_slo_where_that_names_a_wind
         let worst = report.worst_window.expect("requests arrived");
         assert_eq!((worst.start_ms.get(), worst.length_ms.get()), (120.0 * 60e3, 60e3));
         assert!(!worst.slo_met && worst.violation_low.get() > 0.5, "{worst:?}");
-        assert!((6000..8400).contains(&worst.arrived), "two trials of 60 requests/s: {}", worst.arrived);
+        assert!((3000..8400).contains(&worst.arrived), "one or two trials of 60 requests/s: {}", worst.arrived);
         assert!(report.whole.violation_share.get() < 0.05, "the day is fine: {}", report.whole.violation_share);
         assert_eq!(report.whole.slo_met, whole_met, "{window_s:?}");
     }
