@@ -11,6 +11,8 @@
 //!
 //! By hand, for hours: `DAMAGE_ROUNDS=100000 DAMAGE_SEED=1 cargo test --test damage -- --nocapture`.
 
+// One of the seeds is made by the engine.
+#![cfg(feature = "rten")]
 #![expect(unsafe_code, reason = "an allocator that counts is an unsafe trait")]
 #![expect(clippy::print_stderr, reason = "says how much was tried, and what was under way where a round never ends")]
 
