@@ -7,7 +7,9 @@ use std::process::Output;
 use assert_cmd::Command;
 use planner::base::codec::load;
 use planner::problem::Problem;
-use planner::profile::{Family, ModelList, Profile};
+use planner::profile::Family;
+#[cfg(feature = "rten")]
+use planner::profile::{ModelList, Profile};
 
 fn planner(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::cargo_bin("planner").expect("the binary is built");
@@ -103,6 +105,7 @@ fn nothing_is_replaced_unless_asked_and_nothing_half_written() {
 }
 
 /// Without samples inputs are random, and nothing is said about accuracy.
+#[cfg(feature = "rten")]
 #[test]
 fn without_samples_the_list_runs_with_random_inputs() {
     let (_keep, digits) = folder_with(&["linear.onnx"]);
