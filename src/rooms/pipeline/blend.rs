@@ -79,14 +79,14 @@ pub(super) enum Bar<'a> {
     Frontier(&'a [Chosen]),
 }
 
-/// Returns the mixtures of a stage at a load that may be part of a choice that clears the bar.
-pub(super) fn of_stage(model: &Model<'_>, stage: usize, load: f64, bar: &Bar<'_>) -> Vec<Offer> {
+/// Returns the mixtures of a stage at a load that may be part of a choice that clears the bar; `beside` is the least cost of the other
+/// stages.
+pub(super) fn of_stage(model: &Model<'_>, (stage, beside): (usize, f64), load: f64, bar: &Bar<'_>) -> Vec<Offer> {
     let task = &model.problem.stages()[stage];
     if !may_mix(task) {
         return Vec::new();
     }
     let ways = &model.ways[stage];
-    let beside = model.least_beside()[stage];
     let variants = task.variants.len();
     let sorted: Vec<Vec<Vec<Lane>>> = (1..PARTS)
         .map(|part| (0..variants).map(|variant| lanes(model, stage, variant, load, part)).collect())

@@ -201,10 +201,7 @@ impl<'a> Model<'a> {
         let mut cost_at_most = CHEAP * self.least_cost(load);
         loop {
             let best = self.best_of_ways(load, cost_at_most);
-            if self.limit.was_hit()
-                || cost_at_most >= budget
-                || best.as_ref().is_some_and(|best| self.beats_dearer(best, cost_at_most))
-            {
+            if cost_at_most >= budget || best.as_ref().is_some_and(|best| self.beats_dearer(best, cost_at_most)) {
                 return best;
             }
             cost_at_most *= DEARER;
@@ -306,7 +303,7 @@ impl<'a> Model<'a> {
     /// thousand ways.
     fn program_within(&self, load: f64, cost_at_most: f64, bar: Option<&Bar<'_>>) -> Program {
         let of_stage = |(stage, beside): (usize, f64)| {
-            let (all, mut portions) = self.alternatives(stage, load, cost_at_most - beside, bar);
+            let (all, mut portions) = self.alternatives((stage, beside), load, cost_at_most, bar);
             let best = labels::worth_keeping(&all);
             let alternatives: Vec<_> = best.iter().map(|&index| all[index].clone()).collect();
             let portions: Vec<_> = best.iter().map(|&index| std::mem::take(&mut portions[index])).collect();
@@ -338,7 +335,7 @@ impl<'a> Model<'a> {
     }
 
     /// Returns for each stage the least cost of the others.
-    pub fn least_beside(&self) -> Vec<f64> {
+    fn least_beside(&self) -> Vec<f64> {
         let least = |ways: &Vec<Way>| ways.iter().map(|way| way.cost).reduce(f64::min).unwrap_or(0.0);
         let least: Vec<f64> = self.ways.iter().map(least).collect();
         let all: f64 = least.iter().sum();
@@ -347,17 +344,18 @@ impl<'a> Model<'a> {
 
     /// Returns the integer program at a load with all that keeps up; with mixtures that clear the bar, where there is one.
     pub fn program(&self, load: f64, bar: Option<&Bar<'_>>) -> Program {
-        let of_stage = |stage: usize| self.alternatives(stage, load, f64::INFINITY, bar);
-        let (stages, portions) = (0..self.ways.len()).map(of_stage).unzip();
+        let of_stage = |stage: (usize, f64)| self.alternatives(stage, load, f64::INFINITY, bar);
+        let (stages, portions) = self.least_beside().into_iter().enumerate().map(of_stage).unzip();
         Program { choice: Choice { stages, ..self.outline() }, portions }
     }
 
-    /// Returns what a stage can choose from within a cost, and the lanes that each stands for.
+    /// Returns what a stage can choose from where the others leave room within a cost, and the lanes that each stands for. `beside` is
+    /// the least cost of the others.
     fn alternatives(
         &self,
-        stage: usize,
+        (stage, beside): (usize, f64),
         load: f64,
-        room: f64,
+        cost_at_most: f64,
         bar: Option<&Bar<'_>>,
     ) -> (Vec<Alternative<GridDistribution>>, Vec<Vec<Portion>>) {
         let alternative = |(index, delay): (usize, GridDistribution)| {
@@ -366,8 +364,8 @@ impl<'a> Model<'a> {
             let alternative = Alternative { accuracy, cost, delay, blend: way.variant };
             (alternative, vec![Portion { way: index, share: 1.0 }])
         };
-        let alone = self.able(stage, load, room).into_iter().map(alternative);
-        let mixed = bar.map(|bar| blend::of_stage(self, stage, load, bar)).unwrap_or_default();
+        let alone = self.able(stage, load, cost_at_most - beside).into_iter().map(alternative);
+        let mixed = bar.map(|bar| blend::of_stage(self, (stage, beside), load, bar)).unwrap_or_default();
         alone.chain(mixed.into_iter().map(|offer| (offer.alternative, offer.portions))).unzip()
     }
 
