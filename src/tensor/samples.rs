@@ -1,4 +1,4 @@
-//! Samples: the arrays that models are fed from, and the label of each sample where somebody knows.
+//! Samples: the arrays that models are fed from, and the label of each sample where it is known.
 
 use std::path::Path;
 
@@ -25,13 +25,12 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Returns samples, where all arrays and the labels have as many.
+    /// Returns samples without labels, where all arrays have as many.
     ///
     /// # Errors
     /// A finding that names the array with another number.
-    pub fn new(arrays: Vec<Named>, labels: Option<Tensor>, sha256: String) -> Result<Self, Findings> {
-        let count = arrays.first().or(None).map(|array| array.tensor.samples());
-        let count = count.or(labels.as_ref().map(Tensor::samples)).unwrap_or(0);
+    pub fn new(arrays: Vec<Named>, sha256: String) -> Result<Self, Findings> {
+        let count = arrays.first().map_or(0, |array| array.tensor.samples());
         let wrong = |cause: String, action: &str| Findings::from(Finding::error(Code::BadData, "", cause, action));
         if count == 0 || arrays.iter().any(|array| array.tensor.shape().is_empty()) {
             return Err(wrong("there is no sample".to_owned(), "the first dimension of each array counts samples"));
@@ -43,10 +42,19 @@ impl Samples {
                 "the first dimension of each array counts samples; what is the same for all belongs to data.feed";
             return Err(wrong(cause, action));
         }
-        if let Some(labels) = labels.as_ref().filter(|labels| labels.samples() != count) {
-            return Err(not_as_many(labels.samples(), count));
+        Ok(Self { arrays, labels: None, sha256, are_pixels: false, count })
+    }
+
+    /// Returns the same samples with a label each.
+    ///
+    /// # Errors
+    /// A finding where there are not as many labels.
+    pub fn with_labels(self, labels: Tensor) -> Result<Self, Findings> {
+        if labels.samples() == self.count {
+            return Ok(Self { labels: Some(labels), ..self });
         }
-        Ok(Self { arrays, labels, sha256, are_pixels: false, count })
+        let cause = format!("{} labels for {} samples", labels.samples(), self.count);
+        Err(Finding::error(Code::BadData, "", cause, "each sample has one label").into())
     }
 
     /// Returns samples of one array with the class of each.
@@ -55,8 +63,11 @@ impl Samples {
     /// Where there are no samples or not as many labels.
     #[must_use]
     pub fn labelled(array: Tensor, labels: Vec<u32>) -> Self {
-        let labels = (!labels.is_empty()).then(|| Tensor::new(vec![labels.len()], Data::U32(labels))).flatten();
-        Self::new(vec![Named::new("", array)], labels, String::new()).expect("as many labels as samples")
+        let samples = Self::new(vec![Named::new("", array)], String::new()).expect("there are samples");
+        match Tensor::new(vec![labels.len()], Data::U32(labels)).filter(|labels| !labels.data().is_empty()) {
+            Some(labels) => samples.with_labels(labels).expect("as many labels as samples"),
+            None => samples,
+        }
     }
 
     /// Returns so many samples of nothing in particular, for inputs that are drawn at random.
@@ -91,11 +102,6 @@ impl Samples {
     }
 }
 
-fn not_as_many(labels: usize, samples: usize) -> Findings {
-    let cause = format!("{labels} labels for {samples} samples");
-    Finding::error(Code::BadData, "", cause, "each sample has one label").into()
-}
-
 /// Returns class numbers from labels in one dimension, or in two of which the second is 1.
 pub fn classes(labels: &Tensor) -> Option<Vec<u32>> {
     let flat = labels.shape().len() == 1 || (labels.shape().len() == 2 && labels.shape()[1] == 1);
@@ -126,20 +132,11 @@ pub fn read_arrays(inputs: &Path, labels: Option<&Path>) -> Result<Samples, Erro
         let found = first_endless(&array.tensor).unwrap_or(f64::NAN);
         return Err(bad(inputs, format!("there is a {found}{name}"), "samples are finite numbers").into());
     }
-    let labels = match labels {
-        Some(file) => {
-            let (of_labels, labels) = labels_in(file)?;
-            bytes.extend(of_labels);
-            let count = arrays.first().map_or(0, |array| array.tensor.samples());
-            if labels.samples() != count {
-                return Err(not_as_many(labels.samples(), count).in_file(file).into());
-            }
-            Some(labels)
-        }
-        None => None,
-    };
-    let sha256 = codec::sha256(&bytes);
-    Samples::new(arrays, labels, sha256).map_err(|findings| findings.in_file(inputs).into())
+    let read = |bytes: &[u8]| Samples::new(arrays, codec::sha256(bytes)).map_err(|findings| findings.in_file(inputs));
+    let Some(file) = labels else { return Ok(read(&bytes)?) };
+    let (of_labels, labels) = labels_in(file)?;
+    bytes.extend(of_labels);
+    Ok(read(&bytes)?.with_labels(labels).map_err(|findings| findings.in_file(file))?)
 }
 
 /// Reads the labels of samples.

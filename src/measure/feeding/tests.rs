@@ -26,7 +26,7 @@ fn fed(ports: &[Port], arrays: &[(&str, Tensor)], data: &str, numbers: &[usize])
         [] => Samples::random(8),
         some => {
             let named = some.iter().map(|(name, tensor)| Named::new(*name, tensor.clone())).collect();
-            let mut samples = Samples::new(named, None, String::new()).expect("as many");
+            let mut samples = Samples::new(named, String::new()).expect("as many");
             samples.are_pixels = data.images.is_some();
             samples
         }

@@ -29,7 +29,7 @@ fn judged(judge: &str, labels: Tensor, outputs: &[(&str, Tensor)]) -> Result<Vec
     assert!(list.validate().0.is_empty(), "{}", list.validate());
     let count = labels.samples();
     let inputs = vec![Named::new("", Tensor::floats([count], vec![0.0; count]))];
-    let samples = Samples::new(inputs, Some(labels), String::new()).expect("as many");
+    let samples = Samples::new(inputs, String::new()).and_then(|samples| samples.with_labels(labels)).expect("as many");
     let ports = outputs.iter().map(|(name, tensor)| port(name, tensor.dtype())).collect();
     let signature = Signature { inputs: Vec::new(), outputs: ports };
     let judge = Judge::new(&list, &list.variants[0], &signature, &samples, CertaintyMeasure::default())?;
@@ -43,7 +43,8 @@ fn scores(judge: &str, labels: Tensor, outputs: &[(&str, Tensor)]) -> Vec<f64> {
     let settings = list(judge).judge_settings();
     let count = labels.samples();
     let inputs = vec![Named::new("", Tensor::floats([count], vec![0.0; count]))];
-    let samples = Samples::new(inputs, Some(labels.clone()), String::new()).expect("as many");
+    let samples =
+        Samples::new(inputs, String::new()).and_then(|samples| samples.with_labels(labels.clone())).expect("as many");
     let classes = class_labels(&settings, &samples).expect("labels fit");
     let answers = judged(judge, labels, outputs).expect("judged");
     answers.iter().zip(classes).map(|(answer, label)| answer.score(label)).collect()

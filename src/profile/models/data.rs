@@ -13,6 +13,12 @@ use crate::base::units::Share;
 
 /// What `inputs` says where there are no data.
 const RANDOM: &str = "random";
+/// What a size says that is the number of samples.
+const BATCH: &str = "batch";
+/// What `batch_axis` says where no dimension counts samples.
+const NO_AXIS: &str = "none";
+/// The last dimension that can count samples.
+const LAST_AXIS: u32 = 63;
 
 /// Files with samples, relative to the list.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -114,17 +120,23 @@ impl TryFrom<serde_json::Value> for Extent {
     type Error = String;
 
     fn try_from(value: serde_json::Value) -> Result<Self, String> {
-        let size = value.as_u64().and_then(|size| u32::try_from(size).ok()).map(Self::Fixed);
-        let size = size.or((value.as_str() == Some("batch")).then_some(Self::Batch));
-        size.ok_or_else(|| format!("a size is a whole number or \"batch\", found {value}"))
+        let size = number_or_word(&value, u32::MAX, BATCH);
+        let size = size.ok_or_else(|| format!("a size is a whole number or \"batch\", found {value}"))?;
+        Ok(size.map_or(Self::Batch, Self::Fixed))
     }
+}
+
+/// Reads a whole number up to this, or a word, which is no number.
+fn number_or_word(value: &serde_json::Value, most: u32, word: &str) -> Option<Option<u32>> {
+    let number = value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= most);
+    number.map(Some).or((value.as_str() == Some(word)).then_some(None))
 }
 
 impl From<Extent> for serde_json::Value {
     fn from(extent: Extent) -> Self {
         match extent {
             Extent::Fixed(size) => size.into(),
-            Extent::Batch => "batch".into(),
+            Extent::Batch => BATCH.into(),
         }
     }
 }
@@ -137,7 +149,7 @@ impl JsonSchema for Extent {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "description": "Size of one dimension: a number, or `batch` for the number of samples.",
-            "anyOf": [{ "type": "integer", "minimum": 0, "maximum": u32::MAX }, { "const": "batch" }]
+            "anyOf": [{ "type": "integer", "minimum": 0, "maximum": u32::MAX }, { "const": BATCH }]
         })
     }
 }
@@ -156,9 +168,9 @@ impl TryFrom<serde_json::Value> for BatchAxis {
     type Error = String;
 
     fn try_from(value: serde_json::Value) -> Result<Self, String> {
-        let axis = value.as_u64().filter(|&axis| axis < 64).map(|axis| Self::At(axis as u32));
-        let axis = axis.or((value.as_str() == Some("none")).then_some(Self::None));
-        axis.ok_or_else(|| format!("`batch_axis` is a dimension from 0 or \"none\", found {value}"))
+        let axis = number_or_word(&value, LAST_AXIS, NO_AXIS);
+        let axis = axis.ok_or_else(|| format!("`batch_axis` is a dimension from 0 or \"none\", found {value}"))?;
+        Ok(axis.map_or(Self::None, Self::At))
     }
 }
 
@@ -166,7 +178,7 @@ impl From<BatchAxis> for serde_json::Value {
     fn from(axis: BatchAxis) -> Self {
         match axis {
             BatchAxis::At(axis) => axis.into(),
-            BatchAxis::None => "none".into(),
+            BatchAxis::None => NO_AXIS.into(),
         }
     }
 }
@@ -179,7 +191,7 @@ impl JsonSchema for BatchAxis {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "description": "The dimension that counts samples, from 0, or `none`.",
-            "anyOf": [{ "type": "integer", "minimum": 0, "maximum": 63 }, { "const": "none" }]
+            "anyOf": [{ "type": "integer", "minimum": 0, "maximum": LAST_AXIS }, { "const": NO_AXIS }]
         })
     }
 }
@@ -245,13 +257,10 @@ impl DataFiles {
             let cause = "inputs that are drawn at random have no labels".to_owned();
             bad(Code::NoEffect, "labels", cause, "leave it out, or name a file as `inputs`");
         }
-        if !self.judge() && self.calibration.is_some() {
-            let cause = "no answers are judged".to_owned();
-            bad(Code::NoEffect, "calibration", cause, "leave it out");
-        }
-        if !self.judge() && self.calibration_share.is_some() {
-            let cause = "no answers are judged".to_owned();
-            bad(Code::NoEffect, "calibration_share", cause, "leave it out");
+        let for_thresholds =
+            [("calibration", self.calibration.is_some()), ("calibration_share", self.calibration_share.is_some())];
+        for (key, _) in for_thresholds.into_iter().filter(|(_, is_there)| *is_there && !self.judge()) {
+            bad(Code::NoEffect, key, "no answers are judged".to_owned(), "leave it out");
         }
         let labelled = |files: &CalibrationFiles| files.labels.is_some() == self.labels.is_some();
         if self.calibration.as_ref().is_some_and(|files| !labelled(files)) {
@@ -276,21 +285,17 @@ impl DataFiles {
     /// Samples come from `images` or from `inputs`, those for calibration from the same.
     fn one_source(&self, findings: &mut Findings) {
         let mut check = |key: &str, images: bool, inputs: bool| {
-            match (images, inputs) {
-            (true, true) => findings.push(Finding::error(
-                Code::NoEffect,
-                format!("{key}.inputs"),
-                "`images` names the samples already",
-                "leave out one of the two",
-            )),
-            (false, false) => findings.push(Finding::error(
-                Code::MissingField,
-                format!("{key}.inputs"),
-                "nothing says what the models are fed",
-                "name the file with the samples as `images` (IDX) or `inputs` (.npz, .npy, ...), or write inputs = \"random\"",
-            )),
-            _ => {}
-        }
+            let (code, cause, action) = match (images, inputs) {
+                (true, true) => (Code::NoEffect, "`images` names the samples already", "leave out one of the two"),
+                (false, false) => (
+                    Code::MissingField,
+                    "nothing says what the models are fed",
+                    "name the file with the samples as `images` (IDX) or `inputs` (.npz, .npy, ...), or write inputs = \
+                     \"random\"",
+                ),
+                _ => return,
+            };
+            findings.push(Finding::error(code, format!("{key}.inputs"), cause, action));
         };
         check("data", self.images.is_some(), self.inputs.is_some());
         if let Some(calibration) = &self.calibration {
