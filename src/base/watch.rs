@@ -1,6 +1,6 @@
-//! Where long work says what it is doing.
+//! Where long work reports its steps.
 
-/// Somebody who watches long work, or nobody.
+/// Where long work reports its steps; by default nowhere.
 #[derive(Clone, Copy, Default)]
 pub struct Watch<'a>(Option<&'a (dyn Fn(&str) + Sync)>);
 
@@ -21,6 +21,6 @@ impl<'a> Watch<'a> {
 
 impl std::fmt::Debug for Watch<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_some() { "Watch(told)" } else { "Watch(nobody)" })
+        f.write_str(if self.0.is_some() { "Watch(some)" } else { "Watch(none)" })
     }
 }

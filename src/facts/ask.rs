@@ -48,7 +48,7 @@ pub struct Ask<'a> {
     pub limit: Option<LoadLimit>,
     /// The only variants that may run; all of the problem's where none are named.
     pub only: Option<Vec<String>>,
-    /// Who is told what long searches do.
+    /// Where long searches report their steps.
     pub watch: Watch<'a>,
 }
 
@@ -100,7 +100,7 @@ impl<'a> Ask<'a> {
         Self { running: Cow::Owned(running), ..self }
     }
 
-    /// Returns the same where somebody watches.
+    /// Returns the same with long searches reporting their steps.
     #[must_use]
     pub fn with_watch(self, watch: Watch<'a>) -> Self {
         Self { watch, ..self }

@@ -84,7 +84,7 @@ pub(crate) fn answer_all(
     Ok((halves, fixed))
 }
 
-/// Says what somebody should know of a variant before it runs.
+/// Returns notes on a variant before it runs.
 fn notes_of(name: &str, surveyed: &Surveyed, batches: &[u32]) -> Vec<Finding> {
     let note =
         |cause: String, action: &str| Finding::error(Code::BadModel, "", cause, action).with_severity(Severity::Note);
@@ -156,7 +156,7 @@ fn answer(
     let Judgement { accuracy, part_of, halves, notes } = match &entry.accuracy {
         Some(counted) => counted_elsewhere(counted),
         None if family.list.is_judged() => judgement(family, lab, settings, truth, index)?,
-        None => Judgement::by_nobody(AccuracyFact::unknown()),
+        None => Judgement::without_answers(AccuracyFact::unknown()),
     };
     let variant = Variant {
         name: entry.name.clone(),
@@ -184,7 +184,7 @@ struct Judgement {
 
 impl Judgement {
     /// Returns an accuracy that does not come from answers.
-    const fn by_nobody(accuracy: AccuracyFact) -> Self {
+    const fn without_answers(accuracy: AccuracyFact) -> Self {
         Self { accuracy, part_of: None, halves: Vec::new(), notes: Vec::new() }
     }
 }
@@ -193,7 +193,7 @@ impl Judgement {
 fn counted_elsewhere(counted: &CountedAccuracy) -> Judgement {
     let source = Some(counted.source.clone());
     let accuracy = AccuracyFact { source, ..share_right(counted.right, counted.of, Trust::Imported) };
-    Judgement::by_nobody(accuracy)
+    Judgement::without_answers(accuracy)
 }
 
 /// Lets a variant answer every sample, and counts what is right.
@@ -240,13 +240,13 @@ fn beyond_classes(name: &str, labels: &[u32], classes: Option<u64>) -> Option<Fi
 
 /// Warns of an accuracy that guessing would reach.
 fn below_chance(name: &str, accuracy: &AccuracyFact, classes: Option<u64>) -> Option<Finding> {
-    let chance = 1.0 / classes? as f64;
+    let classes = classes?;
+    let chance = 1.0 / classes as f64;
     (accuracy.high.get() < chance).then(|| {
         let AccuracyFact { value, samples, .. } = accuracy;
         let cause = format!(
-            "{name}: accuracy {:.4} on {samples} samples is less than guessing among {} classes would reach",
-            value.get(),
-            classes.unwrap_or_default()
+            "{name}: accuracy {:.4} on {samples} samples is less than guessing among {classes} classes would reach",
+            value.get()
         );
         let action = "are labels shifted by one, in another order than the samples, or inputs scaled otherwise than in training?";
         Finding::error(Code::BadData, "", cause, action).with_severity(Severity::Warning)

@@ -31,7 +31,7 @@ pub struct Context<'a> {
     pub trial: Option<Effort>,
     /// Part of each variant's capacity that may be used; default: all of it.
     pub capacity_parts: Option<&'a BTreeMap<String, f64>>,
-    /// Who is told what takes long: rounds of trials, and limits that are looked at where there is no plan.
+    /// Where long work reports its steps: rounds of trials, and limits that are looked at where there is no plan.
     pub watch: Watch<'a>,
 }
 

@@ -53,7 +53,7 @@ pub struct Data {
     pub calibration: Option<Files>,
 }
 
-/// Images or arrays, and the label of each sample where somebody knows.
+/// Images or arrays, and the label of each sample where it is known.
 pub struct Files {
     pub inputs: PathBuf,
     /// Whether they are images, of whose bytes a model sees byte ÷ 255.
